@@ -1,0 +1,438 @@
+/**
+ * The low-level contract of the native addon: everything that crosses the border between TypeScript and C++.
+ *
+ * Rules that hold for every call:
+ * - Arrays are plain and contiguous, images in NCHW order, weights in OIHW order, float32 unless said otherwise.
+ * - Long work runs on native threads, one operation after another in the order of the calls; results are promises.
+ * - An argument of the wrong type throws a TypeError, one of the wrong size or range a RangeError, synchronously, with a
+ *   message of the form `Expected <what> for <argument> but received <value>`. Failures while running (out of memory)
+ *   reject the promise with an Error.
+ * - Typed arrays are used in place, without a copy: do not change, transfer or resize them until the promise settles.
+ *   Arrays over resizable or growable buffers are refused with a TypeError.
+ */
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The machine
+
+export interface Info {
+  /** Version of the native library, equal to the package's. */
+  version: string;
+  /** Instruction set in use: the best one, or what SELFCOMPRESS_ISA names. */
+  isa: 'scalar' | 'avx2' | 'avx512' | 'neon';
+  /** Instruction sets that this binary holds and this processor can run. */
+  isas: string[];
+  /** Threads that share the work of an operation. */
+  threads: number;
+  /** `reason` says what was looked for when CUDA is not available. */
+  cuda: { available: boolean; reason: string };
+  /** Compiler that built the addon. */
+  compiler: string;
+  /** Node-API version the addon was built for. */
+  napi: number;
+}
+export function info(): Info;
+
+/** Threads that share the work of an operation, 1..1024. Results do not depend on it. */
+export function setThreads(count: number): void;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Data sets
+
+export interface DataSetOptions {
+  /** [channels, height, width] of an image. */
+  shape: [number, number, number];
+  /** [count × channels × height × width]; bytes are divided by 255. Copied into native memory. */
+  images: Uint8Array | Float32Array;
+  /** [count], class of each image in 0..classes-1; for cross-entropy. */
+  labels?: Int32Array;
+  /** Number of classes; required with `labels`. */
+  classes?: number;
+  /** [count × features]; for the mean squared error. */
+  targets?: Float32Array;
+  /** Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. */
+  mean?: number[];
+  std?: number[];
+}
+
+/** Images and their labels or targets, held in native memory. Never changes once made. */
+export class DataSet {
+  constructor(options: DataSetOptions);
+  readonly count: number;
+  readonly shape: [number, number, number];
+  readonly classes: number;
+}
+
+/** Random changes of training images. Keyed by (seed, step, position in the batch): a seeded run repeats. */
+export interface Augmentation {
+  /** Pad by this many zero pixels and crop back at a random offset. Default 0. */
+  shift?: number;
+  /** Mirror left-right with probability ½. Default false. */
+  flip?: boolean;
+  /** Side in pixels of a square set to the mean. Default 0: none. */
+  cutout?: number;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Networks: a directed acyclic graph as data
+
+interface NodeBase {
+  /** Unique; not "input"; without '/' and '.'. */
+  name: string;
+  /** Names of the nodes whose outputs this one reads; "input" is the image. */
+  inputs: string[];
+}
+export interface Conv2dNode extends NodeBase {
+  kind: 'conv2d';
+  outChannels: number;
+  kernel: [number, number];
+  /** Default [1, 1]. */
+  stride?: [number, number];
+  /** Zero padding on both sides. Default [0, 0]. */
+  padding?: [number, number];
+  /** Default [1, 1]. */
+  dilation?: [number, number];
+  /** Divides input and output channels; equal to both for a depthwise convolution. Default 1. */
+  groups?: number;
+  /** Default true. */
+  bias?: boolean;
+  /** Learn a bit depth and an exponent per output channel. Default true. */
+  compress?: boolean;
+}
+/** Fully connected: reads all elements of its input as a vector. Weight [outFeatures, inFeatures]. */
+export interface LinearNode extends NodeBase {
+  kind: 'linear';
+  outFeatures: number;
+  bias?: boolean;
+  compress?: boolean;
+}
+export interface BatchNormNode extends NodeBase {
+  kind: 'batchNorm';
+  /** Learn a scale and a shift per channel. Default true. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Of the running statistics: running += momentum × (batch − running). Default 0.1. */
+  momentum?: number;
+}
+export interface ActivationNode extends NodeBase {
+  kind: 'relu' | 'gelu' | 'silu';
+}
+export interface PoolNode extends NodeBase {
+  kind: 'maxPool' | 'averagePool';
+  kernel: [number, number];
+  /** Default: the kernel. */
+  stride?: [number, number];
+  /** At most half the kernel. Default [0, 0]. */
+  padding?: [number, number];
+  /** averagePool: divide by the whole window, padding included. Default true. */
+  countIncludePad?: boolean;
+}
+/** Mean over all pixels; output C×1×1. */
+export interface GlobalAveragePoolNode extends NodeBase {
+  kind: 'globalAveragePool';
+}
+/** C×H×W → a vector of C·H·W features. */
+export interface FlattenNode extends NodeBase {
+  kind: 'flatten';
+}
+/** Sum of two inputs of one shape. */
+export interface AddNode extends NodeBase {
+  kind: 'add';
+}
+/** Channels of all inputs (2 to 16, of one height and width), one after another. */
+export interface ConcatNode extends NodeBase {
+  kind: 'concat';
+}
+export interface DropoutNode extends NodeBase {
+  kind: 'dropout';
+  /** Probability of dropping an element, 0 ≤ p < 1. */
+  probability: number;
+}
+export type NodeDescription =
+  | Conv2dNode
+  | LinearNode
+  | BatchNormNode
+  | ActivationNode
+  | PoolNode
+  | GlobalAveragePoolNode
+  | FlattenNode
+  | AddNode
+  | ConcatNode
+  | DropoutNode;
+
+export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
+
+export interface NetworkDescription {
+  /** Shape of the node named "input": [channels, height, width]. */
+  input: [number, number, number];
+  /** In any order in which inputs come before their readers. */
+  nodes: NodeDescription[];
+  /** Node whose output is the prediction. */
+  output: string;
+}
+
+export interface OptimizerDescription {
+  kind: 'sgd' | 'adam' | 'adamw';
+  /** sgd; default 0.9. */
+  momentum?: number;
+  /** sgd; default true when momentum > 0. */
+  nesterov?: boolean;
+  /** adam and adamw; defaults 0.9, 0.999. */
+  beta1?: number;
+  beta2?: number;
+  /** adam and adamw, of weights, biases and norms; default 1e-8. */
+  epsilon?: number;
+  /** Of the weights of conv2d and linear nodes (biases and norms have none); default 0. */
+  weightDecay?: number;
+  /** Of bit depths and exponents: always Adam. Default 1e-3. */
+  quantizerEpsilon?: number;
+  /** Clip the norm of the gradient of weights, biases and norms together; default 0: off. */
+  maxGradientNorm?: number;
+}
+
+export interface NetworkOptions {
+  /** 'auto' is CUDA where it is available, else the CPU; 'cuda' without a device is an Error that says what was looked for. */
+  device?: 'auto' | 'cpu' | 'cuda';
+  loss: LossDescription;
+  optimizer: OptimizerDescription;
+  /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
+  penalty?: 'own' | 'coupled';
+  /** N of the size penalty: weights of the network before any removal. Default: the weights of this one. */
+  originalWeights?: number;
+  /** Largest batch of a step or evaluation. */
+  batchSize: number;
+  /** Per step, dead channels' biases and norm shifts shrink by this share. Default 0.05. */
+  deadDecay?: number;
+}
+
+export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent';
+
+export interface ParameterInfo {
+  /** `<node>.<role>`, with `weight` and `bias` for a norm's scale and shift. */
+  name: string;
+  node: string;
+  role: ParameterRole;
+  /** weight: [O, I/groups, KH, KW] or [outFeatures, inFeatures]; everything else: [channels]. */
+  shape: number[];
+  /** Optimizer moments kept beside it in the state: `<name>/moment1`, `<name>/moment2` (0, 1 or 2 of them), same shape. */
+  moments: number;
+}
+
+/** What changes from step to step. */
+export interface StepSettings {
+  /** Number of this step, counted from 1: Adam's bias correction and the random numbers depend on it. */
+  step: number;
+  /** Of augmentation and dropout; 0..2^53−1. */
+  seed: number;
+  /** Factor of the size penalty, ≥ 0. */
+  gamma: number;
+  /** Of weights, biases and norms. */
+  learningRate: number;
+  /** Of bit depths and of exponents; 0 freezes them. */
+  bitDepthLearningRate: number;
+  exponentLearningRate: number;
+  augmentation?: Augmentation;
+}
+
+export interface StepResult {
+  /** Mean of the task loss over the batch, without the penalty. Not finite: the parameters are spoilt. */
+  loss: number;
+  /** Images of the batch classified correctly (0 for the mean squared error). */
+  correct: number;
+  /** Q at this step: mean bits per original weight, live input channels only (plain weights count 32). */
+  bitsPerWeight: number;
+  /** Norm of the gradient if maxGradientNorm is set, else 0. */
+  gradientNorm: number;
+}
+
+export interface EvaluationResult {
+  /** Mean over the images. */
+  loss: number;
+  correct: number;
+  count: number;
+}
+
+export interface MemoryReport {
+  /** Parameters, gradients and optimizer moments. */
+  parameterBytes: number;
+  /** Activations, their gradients and scratch, after buffers are shared by lifetime. */
+  activationBytes: number;
+  /** The same if nothing were shared. */
+  activationBytesUnshared: number;
+}
+
+/**
+ * A network compiled for one device and batch size. Its shapes are fixed: to remove channels, take its state, cut it,
+ * and compile a new network.
+ */
+export class Network {
+  /** Checks the description completely; errors name the node. Parameters start at zero. */
+  constructor(description: NetworkDescription, options: NetworkOptions);
+  /** Backend in use, e.g. "cpu/avx2". */
+  readonly backend: string;
+  readonly parameters: ParameterInfo[];
+  /** Output shape [channels, height, width] of every node. */
+  readonly shapes: Record<string, [number, number, number]>;
+  readonly memory: MemoryReport;
+  /** Copies of all parameters and moments, by name. */
+  state(): Promise<Record<string, Float32Array>>;
+  /** Overwrites the named parameters and moments; others stay. Unknown names and wrong lengths are errors and nothing is changed. */
+  loadState(state: Record<string, Float32Array>): Promise<void>;
+  /**
+   * One step of training on the images `indices` (1..batchSize of them): gather, forward, backward, penalty, update.
+   * Steps may be queued without waiting; they run in order.
+   */
+  trainStep(data: DataSet, indices: Int32Array, settings: StepSettings): Promise<StepResult>;
+  /** Loss and accuracy in evaluation mode on the images `indices`, any number of them. */
+  evaluate(data: DataSet, indices: Int32Array): Promise<EvaluationResult>;
+  /** Evaluation mode on `count` images [count × C × H × W], already normalised → [count × features]. */
+  predict(images: Float32Array, count: number): Promise<Float32Array>;
+  /**
+   * Gradients of loss + gamma·Q in training mode at the present parameters, by parameter name, without an update; for
+   * tests and for analysis. Running statistics are not changed.
+   */
+  gradients(data: DataSet, indices: Int32Array, settings: StepSettings): Promise<Record<string, Float32Array>>;
+  /** Frees native memory once queued work is done; later calls reject. Also happens when collected. */
+  dispose(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Raw operations on plain arrays. Equations are in native/include/selfcompress/ops/*.h.
+
+export interface QuantizeArguments {
+  /** [channels × perChannel] */
+  weight: Float32Array;
+  /** [channels] */
+  bitDepth: Float32Array;
+  /** [channels] */
+  exponent: Float32Array;
+}
+/** Writes q(w, b, e) to `output` (may be `weight`). */
+export function quantizeForward(args: QuantizeArguments & { output: Float32Array }): Promise<void>;
+/** One pass: gradients of w, b and e from ∂L/∂q, with `penalty` [channels] added to ∂L/∂b. `gradWeight` may be `gradOutput`. */
+export function quantizeBackward(
+  args: QuantizeArguments & {
+    gradOutput: Float32Array;
+    penalty?: Float32Array;
+    gradWeight: Float32Array;
+    gradBitDepth: Float32Array;
+    gradExponent: Float32Array;
+  },
+): Promise<void>;
+/** Integer codes of the weights, and per channel the bits of the shortest two's complement integer that holds them. */
+export function quantizeCodes(args: QuantizeArguments & { codes: Int32Array; codeBits: Int32Array }): Promise<void>;
+
+export interface Conv2dGeometry {
+  batch: number;
+  inChannels: number;
+  height: number;
+  width: number;
+  outChannels: number;
+  kernel: [number, number];
+  stride?: [number, number];
+  padding?: [number, number];
+  dilation?: [number, number];
+  groups?: number;
+}
+export interface LiveChannels {
+  /** Ascending input channels to read; the others count as zero. Default: all. */
+  liveIn?: Int32Array;
+  /** Ascending output channels to compute; the others are written as zero. Default: all. */
+  liveOut?: Int32Array;
+}
+/** output [N,O,OH,OW] = input [N,C,H,W] ⋆ weight [O,C/groups,KH,KW] + bias [O]. */
+export function conv2dForward(
+  args: Conv2dGeometry & LiveChannels & { input: Float32Array; weight: Float32Array; bias?: Float32Array; relu?: boolean; output: Float32Array },
+): Promise<void>;
+export function conv2dGradInput(
+  args: Conv2dGeometry & LiveChannels & { gradOutput: Float32Array; weight: Float32Array; gradInput: Float32Array },
+): Promise<void>;
+export function conv2dGradWeight(
+  args: Conv2dGeometry & LiveChannels & { input: Float32Array; gradOutput: Float32Array; gradWeight: Float32Array; gradBias?: Float32Array },
+): Promise<void>;
+
+export interface ImageShape {
+  batch: number;
+  channels: number;
+  height: number;
+  width: number;
+}
+export function batchNormForward(
+  args: ImageShape & {
+    training: boolean;
+    epsilon?: number;
+    momentum?: number;
+    input: Float32Array;
+    weight?: Float32Array;
+    bias?: Float32Array;
+    runningMean: Float32Array;
+    runningVar: Float32Array;
+    /** [channels]; required when training. */
+    savedMean?: Float32Array;
+    savedInvStd?: Float32Array;
+    output: Float32Array;
+  },
+): Promise<void>;
+export function batchNormBackward(
+  args: ImageShape & {
+    input: Float32Array;
+    gradOutput: Float32Array;
+    weight?: Float32Array;
+    savedMean: Float32Array;
+    savedInvStd: Float32Array;
+    gradInput: Float32Array;
+    gradWeight?: Float32Array;
+    gradBias?: Float32Array;
+  },
+): Promise<void>;
+export function activationForward(args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; output: Float32Array }): Promise<void>;
+export function activationBackward(
+  args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array },
+): Promise<void>;
+
+export interface PoolGeometry extends ImageShape {
+  kind: 'max' | 'average';
+  kernel: [number, number];
+  stride?: [number, number];
+  padding?: [number, number];
+  countIncludePad?: boolean;
+}
+export function poolForward(args: PoolGeometry & { input: Float32Array; output: Float32Array }): Promise<void>;
+export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array }): Promise<void>;
+
+/** Mean loss over the batch; writes ∂L/∂logits if `gradLogits` is given. logits [batch × classes]. */
+export function crossEntropy(args: {
+  batch: number;
+  classes: number;
+  labelSmoothing?: number;
+  logits: Float32Array;
+  labels: Int32Array;
+  gradLogits?: Float32Array;
+}): Promise<{ loss: number; correct: number }>;
+/** output, target [batch × features]. */
+export function meanSquaredError(args: {
+  batch: number;
+  features: number;
+  output: Float32Array;
+  target: Float32Array;
+  gradOutput?: Float32Array;
+}): Promise<{ loss: number }>;
+
+/** One update in place. Equations in native/include/selfcompress/ops/optimizer.h. */
+export function optimizerStep(args: {
+  kind: 'sgd' | 'adam' | 'adamw';
+  parameter: Float32Array;
+  gradient: Float32Array;
+  moment1: Float32Array;
+  /** Required for adam and adamw. */
+  moment2?: Float32Array;
+  /** t, counted from 1. */
+  step: number;
+  learningRate: number;
+  momentum?: number;
+  nesterov?: boolean;
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+  weightDecay?: number;
+}): Promise<void>;

@@ -1,0 +1,93 @@
+// The one interface between the compiled plan of a training step and the hardware that runs it: a table of operations.
+// The plan allocates its buffers here and calls these operations in order; it does not know which backend it has.
+//
+// Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in the
+// argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
+// Implementations: cpu::makeBackend (cpu/), makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "selfcompress/ops/activation.h"
+#include "selfcompress/ops/batch.h"
+#include "selfcompress/ops/conv2d.h"
+#include "selfcompress/ops/elementwise.h"
+#include "selfcompress/ops/loss.h"
+#include "selfcompress/ops/norm.h"
+#include "selfcompress/ops/optimizer.h"
+#include "selfcompress/ops/pooling.h"
+#include "selfcompress/ops/quantize.h"
+
+namespace selfcompress {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;   // "cpu/avx2", "reference", ...
+
+  virtual void* allocate(std::size_t bytes) = 0;   // aligned to kAlignment, zeroed; throws std::bad_alloc
+  virtual void release(void* memory) = 0;
+  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::size_t bytes) = 0;
+  virtual void zero(void* device, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // Bytes of scratch memory that the three convolutions of this geometry need at most.
+  virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
+
+  virtual void run(const QuantizeForward&) = 0;
+  virtual void run(const QuantizeBackward&) = 0;
+  virtual void run(const QuantizeCodes&) = 0;
+  virtual void run(const BitPenalty&) = 0;
+  virtual void run(const Conv2dForward&) = 0;
+  virtual void run(const Conv2dGradInput&) = 0;
+  virtual void run(const Conv2dGradWeight&) = 0;
+  virtual void run(const BatchNormForward&) = 0;
+  virtual void run(const BatchNormBackward&) = 0;
+  virtual void run(const ActivationForward&) = 0;
+  virtual void run(const ActivationBackward&) = 0;
+  virtual void run(const Dropout&) = 0;
+  virtual void run(const PoolForward&) = 0;
+  virtual void run(const PoolBackward&) = 0;
+  virtual void run(const Add&) = 0;
+  virtual void run(const CopyChannels&) = 0;
+  virtual void run(const StateFromBits&) = 0;
+  virtual void run(const StateThroughNorm&) = 0;
+  virtual void run(const StateOfSum&) = 0;
+  virtual void run(const StateCopy&) = 0;
+  virtual void run(const ListChannels&) = 0;
+  virtual void run(const CrossEntropy&) = 0;
+  virtual void run(const MeanSquaredError&) = 0;
+  virtual void run(const OptimizerStep&) = 0;
+  virtual void run(const SumOfSquares&) = 0;
+  virtual void run(const ClipScale&) = 0;
+  virtual void run(const ClampBitDepth&) = 0;
+  virtual void run(const DecayDead&) = 0;
+  virtual void run(const GatherImages&) = 0;
+  virtual void run(const GatherLabels&) = 0;
+  virtual void run(const ToLanes&) = 0;
+  virtual void run(const FromLanes&) = 0;
+};
+
+// Plain scalar loops over the same layout: slow, readable, the reference of every other backend.
+std::unique_ptr<Backend> makeReferenceBackend();
+
+namespace cpu {
+
+enum class Isa { kScalar, kAvx2, kAvx512, kNeon };
+const char* isaName(Isa);
+bool isaSupported(Isa);            // compiled in and offered by this processor and operating system
+// The best supported one, or SELFCOMPRESS_ISA=scalar|avx2|avx512|neon. Throws std::runtime_error when that names an
+// unknown or unsupported one.
+Isa chooseIsa();
+
+std::unique_ptr<Backend> makeBackend(Isa);
+
+// Threads of the process-wide pool (>= 1). Default: SELFCOMPRESS_THREADS, else the physical cores available to the process. Results do not
+// depend on it. Takes effect for operations that start later; safe to call while others run.
+void setThreads(int threads);
+int threads();
+
+}  // namespace cpu
+}  // namespace selfcompress

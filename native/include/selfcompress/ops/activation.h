@@ -1,0 +1,56 @@
+// Element-wise activations, for live channels.
+//
+//     relu: max(x, 0)     gelu: x * Phi(x), Phi the normal distribution function (erf form)     silu: x / (1 + exp(-x))
+//
+// and dropout: y = x * keep / (1 - p), keep drawn per element from a counter-based generator keyed by (seed, step, site,
+// n, c, h, w): the same whatever the number of threads.
+#pragma once
+
+#include "selfcompress/tensor.h"
+
+namespace selfcompress {
+
+enum class Activation { kRelu, kGelu, kSilu };
+
+struct ActivationForward {
+  Activation kind = Activation::kRelu;
+  Shape shape;
+  int batch = 0;
+  const float* input = nullptr;
+  const std::int32_t* state = nullptr;   // ChannelState or nullptr; kZero channels are skipped
+  float* output = nullptr;               // may be `input`
+};
+
+struct ActivationBackward {
+  Activation kind = Activation::kRelu;
+  Shape shape;
+  int batch = 0;
+  const float* input = nullptr;        // of forward; for relu either the input or the output serves
+  const float* gradOutput = nullptr;
+  const std::int32_t* state = nullptr;
+  float* gradInput = nullptr;          // may be gradOutput
+};
+
+struct StepCounter;  // backend.h
+
+// Forward and backward are the same operation: multiply by the mask.
+struct Dropout {
+  Shape shape;
+  int batch = 0;
+  float probability = 0;               // of dropping, in [0, 1)
+  std::uint32_t site = 0;              // which dropout layer of the network
+  const StepCounter* counter = nullptr;
+  const float* input = nullptr;
+  const std::int32_t* state = nullptr;
+  float* output = nullptr;             // may be `input`
+};
+
+// The generator: keep = dropoutUniform(...) >= probability.
+inline std::uint64_t mix64(std::uint64_t x) {  // splitmix64's finaliser (Steele, Lea & Flood 2014)
+  x ^= x >> 30; x *= 0xbf58476d1ce4e5b9ull;
+  x ^= x >> 27; x *= 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+inline float uniformFrom(std::uint64_t bits) { return float(bits >> 40) * 0x1p-24f; }  // [0, 1)
+
+}  // namespace selfcompress

@@ -1,0 +1,73 @@
+// Residual addition, concatenation, and the bookkeeping of channel states.
+#pragma once
+
+#include "selfcompress/tensor.h"
+
+namespace selfcompress {
+
+// output = a + b (then max(.,0) if relu). A kZero channel of an operand counts as zeros and is not read; channels whose
+// outputState is kZero are not written.
+struct Add {
+  Shape shape;
+  int batch = 0;
+  const float* a = nullptr;
+  const float* b = nullptr;
+  const std::int32_t* stateA = nullptr;
+  const std::int32_t* stateB = nullptr;
+  bool relu = false;
+  float* output = nullptr;   // may be a or b
+};
+
+// Copies `count` channels: output channel outFirst + i = input channel inFirst + i. Concatenation is one copy per input,
+// its gradient one copy back. `accumulate` adds instead (gradients of a tensor with several consumers: inFirst = outFirst = 0).
+struct CopyChannels {
+  Shape input, output;   // same height and width
+  int batch = 0;
+  int inFirst = 0, outFirst = 0, count = 0;
+  bool accumulate = false;
+  const float* source = nullptr;
+  const std::int32_t* state = nullptr;   // ChannelState of the *input tensor of the concatenation or accumulation* (indexed i = 0..count-1), or nullptr; kZero channels are skipped
+  float* target = nullptr;
+};
+
+// ---- channel states (tensor.h); all arrays are device memory, indexed by channel ----
+
+// Output of a weight layer: b <= 0 -> dead: kZero if bias is nullptr or 0, else kConstant. bitDepth == nullptr: all kLive.
+struct StateFromBits {
+  int channels = 0;
+  const float* bitDepth = nullptr;
+  const float* bias = nullptr;
+  std::int32_t* output = nullptr;
+};
+// Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant.
+struct StateThroughNorm {
+  int channels = 0;
+  const std::int32_t* input = nullptr;
+  const float* bias = nullptr;
+  std::int32_t* output = nullptr;
+};
+// Of a + b: both kZero -> kZero; both dead -> kConstant; else kLive.
+struct StateOfSum {
+  int channels = 0;
+  const std::int32_t* a = nullptr;
+  const std::int32_t* b = nullptr;
+  std::int32_t* output = nullptr;
+};
+// output[outFirst + i * repeat + r] = input[i], r < repeat: concatenation (repeat 1) and flattening (repeat = pixels).
+struct StateCopy {
+  int channels = 0;
+  int repeat = 1;
+  int outFirst = 0;
+  const std::int32_t* input = nullptr;
+  std::int32_t* output = nullptr;
+};
+// index[] = ascending channels whose state is not kZero (keepConstant) or is kLive (!keepConstant); *count = how many.
+struct ListChannels {
+  int channels = 0;
+  bool keepConstant = true;
+  const std::int32_t* state = nullptr;
+  std::int32_t* index = nullptr;
+  std::int32_t* count = nullptr;
+};
+
+}  // namespace selfcompress
