@@ -39,11 +39,13 @@ struct StateFromBits {
   const float* bias = nullptr;
   std::int32_t* output = nullptr;
 };
-// Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant.
+// Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant. For evaluation, where the norm
+// uses running statistics, it is kZero only if runningMean is 0 as well and the input is kZero.
 struct StateThroughNorm {
   int channels = 0;
   const std::int32_t* input = nullptr;
   const float* bias = nullptr;
+  const float* runningMean = nullptr;   // nullptr: training
   std::int32_t* output = nullptr;
 };
 // Of a + b: both kZero -> kZero; both dead -> kConstant; else kLive.

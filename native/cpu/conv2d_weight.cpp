@@ -1,0 +1,220 @@
+// Weight gradient of the convolution. The plane of (output channels) x (streams), a stream being an input channel and a
+// tap, is cut into register tiles; a task owns a rectangle of tiles and adds up all images in order, so that results do not
+// depend on the number of threads. Tile accumulators keep 16 lanes until the very end.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "cpu/conv2d_axis.h"
+#include "cpu/cpu_backend.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+// Output pixels that are worked on at a time: the gradient planes of a tile stay in the first-level cache.
+constexpr int kPixelBlock = 64;
+// Tiles of one task: their accumulators stay in the second-level cache.
+constexpr int kTilesPerTask = 340;
+
+struct Stream {
+  int channel, tap;
+};
+
+// Runs of a tuple of taps over a whole output plane, and where each block of rows starts in them.
+struct Pattern {
+  std::vector<WeightRun> runs;
+  std::vector<int> rowBlock;   // first run of each block of rows, and the end
+};
+
+Pattern makePattern(const Conv2dGeometry& g, const Stream* streams, int count, int rowsPerBlock) {
+  Pattern pattern;
+  int outHeight = g.outHeight(), outWidth = g.outWidth();
+  auto columnOf = [&](int s, int x) { return x * g.strideW + streams[s].tap % g.kernelWidth * g.dilationW - g.padW; };
+  auto rowOf = [&](int s, int y) { return y * g.strideH + streams[s].tap / g.kernelWidth * g.dilationH - g.padH; };
+  std::vector<int> cuts{0, outWidth};
+  for (int s = 0; s < count; s++)
+    for (int x = 1; x < outWidth; x++) {
+      auto inside = [&](int at) { return at >= 0 && at < g.width; };
+      if (inside(columnOf(s, x)) != inside(columnOf(s, x - 1))) cuts.push_back(x);
+    }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  for (int y = 0; y < outHeight; y++) {
+    if (y % rowsPerBlock == 0) pattern.rowBlock.push_back(int(pattern.runs.size()));
+    for (std::size_t i = 0; i + 1 < cuts.size(); i++) {
+      WeightRun run{(y * outWidth + cuts[i]) * kLanes, cuts[i + 1] - cuts[i], {}};
+      bool any = false;
+      for (int s = 0; s < count; s++) {
+        int row = rowOf(s, y), column = columnOf(s, cuts[i]);
+        bool inside = row >= 0 && row < g.height && column >= 0 && column < g.width;
+        run.source[s] = inside ? (row * g.width + column) * kLanes : -1;
+        any |= inside;
+      }
+      if (any) pattern.runs.push_back(run);
+    }
+  }
+  pattern.rowBlock.push_back(int(pattern.runs.size()));
+  return pattern;
+}
+
+// One group: its live channels, its streams cut into chunks, and the pattern of each chunk.
+struct GroupPlan {
+  std::vector<int> outs;
+  std::vector<Stream> streams;
+  int perChunk = 1, tileOuts = 1;
+  std::vector<Pattern> patterns;
+  std::vector<int> patternOf;   // per chunk
+  int chunks() const { return (int(streams.size()) + perChunk - 1) / perChunk; }
+  int chunkSize(int chunk) const { return std::min(perChunk, int(streams.size()) - chunk * perChunk); }
+  int outBlocks() const { return (int(outs.size()) + tileOuts - 1) / tileOuts; }
+};
+
+GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector<int> outs, const std::vector<int>& ins) {
+  GroupPlan plan;
+  plan.outs = std::move(outs);
+  int area = g.kernelHeight * g.kernelWidth;
+  for (int c : ins)
+    for (int tap = 0; tap < area; tap++) plan.streams.push_back({c, tap});
+  bool three = g.kernelWidth % 3 == 0, five = g.kernelWidth % 5 == 0;
+  plan.perChunk = three ? 3 : five ? 5 : kernels.streams1;
+  int most = three ? kernels.rowOuts3 : five ? kernels.rowOuts5 : kernels.rowOuts1;
+  int blocks = std::max(1, (int(plan.outs.size()) + most - 1) / most);
+  plan.tileOuts = std::max(1, (int(plan.outs.size()) + blocks - 1) / blocks);
+  int rowsPerBlock = std::max(1, kPixelBlock / g.outWidth());
+  std::vector<std::vector<int>> known(std::size_t(area) * std::size_t(plan.perChunk + 1));
+  for (int chunk = 0; chunk < plan.chunks(); chunk++) {
+    const Stream* first = &plan.streams[std::size_t(chunk * plan.perChunk)];
+    int size = plan.chunkSize(chunk);
+    auto& slot = known[std::size_t(first->tap * (plan.perChunk + 1) + size)];
+    if (slot.empty()) {
+      slot.push_back(int(plan.patterns.size()));
+      plan.patterns.push_back(makePattern(g, first, size, rowsPerBlock));
+    }
+    plan.patternOf.push_back(slot[0]);
+  }
+  return plan;
+}
+
+// A rectangle of tiles: output blocks [outBegin, outEnd) x chunks [chunkBegin, chunkEnd) of a group.
+struct WeightTask {
+  int group, outBegin, outEnd, chunkBegin, chunkEnd;
+};
+
+void cutTasks(const GroupPlan& plan, int group, int parts, std::vector<WeightTask>& tasks) {
+  int outBlocks = plan.outBlocks(), chunks = plan.chunks();
+  if (!outBlocks || !chunks) return;
+  int outStep = std::min(outBlocks, 16);
+  int chunkStep = std::max(1, std::min(kTilesPerTask / outStep, (chunks + parts - 1) / parts));
+  int chunkParts = (chunks + chunkStep - 1) / chunkStep;
+  if (chunkParts < parts) outStep = std::max(1, std::min(outStep, outBlocks * chunkParts / parts));
+  for (int o = 0; o < outBlocks; o += outStep)
+    for (int c = 0; c < chunks; c += chunkStep)
+      tasks.push_back({group, o, std::min(outBlocks, o + outStep), c, std::min(chunks, c + chunkStep)});
+}
+
+struct Planes {
+  const float* data;
+  Shape shape;
+  const float* plane(int block, int channel) const {
+    return data + (std::int64_t(block) * shape.channels + channel) * shape.pixels() * kLanes;
+  }
+};
+
+void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input, const Planes& grad, int block, int blocks,
+             int outBlock, int chunk, int rowBlock, int sourceStep, float* accumulator) {
+  alignas(64) static const float zeros[kLanes] = {};
+  const Pattern& pattern = plan.patterns[std::size_t(plan.patternOf[std::size_t(chunk)])];
+  const float *grads[16], *sources[kMaxStreams];
+  WeightTile tile;
+  int firstOut = outBlock * plan.tileOuts;
+  tile.outs = std::min(plan.tileOuts, int(plan.outs.size()) - firstOut);
+  tile.streams = plan.chunkSize(chunk);
+  for (int o = 0; o < tile.outs; o++) grads[o] = grad.plane(block, plan.outs[std::size_t(firstOut + o)]);
+  for (int s = 0; s < tile.streams; s++)
+    sources[s] = input.plane(block, plan.streams[std::size_t(chunk * plan.perChunk + s)].channel);
+  tile.grad = grads;
+  tile.source = sources;
+  tile.zeros = zeros;
+  tile.sourceStep = sourceStep;
+  tile.runs = pattern.runs.data() + pattern.rowBlock[std::size_t(rowBlock)];
+  tile.runCount = pattern.rowBlock[std::size_t(rowBlock) + 1] - pattern.rowBlock[std::size_t(rowBlock)];
+  tile.blocks = blocks;
+  tile.gradStride = grad.shape.elements() * kLanes;
+  tile.sourceStride = input.shape.elements() * kLanes;
+  tile.accumulator = accumulator;
+  if (tile.runCount) kernels.weightTile(tile);
+}
+
+void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan& plan, const WeightTask& task) {
+  const Conv2dGeometry& g = a.geometry;
+  Planes input{a.input, g.input()}, grad{a.gradOutput, g.output()};
+  int tileFloats = plan.tileOuts * plan.perChunk * kLanes;
+  int chunks = task.chunkEnd - task.chunkBegin, outBlocks = task.outEnd - task.outBegin;
+  thread_local std::vector<float> storage;
+  storage.assign(std::size_t(chunks) * outBlocks * tileFloats + kLanes, 0.0f);
+  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
+  float* accumulators = storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
+  // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
+  int blocks = blocksOf(a.batch), visit = std::max(1, kPixelBlock / g.output().pixels());
+  for (int block = 0; block < blocks; block += visit)
+    for (int rowBlock = 0; rowBlock < rowBlocks; rowBlock++)
+      for (int o = 0; o < outBlocks; o++)
+        for (int c = 0; c < chunks; c++)
+          runTile(plan, kernels, input, grad, block, std::min(visit, blocks - block), task.outBegin + o, task.chunkBegin + c, rowBlock, g.strideW * kLanes,
+                  accumulators + (std::int64_t(o) * chunks + c) * tileFloats);
+  int area = g.kernelHeight * g.kernelWidth, inPerGroup = g.inPerGroup();
+  for (int o = 0; o < outBlocks; o++)
+    for (int c = 0; c < chunks; c++) {
+      int firstOut = (task.outBegin + o) * plan.tileOuts, firstStream = (task.chunkBegin + c) * plan.perChunk;
+      int outs = std::min(plan.tileOuts, int(plan.outs.size()) - firstOut), streams = plan.chunkSize(task.chunkBegin + c);
+      float sums[64];
+      kernels.sumLanes(accumulators + (std::int64_t(o) * chunks + c) * tileFloats, outs * streams, sums);
+      for (int i = 0; i < outs * streams; i++) {
+        const Stream& stream = plan.streams[std::size_t(firstStream + i % streams)];
+        int out = plan.outs[std::size_t(firstOut + i / streams)];
+        a.gradWeight[(std::int64_t(out) * inPerGroup + stream.channel % inPerGroup) * area + stream.tap] = sums[i];
+      }
+    }
+}
+
+std::vector<int> liveChannels(ChannelList list, int first, int last) {
+  std::vector<int> result;
+  if (!list.index) {
+    for (int c = first; c < last; c++) result.push_back(c);
+    return result;
+  }
+  const std::int32_t* end = list.index + *list.count;
+  for (const std::int32_t* c = std::lower_bound(list.index, end, first); c != end && *c < last; c++) result.push_back(*c);
+  return result;
+}
+
+}  // namespace
+
+void CpuBackend::run(const Conv2dGradWeight& a) {
+  const Conv2dGeometry& g = a.geometry;
+  std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
+  std::vector<GroupPlan> plans;
+  std::vector<WeightTask> tasks;
+  int parts = std::max(1, 2 * threads() / g.groups);
+  for (int group = 0; group < g.groups; group++) {
+    plans.push_back(planGroup(g, kernels_, liveChannels(a.liveOut, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
+                              liveChannels(a.liveIn, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
+    cutTasks(plans.back(), group, threads() == 1 ? 1 : parts, tasks);
+  }
+  parallelFor(std::int64_t(tasks.size()), [&](std::int64_t i) {
+    const WeightTask& task = tasks[std::size_t(i)];
+    runTask(a, kernels_, plans[std::size_t(task.group)], task);
+  });
+  if (!a.gradBias) return;
+  std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);
+  std::vector<int> outs = liveChannels(a.liveOut, 0, g.outChannels);
+  Shape out = g.output();
+  parallelFor(std::int64_t(outs.size()), [&](std::int64_t i) {
+    int c = outs[std::size_t(i)];
+    a.gradBias[c] = kernels_.planeSum(a.gradOutput + std::int64_t(c) * out.pixels() * kLanes, out.elements() * kLanes,
+                                      blocksOf(a.batch), out.pixels());
+  });
+}
+
+}  // namespace selfcompress::cpu

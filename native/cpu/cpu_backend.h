@@ -1,0 +1,60 @@
+// The CPU backend: cuts every operation into tasks for the pool and calls the kernels of one instruction set.
+#pragma once
+
+#include "cpu/kernels.h"
+#include "cpu/threads.h"
+
+namespace selfcompress::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(Isa isa) : isa_(isa), kernels_(kernelsOf(isa)) {}
+  std::string name() const override { return std::string("cpu/") + isaName(isa_); }
+
+  void* allocate(std::size_t bytes) override;
+  void release(void* memory) override;
+  void upload(void* device, const void* host, std::size_t bytes) override;
+  void download(void* host, const void* device, std::size_t bytes) override;
+  void zero(void* device, std::size_t bytes) override;
+  void synchronize() override {}
+  std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
+
+  void run(const QuantizeForward&) override;
+  void run(const QuantizeBackward&) override;
+  void run(const QuantizeCodes&) override;
+  void run(const BitPenalty&) override;
+  void run(const Conv2dForward&) override;
+  void run(const Conv2dGradInput&) override;
+  void run(const Conv2dGradWeight&) override;
+  void run(const BatchNormForward&) override;
+  void run(const BatchNormBackward&) override;
+  void run(const ActivationForward&) override;
+  void run(const ActivationBackward&) override;
+  void run(const Dropout&) override;
+  void run(const PoolForward&) override;
+  void run(const PoolBackward&) override;
+  void run(const Add&) override;
+  void run(const CopyChannels&) override;
+  void run(const StateFromBits&) override;
+  void run(const StateThroughNorm&) override;
+  void run(const StateOfSum&) override;
+  void run(const StateCopy&) override;
+  void run(const ListChannels&) override;
+  void run(const CrossEntropy&) override;
+  void run(const MeanSquaredError&) override;
+  void run(const OptimizerStep&) override;
+  void run(const SumOfSquares&) override;
+  void run(const ClipScale&) override;
+  void run(const ClampBitDepth&) override;
+  void run(const DecayDead&) override;
+  void run(const GatherImages&) override;
+  void run(const GatherLabels&) override;
+  void run(const ToLanes&) override;
+  void run(const FromLanes&) override;
+
+ private:
+  Isa isa_;
+  const Kernels& kernels_;
+};
+
+}  // namespace selfcompress::cpu

@@ -1,0 +1,109 @@
+// Which instruction sets this binary holds and this processor offers, and the choice among them.
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "cpu/kernels.h"
+#include "selfcompress/backend.h"
+
+#if SELFCOMPRESS_X86
+#if defined(_MSC_VER)
+#include <immintrin.h>
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+namespace selfcompress::cpu {
+namespace {
+
+#if SELFCOMPRESS_X86
+struct Registers {
+  unsigned eax, ebx, ecx, edx;
+};
+
+Registers cpuid(unsigned leaf, unsigned sub) {
+  Registers r{};
+#if defined(_MSC_VER)
+  int out[4];
+  __cpuidex(out, int(leaf), int(sub));
+  r = {unsigned(out[0]), unsigned(out[1]), unsigned(out[2]), unsigned(out[3])};
+#else
+  __cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
+#endif
+  return r;
+}
+
+// Which register state the operating system saves: a processor may know AVX-512 while the system does not keep it.
+unsigned long long savedState() {
+#if defined(_MSC_VER)
+  return _xgetbv(0);
+#else
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<unsigned long long>(high) << 32) | low;
+#endif
+}
+
+bool hasAvx2() {
+  if (cpuid(0, 0).eax < 7) return false;
+  unsigned one = cpuid(1, 0).ecx;
+  bool osxsave = one & (1u << 27), fma = one & (1u << 12), f16c = one & (1u << 29);
+  return osxsave && fma && f16c && (savedState() & 6) == 6 && (cpuid(7, 0).ebx & (1u << 5));
+}
+
+bool hasAvx512() {
+  const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
+  return hasAvx2() && (savedState() & 0xe6) == 0xe6 && (cpuid(7, 0).ebx & needed) == needed;
+}
+#endif
+
+}  // namespace
+
+const char* isaName(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar: return "scalar";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
+    case Isa::kNeon: return "neon";
+  }
+  return "";
+}
+
+bool isaSupported(Isa isa) {
+  if (isa == Isa::kScalar) return true;
+#if SELFCOMPRESS_X86
+  static const bool avx2 = hasAvx2(), avx512 = hasAvx512();
+  return isa == Isa::kAvx2 ? avx2 : isa == Isa::kAvx512 && avx512;
+#elif SELFCOMPRESS_ARM64
+  return isa == Isa::kNeon;
+#else
+  return false;
+#endif
+}
+
+Isa chooseIsa() {
+  constexpr Isa order[] = {Isa::kAvx512, Isa::kAvx2, Isa::kNeon, Isa::kScalar};
+  const char* wanted = std::getenv("SELFCOMPRESS_ISA");
+  std::string supported;
+  for (Isa isa : order) {
+    if (!isaSupported(isa)) continue;
+    if (!wanted || std::string(wanted) == isaName(isa)) return isa;
+    supported += supported.empty() ? isaName(isa) : std::string(", ") + isaName(isa);
+  }
+  throw std::runtime_error("Expected one of " + supported + " for SELFCOMPRESS_ISA but received '" + wanted + "'");
+}
+
+const Kernels& kernelsOf(Isa isa) {
+#if SELFCOMPRESS_X86
+  if (isa == Isa::kAvx512) return avx512::kernels;
+  if (isa == Isa::kAvx2) return avx2::kernels;
+#elif SELFCOMPRESS_ARM64
+  if (isa == Isa::kNeon) return neon::kernels;
+#endif
+  if (isa == Isa::kScalar) return scalar::kernels;
+  throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
+}
+
+}  // namespace selfcompress::cpu

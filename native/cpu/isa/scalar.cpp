@@ -1,0 +1,6 @@
+// Every kernel, compiled for scalar. Nothing of the standard library that is inline or a template may be used in here
+// beyond <cmath> and <cstring> primitives: the linker could keep this file's copy for the whole binary.
+#include "cpu/kernels.h"
+#define SELFCOMPRESS_ISA_NAMESPACE selfcompress::cpu::scalar
+#include "cpu/kernels/vector_scalar.h"
+#include "cpu/kernels/all.h"

@@ -1,0 +1,115 @@
+// The table of kernels that every instruction set provides. A kernel works on one task of an operation; the backend
+// (cpu_backend.h) cuts operations into tasks, which touch disjoint results, and runs them on the pool.
+#pragma once
+
+#include <cstdint>
+
+#include "selfcompress/backend.h"
+
+namespace selfcompress::cpu {
+
+// ---- convolution: forward and data gradient ----
+
+// One term of the sum of an output: where its input vector lies from the position's base, and its row in the panel.
+struct ConvEntry {
+  std::int32_t source;   // floats
+  std::int32_t row;      // panel[row * outs + o]
+};
+struct ConvPosition {
+  std::int64_t source;   // floats from `source` of ConvTiles
+  std::int64_t target;   // floats from `target`
+};
+// target[p][o] = epilogue(sum over entries of panel[row][o] * source[p + entry]) for some output channels and positions
+// that share one list of entries.
+struct ConvTiles {
+  const float* source = nullptr;
+  const float* panel = nullptr;            // [rows][outs]
+  const ConvEntry* entries = nullptr;
+  int entryCount = 0;
+  const ConvPosition* positions = nullptr;
+  int positionCount = 0;
+  int outs = 0;                            // at most tileOuts
+  const std::int64_t* outOffset = nullptr; // [outs], floats from a position's target
+  float* target = nullptr;
+  const float* bias = nullptr;             // [outs] start of the sum, or nullptr: 0
+  bool resume = false;                     // start from target instead (a later part of a long sum)
+  bool relu = false;
+  const float* mask = nullptr;             // as target: multiply by (mask > 0)
+  bool accumulate = false;                 // add the result to target
+};
+
+// ---- convolution: weight gradient ----
+
+inline constexpr int kMaxStreams = 8;
+// Consecutive output pixels of one row, and for each stream (input channel and tap) where its input lies.
+struct WeightRun {
+  std::int32_t grad;                   // floats from a gradient plane's start
+  std::int32_t length;                 // pixels
+  std::int32_t source[kMaxStreams];    // floats from the input plane's start; -1: outside the image, zeros
+};
+// accumulator[o][s] += sum over runs and pixels of grad[o] * source[s], lane by lane.
+struct WeightTile {
+  int outs = 0, streams = 0;
+  const float* const* grad = nullptr;     // [outs] planes
+  const float* const* source = nullptr;   // [streams] planes
+  const float* zeros = nullptr;           // one zero vector
+  int sourceStep = 0;                     // floats from one output pixel's input to the next one's
+  const WeightRun* runs = nullptr;
+  int runCount = 0;
+  int blocks = 1;                         // the runs are repeated over this many blocks of images
+  std::int64_t gradStride = 0, sourceStride = 0;   // floats from one block to the next
+  float* accumulator = nullptr;           // [outs][streams][16]
+};
+
+// ---- quantizer ----
+
+struct QuantizeChannel {
+  float inverse, scale, low, high;   // 2^-e, 2^e, lo, hi
+  float clipSlope;                   // ln2 * s * 2^(beta-1)
+};
+struct QuantizeSums {
+  double bitDepth, exponent;
+};
+
+struct Kernels {
+  int tileOuts;                                            // output channels of a ConvTiles call
+  int rowOuts3, rowOuts5, rowOuts1, streams1;              // outs of a weight tile with 3, 5 and other streams
+  void (*convTiles)(const ConvTiles&);
+  void (*weightTile)(const WeightTile&);
+  void (*sumLanes)(const float* vectors, int count, float* sums);   // sums[i] = sum of the 16 lanes of vector i
+  float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
+
+  void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output);
+  QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&, float* gradWeight);
+
+  // One channel of a batch norm, all blocks.
+  void (*batchNormForward)(const BatchNormForward&, int channel);
+  void (*batchNormBackward)(const BatchNormBackward&, int channel);
+
+  // One plane (block, channel).
+  void (*activationForward)(const ActivationForward&, int block, int channel);
+  void (*activationBackward)(const ActivationBackward&, int block, int channel);
+  void (*dropout)(const Dropout&, int block, int channel);
+  void (*poolForward)(const PoolForward&, int block, int channel);
+  void (*poolBackward)(const PoolBackward&, int block, int channel);
+  void (*add)(const Add&, int block, int channel);
+  void (*copyChannels)(const CopyChannels&, int block, int index);
+  void (*gatherImages)(const GatherImages&, int block);
+
+  // One block of images; losses[16] receives each image's loss.
+  int (*crossEntropy)(const CrossEntropy&, int block, double* losses);
+  void (*meanSquaredError)(const MeanSquaredError&, int block, double* losses);
+
+  // Elements [begin, end) of a parameter.
+  void (*optimizerStep)(const OptimizerStep&, std::int64_t begin, std::int64_t end);
+  double (*sumOfSquares)(const float* values, std::int64_t n);
+};
+
+const Kernels& kernelsOf(Isa);
+
+namespace scalar { extern const Kernels kernels; }
+namespace avx2 { extern const Kernels kernels; }
+namespace avx512 { extern const Kernels kernels; }
+namespace neon { extern const Kernels kernels; }
+
+}  // namespace selfcompress::cpu

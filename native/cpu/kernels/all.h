@@ -1,0 +1,48 @@
+// The kernel texts, and the table that isa.cpp picks from.
+#pragma once
+
+#include <math.h>
+
+#include "cpu/kernels/vector_math.h"
+
+#include "cpu/kernels/activation.h"
+#include "cpu/kernels/batch.h"
+#include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/elementwise.h"
+#include "cpu/kernels/loss.h"
+#include "cpu/kernels/norm.h"
+#include "cpu/kernels/optimizer.h"
+#include "cpu/kernels/pooling.h"
+#include "cpu/kernels/quantize.h"
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+
+const Kernels kernels = {
+    kTileO,
+    kTileO3 < kTileO1 ? kTileO1 : kTileO3,
+    kTileO5,
+    kTileO1,
+    kTileS1,
+    convTiles,
+    weightTile,
+    sumLanes,
+    planeSum,
+    quantizeForward,
+    quantizeBackward,
+    batchNormForward,
+    batchNormBackward,
+    activationForward,
+    activationBackward,
+    dropout,
+    poolForward,
+    poolBackward,
+    add,
+    copyChannels,
+    gatherImages,
+    crossEntropy,
+    meanSquaredError,
+    optimizerStep,
+    sumOfSquares,
+};
+
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

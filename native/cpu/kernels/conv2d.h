@@ -1,0 +1,146 @@
+// Convolution micro-kernels over the lanes layout. Forward and data gradient: a register tile of O output channels times P
+// positions; each entry costs P vector loads and O broadcasts for O*P fused multiply-adds. Weight gradient: a register tile
+// of O gradient planes times S input streams. Positions and streams are arbitrary, so padding, stride, dilation, groups and
+// tiny images run the same code without masks.
+#pragma once
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+namespace {
+
+template <int O, int P>
+inline void convTile(const ConvTiles& t, const ConvPosition* position) {
+  F16 sum[O][P];
+  const float* source[P];
+  for (int p = 0; p < P; p++) source[p] = t.source + position[p].source;
+  for (int o = 0; o < O; o++)
+    for (int p = 0; p < P; p++)
+      sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : t.bias ? set(t.bias[o]) : zero();
+  const ConvEntry* end = t.entries + t.entryCount;
+  for (const ConvEntry* entry = t.entries; entry != end; entry++) {
+    const float* row = t.panel + std::int64_t(entry->row) * O;
+    F16 in[P];
+    for (int p = 0; p < P; p++) in[p] = load(source[p] + entry->source);
+    for (int o = 0; o < O; o++) {
+      F16 w = set(row[o]);
+      for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
+    }
+  }
+  for (int o = 0; o < O; o++)
+    for (int p = 0; p < P; p++) {
+      std::int64_t at = position[p].target + t.outOffset[o];
+      F16 v = sum[o][p];
+      if (t.relu) v = vmax(zero(), v);
+      if (t.mask) v = select(less(zero(), load(t.mask + at)), v, zero());
+      if (t.accumulate) v = v + load(t.target + at);
+      store(t.target + at, v);
+    }
+}
+
+template <int O>
+inline void convColumn(const ConvTiles& t) {
+  int p = 0;
+  for (; p + kTileP <= t.positionCount; p += kTileP) convTile<O, kTileP>(t, t.positions + p);
+  if constexpr (kTileP > 2) {
+    if (t.positionCount - p == 2) return convTile<O, 2>(t, t.positions + p);
+  }
+  if constexpr (kTileP > 1) {
+    for (; p < t.positionCount; p++) convTile<O, 1>(t, t.positions + p);
+  }
+}
+
+inline void convTiles(const ConvTiles& t) {
+  switch (t.outs) {
+    case 1: return convColumn<1>(t);
+    case 2: return convColumn<2>(t);
+    case 3: return convColumn<3>(t);
+    case 4: return convColumn<4>(t);
+    case 5: if constexpr (kTileO >= 5) return convColumn<5>(t); break;
+    case 6: if constexpr (kTileO >= 6) return convColumn<6>(t); break;
+    case 7: if constexpr (kTileO >= 7) return convColumn<7>(t); break;
+    case 8: if constexpr (kTileO >= 8) return convColumn<8>(t); break;
+  }
+}
+
+template <int O, int S>
+inline void weightTileOf(const WeightTile& t) {
+  F16 sum[O][S];
+  for (int o = 0; o < O; o++)
+    for (int s = 0; s < S; s++) sum[o][s] = load(t.accumulator + (o * S + s) * 16);
+  std::int64_t gradBlock = 0, sourceBlock = 0;
+  const WeightRun *run = t.runs, *end = t.runs + t.runCount;
+  for (int block = 0; block < t.blocks;) {
+    const float* source[S];
+    std::int64_t step[S];
+    for (int s = 0; s < S; s++) {
+      bool inside = run->source[s] >= 0;
+      source[s] = inside ? t.source[s] + sourceBlock + run->source[s] : t.zeros;
+      step[s] = inside ? t.sourceStep : 0;
+    }
+    const float* grad[O];
+    for (int o = 0; o < O; o++) grad[o] = t.grad[o] + gradBlock + run->grad;
+    for (std::int64_t x = 0; x < std::int64_t(run->length) * 16; x += 16) {
+      F16 in[S];
+      for (int s = 0; s < S; s++) {
+        in[s] = load(source[s]);
+        source[s] += step[s];
+      }
+      for (int o = 0; o < O; o++) {
+        F16 g = load(grad[o] + x);
+        for (int s = 0; s < S; s++) sum[o][s] = fma(g, in[s], sum[o][s]);
+      }
+    }
+    if (++run == end) {
+      run = t.runs;
+      block++;
+      gradBlock += t.gradStride;
+      sourceBlock += t.sourceStride;
+    }
+  }
+  for (int o = 0; o < O; o++)
+    for (int s = 0; s < S; s++) store(t.accumulator + (o * S + s) * 16, sum[o][s]);
+}
+
+template <int S, int Max>
+inline void weightTileOuts(const WeightTile& t) {
+  switch (t.outs) {
+    case 1: return weightTileOf<1, S>(t);
+    case 2: if constexpr (Max >= 2) return weightTileOf<2, S>(t); break;
+    case 3: if constexpr (Max >= 3) return weightTileOf<3, S>(t); break;
+    case 4: if constexpr (Max >= 4) return weightTileOf<4, S>(t); break;
+    case 5: if constexpr (Max >= 5) return weightTileOf<5, S>(t); break;
+    case 6: if constexpr (Max >= 6) return weightTileOf<6, S>(t); break;
+    case 7: if constexpr (Max >= 7) return weightTileOf<7, S>(t); break;
+    case 8: if constexpr (Max >= 8) return weightTileOf<8, S>(t); break;
+  }
+}
+
+inline void weightTile(const WeightTile& t) {
+  switch (t.streams) {
+    case 1: return weightTileOuts<1, kTileO1>(t);
+    case 2: return weightTileOuts<2, kTileO1>(t);
+    case 3: return weightTileOuts<3, kTileO3 < kTileO1 ? kTileO1 : kTileO3>(t);
+    case 4: if constexpr (kTileS1 >= 4) return weightTileOuts<4, kTileO1>(t); break;
+    case 5: return weightTileOuts<5, kTileO5>(t);
+  }
+}
+
+inline void sumLanes(const float* vectors, int count, float* sums) {
+  for (int i = 0; i < count; i++) sums[i] = sum(load(vectors + i * 16));
+}
+
+inline float planeSum(const float* base, std::int64_t blockStride, int blocks, int pixels) {
+  F16 a = zero(), b = zero();
+  for (int n = 0; n < blocks; n++) {
+    const float* p = base + n * blockStride;
+    int i = 0;
+    for (; i + 2 <= pixels; i += 2) {
+      a = a + load(p + i * 16);
+      b = b + load(p + i * 16 + 16);
+    }
+    if (i < pixels) a = a + load(p + i * 16);
+  }
+  return sum(a + b);
+}
+
+}  // namespace
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -1,0 +1,65 @@
+// The self-compressing quantizer over one channel's contiguous weights (equations in ops/quantize.h): one pass forward,
+// one pass backward that reads w and g once, writes dL/dw once and sums dL/db and dL/de on the way.
+#pragma once
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+namespace {
+
+inline F16 quantizeCode(F16 u, F16 low, F16 high) { return roundEven(vmin(high, vmax(low, u))); }  // NaN stays NaN
+
+inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& c, float* output) {
+  const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high);
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) store(output + i, scale * quantizeCode(load(weight + i) * inverse, low, high));
+  if (i < n) {
+    int rest = int(n - i);
+    storeTail(output + i, scale * quantizeCode(loadTail(weight + i, rest) * inverse, low, high), rest);
+  }
+}
+
+struct QuantizeVectors {
+  F16 gradWeight, bitDepth, exponent;
+};
+
+inline QuantizeVectors quantizeBackwardOf(F16 w, F16 g, F16 inverse, F16 scale, F16 low, F16 high, F16 slope, F16 ln2) {
+  F16 u = w * inverse;
+  F16 q = scale * quantizeCode(u, low, high);
+  M16 below = less(u, low), above = less(high, u), outside = either(below, above);
+  F16 gq = g * ln2;
+  QuantizeVectors r;
+  r.gradWeight = select(outside, zero(), g);
+  r.exponent = gq * select(outside, q, q - w);
+  r.bitDepth = g * select(above, slope, select(below, zero() - slope, zero()));
+  return r;
+}
+
+inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel& c,
+                                     float* gradWeight) {
+  const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high), slope = set(c.clipSlope),
+            ln2 = set(0.693147180559945309f);
+  QuantizeSums sums{0, 0};
+  for (std::int64_t begin = 0; begin < n; begin += 2048) {  // float sums over 128 vectors, then double
+    std::int64_t end = begin + 2048 < n ? begin + 2048 : n, i = begin;
+    F16 bitDepth = zero(), exponent = zero();
+    for (; i + 16 <= end; i += 16) {
+      auto r = quantizeBackwardOf(load(weight + i), load(grad + i), inverse, scale, low, high, slope, ln2);
+      store(gradWeight + i, r.gradWeight);
+      bitDepth = bitDepth + r.bitDepth;
+      exponent = exponent + r.exponent;
+    }
+    if (i < end) {
+      int rest = int(end - i);
+      auto r = quantizeBackwardOf(loadTail(weight + i, rest), loadTail(grad + i, rest), inverse, scale, low, high, slope, ln2);
+      storeTail(gradWeight + i, r.gradWeight, rest);
+      // Spare lanes hold w = g = 0: their products are zero (finite scale), so they add nothing.
+      bitDepth = bitDepth + r.bitDepth;
+      exponent = exponent + r.exponent;
+    }
+    sums.bitDepth += sumDouble(bitDepth, 16);
+    sums.exponent += sumDouble(exponent, 16);
+  }
+  return sums;
+}
+
+}  // namespace
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

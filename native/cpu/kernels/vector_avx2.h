@@ -1,0 +1,64 @@
+// The 16-lane vector type as two AVX2 registers.
+#pragma once
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+namespace {
+
+struct F16 {
+  __m256 lo, hi;
+};
+using M16 = F16;  // all bits of a lane set or clear
+
+inline F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float* p, F16 a) { _mm256_storeu_ps(p, a.lo); _mm256_storeu_ps(p + 8, a.hi); }
+inline __m256i tailMask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline F16 loadTail(const float* p, int n) {
+  return {_mm256_maskload_ps(p, tailMask(n)), n > 8 ? _mm256_maskload_ps(p + 8, tailMask(n - 8)) : _mm256_setzero_ps()};
+}
+inline void storeTail(float* p, F16 a, int n) {
+  _mm256_maskstore_ps(p, tailMask(n), a.lo);
+  if (n > 8) _mm256_maskstore_ps(p + 8, tailMask(n - 8), a.hi);
+}
+inline F16 set(float x) { __m256 v = _mm256_set1_ps(x); return {v, v}; }
+inline F16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+#define SC_BINARY(name, op) \
+  inline F16 name(F16 a, F16 b) { return {op(a.lo, b.lo), op(a.hi, b.hi)}; }
+SC_BINARY(operator+, _mm256_add_ps)
+SC_BINARY(operator-, _mm256_sub_ps)
+SC_BINARY(operator*, _mm256_mul_ps)
+SC_BINARY(operator/, _mm256_div_ps)
+SC_BINARY(vmin, _mm256_min_ps)
+SC_BINARY(vmax, _mm256_max_ps)
+SC_BINARY(either, _mm256_or_ps)
+#undef SC_BINARY
+inline F16 fma(F16 a, F16 b, F16 c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
+inline F16 vsqrt(F16 a) { return {_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)}; }
+inline F16 roundEven(F16 a) {
+  constexpr int mode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(a.lo, mode), _mm256_round_ps(a.hi, mode)};
+}
+inline M16 less(F16 a, F16 b) { return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)}; }
+inline M16 isNan(F16 a) {
+  return {_mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q), _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q)};
+}
+inline F16 select(M16 m, F16 a, F16 b) { return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)}; }
+inline __m256 pow2Half(__m256 n) {
+  __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
+}
+inline F16 pow2(F16 n) { return {pow2Half(n.lo), pow2Half(n.hi)}; }
+inline F16 fromBytes(const std::uint8_t* p) {
+  __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)))};
+}
+
+constexpr int kTileO = 6, kTileP = 1;
+constexpr int kTileS3 = 3, kTileO3 = 2, kTileS5 = 5, kTileO5 = 1, kTileS1 = 3, kTileO1 = 2;
+
+}  // namespace
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -1,0 +1,49 @@
+// What every instruction set builds from its vector type: sums over lanes and the exponential.
+#pragma once
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+namespace {
+
+// Sum of the 16 lanes, always as ((((0+8)+(4+12)) + ((2+10)+(6+14))) + (the same of the odd ones)).
+inline float sum(F16 a) {
+  float t[16];
+  store(t, a);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) t[i] += t[i + half];
+  return t[0];
+}
+
+// Double-precision sum of the lanes below n, in ascending order.
+inline double sumDouble(F16 a, int n) {
+  float t[16];
+  store(t, a);
+  double s = 0;
+  for (int i = 0; i < n; i++) s += double(t[i]);
+  return s;
+}
+
+// e^x: x = n ln2 + r with |r| <= ln2/2 and a polynomial of degree 6 for e^r (Cephes' coefficients); relative error below
+// 2e-7. +inf above 88.7, 0 below -87.3, NaN for NaN.
+inline F16 vexp(F16 x) {
+  const F16 high = set(88.7228394f), low = set(-87.3365447f);
+  M16 over = less(high, x), under = less(x, low), nan = isNan(x);
+  F16 c = vmin(vmax(x, low), high);
+  F16 n = roundEven(c * set(1.44269504088896341f));
+  F16 r = fma(n, set(-0.693359375f), c);
+  r = fma(n, set(2.12194440e-4f), r);
+  F16 p = set(1.9875691500e-4f);
+  p = fma(p, r, set(1.3981999507e-3f));
+  p = fma(p, r, set(8.3334519073e-3f));
+  p = fma(p, r, set(4.1665795894e-2f));
+  p = fma(p, r, set(1.6666665459e-1f));
+  p = fma(p, r, set(5.0000001201e-1f));
+  F16 e = fma(p * r, r, r) + set(1.0f);
+  F16 half = roundEven(n * set(0.5f));  // 2^n in two factors: n can be 128
+  e = e * pow2(half) * pow2(n - half);
+  e = select(over, set(1e38f) * set(1e38f), e);
+  e = select(under, zero(), e);
+  return select(nan, x, e);
+}
+
+}  // namespace
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

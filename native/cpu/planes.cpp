@@ -1,0 +1,77 @@
+// Operations that work plane by plane (one channel of one block of images) or channel by channel.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/cpu_backend.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+// task(block, channel) for the planes of live channels.
+template <class Task>
+void forPlanes(int batch, int channels, const std::int32_t* state, Task task) {
+  parallelFor(std::int64_t(blocksOf(batch)) * channels, [&](std::int64_t i) {
+    int channel = int(i % channels);
+    if (!state || state[channel] != kZero) task(int(i / channels), channel);
+  });
+}
+
+}  // namespace
+
+void CpuBackend::run(const BatchNormForward& a) {
+  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormForward(a, int(c)); });
+}
+void CpuBackend::run(const BatchNormBackward& a) {
+  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c)); });
+}
+void CpuBackend::run(const ActivationForward& a) {
+  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.activationForward(a, n, c); });
+}
+void CpuBackend::run(const ActivationBackward& a) {
+  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.activationBackward(a, n, c); });
+}
+void CpuBackend::run(const Dropout& a) {
+  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.dropout(a, n, c); });
+}
+void CpuBackend::run(const PoolForward& a) {
+  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolForward(a, n, c); });
+}
+void CpuBackend::run(const PoolBackward& a) {
+  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolBackward(a, n, c); });
+}
+void CpuBackend::run(const Add& a) {
+  forPlanes(a.batch, a.shape.channels, nullptr, [&](int n, int c) {
+    if (!a.stateA || !a.stateB || a.stateA[c] != kZero || a.stateB[c] != kZero) kernels_.add(a, n, c);
+  });
+}
+void CpuBackend::run(const CopyChannels& a) {
+  forPlanes(a.batch, a.count, a.state, [&](int n, int i) { kernels_.copyChannels(a, n, i); });
+}
+void CpuBackend::run(const GatherImages& a) {
+  parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); });
+}
+void CpuBackend::run(const GatherLabels& a) {
+  for (int i = 0; i < a.batch; i++) a.output[i] = a.labels[a.indices[i]];
+}
+
+void CpuBackend::run(const ToLanes& a) {
+  std::int64_t elements = a.shape.elements();
+  parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
+    float* out = a.lanes + n * elements * kLanes;
+    for (int i = 0; i < kLanes; i++) {
+      std::int64_t image = n * kLanes + i;
+      const float* in = a.plain + image * elements;
+      for (std::int64_t p = 0; p < elements; p++) out[p * kLanes + i] = image < a.batch ? in[p] : 0.0f;
+    }
+  });
+}
+
+void CpuBackend::run(const FromLanes& a) {
+  std::int64_t elements = a.shape.elements();
+  parallelFor(a.batch, [&](std::int64_t image) {
+    const float* in = a.lanes + image / kLanes * elements * kLanes + image % kLanes;
+    for (std::int64_t p = 0; p < elements; p++) a.plain[image * elements + p] = in[p * kLanes];
+  });
+}
+
+}  // namespace selfcompress::cpu

@@ -1,0 +1,51 @@
+// The quantizer: constants of every channel in double precision, kernels per channel, and the size penalty.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cpu/cpu_backend.h"
+#include "ops/quantize_math.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+QuantizeChannel channelConstants(float bitDepth, float exponent) {
+  QuantizerRange range = quantizerRange(bitDepth, exponent);
+  return {range.inverse, range.scale, range.low, range.high, range.clipSlope};
+}
+
+}  // namespace
+
+void CpuBackend::run(const QuantizeForward& a) {
+  parallelFor(a.channels, [&](std::int64_t c) {
+    float* output = a.output + c * a.perChannel;
+    if (!(a.bitDepth[c] > 0)) std::memset(output, 0, std::size_t(a.perChannel) * sizeof(float));
+    else kernels_.quantizeForward(a.weight + c * a.perChannel, a.perChannel, channelConstants(a.bitDepth[c], a.exponent[c]), output);
+  });
+}
+
+void CpuBackend::run(const QuantizeBackward& a) {
+  parallelFor(a.channels, [&](std::int64_t c) {
+    std::int64_t first = c * a.perChannel;
+    if (!(a.bitDepth[c] > 0)) {
+      std::memset(a.gradWeight + first, 0, std::size_t(a.perChannel) * sizeof(float));
+      a.gradBitDepth[c] = a.gradExponent[c] = 0;
+      return;
+    }
+    QuantizeSums sums = kernels_.quantizeBackward(a.weight + first, a.gradOutput + first, a.perChannel,
+                                                  channelConstants(a.bitDepth[c], a.exponent[c]), a.gradWeight + first);
+    a.gradBitDepth[c] = float(sums.bitDepth + (a.penalty ? double(a.penalty[c]) : 0.0));
+    a.gradExponent[c] = float(sums.exponent);
+  });
+}
+
+void CpuBackend::run(const QuantizeCodes& a) {
+  parallelFor(a.channels, [&](std::int64_t c) {
+    a.codeBits[c] = quantizeCodesOfChannel(a.weight + c * a.perChannel, a.perChannel, a.bitDepth[c], a.exponent[c],
+                                           a.codes + c * a.perChannel);
+  });
+}
+
+void CpuBackend::run(const BitPenalty& a) { bitPenalty(a); }
+
+}  // namespace selfcompress::cpu

@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/quantize_math.h"
+#include "ops/reference_backend.h"
+
+namespace selfcompress {
+namespace {
+constexpr double kLn2 = 0.693147180559945309417232;
+}
+
+QuantizerRange quantizerRange(float bitDepth, float exponent) {
+  double beta = std::max(double(bitDepth), 0.0), half = std::exp2(beta - 1), scale = std::exp2(double(exponent));
+  return {float(std::exp2(-double(exponent))), float(scale), float(-half), float(half - 1), float(kLn2 * scale * half)};
+}
+
+std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent, std::int32_t* codes) {
+  std::int32_t smallest = 0, largest = 0;
+  bool live = bitDepth > 0;
+  QuantizerRange range = quantizerRange(live ? std::min(bitDepth, 31.0f) : 0.0f, exponent);
+  for (std::int64_t i = 0; i < count; i++) {
+    float u = weight[i] * range.inverse;
+    if (!live || std::isnan(u)) {
+      codes[i] = 0;
+      continue;
+    }
+    double r = std::nearbyint(double(std::min(std::max(u, range.low), range.high)));
+    codes[i] = std::int32_t(std::clamp(r, -1073741824.0, 1073741823.0));
+    smallest = std::min(smallest, codes[i]);
+    largest = std::max(largest, codes[i]);
+  }
+  std::int32_t bits = 0;
+  if (smallest || largest)
+    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;) bits++;
+  return bits;
+}
+
+void bitPenalty(const BitPenalty& a) {
+  int live = a.inChannels;
+  if (a.inputState) {
+    live = 0;
+    for (int c = 0; c < a.inChannels; c++) live += a.inputState[c] == kLive;
+  }
+  double own = double(a.kernelArea) * live / a.groups / a.originalWeights, coupled = 0;
+  for (int k = 0; k < a.consumerCount; k++) {
+    const BitPenaltyConsumer& consumer = a.consumers[k];
+    double bits = 0;
+    for (int j = 0; j < consumer.channels; j++) bits += consumer.bitDepth ? std::max(double(consumer.bitDepth[j]), 0.0) : 32.0;
+    coupled += consumer.kernelArea * bits * consumer.featuresPerChannel / (a.originalWeights * consumer.groups);
+  }
+  double sum = 0;
+  for (int i = 0; i < a.channels; i++) {
+    sum += a.bitDepth ? std::max(double(a.bitDepth[i]), 0.0) : 32.0;
+    if (a.penalty) a.penalty[i] = float(double(*a.gamma) * (own + coupled));
+  }
+  *a.layerBits = float(own * sum);
+}
+
+// ---- reference: one weight at a time, sums in double ----
+
+void ReferenceBackend::run(const QuantizeForward& a) {
+  for (int c = 0; c < a.channels; c++) {
+    QuantizerRange range = quantizerRange(a.bitDepth[c], a.exponent[c]);
+    for (std::int64_t i = c * a.perChannel; i < (c + 1) * a.perChannel; i++) {
+      float u = a.weight[i] * range.inverse;
+      float clipped = u < range.low ? range.low : u > range.high ? range.high : u;
+      a.output[i] = a.bitDepth[c] > 0 ? range.scale * std::nearbyint(clipped) : 0.0f;
+    }
+  }
+}
+
+void ReferenceBackend::run(const QuantizeBackward& a) {
+  for (int c = 0; c < a.channels; c++) {
+    QuantizerRange range = quantizerRange(a.bitDepth[c], a.exponent[c]);
+    double gradBitDepth = a.penalty ? double(a.penalty[c]) : 0, gradExponent = 0;
+    bool live = a.bitDepth[c] > 0;
+    for (std::int64_t i = c * a.perChannel; i < (c + 1) * a.perChannel; i++) {
+      float u = a.weight[i] * range.inverse, g = a.gradOutput[i];
+      bool below = u < range.low, above = u > range.high;
+      float q = range.scale * std::nearbyint(below ? range.low : above ? range.high : u);
+      a.gradWeight[i] = live && !below && !above ? g : 0.0f;
+      gradBitDepth += double(g) * (above ? range.clipSlope : below ? -range.clipSlope : 0.0f);
+      gradExponent += double(g) * kLn2 * (below || above ? double(q) : double(q) - double(a.weight[i]));
+    }
+    a.gradBitDepth[c] = live ? float(gradBitDepth) : 0.0f;
+    a.gradExponent[c] = live ? float(gradExponent) : 0.0f;
+  }
+}
+
+void ReferenceBackend::run(const QuantizeCodes& a) {
+  for (int c = 0; c < a.channels; c++)
+    a.codeBits[c] = quantizeCodesOfChannel(a.weight + c * a.perChannel, a.perChannel, a.bitDepth[c], a.exponent[c],
+                                           a.codes + c * a.perChannel);
+}
+
+void ReferenceBackend::run(const BitPenalty& a) { bitPenalty(a); }
+
+}  // namespace selfcompress
