@@ -1,0 +1,193 @@
+// Convolutions of every instruction set against the reference, on random geometries and lists of live channels; and the
+// reference against finite differences. Error bounds are relative to the largest result: sums of k products in float.
+#include "test/support.h"
+
+using namespace test;
+
+namespace {
+
+Conv2dGeometry randomGeometry(Random& random) {
+  for (;;) {
+    Conv2dGeometry g;
+    g.groups = random.chance(0.7) ? 1 : random.integer(2, 4);
+    bool depthwise = random.chance(0.1);
+    g.inChannels = g.groups * random.integer(1, random.chance(0.2) ? 40 : 9);
+    g.outChannels = depthwise ? g.inChannels : g.groups * random.integer(1, random.chance(0.2) ? 40 : 11);
+    if (depthwise) g.groups = g.inChannels;
+    g.height = random.integer(1, 13);
+    g.width = random.chance(0.1) ? 70 : random.integer(1, 13);
+    g.kernelHeight = random.integer(1, 5);
+    g.kernelWidth = random.chance(0.5) ? g.kernelHeight : random.integer(1, 7);
+    g.strideH = random.integer(1, 3);
+    g.strideW = random.chance(0.5) ? g.strideH : random.integer(1, 3);
+    g.padH = random.integer(0, 3);
+    g.padW = random.integer(0, 3);
+    g.dilationH = random.chance(0.8) ? 1 : 2;
+    g.dilationW = random.chance(0.8) ? 1 : 3;
+    if (random.chance(0.15)) g.height = g.width = g.kernelHeight = g.kernelWidth = 1, g.padH = g.padW = 0;
+    int spanH = g.height + 2 * g.padH - g.dilationH * (g.kernelHeight - 1), spanW = g.width + 2 * g.padW - g.dilationW * (g.kernelWidth - 1);
+    if (spanH >= 1 && spanW >= 1) return g;
+  }
+}
+
+struct Case {
+  Conv2dGeometry geometry;
+  int batch;
+  std::vector<float> input, weight, bias, gradOutput, before;
+  bool lists, withBias, relu, mask, accumulate;
+  std::vector<std::int32_t> liveIn, liveOut, state;
+};
+
+Case makeCase(std::uint64_t seed) {
+  Random random(seed);
+  Case c;
+  c.geometry = randomGeometry(random);
+  c.batch = random.chance(0.3) ? random.integer(1, 50) : random.integer(1, 20);
+  c.input = random.reals(laneElements(c.geometry.input(), c.batch));
+  c.weight = random.reals(c.geometry.weights());
+  c.bias = random.reals(c.geometry.outChannels);
+  c.gradOutput = random.reals(laneElements(c.geometry.output(), c.batch));
+  Shape out = c.geometry.output();
+  for (int n = c.batch; n < blocksOf(c.batch) * kLanes; n++)  // the contract: zero gradients in padding lanes
+    for (int o = 0; o < out.channels; o++)
+      for (int p = 0; p < out.pixels(); p++) c.gradOutput[laneOffset(out, n, o, 0, p)] = 0;
+  c.before = random.reals(laneElements(c.geometry.input(), c.batch));
+  c.lists = random.chance(0.5);
+  double keep = random.chance(0.1) ? 0.0 : random.real(0.2f, 1);
+  c.liveIn = random.channels(c.geometry.inChannels, keep);
+  c.liveOut = random.channels(c.geometry.outChannels, keep);
+  c.state.assign(std::size_t(c.geometry.outChannels), random.chance(0.5) ? kConstant : kZero);
+  for (int o : c.liveOut) c.state[std::size_t(o)] = kLive;
+  c.withBias = random.chance(0.5);
+  c.relu = random.chance(0.3);
+  c.mask = random.chance(0.3);
+  c.accumulate = random.chance(0.3);
+  return c;
+}
+
+enum Which { kForward, kGradInput, kGradWeight };
+
+std::vector<float> runCase(Backend& backend, const Case& c, Which which) {
+  const Conv2dGeometry& g = c.geometry;
+  Buffer<float> input(backend, c.input), weight(backend, c.weight), bias(backend, c.bias), grad(backend, c.gradOutput);
+  Buffer<std::int32_t> in(backend, c.liveIn), out(backend, c.liveOut), state(backend, c.state);
+  Buffer<std::int32_t> inCount(backend, {std::int32_t(c.liveIn.size())}), outCount(backend, {std::int32_t(c.liveOut.size())});
+  Buffer<char> workspace(backend, std::int64_t(backend.conv2dWorkspace(g, c.batch)) + 64, 0);
+  ChannelList liveIn, liveOut;
+  if (c.lists) liveIn = {in.get(), inCount.get()}, liveOut = {out.get(), outCount.get()};
+  if (which == kForward) {
+    Buffer<float> output(backend, laneElements(g.output(), c.batch), 7.0f);
+    backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn, liveOut,
+                              c.lists ? state.get() : nullptr, output.get(), workspace.get()});
+    return output.values();
+  }
+  if (which == kGradInput) {
+    Buffer<float> result(backend, c.before);
+    backend.run(Conv2dGradInput{g, c.batch, grad.get(), weight.get(), liveIn, liveOut, c.mask ? input.get() : nullptr, c.accumulate,
+                                result.get(), workspace.get()});
+    return result.values();
+  }
+  Buffer<float> result(backend, g.weights(), 7.0f), gradBias(backend, g.outChannels, 7.0f);
+  backend.run(Conv2dGradWeight{g, c.batch, input.get(), grad.get(), liveIn, liveOut, result.get(), c.withBias ? gradBias.get() : nullptr,
+                               workspace.get()});
+  std::vector<float> all = result.values(), biasValues = gradBias.values();
+  all.insert(all.end(), biasValues.begin(), biasValues.end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("convolutions of every instruction set agree with the reference on 400 random geometries") {
+  auto reference = makeReferenceBackend();
+  auto backends = cpuBackends();
+  double worst = 0;
+  for (std::uint64_t seed = 1; seed <= 400; seed++) {
+    Case c = makeCase(seed);
+    CAPTURE(seed);
+    for (Which which : {kForward, kGradInput, kGradWeight}) {
+      std::vector<float> expected = runCase(*reference, c, which);
+      for (auto& backend : backends) {
+        CAPTURE(backend->name());
+        CAPTURE(int(which));
+        double error = difference(runCase(*backend, c, which), expected, 1.0);
+        worst = std::max(worst, error);
+        CHECK(error < 2e-6);
+      }
+    }
+  }
+  MESSAGE("largest relative error: " << worst);
+}
+
+TEST_CASE("convolutions give the same bits for every number of threads") {
+  for (std::uint64_t seed = 1000; seed < 1040; seed++) {
+    Case c = makeCase(seed);
+    for (auto& backend : cpuBackends())
+      for (Which which : {kForward, kGradInput, kGradWeight}) sameForAllThreads([&] { return runCase(*backend, c, which); });
+  }
+}
+
+TEST_CASE("long sums are taken in parts") {  // more entries than one block of the panel
+  Case c = makeCase(1);
+  c.geometry = {210, 19, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+  c.batch = 18;
+  Random random(5);
+  c.input = random.reals(laneElements(c.geometry.input(), c.batch));
+  c.weight = random.reals(c.geometry.weights());
+  c.bias = random.reals(19);
+  c.gradOutput = random.reals(laneElements(c.geometry.output(), c.batch));
+  c.before = c.input;
+  c.lists = false;
+  auto reference = makeReferenceBackend();
+  for (auto& backend : cpuBackends())
+    for (Which which : {kForward, kGradInput})
+      CHECK(difference(runCase(*backend, c, which), runCase(*reference, c, which), 1.0) < 4e-6);
+}
+
+TEST_CASE("not-a-number and infinity pass through a convolution") {
+  Case c = makeCase(3);
+  c.lists = false;
+  c.input[0] = NAN;
+  c.weight[0] = INFINITY;
+  auto reference = makeReferenceBackend();
+  std::vector<float> expected = runCase(*reference, c, kForward);
+  for (auto& backend : cpuBackends()) {
+    std::vector<float> actual = runCase(*backend, c, kForward);
+    for (std::size_t i = 0; i < actual.size(); i++) CHECK(std::isfinite(actual[i]) == std::isfinite(expected[i]));
+  }
+}
+
+TEST_CASE("gradients of the reference agree with finite differences") {
+  auto reference = makeReferenceBackend();
+  for (std::uint64_t seed = 1; seed <= 20; seed++) {
+    Case c = makeCase(seed);
+    c.relu = c.mask = c.accumulate = false;
+    if (c.lists && (c.liveIn.empty() || c.liveOut.empty())) continue;
+    // The loss is sum(gradOutput * output): linear in inputs and weights, so a difference of any width is exact.
+    auto loss = [&] {
+      std::vector<float> out = runCase(*reference, c, kForward);
+      double sum = 0;
+      Shape shape = c.geometry.output();
+      for (int n = 0; n < c.batch; n++)
+        for (int o = 0; o < shape.channels; o++)
+          for (int p = 0; p < shape.pixels(); p++) {
+            std::size_t at = laneOffset(shape, n, o, 0, p);
+            if (!c.lists || c.state[std::size_t(o)] == kLive) sum += double(out[at]) * c.gradOutput[at];
+          }
+      return sum;
+    };
+    std::vector<float> gradInput = runCase(*reference, c, kGradInput), gradWeight = runCase(*reference, c, kGradWeight);
+    Random random(seed);
+    for (int trial = 0; trial < 5; trial++) {
+      int o = c.lists ? c.liveOut[std::size_t(random.integer(0, int(c.liveOut.size()) - 1))] : random.integer(0, c.geometry.outChannels - 1);
+      std::size_t perChannel = std::size_t(c.geometry.weights() / c.geometry.outChannels);
+      std::size_t i = std::size_t(o) * perChannel + std::size_t(random.integer(0, int(perChannel) - 1));
+      float old = c.weight[i];
+      c.weight[i] = old + 1;
+      double up = loss();
+      c.weight[i] = old - 1;
+      double down = loss();
+      c.weight[i] = old;
+      CHECK(gradWeight[i] == doctest::Approx((up - down) / 2).epsilon(1e-3));
+    }
+  }
+}

@@ -1,0 +1,109 @@
+// What the C++ tests share: seeded random numbers, buffers on a backend, every backend of this machine, and comparison.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "selfcompress/backend.h"
+
+namespace test {
+
+using namespace selfcompress;
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+  int integer(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
+  float real(float low, float high) { return std::uniform_real_distribution<float>(low, high)(engine_); }
+  bool chance(double p) { return std::uniform_real_distribution<double>(0, 1)(engine_) < p; }
+  std::vector<float> reals(std::int64_t count, float low = -1, float high = 1) {
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (float& v : values) v = real(low, high);
+    return values;
+  }
+  // Ascending list of the channels kept with probability p; sometimes empty.
+  std::vector<std::int32_t> channels(int count, double p) {
+    std::vector<std::int32_t> list;
+    for (int c = 0; c < count; c++)
+      if (chance(p)) list.push_back(c);
+    return list;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Memory of a backend that starts as a copy of `values`.
+template <class T>
+class Buffer {
+ public:
+  Buffer(Backend& backend, std::vector<T> values) : backend_(backend), size_(values.size()) {
+    data_ = static_cast<T*>(backend.allocate(std::max<std::size_t>(1, size_) * sizeof(T)));
+    backend.upload(data_, values.data(), size_ * sizeof(T));
+  }
+  Buffer(Backend& backend, std::int64_t count, T value) : Buffer(backend, std::vector<T>(std::size_t(count), value)) {}
+  Buffer(const Buffer&) = delete;
+  ~Buffer() { backend_.release(data_); }
+  T* get() { return data_; }
+  std::vector<T> values() {
+    backend_.synchronize();
+    std::vector<T> result(size_);
+    backend_.download(result.data(), data_, size_ * sizeof(T));
+    return result;
+  }
+
+ private:
+  Backend& backend_;
+  T* data_;
+  std::size_t size_;
+};
+
+inline std::vector<std::unique_ptr<Backend>> cpuBackends() {
+  std::vector<std::unique_ptr<Backend>> all;
+  for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon})
+    if (cpu::isaSupported(isa)) all.push_back(cpu::makeBackend(isa));
+  return all;
+}
+
+// Largest |a - b| relative to the largest magnitude of `expected` (at least `floor`); NaN must meet NaN, inf the same inf.
+inline double difference(const std::vector<float>& actual, const std::vector<float>& expected, double floor = 1e-3) {
+  REQUIRE(actual.size() == expected.size());
+  double scale = floor, worst = 0;
+  for (float v : expected)
+    if (std::isfinite(v)) scale = std::max(scale, std::fabs(double(v)));
+  for (std::size_t i = 0; i < actual.size(); i++) {
+    double a = actual[i], b = expected[i];
+    if (std::isnan(a) && std::isnan(b)) continue;
+    if (a == b) continue;
+    double d = std::fabs(a - b) / scale;
+    worst = std::isnan(d) || std::isinf(d) ? 1e30 : std::max(worst, d);
+  }
+  return worst;
+}
+
+inline bool sameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Runs `body` with 1, 2 and 5 threads and checks that the results are the same to the bit.
+template <class Body>
+std::vector<float> sameForAllThreads(Body body) {
+  int before = cpu::threads();
+  cpu::setThreads(1);
+  std::vector<float> one = body();
+  for (int threads : {2, 5}) {
+    cpu::setThreads(threads);
+    CHECK(sameBits(body(), one));
+  }
+  cpu::setThreads(before);
+  return one;
+}
+
+}  // namespace test
