@@ -1,0 +1,93 @@
+// A network compiled for one backend and batch size: parameters, the plan of a step, and its execution.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "graph/compiler.h"
+
+namespace selfcompress {
+
+struct StepSettings {
+  double step = 1;              // counted from 1
+  std::uint64_t seed = 0;
+  float gamma = 0, learningRate = 0, bitDepthLearningRate = 0, exponentLearningRate = 0;
+  Augmentation augmentation;
+};
+
+struct StepResult {
+  double loss = 0;          // mean over the batch, without the penalty
+  std::int64_t correct = 0;
+  double bitsPerWeight = 0; // Q
+  double gradientNorm = 0;
+};
+
+struct EvaluationResult {
+  double loss = 0;
+  std::int64_t correct = 0, count = 0;
+};
+
+struct MemoryReport {
+  std::size_t parameterBytes = 0, activationBytes = 0, activationBytesUnshared = 0;
+};
+
+using State = std::map<std::string, std::vector<float>>;
+
+// Not thread-safe: one call at a time. Indices are those of images in the data set, checked by `checkBatch`.
+class Network {
+ public:
+  // Throws DescriptionError, or std::bad_alloc when the memory cannot be had. Parameters start at zero.
+  Network(std::unique_ptr<Backend>, const NetworkDescription&, const NetworkOptions&);
+
+  std::string backendName() const { return backend_->name(); }
+  const NetworkDescription& description() const { return description_; }
+  const Topology& topology() const { return topology_; }
+  const Parameters& parameters() const { return *parameters_; }
+  int batchSize() const { return options_.batchSize; }
+  MemoryReport memory() const;
+
+  // Throws DescriptionError when the network cannot be trained or evaluated on these images of this data set.
+  void checkBatch(const DataSet&, const std::int32_t* indices, std::size_t count) const;
+
+  State state() const;
+  // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
+  void checkState(const std::string& name, std::size_t length) const;
+  void loadState(const State&);
+
+  StepResult trainStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  EvaluationResult evaluate(const DataSet&, const std::int32_t* indices, std::size_t count);
+  // images: [count][C][H][W], normalised -> [count][features]
+  std::vector<float> predict(const float* images, std::size_t count);
+  // Gradients of loss + gamma * Q by parameter name; nothing is updated.
+  std::map<std::string, std::vector<float>> gradients(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+
+ private:
+  // Where the sections of a program end, in calls.
+  struct Plan {
+    Program program;
+    std::size_t states = 0, input = 0, forward = 0, loss = 0, backward = 0;
+    BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;   // plain: NCHW copies on the way in and out
+  };
+  void compileTraining();
+  void compileEvaluation();
+  Execution execution(const Plan&, int batch) const;
+  void uploadBatch(const DataSet&, const std::int32_t* indices, int count);
+  void uploadScalars(const StepSettings&);
+  StepResult readResult() const;
+
+  std::unique_ptr<Backend> backend_;
+  NetworkDescription description_;
+  NetworkOptions options_;
+  Topology topology_;
+  DeviceMemory device_;
+  std::unique_ptr<Parameters> parameters_;
+  StepScalars* scalars_ = nullptr;
+  float* layerBits_ = nullptr;
+  std::int32_t *indices_ = nullptr, *labels_ = nullptr;
+  std::size_t parameterBytes_ = 0;
+  Plan train_, evaluate_;
+  std::byte* arena_ = nullptr;
+};
+
+}  // namespace selfcompress

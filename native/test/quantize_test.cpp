@@ -1,0 +1,142 @@
+// Fused quantizer: every instruction set against the reference, special values, and the reference against its derivation.
+#include <limits>
+
+#include "test/support.h"
+
+using namespace test;
+
+namespace {
+
+struct Case {
+  int channels;
+  std::int64_t perChannel;
+  std::vector<float> weight, bitDepth, exponent, gradient, penalty;
+};
+
+Case randomCase(Random& random, bool special) {
+  Case c;
+  c.channels = random.integer(1, 40);
+  c.perChannel = random.integer(1, random.chance(0.2) ? 5000 : 200);
+  c.weight = random.reals(c.channels * c.perChannel, -2, 2);
+  c.gradient = random.reals(c.channels * c.perChannel);
+  c.bitDepth = random.reals(c.channels, -1, 9);
+  c.exponent = random.reals(c.channels, -9, 1);
+  c.penalty = random.reals(c.channels);
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (float& b : c.bitDepth)
+    if (random.chance(0.2)) b = random.chance(0.5) ? 0.0f : float(random.integer(1, 8));
+  if (!special) return c;
+  for (float value : {inf, -inf, nan, 0.0f, -0.0f, 1e-42f, 3e38f})
+    c.weight[std::size_t(random.integer(0, int(c.weight.size()) - 1))] = value;
+  c.bitDepth[std::size_t(random.integer(0, c.channels - 1))] = nan;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("quantizer: every instruction set agrees with the reference on hundreds of shapes") {
+  auto reference = makeReferenceBackend();
+  for (auto& backend : cpuBackends()) {
+    Random random(1);
+    CAPTURE(backend->name());
+    for (int trial = 0; trial < 300; trial++) {
+      Case c = randomCase(random, trial % 3 == 0);
+      CAPTURE(trial);
+      auto forward = [&](Backend& b) {
+        Buffer<float> w(b, c.weight), bits(b, c.bitDepth), e(b, c.exponent), q(b, c.channels * c.perChannel, 7.0f);
+        b.run(QuantizeForward{c.channels, c.perChannel, w.get(), bits.get(), e.get(), q.get()});
+        return q.values();
+      };
+      CHECK(difference(forward(*backend), forward(*reference)) == 0);   // the very same numbers
+      auto backward = [&](Backend& b, int which) {
+        Buffer<float> w(b, c.weight), bits(b, c.bitDepth), e(b, c.exponent), g(b, c.gradient), penalty(b, c.penalty), db(b, c.channels, 7.0f),
+            de(b, c.channels, 7.0f);
+        b.run(QuantizeBackward{c.channels, c.perChannel, w.get(), bits.get(), e.get(), g.get(), trial % 2 ? penalty.get() : nullptr, g.get(), db.get(), de.get()});
+        return which == 0 ? g.values() : which == 1 ? db.values() : de.values();
+      };
+      CHECK(difference(backward(*backend, 0), backward(*reference, 0)) == 0);
+      if (trial % 3) {   // sums: rounding of float partial sums
+        for (int which : {1, 2}) {
+          auto same = sameForAllThreads([&] { return backward(*backend, which); });
+          CHECK(difference(same, backward(*reference, which)) < 2e-5);
+        }
+      }
+      auto codes = [&](Backend& b) {
+        Buffer<float> w(b, c.weight), bits(b, c.bitDepth), e(b, c.exponent);
+        Buffer<std::int32_t> r(b, c.channels * c.perChannel, 7), least(b, c.channels, 7);
+        b.run(QuantizeCodes{c.channels, c.perChannel, w.get(), bits.get(), e.get(), r.get(), least.get()});
+        auto all = r.values(), more = least.values();
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+      };
+      CHECK(codes(*backend) == codes(*reference));
+    }
+  }
+}
+
+TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its weights are") {
+  for (auto& backend : cpuBackends()) {
+    std::vector<float> weight(37, std::numeric_limits<float>::infinity());
+    weight[3] = -2, weight[4] = std::numeric_limits<float>::quiet_NaN();
+    for (float bits : {0.0f, -3.0f, std::numeric_limits<float>::quiet_NaN()}) {
+      Buffer<float> w(*backend, weight), b(*backend, 1, bits), e(*backend, 1, -3.0f), q(*backend, 37, 7.0f), g(*backend, 37, 1.0f), p(*backend, 1, 1.0f),
+          db(*backend, 1, 7.0f), de(*backend, 1, 7.0f);
+      backend->run(QuantizeForward{1, 37, w.get(), b.get(), e.get(), q.get()});
+      backend->run(QuantizeBackward{1, 37, w.get(), b.get(), e.get(), g.get(), p.get(), g.get(), db.get(), de.get()});
+      CHECK(sameBits(q.values(), std::vector<float>(37, 0.0f)));
+      CHECK(g.values() == std::vector<float>(37, 0.0f));
+      CHECK(db.values()[0] == 0);
+      CHECK(de.values()[0] == 0);
+    }
+  }
+}
+
+// Without rounding, the quantizer is s * clip(w / s, lo, hi): smooth away from its corners. Its numerical derivatives by
+// b and e, plus what the straight-through estimator adds to e (ln2 * (q - c*s)), are what backward must give.
+TEST_CASE("quantizer: gradients of b and e against finite differences of the smooth part") {
+  auto reference = makeReferenceBackend();
+  Random random(2);
+  for (int trial = 0; trial < 200; trial++) {
+    const int count = 50;
+    double b = random.real(1.2f, 6), e = random.real(-4, 0);
+    auto weight = random.reals(count, -3, 3), gradient = random.reals(count);
+    auto smooth = [&](double bits, double exponent) {
+      double s = std::exp2(exponent), half = std::exp2(bits - 1), sum = 0;
+      for (int i = 0; i < count; i++) sum += double(gradient[std::size_t(i)]) * s * std::min(std::max(double(weight[std::size_t(i)]) / s, -half), half - 1);
+      return sum;
+    };
+    double h = 1e-6, s = std::exp2(double(float(e))), half = std::exp2(double(float(b)) - 1), rounding = 0;
+    bool corner = false;
+    for (int i = 0; i < count; i++) {
+      double u = double(weight[std::size_t(i)]) / s, c = std::min(std::max(u, -half), half - 1);
+      corner = corner || std::fabs(u + half) < 1e-3 || std::fabs(u - half + 1) < 1e-3;
+      rounding += double(gradient[std::size_t(i)]) * std::log(2.0) * s * (std::nearbyint(c) - c);   // d(s*r)/de - d(s*c)/de at fixed u's gradient
+    }
+    if (corner) continue;
+    Buffer<float> w(*reference, weight), bits(*reference, 1, float(b)), ex(*reference, 1, float(e)), g(*reference, gradient), db(*reference, 1, 0.0f),
+        de(*reference, 1, 0.0f);
+    reference->run(QuantizeBackward{1, count, w.get(), bits.get(), ex.get(), g.get(), nullptr, g.get(), db.get(), de.get()});
+    double numericB = (smooth(double(float(b)) + h, double(float(e))) - smooth(double(float(b)) - h, double(float(e)))) / (2 * h);
+    double numericE = (smooth(double(float(b)), double(float(e)) + h) - smooth(double(float(b)), double(float(e)) - h)) / (2 * h) + rounding;
+    CHECK(double(db.values()[0]) == doctest::Approx(numericB).epsilon(1e-4));
+    CHECK(double(de.values()[0]) == doctest::Approx(numericE).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("bit penalty: Q by hand, own and coupled") {
+  for (auto& backend : cpuBackends()) {
+    Buffer<float> b(*backend, {3.0f, 0.0f, -1.0f, 5.0f}), next(*backend, {2.0f, 0.0f, 4.0f}), gamma(*backend, 1, 0.5f), penalty(*backend, 4, 0.0f), q(*backend, 1, 0.0f);
+    Buffer<std::int32_t> state(*backend, {kLive, kConstant, kZero, kLive, kLive, kLive});
+    BitPenalty a;
+    a.channels = 4, a.bitDepth = b.get(), a.kernelArea = 9, a.inputState = state.get(), a.inChannels = 6, a.originalWeights = 1000, a.gamma = gamma.get();
+    a.penalty = penalty.get(), a.layerBits = q.get();
+    backend->run(a);
+    CHECK(q.values()[0] == doctest::Approx(9 * 4 * 8.0 / 1000));
+    CHECK(penalty.values()[0] == doctest::Approx(0.5 * 9 * 4 / 1000));
+    a.consumerCount = 2;
+    a.consumers[0] = {next.get(), 3, 25, 1, 4};
+    a.consumers[1] = {nullptr, 10, 1, 1, 1};
+    backend->run(a);
+    CHECK(penalty.values()[3] == doctest::Approx(0.5 * (9 * 4 + 25 * 6 * 4 + 320) / 1000.0));
+  }
+}

@@ -1,0 +1,51 @@
+// The thread pool: every task once, nesting, exceptions, callers on several threads.
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "cpu/threads.h"
+#include "test/support.h"
+
+using namespace test;
+using cpu::parallelFor;
+
+TEST_CASE("every task runs once, for any number of threads") {
+  int before = cpu::threads();
+  for (int threads : {1, 2, 7}) {
+    cpu::setThreads(threads);
+    for (int count : {0, 1, 2, 100, 5000}) {
+      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
+      parallelFor(count, [&](std::int64_t i) { runs[std::size_t(i)]++; });
+      for (auto& r : runs) CHECK(r == 1);
+    }
+  }
+  cpu::setThreads(before);
+}
+
+TEST_CASE("a task may share its own work out") {
+  std::atomic<int> sum{0};
+  parallelFor(10, [&](std::int64_t) { parallelFor(10, [&](std::int64_t) { sum++; }); });
+  CHECK(sum == 100);
+}
+
+TEST_CASE("an exception reaches the caller, and the pool goes on") {
+  cpu::setThreads(3);
+  CHECK_THROWS_AS(parallelFor(100, [](std::int64_t i) { if (i == 50) throw std::runtime_error("task"); }), std::runtime_error);
+  std::atomic<int> sum{0};
+  parallelFor(100, [&](std::int64_t) { sum++; });
+  CHECK(sum == 100);
+}
+
+TEST_CASE("callers on several threads, while the number of threads changes") {
+  std::atomic<int> sum{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; t++)
+    callers.emplace_back([&, t] {
+      for (int i = 0; i < 50; i++) {
+        if (t == 0) cpu::setThreads(1 + i % 4);
+        parallelFor(20, [&](std::int64_t) { sum++; });
+      }
+    });
+  for (auto& c : callers) c.join();
+  CHECK(sum == 4 * 50 * 20);
+}
