@@ -7,6 +7,7 @@ namespace selfcompress {
 namespace {
 
 constexpr std::int64_t kMostElements = std::int64_t(1) << 40;   // floats in one tensor of a batch, or weights of one layer
+constexpr std::int64_t kMostPixels = std::int64_t(1) << 30;     // of one channel
 constexpr int kMostConcatInputs = 16;
 
 std::string text(Shape s) {
@@ -40,7 +41,9 @@ Shape convolutionShape(const NodeDescription& node, Shape in) {
     fail("a divisor of the " + std::to_string(node.outChannels) + " output channels", field(node, "groups"), std::to_string(node.groups));
   checkWindow(node, in, 1, 1);
   checkWindow(node, in, g.outHeight(), g.outWidth());
-  if (double(node.outChannels) * g.inPerGroup() * node.kernel[0] * node.kernel[1] > double(kMostElements))
+  double perChannel = double(g.inPerGroup()) * node.kernel[0] * node.kernel[1];
+  if (perChannel > double(INT32_MAX)) fail("at most 2^31 - 1 weights of an output channel", "node \"" + node.name + "\"", text(in) + " inputs");
+  if (perChannel * node.outChannels > double(kMostElements))
     fail("at most 2^40 weights", "node \"" + node.name + "\"", std::to_string(node.outChannels) + " output channels");
   return g.output();
 }
@@ -91,6 +94,12 @@ void checkInputCount(const NodeDescription& node) {
          field(node, "inputs"), std::to_string(node.inputs.size()));
 }
 
+void checkSize(Shape s, int batchSize, const std::string& where) {
+  if (std::int64_t(s.height) * s.width > kMostPixels) fail("at most 2^30 pixels", where, text(s));
+  if (double(s.elements()) * kLanes * blocksOf(batchSize) > double(kMostElements))
+    fail("at most 2^40 elements in a batch", where, std::to_string(batchSize) + " images of " + text(s));
+}
+
 // Every node has to lead to the output: anything else is a mistake in the graph.
 void checkReachable(const NetworkDescription& network, const Topology& topology) {
   std::vector<bool> needed(topology.shapes.size(), false);
@@ -125,16 +134,19 @@ PoolGeometry poolGeometryOf(const NodeDescription& node, Shape in) {
   return {in, node.kernel[0], node.kernel[1], node.stride[0], node.stride[1], node.padding[0], node.padding[1], node.countIncludePad};
 }
 
+Shape outputShape(const NodeDescription& node, const std::vector<Shape>& inputs, int batchSize) {
+  for (Shape s : inputs) checkSize(s, batchSize, field(node, "inputs"));
+  Shape out = shapeOf(node, inputs);
+  checkSize(out, batchSize, "node \"" + node.name + "\"");
+  return out;
+}
+
 Topology inferShapes(const NetworkDescription& network, int batchSize) {
   Topology topology;
   std::unordered_map<std::string, int> tensorOf{{kInputName, 0}};
   topology.shapes.push_back(network.input);
   topology.readers.emplace_back();
-  auto checkSize = [&](Shape s, const std::string& where) {
-    if (double(s.elements()) * kLanes * blocksOf(batchSize) > double(kMostElements))
-      fail("at most 2^40 elements in a batch", where, std::to_string(batchSize) + " images of " + text(s));
-  };
-  checkSize(network.input, "network.input");
+  checkSize(network.input, batchSize, "network.input");
   bool weights = false;
   for (std::size_t i = 0; i < network.nodes.size(); i++) {
     const NodeDescription& node = network.nodes[i];
@@ -151,8 +163,7 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
       topology.readers[std::size_t(found->second)].push_back(int(i));
       in.push_back(topology.shapes[std::size_t(found->second)]);
     }
-    Shape out = shapeOf(node, in);
-    checkSize(out, "node \"" + node.name + "\"");
+    Shape out = outputShape(node, in, batchSize);
     weights = weights || isWeightLayer(node);
     tensorOf[node.name] = int(topology.shapes.size());
     topology.shapes.push_back(out);

@@ -18,6 +18,9 @@ struct Topology {
 // lead to the output, networks without weights, sizes beyond what can be addressed at `batchSize`.
 Topology inferShapes(const NetworkDescription&, int batchSize);
 
+// Output shape of one node that reads tensors of these shapes; the same checks and errors.
+Shape outputShape(const NodeDescription&, const std::vector<Shape>& inputs, int batchSize);
+
 inline bool isWeightLayer(const NodeDescription& node) { return node.kind == NodeKind::kConv2d || node.kind == NodeKind::kLinear; }
 
 // A weight layer as a convolution; a linear layer is a 1x1 convolution of a 1x1 image of all features.

@@ -1,0 +1,74 @@
+// JavaScript classes over C++ objects. Every method checks that its receiver really is one: calling a method of one class
+// on an object of another must be a TypeError, never a reinterpretation of memory.
+#pragma once
+
+#include "node/addon.h"
+#include "node/arguments.h"
+
+namespace selfcompress::node {
+
+// `T` has `static constexpr napi_type_tag kTag` and `static constexpr const char* kClass`.
+template <class T>
+std::shared_ptr<T>* receiver(const Napi::Value& value) {
+  bool matches = false;
+  if (value.IsObject() && napi_check_object_type_tag(value.Env(), value, &T::kTag, &matches) == napi_ok && matches) {
+    void* object = nullptr;
+    if (napi_unwrap(value.Env(), value, &object) == napi_ok) return static_cast<std::shared_ptr<T>*>(object);
+  }
+  return nullptr;
+}
+
+template <class T>
+std::shared_ptr<T> unwrap(const Napi::Value& value, const std::string& argument) {
+  auto* object = receiver<T>(value);
+  if (!object) throwType(value.Env(), std::string("a ") + T::kClass, argument, received(value));
+  return *object;
+}
+
+// In a constructor: makes `this` the owner of `object`. `bytes` tells the collector what it is worth.
+template <class T>
+void wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_t bytes) {
+  struct Owned {
+    std::shared_ptr<T> object;   // first: `receiver` reads it through the same address
+    std::int64_t bytes;
+  };
+  napi_env env = info.Env();
+  auto owned = std::make_unique<Owned>(Owned{std::move(object), bytes});
+  napi_finalize finalize = [](napi_env finalEnv, void* data, void*) {
+    auto* dead = static_cast<Owned*>(data);
+    std::int64_t ignored;
+    napi_adjust_external_memory(finalEnv, -dead->bytes, &ignored);
+    delete dead;
+  };
+  if (napi_type_tag_object(env, info.This(), &T::kTag) != napi_ok || napi_wrap(env, info.This(), owned.get(), finalize, nullptr, nullptr) != napi_ok)
+    throwType(info.Env(), std::string("a new object for the constructor of ") + T::kClass, "this", received(info.This()));
+  owned.release();
+  std::int64_t ignored;
+  napi_adjust_external_memory(env, bytes, &ignored);
+}
+
+template <class T, Method constructor>
+void exportClass(Napi::Object exports, std::vector<napi_property_descriptor> methods) {
+  napi_value result;
+  napi_callback construct = [](napi_env env, napi_callback_info raw) {
+    return guarded(env, [&]() -> napi_value {
+      Napi::CallbackInfo info(env, raw);
+      if (!info.IsConstructCall()) throwType(env, "new", std::string("the call of ") + T::kClass, "a call without it");
+      return constructor(info);
+    });
+  };
+  if (napi_define_class(exports.Env(), T::kClass, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(), &result) != napi_ok)
+    throw Napi::Error::New(exports.Env());
+  exports.Set(T::kClass, Napi::Value(exports.Env(), result));
+}
+
+template <Method method>
+napi_property_descriptor classMethod(const char* name) {
+  return {name, nullptr, callback<method>, nullptr, nullptr, nullptr, napi_default_method, nullptr};
+}
+
+inline void defineReadOnly(Napi::Object object, const char* name, Napi::Value value) {
+  object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_enumerable));
+}
+
+}  // namespace selfcompress::node

@@ -1,0 +1,45 @@
+// What the raw operations on images share: plain NCHW arrays in, the lanes layout inside.
+#pragma once
+
+#include "graph/program.h"
+#include "node/addon.h"
+#include "node/arguments.h"
+
+namespace selfcompress::node {
+
+// Lanes copies for the time of one operation.
+class LaneBuffers {
+ public:
+  explicit LaneBuffers(Backend& backend) : backend_(backend), memory_(backend) {}
+  float* empty(Shape shape, int batch) { return memory_.allocate<float>(std::size_t(laneElements(shape, batch))); }
+  float* from(Shape shape, int batch, const float* plain) {
+    float* lanes = empty(shape, batch);
+    backend_.run(ToLanes{shape, batch, plain, lanes});
+    return lanes;
+  }
+  void to(Shape shape, int batch, const float* lanes, float* plain) { backend_.run(FromLanes{shape, batch, lanes, plain}); }
+  DeviceMemory& memory() { return memory_; }
+
+ private:
+  Backend& backend_;
+  DeviceMemory memory_;
+};
+
+struct ImageBatch {
+  int batch;
+  Shape shape;
+  std::int64_t elements() const { return shape.elements() * batch; }
+};
+inline ImageBatch readImageBatch(const Fields& f, const char* channels = "channels") {
+  return {f.integer("batch", 1, kMostBatch), {f.integer(channels, 1, kMostChannels), f.integer("height", 1, kMostPixels), f.integer("width", 1, kMostPixels)}};
+}
+
+// Queues `work(backend)` on the stream once the arrays have been verified.
+template <class Work>
+Napi::Value queueRaw(const Napi::CallbackInfo& info, const TypedArrays& arrays, Work work, Stream::Result result = {}) {
+  arrays.verify();
+  auto backend = addonData(info.Env()).backend;
+  return addonData(info.Env()).stream.queue(info.Env(), arrays.keepAlive(), [=] { work(*backend); }, std::move(result));
+}
+
+}  // namespace selfcompress::node

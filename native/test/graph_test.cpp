@@ -1,0 +1,301 @@
+// Shape inference, memory plan, and whole steps of small networks.
+#include "graph/memory_plan.h"
+
+#include "graph/network.h"
+#include "test/support.h"
+
+using namespace test;
+
+namespace {
+
+NodeDescription conv(std::string name, std::string input, int outChannels, int kernel, int padding = 0, bool compress = true, int groups = 1) {
+  NodeDescription n;
+  n.kind = NodeKind::kConv2d, n.name = std::move(name), n.inputs = {std::move(input)};
+  n.outChannels = outChannels, n.kernel = {kernel, kernel}, n.padding = {padding, padding}, n.compress = compress, n.groups = groups;
+  return n;
+}
+NodeDescription simple(NodeKind kind, std::string name, std::vector<std::string> inputs) {
+  NodeDescription n;
+  n.kind = kind, n.name = std::move(name), n.inputs = std::move(inputs);
+  return n;
+}
+NodeDescription linear(std::string name, std::string input, int out, bool compress = true) {
+  NodeDescription n = simple(NodeKind::kLinear, std::move(name), {std::move(input)});
+  n.outChannels = out, n.compress = compress;
+  return n;
+}
+NodeDescription pool(Pool kind, std::string name, std::string input) {
+  NodeDescription n = simple(NodeKind::kPool, std::move(name), {std::move(input)});
+  n.pool = kind, n.kernel = n.stride = {2, 2};
+  return n;
+}
+NodeDescription act(Activation kind, std::string name, std::string input) {
+  NodeDescription n = simple(NodeKind::kActivation, std::move(name), {std::move(input)});
+  n.activation = kind;
+  return n;
+}
+
+// Everything at once: residual addition, concatenation, depthwise convolution, tensors with several readers, every norm,
+// activation and pooling, a ReLU that cannot be fused.
+NetworkDescription richNetwork(bool smooth) {
+  Activation relu = smooth ? Activation::kSilu : Activation::kRelu;
+  NodeDescription plainNorm = simple(NodeKind::kBatchNorm, "norm2", {"add"});
+  plainNorm.affine = false;
+  return {{2, 8, 8},
+          {conv("c1", "input", 5, 3, 1), act(relu, "r1", "c1"), conv("c2", "r1", 5, 3, 1), simple(NodeKind::kBatchNorm, "norm", {"c2"}), act(relu, "r2", "norm"),
+           simple(NodeKind::kAdd, "add", {"r1", "r2"}), act(Activation::kGelu, "g", "add"), plainNorm, conv("depthwise", "norm2", 5, 3, 1, true, 5),
+           act(relu, "r3", "depthwise"), act(Activation::kSilu, "s", "r3"), simple(NodeKind::kConcat, "cat", {"g", "s", "add"}), pool(smooth ? Pool::kAverage : Pool::kMax, "pool", "cat"),
+           conv("c3", "pool", 6, 3, 0, false), act(relu, "r4", "c3"), simple(NodeKind::kGlobalAveragePool, "global", {"r4"}), simple(NodeKind::kFlatten, "flat", {"r4"}),
+           simple(NodeKind::kConcat, "features", {"global", "flat"}), linear("out", "features", 4)},
+          "out"};
+}
+
+DataSet randomData(Shape shape, int count, int classes) {
+  Random random(99);
+  DataSet data;
+  data.shape = shape, data.count = count, data.classes = classes;
+  data.floats = random.reals(count * shape.elements());
+  for (int i = 0; i < count; i++) data.labels.push_back(random.integer(0, classes - 1));
+  data.mean.assign(std::size_t(shape.channels), 0.1f), data.invStd.assign(std::size_t(shape.channels), 1.5f);
+  return data;
+}
+
+State randomState(const Network& network, std::uint64_t seed, float bits) {
+  Random random(seed);
+  State state;
+  for (const Parameter& p : network.parameters().all()) {
+    std::vector<float>& v = state[p.name];
+    for (std::int64_t i = 0; i < p.count; i++)
+      v.push_back(p.role == Role::kWeight ? random.real(-0.5f, 0.5f) : p.role == Role::kBitDepth ? random.real(bits - 0.4f, bits + 0.4f) : p.role == Role::kExponent ? random.real(-3.2f, -2.8f) + 4 - bits
+                  : p.role == Role::kNormWeight || p.role == Role::kRunningVar ? random.real(0.5f, 1.5f) : random.real(-0.3f, 0.3f));
+  }
+  return state;
+}
+
+std::vector<std::int32_t> firstIndices(int count) {
+  std::vector<std::int32_t> indices;
+  for (int i = 0; i < count; i++) indices.push_back(i);
+  return indices;
+}
+
+StepSettings settings(int step) {
+  StepSettings s;
+  s.step = step, s.seed = 5, s.gamma = 0.1f, s.learningRate = 0.01f, s.bitDepthLearningRate = 0.05f, s.exponentLearningRate = 0.02f;
+  return s;
+}
+
+std::string messageOf(const NetworkDescription& network) {
+  try {
+    inferShapes(network, 4);
+  } catch (const DescriptionError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("memory plan: buffers that live at the same time do not overlap, others share") {
+  Random random(1);
+  for (int trial = 0; trial < 100; trial++) {
+    MemoryPlan plan;
+    std::vector<std::array<int, 2>> life;
+    for (int i = 0; i < 40; i++) {
+      BufferId id = plan.add(std::size_t(random.integer(1, 1000)));
+      int first = random.integer(0, 30), last = random.integer(first, 30);
+      plan.use(id, last), plan.use(id, first);
+      life.push_back({first, last});
+    }
+    plan.place(true);
+    CHECK(plan.arenaBytes() <= plan.unsharedBytes());
+    for (int a = 0; a < 40; a++)
+      for (int b = 0; b < a; b++) {
+        bool together = life[std::size_t(a)][0] <= life[std::size_t(b)][1] && life[std::size_t(b)][0] <= life[std::size_t(a)][1];
+        bool overlap = plan.offset(a) < plan.offset(b) + plan.size(b) && plan.offset(b) < plan.offset(a) + plan.size(a);
+        if (together) CHECK(!overlap);
+      }
+    plan.place(false);
+    CHECK(plan.arenaBytes() == plan.unsharedBytes());
+  }
+}
+
+TEST_CASE("shapes: inferred, and errors that name the node") {
+  auto topology = inferShapes(richNetwork(false), 4);
+  CHECK(topology.shapes[12] == Shape{15, 8, 8});
+  CHECK(topology.shapes.back() == Shape{4, 1, 1});
+  auto broken = [](auto change) {
+    NetworkDescription network = richNetwork(false);
+    change(network);
+    return messageOf(network);
+  };
+  using N = NetworkDescription;
+  CHECK(broken([](N& n) { n.nodes[0].kernel = {11, 3}; }).find("\"c1\".kernel") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[2].inputs = {"nowhere"}; }).find("\"nowhere\"") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[2].name = "c1"; }).find("no other node") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[8].groups = 3; }).find("\"depthwise\".groups") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1", "input"}; }).find("one shape") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1"}; }).find("2 names") != std::string::npos);
+  CHECK(broken([](N& n) { n.output = "input"; }).find("network.output") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes.push_back(simple(NodeKind::kFlatten, "loose", {"c1"})); }).find("\"loose\"") != std::string::npos);
+}
+
+TEST_CASE("gradients of a rich network against finite differences") {
+  NetworkDescription description = richNetwork(true);
+  NetworkOptions options;
+  options.batchSize = 6;
+  options.labelSmoothing = 0.1f;
+  Network network(makeReferenceBackend(), description, options);
+  DataSet data = randomData({2, 8, 8}, 6, 4);
+  auto indices = firstIndices(6);
+  State state = randomState(network, 3, 20);   // 20 bits: rounding is too fine to matter, nothing is clipped
+  network.loadState(state);
+  StepSettings s = settings(1);
+  s.gamma = 0;
+  auto gradients = network.gradients(data, indices.data(), 6, s);
+  // The loss itself in training mode, from a step that changes nothing.
+  auto loss = [&](const State& at) {
+    network.loadState(at);
+    StepSettings still = s;
+    still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = 0;
+    return network.trainStep(data, indices.data(), 6, still).loss;
+  };
+  Random random(4);
+  for (const Parameter& p : network.parameters().all()) {
+    if (!p.gradient || p.role == Role::kBitDepth || p.role == Role::kExponent) continue;
+    for (int probe = 0; probe < 3; probe++) {
+      std::size_t at = std::size_t(random.integer(0, int(p.count) - 1));
+      State up = state, down = state;
+      up[p.name][at] += 4e-3f, down[p.name][at] -= 4e-3f;
+      double numeric = (loss(up) - loss(down)) / double(up[p.name][at] - down[p.name][at]);
+      CAPTURE(p.name);
+      CHECK(std::fabs(double(gradients[p.name][at]) - numeric) < 2e-3 * std::fabs(numeric) + 2e-4);
+    }
+  }
+}
+
+TEST_CASE("steps on every instruction set follow the reference, for full and partial batches") {
+  NetworkDescription description = richNetwork(false);
+  NetworkOptions options;
+  options.batchSize = 37;
+  options.optimizer.maxGradientNorm = 0.5f;
+  DataSet data = randomData({2, 8, 8}, 37, 4);
+  auto indices = firstIndices(37);
+  auto train = [&](std::unique_ptr<Backend> backend) {
+    Network network(std::move(backend), description, options);
+    network.loadState(randomState(network, 3, 4));
+    std::vector<float> losses;
+    for (int step = 1; step <= 6; step++) losses.push_back(float(network.trainStep(data, indices.data(), step % 2 ? 37 : 20, settings(step)).loss));
+    losses.push_back(float(network.evaluate(data, indices.data(), 37).loss));
+    return losses;
+  };
+  auto expected = train(makeReferenceBackend());
+  for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon}) {
+    if (!cpu::isaSupported(isa)) continue;
+    auto actual = sameForAllThreads([&] { return train(cpu::makeBackend(isa)); });
+    for (std::size_t i = 0; i < expected.size(); i++) CHECK(actual[i] == doctest::Approx(expected[i]).epsilon(0.02));   // rounding of codes amplifies
+  }
+}
+
+TEST_CASE("sharing buffers changes nothing but the memory") {
+  for (bool coupled : {false, true}) {
+    NetworkOptions options;
+    options.batchSize = 20;
+    options.coupledPenalty = coupled;
+    DataSet data = randomData({2, 8, 8}, 20, 4);
+    auto indices = firstIndices(20);
+    std::vector<State> states;
+    std::vector<MemoryReport> memory;
+    for (bool share : {true, false}) {
+      options.shareMemory = share;
+      Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options);
+      network.loadState(randomState(network, 3, 3));
+      for (int step = 1; step <= 4; step++) network.trainStep(data, indices.data(), step == 2 ? 9 : 20, settings(step));
+      states.push_back(network.state());
+      memory.push_back(network.memory());
+    }
+    CHECK(states[0] == states[1]);
+    CHECK(memory[0].activationBytes < memory[1].activationBytes);
+  }
+}
+
+TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same result as without them") {
+  NetworkDescription description = richNetwork(false);
+  NetworkOptions options;
+  options.batchSize = 20;
+  DataSet data = randomData({2, 8, 8}, 20, 4);
+  auto indices = firstIndices(20);
+  auto trainedWith = [&](std::unique_ptr<Backend> backend, float bias) {
+    Network network(std::move(backend), description, options);
+    State state = randomState(network, 3, 4);
+    state["c2.bitDepth"][1] = state["c3.bias"][0] = 0;
+    state["c2.bias"][1] = state["norm.bias"][1] = bias;
+    state["c1.bitDepth"][3] = state["c1.bias"][3] = 0;
+    state["depthwise.bitDepth"][2] = 0, state["depthwise.bias"][2] = bias;
+    network.loadState(state);
+    for (int step = 1; step <= 3; step++) network.trainStep(data, indices.data(), 20, settings(step));
+    State after = network.state();
+    for (int i = 0; i < 45; i++) CHECK(after["c2.weight"][std::size_t(45 + i)] == state["c2.weight"][std::size_t(45 + i)]);
+    CHECK(after["c2.bitDepth"][1] == 0);
+    CHECK(std::fabs(after["c2.bias"][1]) <= std::fabs(bias));
+    std::vector<float> result{float(network.evaluate(data, indices.data(), 20).loss)};
+    for (auto& [name, values] : after)
+      if (name.find('/') == std::string::npos && name.find("bitDepth") == std::string::npos && name.find("exponent") == std::string::npos) result.insert(result.end(), values.begin(), values.end());
+    return result;
+  };
+  for (float bias : {0.0f, 0.2f}) {
+    auto expected = trainedWith(makeReferenceBackend(), bias);
+    for (auto& backend : cpuBackends()) {
+      auto name = backend->name();
+      CAPTURE(name);
+      CHECK(difference(trainedWith(std::move(backend), bias), expected) < 0.03);
+    }
+  }
+}
+
+TEST_CASE("evaluation with dead channels equals a direct computation, and predict agrees with evaluate") {
+  NetworkOptions options;
+  options.batchSize = 7;
+  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options), truth(makeReferenceBackend(), richNetwork(false), options);
+  State state = randomState(network, 8, 4);
+  state["c2.bitDepth"] = {0, 0, 3, 0, 4};
+  state["c2.bias"] = {0, 0.5f, 0.1f, 0, 0};
+  state["norm.bias"][0] = state["norm.runningMean"][0] = 0;
+  network.loadState(state), truth.loadState(state);
+  DataSet data = randomData({2, 8, 8}, 16, 4);
+  auto indices = firstIndices(16);
+  auto a = network.evaluate(data, indices.data(), 16), b = truth.evaluate(data, indices.data(), 16);
+  CHECK(a.loss == doctest::Approx(b.loss).epsilon(1e-4));
+  CHECK(a.correct == b.correct);
+  std::vector<float> images;
+  for (float x : data.floats) images.push_back((x - 0.1f) * 1.5f);
+  CHECK(difference(network.predict(images.data(), 16), truth.predict(images.data(), 16)) < 1e-4);
+}
+
+TEST_CASE("loading a state is all or nothing") {
+  NetworkOptions options;
+  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options);
+  State before = network.state();
+  CHECK_THROWS_AS(network.loadState({{"c1.bias", {1, 1, 1, 1, 1}}, {"c1.nothing", {1}}}), DescriptionError);
+  CHECK_THROWS_AS(network.loadState({{"c1.bias", {1, 1, 1, 1, 1}}, {"c2.bias", {1}}}), DescriptionError);
+  CHECK(network.state() == before);
+}
+
+TEST_CASE("mean squared error and dropout train") {
+  NodeDescription drop = simple(NodeKind::kDropout, "drop", {"hidden"});
+  drop.probability = 0.2f;
+  NetworkDescription description{{1, 1, 6}, {linear("hidden", "input", 32, false), drop, act(Activation::kGelu, "gelu", "drop"), linear("out", "gelu", 2, false)}, "out"};
+  NetworkOptions options;
+  options.loss = Loss::kMeanSquaredError, options.batchSize = 64;
+  DataSet data = randomData({1, 1, 6}, 64, 2);
+  data.labels.clear();
+  for (int i = 0; i < 64; i++)
+    for (int k = 0; k < 2; k++) data.targets.push_back(data.floats[std::size_t(i * 6 + k)] * data.floats[std::size_t(i * 6 + 2)]);
+  data.features = 2;
+  Network network(cpu::makeBackend(cpu::chooseIsa()), description, options);
+  network.loadState(randomState(network, 5, 4));
+  auto indices = firstIndices(64);
+  network.checkBatch(data, indices.data(), 64);
+  double first = network.evaluate(data, indices.data(), 64).loss;
+  for (int step = 1; step <= 300; step++) network.trainStep(data, indices.data(), 64, settings(step));
+  CHECK(network.evaluate(data, indices.data(), 64).loss < first / 4);
+}
