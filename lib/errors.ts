@@ -1,0 +1,85 @@
+/** Errors of the library. Wrong arguments are TypeErrors and RangeErrors, made here in one form. */
+
+/** Short text of a value for an error message. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return String(value);
+  if (Array.isArray(value)) return `an array of length ${value.length}`;
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as unknown as { length: number }).length}`;
+  return 'an object';
+}
+
+/** `Expected <what> for <argument> but received <value>`: a TypeError for a wrong type. */
+export function wrongType(what: string, argument: string, value: unknown): TypeError {
+  return new TypeError(`Expected ${what} for ${argument} but received ${describe(value)}`);
+}
+
+/** The same as a RangeError, for a value of the right type. */
+export function wrongValue(what: string, argument: string, value: unknown): RangeError {
+  return new RangeError(`Expected ${what} for ${argument} but received ${describe(value)}`);
+}
+
+/** A data set that cannot be used: missing, corrupt, truncated, empty or mislabelled files. */
+export class DataError extends Error {
+  override name = 'DataError';
+  constructor(
+    message: string,
+    /** File or folder at fault. */
+    readonly path: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${path}: ${message}`, options);
+  }
+}
+
+/** A checkpoint that cannot be read or written. */
+export class CheckpointError extends Error {
+  override name = 'CheckpointError';
+}
+
+/** A model file that cannot be decoded. */
+export class ModelFileError extends Error {
+  override name = 'ModelFileError';
+}
+
+/** The loss is no longer a finite number; the last checkpoint is from before. */
+export class TrainingDivergedError extends Error {
+  override name = 'TrainingDivergedError';
+  constructor(
+    readonly epoch: number,
+    readonly step: number,
+    readonly loss: number,
+  ) {
+    super(
+      `The loss became ${loss} in step ${step} (epoch ${epoch}). A smaller learning rate, gradient clipping (maxGradientNorm) or a smaller gamma may help.`,
+    );
+  }
+}
+
+export function checkNumber(value: unknown, argument: string, low: number, high = Number.POSITIVE_INFINITY): number {
+  const what = high === Number.POSITIVE_INFINITY ? `a number >= ${low}` : `a number from ${low} to ${high}`;
+  if (typeof value !== 'number') throw wrongType(what, argument, value);
+  if (!(value >= low && value <= high) || !Number.isFinite(value)) throw wrongValue(what, argument, value);
+  return value;
+}
+
+export function checkInteger(value: unknown, argument: string, low: number, high = Number.MAX_SAFE_INTEGER): number {
+  const what = high === Number.MAX_SAFE_INTEGER ? `an integer >= ${low}` : `an integer from ${low} to ${high}`;
+  if (typeof value !== 'number') throw wrongType(what, argument, value);
+  if (!Number.isInteger(value) || value < low || value > high) throw wrongValue(what, argument, value);
+  return value;
+}
+
+export function checkChoice<T extends string>(value: unknown, argument: string, choices: readonly T[]): T {
+  if (!choices.includes(value as T)) throw wrongType(`one of ${choices.map((c) => `"${c}"`).join(', ')}`, argument, value);
+  return value as T;
+}
+
+/** TypeError for a name that is not among `names`. */
+export function checkNames(object: unknown, argument: string, names: readonly string[]): asserts object is Record<string, unknown> {
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) throw wrongType('an object', argument, object);
+  for (const name of Object.keys(object)) {
+    if (!names.includes(name)) throw wrongType(`only known names (${names.join(', ')})`, argument, name);
+  }
+}

@@ -1,0 +1,118 @@
+/** Builds a network description layer by layer; each method returns the name of the node it has added. */
+import type { NetworkDescription, NodeDescription } from '../binding.js';
+
+type Pair = number | [number, number];
+const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
+const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
+
+export interface Conv2dOptions {
+  name?: string;
+  outChannels: number;
+  /** Kernel size in pixels, one number for a square. */
+  kernel: Pair;
+  stride?: Pair;
+  padding?: Pair;
+  dilation?: Pair;
+  groups?: number;
+  bias?: boolean;
+  compress?: boolean;
+}
+export interface LinearOptions {
+  name?: string;
+  outFeatures: number;
+  bias?: boolean;
+  compress?: boolean;
+}
+export interface PoolOptions {
+  name?: string;
+  kernel: Pair;
+  stride?: Pair;
+  padding?: Pair;
+  countIncludePad?: boolean;
+}
+
+/**
+ * ```ts
+ * const net = new NetworkBuilder([1, 28, 28]);
+ * let x = net.relu(net.conv2d('input', { outChannels: 32, kernel: 3, padding: 1 }));
+ * x = net.add(x, net.batchNorm(net.conv2d(x, { outChannels: 32, kernel: 3, padding: 1 })));
+ * x = net.linear(net.globalAveragePool(x), { outFeatures: 10 });
+ * const description = net.build(x);
+ * ```
+ */
+export class NetworkBuilder {
+  readonly #input: [number, number, number];
+  readonly #nodes: NodeDescription[] = [];
+  readonly #counts = new Map<string, number>();
+
+  /** @param input shape of an image: [channels, height, width] */
+  constructor(input: [number, number, number]) {
+    this.#input = input;
+  }
+
+  conv2d(input: string, options: Conv2dOptions): string {
+    const { name, kernel, stride, padding, dilation, ...rest } = options;
+    return this.#node('conv2d', [input], name, {
+      ...rest,
+      kernel: pair(kernel),
+      stride: optionalPair(stride),
+      padding: optionalPair(padding),
+      dilation: optionalPair(dilation),
+    });
+  }
+  linear(input: string, { name, ...rest }: LinearOptions): string {
+    return this.#node('linear', [input], name, rest);
+  }
+  batchNorm(input: string, { name, ...rest }: { name?: string; affine?: boolean; epsilon?: number; momentum?: number } = {}): string {
+    return this.#node('batchNorm', [input], name, rest);
+  }
+  relu(input: string, name?: string): string {
+    return this.#node('relu', [input], name);
+  }
+  gelu(input: string, name?: string): string {
+    return this.#node('gelu', [input], name);
+  }
+  silu(input: string, name?: string): string {
+    return this.#node('silu', [input], name);
+  }
+  maxPool(input: string, options: PoolOptions): string {
+    return this.#pool('maxPool', input, options);
+  }
+  averagePool(input: string, options: PoolOptions): string {
+    return this.#pool('averagePool', input, options);
+  }
+  globalAveragePool(input: string, name?: string): string {
+    return this.#node('globalAveragePool', [input], name);
+  }
+  flatten(input: string, name?: string): string {
+    return this.#node('flatten', [input], name);
+  }
+  /** Sum of two tensors of one shape: a residual connection. */
+  add(a: string, b: string, name?: string): string {
+    return this.#node('add', [a, b], name);
+  }
+  concat(inputs: string[], name?: string): string {
+    return this.#node('concat', inputs, name);
+  }
+  dropout(input: string, probability: number, name?: string): string {
+    return this.#node('dropout', [input], name, { probability });
+  }
+
+  /** The network whose prediction is the output of the node `output`. */
+  build(output: string): NetworkDescription {
+    return { input: this.#input, nodes: structuredClone(this.#nodes), output };
+  }
+
+  #pool(kind: 'maxPool' | 'averagePool', input: string, { name, kernel, stride, padding, ...rest }: PoolOptions): string {
+    return this.#node(kind, [input], name, { ...rest, kernel: pair(kernel), stride: optionalPair(stride), padding: optionalPair(padding) });
+  }
+
+  #node(kind: NodeDescription['kind'], inputs: string[], name: string | undefined, rest: object = {}): string {
+    const count = (this.#counts.get(kind) ?? 0) + 1;
+    this.#counts.set(kind, count);
+    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    const node = { kind, name: name ?? `${kind}${count}`, inputs, ...given } as NodeDescription;
+    this.#nodes.push(node);
+    return node.name;
+  }
+}

@@ -1,0 +1,115 @@
+/** Options of a training run: what they mean, their defaults, and their checks. */
+import type { Augmentation, LossDescription, NetworkDescription, OptimizerDescription } from '../binding.js';
+import { checkChoice, checkInteger, checkNames, checkNumber, wrongType } from '../errors.js';
+import { type Schedule, checkSchedule } from './schedule.js';
+
+export interface BitOptions {
+  /** Bit depth of every channel at the start. Default 8. */
+  initial: number;
+  /** Octaves of room for the weights to grow at the start. Default 1. */
+  headroom: number;
+  /** Learning rate of bit depths. Default 0.05. */
+  learningRate: number;
+  /** Learning rate of exponents. Default 0.02. */
+  exponentLearningRate: number;
+  /** How both rates change; default constant. */
+  schedule: Schedule;
+  /** Share of the training after which bit depths no longer change and gamma is 0: the weights settle. 1: never. Default 0.75. */
+  freezeAt: number;
+  /** Round bit depths to whole numbers when they freeze: a depth of 2.4 takes 3 bits in the file. Default true. */
+  round: boolean;
+}
+
+export interface Target {
+  /** Stop after an epoch whose share of bits is at most this … */
+  bitsFraction?: number;
+  /** … and whose test accuracy (0..1) is at least this. */
+  accuracy?: number;
+}
+
+export interface TrainOptions {
+  epochs: number;
+  /** Images of a step. Default 512. */
+  batchSize: number;
+  /** Of initial weights, shuffling, augmentation and dropout. Default 1. */
+  seed: number;
+  device: 'auto' | 'cpu' | 'cuda';
+  loss: LossDescription;
+  optimizer: OptimizerDescription;
+  /** Of weights, biases and norms. Default 0.003. */
+  learningRate: number;
+  /** Default one-cycle. */
+  schedule: Schedule;
+  /** Factor of the size penalty. 0: sizes do not matter. Default 0.05. */
+  gamma: number;
+  /** Share of the training over which gamma rises from 0. Default 0.1. */
+  gammaWarmup: number;
+  penalty: 'own' | 'coupled';
+  bits: BitOptions;
+  augmentation: Augmentation;
+  /** Remove dead channels after every epoch. Default true. */
+  remove: boolean;
+  target: Target;
+}
+
+export const defaultTrainOptions: TrainOptions = {
+  epochs: 10,
+  batchSize: 512,
+  seed: 1,
+  device: 'auto',
+  loss: { kind: 'crossEntropy' },
+  optimizer: { kind: 'adam' },
+  learningRate: 0.003,
+  schedule: { kind: 'oneCycle' },
+  gamma: 0.05,
+  gammaWarmup: 0.1,
+  penalty: 'own',
+  bits: { initial: 8, headroom: 1, learningRate: 0.05, exponentLearningRate: 0.02, schedule: { kind: 'constant' }, freezeAt: 0.75, round: true },
+  augmentation: {},
+  remove: true,
+  target: {},
+};
+
+/** What a caller may give: any part of the options. */
+export type PartialTrainOptions = Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
+
+/**
+ * Fills in defaults and checks everything.
+ * @throws TypeError or RangeError naming the option
+ */
+export function completeOptions(given: PartialTrainOptions): TrainOptions {
+  checkNames(given, 'options', Object.keys(defaultTrainOptions));
+  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  if (given.bits !== undefined) checkNames(given.bits, 'options.bits', Object.keys(defaultTrainOptions.bits));
+  const o = structuredClone({ ...defaultTrainOptions, ...defined, bits: { ...defaultTrainOptions.bits, ...given.bits } }) as TrainOptions;
+  checkInteger(o.epochs, 'options.epochs', 1, 1_000_000);
+  checkInteger(o.batchSize, 'options.batchSize', 1, 1 << 20);
+  checkInteger(o.seed, 'options.seed', 0);
+  checkChoice(o.device, 'options.device', ['auto', 'cpu', 'cuda']);
+  checkChoice(o.loss?.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
+  checkChoice(o.optimizer?.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
+  checkNumber(o.learningRate, 'options.learningRate', 0, 1e6);
+  checkSchedule(o.schedule, 'options.schedule');
+  checkNumber(o.gamma, 'options.gamma', 0, 1e6);
+  checkNumber(o.gammaWarmup, 'options.gammaWarmup', 0, 1);
+  checkChoice(o.penalty, 'options.penalty', ['own', 'coupled']);
+  checkNumber(o.bits.initial, 'options.bits.initial', 0.5, 24);
+  checkNumber(o.bits.headroom, 'options.bits.headroom', -20, 20);
+  checkNumber(o.bits.learningRate, 'options.bits.learningRate', 0, 1e6);
+  checkNumber(o.bits.exponentLearningRate, 'options.bits.exponentLearningRate', 0, 1e6);
+  checkSchedule(o.bits.schedule, 'options.bits.schedule');
+  checkNumber(o.bits.freezeAt, 'options.bits.freezeAt', 0, 1);
+  if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
+  if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
+  checkNames(o.augmentation, 'options.augmentation', ['shift', 'flip', 'cutout']);
+  checkNames(o.target, 'options.target', ['bitsFraction', 'accuracy']);
+  if (o.target.bitsFraction !== undefined) checkNumber(o.target.bitsFraction, 'options.target.bitsFraction', 0, 1);
+  if (o.target.accuracy !== undefined) checkNumber(o.target.accuracy, 'options.target.accuracy', 0, 1);
+  return o;
+}
+
+/** What a run is, besides its data: enough to repeat or resume it. */
+export interface RunConfig {
+  network: NetworkDescription;
+  options: TrainOptions;
+}
