@@ -91,7 +91,7 @@ export function decodeModel(bytes: Uint8Array): DecodedModel {
   try {
     const { network, info } = JSON.parse(inflateRawSync(body.subarray(0, structureLength), { maxOutputLength: 1 << 28 }).toString()) as ModelStructure;
     for (const node of network.nodes) if (node.kind === 'batchNorm') node.affine = true;
-    return { network, info, state: readParameters(network, new Reader(body, structureLength)) };
+    return { network, info, state: readParameters(network, new Reader(new Uint8Array(body), structureLength)) };
   } catch (cause) {
     throw new ModelFileError(`The model file is damaged: ${(cause as Error).message}`, { cause });
   }

@@ -255,6 +255,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   async #runEpoch(): Promise<EpochMetrics | undefined> {
     const epoch = this.#epoch + 1;
     const { batchSize, seed } = this.options;
+    if (this.options.bits.round && epoch === this.#freezeEpoch() + 1) await this.#roundBitDepths();
     const order = shuffledIndices(this.data.train.count, seed, epoch);
     const batches = batchesOf(order.length, batchSize);
     let lossSum = 0;
@@ -296,7 +297,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#step += batches.length;
     this.#epoch = epoch;
 
-    await this.#compress(epoch);
+    if (this.options.remove) await this.#removeDeadChannels(epoch);
     const { loss: testLoss, accuracy: testAccuracy } = await this.evaluate();
     const state = await this.state();
     const size = await measureSize(this.#description, state, this.#origin);
@@ -320,16 +321,17 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return metrics;
   }
 
-  /** Between epochs: rounds bit depths when they freeze, then removes what is dead. */
-  async #compress(epoch: number): Promise<void> {
+  /** Before the first epoch with frozen sizes: whole depths, which the rest of the training gets used to. */
+  async #roundBitDepths(): Promise<void> {
     const state = await this.#network.state();
-    if (this.options.bits.round && epoch === this.#freezeEpoch()) {
-      for (const [name, values] of Object.entries(state)) {
-        if (name.endsWith('.bitDepth')) values.set(values.map((b) => (b > 0 ? Math.max(1, Math.round(b)) : 0)));
-      }
-      await this.#network.loadState(state);
-    }
-    if (!this.options.remove) return;
+    const rounded = Object.entries(state)
+      .filter(([name]) => name.endsWith('.bitDepth'))
+      .map(([name, values]) => [name, values.map((b) => (b > 0 ? Math.max(1, Math.round(b)) : 0))]);
+    await this.#network.loadState(Object.fromEntries(rounded));
+  }
+
+  async #removeDeadChannels(epoch: number): Promise<void> {
+    const state = await this.#network.state();
     const quantized = await quantizedWeights(this.#description, state);
     const removal = removeDeadChannels(this.#description, inspectNetwork(this.#description), state, (layer) => quantized[layer]);
     if (!removal) return;

@@ -1,0 +1,42 @@
+/** selfcompress eval */
+import { type Command, Option } from 'commander';
+import { binding } from '../binding.js';
+import { datasetNames, loadDataset } from '../data/load.js';
+import { percentText } from '../report/text.js';
+import { compileModel, loadModel } from './load-model.js';
+import { integer } from './values.js';
+
+interface EvalFlags {
+  dataset: string;
+  dataDir?: string;
+  threads?: number;
+  device: 'auto' | 'cpu' | 'cuda';
+  json?: boolean;
+}
+
+export function addEvalCommand(program: Command): void {
+  program
+    .command('eval')
+    .description('loss and accuracy of a checkpoint or model file on the test images of a data set')
+    .argument('<checkpoint|file.scnn>', "a checkpoint, a run's folder, or a model file")
+    .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).makeOptionMandatory())
+    .option('--data-dir <dir>', "folder with the data set's standard files")
+    .option('--threads <n>', 'threads that share the work', integer(1, 1024))
+    .addOption(new Option('--device <kind>', 'where to run').choices(['auto', 'cpu', 'cuda']).default('auto'))
+    .option('--json', 'print JSON')
+    .action(evaluate);
+}
+
+async function evaluate(path: string, flags: EvalFlags): Promise<void> {
+  if (flags.threads !== undefined) binding.setThreads(flags.threads);
+  const model = await loadModel(path);
+  const { shape, classes, test } = await loadDataset(flags.dataset, { dataDir: flags.dataDir });
+  const network = await compileModel(model, flags.device);
+  // Images are normalised as in training, whatever the data set's own statistics are.
+  const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean: model.info.mean, std: model.info.std });
+  const { loss, correct, count } = await network.evaluate(data, Int32Array.from({ length: test.count }, (_, i) => i));
+  await network.dispose();
+  const result = { testLoss: loss, testAccuracy: correct / count, images: count };
+  if (flags.json) console.log(JSON.stringify(result));
+  else console.log(`testLoss ${result.testLoss.toFixed(4)}   testAccuracy ${percentText(result.testAccuracy)}   (${count} images)`);
+}

@@ -1,0 +1,23 @@
+/** selfcompress info */
+import type { Command } from 'commander';
+import { binding } from '../binding.js';
+
+export function addInfoCommand(program: Command): void {
+  program
+    .command('info')
+    .description('instruction set, threads, CUDA and versions')
+    .option('--json', 'print JSON')
+    .action(({ json }: { json?: boolean }) => {
+      const info = { ...binding.info(), node: process.version, platform: `${process.platform}-${process.arch}` };
+      if (json) return console.log(JSON.stringify(info, undefined, 2));
+      console.log(
+        [
+          `selfcompress     ${info.version} (${info.compiler}, Node-API ${info.napi})`,
+          `node             ${info.node}, ${info.platform}`,
+          `instruction set  ${info.isa} (available: ${info.isas.join(', ')})`,
+          `threads          ${info.threads}`,
+          `CUDA             ${info.cuda.available ? 'available' : `not available: ${info.cuda.reason}`}`,
+        ].join('\n'),
+      );
+    });
+}

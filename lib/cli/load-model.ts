@@ -1,0 +1,35 @@
+/** A trained network from a checkpoint, a run's folder, or a model file. */
+import { stat, readFile } from 'node:fs/promises';
+import { type Network, binding } from '../binding.js';
+import { decodeModel } from '../model-file/decode.js';
+import type { ModelInfo } from '../model-file/format.js';
+import type { NetworkDescription } from '../binding.js';
+import type { State } from '../network/initial.js';
+import { readCheckpoint } from '../training/checkpoint.js';
+import { type Origin, originOf } from '../training/metrics.js';
+
+export interface LoadedModel {
+  network: NetworkDescription;
+  state: State;
+  info: ModelInfo;
+  origin: Origin;
+}
+
+export async function loadModel(path: string): Promise<LoadedModel> {
+  const isFile = await stat(path).then((s) => s.isFile(), () => false);
+  const bytes = isFile ? await readFile(path) : undefined;
+  if (bytes && (path.endsWith('.scnn') || bytes.toString('latin1', 0, 4) === 'SCNN')) {
+    const { network, info, state } = decodeModel(bytes);
+    return { network, info, state, origin: originOf(network, state) };
+  }
+  const { description, data, state, origin } = await readCheckpoint(path);
+  return { network: description, info: data, state, origin };
+}
+
+/** The network ready for evaluation. */
+export async function compileModel({ network, state }: LoadedModel, device: 'auto' | 'cpu' | 'cuda'): Promise<Network> {
+  const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));
+  const compiled = new binding.Network(network, { device, loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 256 });
+  await compiled.loadState(parameters);
+  return compiled;
+}

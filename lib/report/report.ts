@@ -1,0 +1,75 @@
+/** report.html: one self-contained page about a run. */
+import type { EpochMetrics } from '../training/epoch-metrics.js';
+import { bitsHeatMap, depthColor, lineChart } from './charts.js';
+import { bytesText, layerTable, percentText } from './text.js';
+
+export interface ReportInput {
+  title: string;
+  /** What the run was started with, shown at the end of the page. */
+  config: unknown;
+  history: EpochMetrics[];
+}
+
+const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
+
+const style = `
+  :root { color-scheme: light; }
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
+  h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+  .row { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
+  .fact { min-width: 9rem; } .fact b { display: block; font-size: 1.5rem; font-weight: 600; }
+  table { border-collapse: collapse; } td, th { padding: .15rem .8rem; text-align: right; border-bottom: 1px solid #ddd; } td:first-child, th:first-child { text-align: left; }
+  .swatch { display: inline-block; width: 1.1em; height: 1.1em; vertical-align: -0.2em; border: 1px solid #999; margin: 0 .2em 0 .7em; }
+  pre { background: #f5f5f5; padding: 1rem; overflow: auto; font-size: 12px; }`;
+
+function facts(last: EpochMetrics): string {
+  const fact = (value: string, label: string) => `<div class="fact"><b>${value}</b>${label}</div>`;
+  return `<div class="row">${[
+    fact(percentText(last.testAccuracy), 'test accuracy'),
+    fact(percentText(last.bitsFraction), 'of the bits'),
+    fact(percentText(last.weightsFraction), 'of the weights'),
+    fact(`${last.channels}`, 'channels left'),
+    fact(bytesText(last.modelBytes), 'model file'),
+  ].join('')}</div>`;
+}
+
+function table(last: EpochMetrics): string {
+  const [head, ...rows] = layerTable(last);
+  const line = (cells: string[], tag: string) => `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  return `<table>${line(head, 'th')}${rows.map((row) => line(row, 'td')).join('')}</table>`;
+}
+
+/** HTML without scripts or links: figures are SVG inside the page. */
+export function renderReport({ title, config, history }: ReportInput): string {
+  const last = history[history.length - 1];
+  const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
+  const depths = [0, 1, 2, 3, 4, 5, 6, 8].map((bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`);
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title><style>${style}</style></head><body>
+<h1>${escapeHtml(title)}</h1>
+${facts(last)}
+<h2>Accuracy and loss</h2>
+<div class="row">
+${lineChart([{ name: 'train', values: of((m) => m.trainAccuracy) }, { name: 'test', values: of((m) => m.testAccuracy) }], { label: 'accuracy', percent: true })}
+${lineChart([{ name: 'train', values: of((m) => m.trainLoss) }, { name: 'test', values: of((m) => m.testLoss) }], { label: 'loss', logarithmic: true })}
+</div>
+<h2>Size</h2>
+<div class="row">
+${lineChart([{ name: 'bits', values: of((m) => m.bitsFraction) }, { name: 'weights', values: of((m) => m.weightsFraction) }, { name: 'channels', values: of((m) => m.channelsFraction) }], { label: 'left of the original network', percent: true, from: 0 })}
+${lineChart([{ name: 'model file', values: of((m) => m.modelBytes / 1000) }], { label: 'kilobytes', from: 0 })}
+</div>
+<h2>Speed: seconds per epoch fall as channels are removed</h2>
+<div class="row">
+${lineChart([{ name: 'seconds', values: of((m) => m.epochSeconds) }], { label: 'seconds of training per epoch', from: 0 })}
+${lineChart([{ name: 'images/s', values: of((m) => m.imagesPerSecond) }], { label: 'images per second', from: 0 })}
+</div>
+<h2>Bits per channel, epoch by epoch</h2>
+<p>Each row is an output channel of the original network.${depths.join('')}</p>
+<div class="row">${last.layers.map((layer) => bitsHeatMap(history, layer.name)).join('\n')}</div>
+<h2>Layers</h2>
+${table(last)}
+<h2>Configuration</h2>
+<pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre>
+</body></html>
+`;
+}

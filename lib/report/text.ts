@@ -1,0 +1,41 @@
+/** Numbers and tables as text. */
+import type { NetworkSize } from '../training/metrics.js';
+
+export const percentText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;
+
+export function bytesText(bytes: number): string {
+  if (bytes < 10_000) return `${bytes} bytes`;
+  return bytes < 10_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+export function durationText(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–';
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+}
+
+/** Rows of cells, the first one the head: channels, mean bits, weights and bytes of every layer, and their sum. */
+export function layerTable({ layers, channels, weights, bits, bitsFraction, weightsFraction }: NetworkSize): string[][] {
+  const mean = (b: number, w: number) => (w ? (b / w).toFixed(2) : '–');
+  const bytes = (b: number) => `${Math.ceil(b / 8)}`;
+  return [
+    ['layer', 'channels', 'mean bits', 'weights', 'of original', 'bytes'],
+    ...layers.map((l) => [
+      l.name,
+      `${l.channels}/${l.originalChannels}`,
+      mean(l.bits, l.weights),
+      `${l.weights}`,
+      percentText(l.weights / l.originalWeights),
+      bytes(l.bits),
+    ]),
+    ['all', `${channels}`, mean(bits, weights), `${weights}`, percentText(weightsFraction), `${bytes(bits)} (${percentText(bitsFraction)})`],
+  ];
+}
+
+/** Columns padded to one width: the first to the left, the others to the right. */
+export function alignTable(rows: string[][]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')).join('\n');
+}
