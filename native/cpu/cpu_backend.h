@@ -46,6 +46,8 @@ class CpuBackend final : public Backend {
   void run(const SumOfSquares&) override;
   void run(const ClipScale&) override;
   void run(const ClampBitDepth&) override;
+  void run(const RangeGradients&) override;
+  void run(const KeepRange&) override;
   void run(const DecayDead&) override;
   void run(const GatherImages&) override;
   void run(const GatherLabels&) override;

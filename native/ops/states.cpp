@@ -55,6 +55,18 @@ void clampBitDepth(const ClampBitDepth& a) {
   if (live <= 1 && a.bitDepth[largest] < 1) a.bitDepth[largest] = 1;
 }
 
+void rangeGradients(const RangeGradients& a) {
+  for (int c = 0; c < a.channels; c++) {
+    if (a.bitDepth[c] > 0) a.gradBitDepth[c] -= a.gradExponent[c];
+    a.previousBitDepth[c] = a.bitDepth[c];
+  }
+}
+
+void keepRange(const KeepRange& a) {
+  for (int c = 0; c < a.channels; c++)
+    if (a.bitDepth[c] > 0) a.exponent[c] += a.previousBitDepth[c] - a.bitDepth[c];
+}
+
 void decayDead(const DecayDead& a) {
   auto shrink = [&](float& x) { x = std::fabs(x) < 1e-6f ? 0.0f : x * (1 - a.rate); };
   for (int c = 0; c < a.channels; c++) {

@@ -63,6 +63,8 @@ class Backend {
   virtual void run(const SumOfSquares&) = 0;
   virtual void run(const ClipScale&) = 0;
   virtual void run(const ClampBitDepth&) = 0;
+  virtual void run(const RangeGradients&) = 0;
+  virtual void run(const KeepRange&) = 0;
   virtual void run(const DecayDead&) = 0;
   virtual void run(const GatherImages&) = 0;
   virtual void run(const GatherLabels&) = 0;

@@ -54,6 +54,27 @@ struct ClampBitDepth {
   float* bitDepth = nullptr;
 };
 
+// Optimizing bit depth and range instead of bit depth and exponent. With rho = e + b (the range of a channel ends at
+// 2^(rho - 1)), a falling bit depth makes the steps of the quantizer coarser instead of clipping weights:
+//
+//     dL/db at fixed rho = dL/db - dL/de          dL/drho = dL/de          e = rho - b
+//
+// RangeGradients turns gradBitDepth into the former and remembers b; after the optimizer has updated b by its gradient and e
+// as if it were rho, KeepRange subtracts the change of b from e. Dead channels are left alone.
+struct RangeGradients {
+  int channels = 0;
+  const float* bitDepth = nullptr;
+  const float* gradExponent = nullptr;
+  float* gradBitDepth = nullptr;
+  float* previousBitDepth = nullptr;   // [channels], written
+};
+struct KeepRange {
+  int channels = 0;
+  const float* previousBitDepth = nullptr;
+  const float* bitDepth = nullptr;
+  float* exponent = nullptr;
+};
+
 // Bias of dead channels and shift of norms behind them are driven to zero so that the channel can be removed:
 // value *= 1 - rate for channels that are dead in `state`, and exactly 0 once below 1e-6 in magnitude.
 // With running statistics given (a norm), a dead channel's runningMean is treated in the same way.

@@ -1,0 +1,135 @@
+// The native network: steps run off the event loop, in order, and repeat exactly; processes end cleanly.
+import { spawnSync } from 'node:child_process';
+import t from 'tap';
+import { Worker } from 'node:worker_threads';
+import { binding, floats, initialState, inspectNetwork, randomNumbers, range, root, toyDataset, toyNetwork } from './support.mjs';
+
+const options = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 64 };
+const settings = (step) => ({ step, seed: 3, gamma: 0.1, learningRate: 0.01, bitDepthLearningRate: 0.05, exponentLearningRate: 0.02 });
+
+function nativeData(toy) {
+  return new binding.DataSet({ shape: toy.shape, images: toy.train.images, labels: toy.train.labels, classes: toy.classes, mean: toy.mean, std: toy.std });
+}
+async function startedNetwork(description = toyNetwork(), more = {}) {
+  const network = new binding.Network(description, { ...options, ...more });
+  await network.loadState(initialState(network.parameters, 1, { bitDepth: 6, headroom: 1 }));
+  return network;
+}
+
+t.test('learns, and the same seed gives the same numbers for any number of threads', async (t) => {
+  const data = nativeData(toyDataset());
+  const before = binding.info().threads;
+  const run = async (threads) => {
+    binding.setThreads(threads);
+    const network = await startedNetwork();
+    const steps = [];
+    for (let s = 1; s <= 25; s++) steps.push(network.trainStep(data, range(s % 5 === 0 ? 37 : 64), settings(s)));   // queued without waiting
+    const losses = (await Promise.all(steps)).map((r) => r.loss);
+    return { losses, state: await network.state(), evaluation: await network.evaluate(data, range(256)) };
+  };
+  const one = await run(1);
+  t.same(await run(3), one);
+  t.ok(one.losses[24] < one.losses[0] / 3, `${one.losses[0]} -> ${one.losses[24]}`);
+  t.ok(one.evaluation.correct > 200);
+  binding.setThreads(before);
+});
+
+t.test('the event loop turns while native work runs', async (t) => {
+  const data = nativeData(toyDataset());
+  const network = await startedNetwork();
+  let turns = 0;
+  let running = true;
+  const count = () => {
+    turns++;
+    if (running) setImmediate(count);
+  };
+  count();
+  await network.evaluate(data, new Int32Array(20000));
+  running = false;
+  t.ok(turns > 10, `${turns} turns`);
+});
+
+t.test('predict agrees with evaluate', async (t) => {
+  const toy = toyDataset();
+  const data = nativeData(toy);
+  const network = await startedNetwork();
+  const images = Float32Array.from(toy.train.images, (x) => (x / 255 - toy.mean[0]) / toy.std[0]);
+  const logits = await network.predict(images, toy.train.count);
+  let correct = 0;
+  for (let i = 0; i < toy.train.count; i++) {
+    const row = logits.subarray(i * 4, i * 4 + 4);
+    correct += row.indexOf(Math.max(...row)) === toy.train.labels[i];
+  }
+  t.equal(correct, (await network.evaluate(data, range(toy.train.count))).correct);
+  t.equal((await network.predict(new Float32Array(0), 0)).length, 0);
+});
+
+t.test('gradients change nothing', async (t) => {
+  const data = nativeData(toyDataset());
+  const network = await startedNetwork();
+  const before = await network.state();
+  const gradients = await network.gradients(data, range(64), settings(1));
+  t.same(await network.state(), before);
+  t.ok(gradients['conv1.weight'].some((x) => x !== 0));
+  t.ok(gradients['conv2.bitDepth'].every((x) => Number.isFinite(x)));
+});
+
+t.test('a disposed network rejects, and disposing waits for queued work', async (t) => {
+  const data = nativeData(toyDataset());
+  const network = await startedNetwork();
+  const step = network.trainStep(data, range(64), settings(1));
+  const disposed = network.dispose();
+  t.ok(Number.isFinite((await step).loss));
+  await disposed;
+  await network.dispose();
+  await t.rejects(network.state(), /disposed/);
+  await t.rejects(network.trainStep(data, range(4), settings(2)), /disposed/);
+});
+
+t.test('mean squared error on targets', async (t) => {
+  const random = randomNumbers(5);
+  const images = floats(random, 64 * 6);
+  const targets = Float32Array.from({ length: 64 }, (_, i) => images[i * 6] - 2 * images[i * 6 + 1]);
+  const data = new binding.DataSet({ shape: [6, 1, 1], images, targets });
+  const network = await startedNetwork({ input: [6, 1, 1], nodes: [{ kind: 'linear', name: 'out', inputs: ['input'], outFeatures: 1, compress: false }], output: 'out' }, { loss: { kind: 'meanSquaredError' } });
+  let result;
+  for (let s = 1; s <= 400; s++) result = await network.trainStep(data, range(64), settings(s));
+  t.ok(result.loss < 1e-3, `${result.loss}`);
+  t.throws(() => network.evaluate(nativeData(toyDataset()), range(1)), RangeError, 'another shape');
+});
+
+t.test('inspectNetwork tells shapes and parameters', async (t) => {
+  const { shapes, parameters, weights } = inspectNetwork(toyNetwork());
+  t.same(shapes.conv2, [8, 12, 12]);
+  t.same(parameters.find((p) => p.name === 'linear.weight').shape, [4, 12 * 4 * 4]);
+  t.equal(weights, 8 * 9 + 8 * 8 * 9 + 12 * 8 * 9 + 4 * 192);
+});
+
+const program = `
+  import { binding, Trainer } from ${JSON.stringify(`${root}/dist/index.js`)};
+  const net = { input: [1, 28, 28], nodes: [{ kind: 'conv2d', name: 'a', inputs: ['input'], outChannels: 64, kernel: [5, 5] }, { kind: 'linear', name: 'b', inputs: ['a'], outFeatures: 10 }], output: 'b' };
+  const network = new binding.Network(net, { loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 512 });
+  const data = new binding.DataSet({ shape: [1, 28, 28], images: new Uint8Array(784 * 512), labels: new Int32Array(512), classes: 10 });
+  const work = () => network.trainStep(data, Int32Array.from({ length: 512 }, (_, i) => i), { step: 1, seed: 1, gamma: 0, learningRate: 0, bitDepthLearningRate: 0, exponentLearningRate: 0 });
+`;
+t.test('processes end cleanly: with work queued, on exit, on an uncaught error', async (t) => {
+  const run = (end) => spawnSync(process.execPath, ['--input-type=module', '-e', program + end], { encoding: 'utf8', timeout: 60000 });
+  const waits = run('let n = 0; for (let i = 0; i < 5; i++) work().then(() => { if (++n === 5) console.log("all done") });');
+  t.equal(waits.stdout.trim(), 'all done', 'the process stays alive for queued work');
+  t.equal(waits.status, 0);
+  const exits = run('for (let i = 0; i < 50; i++) work(); setTimeout(() => process.exit(7), 50);');
+  t.equal(exits.status, 7, exits.stderr);
+  const throws = run('for (let i = 0; i < 50; i++) work(); setTimeout(() => { throw new Error("own error") }, 50);');
+  t.equal(throws.status, 1);
+  t.match(throws.stderr, /own error/);
+  t.equal(run('').status, 0, 'nothing queued: ends at once');
+});
+
+t.test('several worker threads, ended in the middle of their work', async (t) => {
+  const code = `const { parentPort } = require('node:worker_threads'); import('data:text/javascript,' + encodeURIComponent(${JSON.stringify(`${program} for (let i = 0; i < 100; i++) work().then(() => globalThis.report());`)})).catch((e) => { throw e }); globalThis.report = () => parentPort.postMessage('step');`;
+  const workers = [1, 2, 3].map(() => new Worker(code, { eval: true }));
+  await Promise.all(workers.map((w) => new Promise((resolve, reject) => { w.once('message', resolve); w.once('error', reject); })));
+  await Promise.all(workers.map((w) => w.terminate()));
+  const data = nativeData(toyDataset());
+  t.ok(Number.isFinite((await (await startedNetwork()).trainStep(data, range(64), settings(1))).loss), 'this thread goes on');
+});

@@ -1,0 +1,145 @@
+// Removal of dead channels leaves the network's function as it was, and reaches everything that belongs to a channel.
+import t from 'tap';
+import { NetworkBuilder, binding, difference, floats, initialState, inspectNetwork, randomNumbers, removeDeadChannels } from './support.mjs';
+
+/** Runs removal with the quantized weights of the native code. */
+async function remove(description, state) {
+  const quantized = {};
+  for (const node of description.nodes.filter((n) => n.kind === 'conv2d' || n.kind === 'linear')) {
+    const weight = state[`${node.name}.weight`];
+    quantized[node.name] = weight.slice();
+    const bitDepth = state[`${node.name}.bitDepth`];
+    if (bitDepth) await binding.quantizeForward({ weight, bitDepth, exponent: state[`${node.name}.exponent`], output: quantized[node.name] });
+  }
+  return removeDeadChannels(description, inspectNetwork(description), state, (layer) => quantized[layer]);
+}
+
+async function predict(description, state, images, count) {
+  const network = new binding.Network(description, { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 16 });
+  await network.loadState(state);
+  const result = await network.predict(images, count);
+  await network.dispose();
+  return result;
+}
+
+/** All tensors, moments too, with random contents. */
+async function randomState(description, seed) {
+  const random = randomNumbers(seed);
+  const network = new binding.Network(description, { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 1 });
+  const state = { ...(await network.state()), ...initialState(network.parameters, seed, { bitDepth: 6, headroom: 0 }) };
+  for (const [name, values] of Object.entries(state)) {
+    if (name.includes('/moment') || name.endsWith('runningMean') || name.endsWith('.bias')) values.set(floats(random, values.length, -0.3, 0.3));
+    if (name.endsWith('runningVar')) values.set(floats(random, values.length, 0.5, 1.5));
+  }
+  await network.dispose();
+  return state;
+}
+
+function residualNetwork() {
+  const net = new NetworkBuilder([2, 10, 10]);
+  const a = net.relu(net.conv2d('input', { name: 'a', outChannels: 8, kernel: 3, padding: 1 }));
+  const b = net.batchNorm(net.conv2d(a, { name: 'b', outChannels: 8, kernel: 3, padding: 1 }), { name: 'bn' });
+  const sum = net.relu(net.add(a, b, 'sum'));
+  const depthwise = net.silu(net.conv2d(sum, { name: 'dw', outChannels: 8, kernel: 3, padding: 1, groups: 8 }));
+  const c = net.relu(net.conv2d(depthwise, { name: 'c', outChannels: 6, kernel: 3 }));
+  const cat = net.concat([net.maxPool(sum, { kernel: 3, stride: 1 }), c]);
+  const d = net.gelu(net.conv2d(cat, { name: 'd', outChannels: 7, kernel: 1 }));
+  return net.build(net.linear(net.flatten(net.maxPool(d, { kernel: 2 })), { name: 'out', outFeatures: 4 }));
+}
+
+const kill = (state, layer, channels) => {
+  for (const c of channels) state[`${layer}.bitDepth`][c] = 0;
+};
+const zero = (state, name, channels) => {
+  for (const c of channels) state[name][c] = 0;
+};
+
+t.test('nothing dead: nothing to remove', async (t) => {
+  const description = residualNetwork();
+  t.equal(await remove(description, await randomState(description, 1)), undefined);
+});
+
+t.test('dead channels with zero constants go everywhere; the function stays', async (t) => {
+  const random = randomNumbers(9);
+  const images = floats(random, 20 * 200);
+  for (let seed = 1; seed <= 20; seed++) {
+    const description = residualNetwork();
+    const state = await randomState(description, seed);
+    const dead = [...new Set([0, 3, 5].map(() => Math.floor(random() * 7)))];
+    kill(state, 'a', dead);
+    kill(state, 'b', dead);
+    kill(state, 'c', [1, 4]);
+    kill(state, 'd', dead.slice(0, 2));
+    for (const name of ['a.bias', 'b.bias', 'bn.bias', 'bn.runningMean', 'dw.bias']) zero(state, name, dead);
+    zero(state, 'c.bias', [1, 4]);
+    const result = await remove(description, state);
+    t.equal(result.removed.a, dead.length);
+    t.equal(result.removed.b, dead.length, 'joined by the addition');
+    t.equal(result.removed.dw, dead.length, 'joined by the depthwise convolution');
+    t.equal(result.removed.c, 2);
+    t.equal(result.removed.d, dead.slice(0, 2).length, 'constants folded: its reader has no padding');
+    t.ok(difference(await predict(result.description, result.state, images, 20), await predict(description, state, images, 20)) < 1e-5);
+  }
+});
+
+t.test('removal reaches bias, norm, running statistics, quantizer, moments and input slices', async (t) => {
+  const description = residualNetwork();
+  const state = await randomState(description, 3);
+  kill(state, 'a', [2]);
+  kill(state, 'b', [2]);
+  for (const name of ['a.bias', 'b.bias', 'bn.bias', 'bn.runningMean', 'dw.bias']) zero(state, name, [2]);
+  const { state: cut, description: after } = await remove(description, state);
+  const expected = new binding.Network(after, { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 1 });
+  const shapes = await expected.state();
+  t.same(Object.keys(cut).sort(), Object.keys(shapes).sort());
+  for (const name of Object.keys(shapes)) t.equal(cut[name].length, shapes[name].length, name);
+  const without = (values, i) => [...values].filter((_, k) => k !== i);
+  for (const name of ['a.bias', 'a.exponent/moment2', 'bn.runningVar', 'bn.weight/moment1', 'dw.bitDepth']) t.same([...cut[name]], without(state[name], 2), name);
+  t.equal(cut['b.weight/moment2'][0], state['b.weight/moment2'][0]);
+  t.equal(cut['b.weight'][2 * 9], state['b.weight'][3 * 9], 'input slice 3 follows 1');
+});
+
+t.test('a constant that is not zero stays behind padding until it has decayed', async (t) => {
+  const description = residualNetwork();
+  const state = await randomState(description, 4);
+  kill(state, 'a', [1]);
+  kill(state, 'b', [1]);
+  zero(state, 'dw.bias', [1]);
+  state['a.bias'][1] = 0.5;   // positive: the ReLU lets it through
+  t.equal(await remove(description, state), undefined);
+  state['a.bias'][1] = -0.5;   // the ReLU makes it zero; the norm's shift must be gone as well
+  for (const name of ['b.bias', 'bn.bias', 'bn.runningMean']) zero(state, name, [1]);
+  t.equal((await remove(description, state)).removed.a, 1);
+});
+
+t.test('folding a constant into the next bias', async (t) => {
+  const net = new NetworkBuilder([1, 6, 6]);
+  const description = net.build(net.linear(net.relu(net.conv2d(net.silu(net.conv2d('input', { name: 'a', outChannels: 5, kernel: 3 })), { name: 'b', outChannels: 4, kernel: 2 })), { name: 'out', outFeatures: 3 }));
+  const state = await randomState(description, 6);
+  kill(state, 'a', [0, 4]);
+  kill(state, 'b', [3]);
+  state['a.bias'].set([0.7, 0, 0, 0, -0.4]);
+  state['b.bias'][3] = 0.9;
+  const images = floats(randomNumbers(1), 8 * 36);
+  const result = await remove(description, state);
+  t.same(result.removed, { a: 2, b: 1 });
+  t.ok(difference(await predict(result.description, result.state, images, 8), await predict(description, state, images, 8)) < 1e-5);
+});
+
+t.test('what may not go: inputs of grouped convolutions, the output, the last channel', async (t) => {
+  const net = new NetworkBuilder([1, 6, 6]);
+  const a = net.relu(net.conv2d('input', { name: 'a', outChannels: 4, kernel: 3, bias: false }));
+  const b = net.relu(net.conv2d(a, { name: 'b', outChannels: 4, kernel: 3, groups: 2, bias: false }));
+  const description = net.build(net.linear(b, { name: 'out', outFeatures: 3, bias: false }));
+  const state = await randomState(description, 2);
+  kill(state, 'a', [1]);
+  kill(state, 'b', [0]);
+  kill(state, 'out', [2]);
+  t.equal(await remove(description, state), undefined);
+  const chain = new NetworkBuilder([1, 6, 6]);
+  const small = chain.build(chain.linear(chain.relu(chain.conv2d('input', { name: 'a', outChannels: 3, kernel: 3, bias: false })), { name: 'out', outFeatures: 2 }));
+  const all = await randomState(small, 2);
+  kill(all, 'a', [0, 1, 2]);
+  const result = await remove(small, all);
+  t.equal(result.description.nodes[0].outChannels, 1, 'a layer is never emptied');
+});

@@ -1,0 +1,81 @@
+# The same network in PyTorch, with the quantizer written as an autograd function of its own: reads one JSON document
+# (description, state, images, labels, gamma) and prints loss, Q and all gradients. Used by 23-pytorch.test.mjs.
+import json
+import math
+import sys
+
+import torch
+import torch.nn.functional as F
+
+
+class StraightThroughRound(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def quantize(w, b, e):
+    shape = [-1] + [1] * (w.dim() - 1)
+    beta = torch.relu(b).view(shape)
+    scale = torch.exp2(e).view(shape)
+    low, high = -torch.exp2(beta - 1), torch.exp2(beta - 1) - 1
+    q = scale * StraightThroughRound.apply(torch.minimum(torch.maximum(w / scale, low), high))
+    return q * (b > 0).view(shape)
+
+
+def main():
+    job = json.load(sys.stdin)
+    state = {k: torch.tensor(v["data"], dtype=torch.float64).view(v["shape"]) for k, v in job["state"].items()}
+    trained = [k for k in state if not k.endswith(("runningMean", "runningVar"))]
+    for k in trained:
+        state[k].requires_grad_(True)
+    x = torch.tensor(job["images"], dtype=torch.float64).view(job["imageShape"])
+    values = {"input": x}
+    live = {"input": torch.ones(x.shape[1], dtype=torch.bool)}  # channels that are not dead: only these count in Q
+    original = sum(v.numel() for k, v in state.items() if k.endswith(".weight") and v.dim() > 1)
+    penalty = 0
+    for node in job["description"]["nodes"]:
+        name, kind = node["name"], node["kind"]
+        y, alive = values[node["inputs"][0]], live[node["inputs"][0]]
+        if kind in ("conv2d", "linear"):
+            w, b = state[name + ".weight"], state.get(name + ".bias")
+            if name + ".bitDepth" in state:
+                area = w[0, 0].numel()
+                inputs = alive.sum() / node.get("groups", 1) if kind == "conv2d" else alive.repeat_interleave(y[0, 0].numel()).sum()
+                penalty = penalty + torch.relu(state[name + ".bitDepth"]).sum() * inputs * area / original
+                alive = state[name + ".bitDepth"] > 0
+                w = quantize(w, state[name + ".bitDepth"], state[name + ".exponent"])
+            if kind == "conv2d":
+                y = F.conv2d(y, w, b, node.get("stride", [1, 1]), node.get("padding", [0, 0]), node.get("dilation", [1, 1]), node.get("groups", 1))
+            else:
+                y = F.linear(y.flatten(1), w, b)[:, :, None, None]
+        elif kind == "batchNorm":
+            y = F.batch_norm(y, None, None, state.get(name + ".weight"), state.get(name + ".bias"), training=True, eps=1e-5)
+        elif kind in ("relu", "gelu", "silu"):
+            y = getattr(F, kind)(y)
+        elif kind == "maxPool":
+            y = F.max_pool2d(y, node["kernel"], node.get("stride"), node.get("padding", [0, 0]))
+        elif kind == "averagePool":
+            y = F.avg_pool2d(y, node["kernel"], node.get("stride"), node.get("padding", [0, 0]))
+        elif kind == "globalAveragePool":
+            y = y.mean((2, 3), keepdim=True)
+        elif kind == "add":
+            y, alive = y + values[node["inputs"][1]], alive | live[node["inputs"][1]]
+        elif kind == "concat":
+            y, alive = torch.cat([values[i] for i in node["inputs"]], 1), torch.cat([live[i] for i in node["inputs"]])
+        elif kind == "flatten":
+            alive = alive.repeat_interleave(y[0, 0].numel())
+            y = y.flatten(1)[:, :, None, None]
+        values[name], live[name] = y, alive
+    logits = values[job["description"]["output"]].flatten(1)
+    loss = F.cross_entropy(logits, torch.tensor(job["labels"]), label_smoothing=job["labelSmoothing"])
+    (loss + job["gamma"] * penalty).backward()
+    gradients = {k: state[k].grad.flatten().tolist() if state[k].grad is not None else None for k in trained}
+    json.dump({"loss": loss.item(), "bitsPerWeight": float(penalty), "gradients": gradients}, sys.stdout)
+
+
+main()
