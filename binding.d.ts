@@ -186,6 +186,11 @@ export interface OptimizerDescription {
   weightDecay?: number;
   /** Of bit depths and exponents: always Adam. Default 1e-3. */
   quantizerEpsilon?: number;
+  /**
+   * Train bit depth b and range e + b in place of b and e: when b falls the quantizer's steps grow, and no weight is clipped
+   * that was not before. dL/db at a fixed range is dL/db - dL/de. Default false: b and e, as the paper has it.
+   */
+  keepRange?: boolean;
   /** Clip the norm of the gradient of weights, biases and norms together; default 0: off. */
   maxGradientNorm?: number;
 }

@@ -16,6 +16,11 @@ export interface BitOptions {
   schedule: Schedule;
   /** Share of the training after which bit depths no longer change and gamma is 0: the weights settle. 1: never. Default 0.75. */
   freezeAt: number;
+  /**
+   * When a bit depth changes, keep the channel's range and change the size of its steps; otherwise keep the steps and clip.
+   * Default true.
+   */
+  keepRange: boolean;
   /** Round bit depths to whole numbers when they freeze: a depth of 2.4 takes 3 bits in the file. Default true. */
   round: boolean;
 }
@@ -64,7 +69,7 @@ export const defaultTrainOptions: TrainOptions = {
   gamma: 0.05,
   gammaWarmup: 0.1,
   penalty: 'own',
-  bits: { initial: 8, headroom: 1, learningRate: 0.05, exponentLearningRate: 0.02, schedule: { kind: 'constant' }, freezeAt: 0.75, round: true },
+  bits: { initial: 8, headroom: 1, learningRate: 0.05, exponentLearningRate: 0.02, schedule: { kind: 'constant' }, freezeAt: 0.75, keepRange: true, round: true },
   augmentation: {},
   remove: true,
   target: {},
@@ -99,6 +104,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkNumber(o.bits.exponentLearningRate, 'options.bits.exponentLearningRate', 0, 1e6);
   checkSchedule(o.bits.schedule, 'options.bits.schedule');
   checkNumber(o.bits.freezeAt, 'options.bits.freezeAt', 0, 1);
+  if (typeof o.bits.keepRange !== 'boolean') throw wrongType('a boolean', 'options.bits.keepRange', o.bits.keepRange);
   if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
   if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
   checkNames(o.augmentation, 'options.augmentation', ['shift', 'flip', 'cutout']);

@@ -212,7 +212,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   #compile(): Network {
-    const { device, loss, optimizer, penalty, batchSize } = this.options;
+    const { device, loss, penalty, batchSize } = this.options;
+    const optimizer = { ...this.options.optimizer, keepRange: this.options.bits.keepRange };
     return new binding.Network(this.#description, { device, loss, optimizer, penalty, batchSize, originalWeights: this.#origin.weights });
   }
 
@@ -324,10 +325,16 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /** Before the first epoch with frozen sizes: whole depths, which the rest of the training gets used to. */
   async #roundBitDepths(): Promise<void> {
     const state = await this.#network.state();
-    const rounded = Object.entries(state)
-      .filter(([name]) => name.endsWith('.bitDepth'))
-      .map(([name, values]) => [name, values.map((b) => (b > 0 ? Math.max(1, Math.round(b)) : 0))]);
-    await this.#network.loadState(Object.fromEntries(rounded));
+    const rounded: State = {};
+    for (const [name, depths] of Object.entries(state)) {
+      if (!name.endsWith('.bitDepth')) continue;
+      const whole = depths.map((b) => (b > 0 ? Math.max(1, Math.round(b)) : 0));
+      rounded[name] = whole;
+      if (!this.options.bits.keepRange) continue;
+      const exponentName = name.replace(/bitDepth$/, 'exponent');
+      rounded[exponentName] = state[exponentName].map((e, c) => e + depths[c] - whole[c]);
+    }
+    await this.#network.loadState(rounded);
   }
 
   async #removeDeadChannels(epoch: number): Promise<void> {

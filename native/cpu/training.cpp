@@ -61,6 +61,8 @@ void CpuBackend::run(const SumOfSquares& a) {
 
 void CpuBackend::run(const ClipScale& a) { clipScale(a); }
 void CpuBackend::run(const ClampBitDepth& a) { clampBitDepth(a); }
+void CpuBackend::run(const RangeGradients& a) { rangeGradients(a); }
+void CpuBackend::run(const KeepRange& a) { keepRange(a); }
 void CpuBackend::run(const DecayDead& a) { decayDead(a); }
 void CpuBackend::run(const StateFromBits& a) { stateFromBits(a); }
 void CpuBackend::run(const StateThroughNorm& a) { stateThroughNorm(a); }

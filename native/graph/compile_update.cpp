@@ -45,9 +45,19 @@ void Compiler::compileUpdate() {
     if (p.moments && p.role != Role::kBitDepth) updateOf(p);
   for (const Parameter& p : parameters_.all()) {
     if (p.role != Role::kBitDepth) continue;
+    float* before = options_.optimizer.keepRange ? device_.allocate<float>(std::size_t(p.count)) : nullptr;
+    float* exponent = parameters_.value(p.node, Role::kExponent);
+    if (before) {
+      RangeGradients args{int(p.count), p.value, parameters_.gradient(p.node, Role::kExponent), p.gradient, before};
+      program_.add({}, [=](const Execution& x) { x.backend.run(args); });
+    }
     updateOf(p);
     ClampBitDepth clamp{int(p.count), reachesOutput(p.node + 1) ? 1.0f : 0.0f, p.value};
     program_.add({}, [=](const Execution& x) { x.backend.run(clamp); });
+    if (before) {
+      KeepRange args{int(p.count), before, p.value, exponent};
+      program_.add({}, [=](const Execution& x) { x.backend.run(args); });
+    }
   }
   for (int i = 0; i < int(network_.nodes.size()); i++) {
     float *bias = parameters_.value(i, Role::kBias), *shift = parameters_.value(i, Role::kNormBias), *mean = parameters_.value(i, Role::kRunningMean);

@@ -55,6 +55,7 @@ struct OptimizerDescription {
   float weightDecay = 0;
   float quantizerEpsilon = 1e-3f;
   float maxGradientNorm = 0;   // 0: off
+  bool keepRange = false;      // train (bitDepth, exponent + bitDepth) in place of (bitDepth, exponent): see RangeGradients
   int moments() const { return kind == Optimizer::kSgd ? 1 : 2; }
 };
 

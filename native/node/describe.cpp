@@ -90,7 +90,7 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
 
 OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  f.allowOnly({"kind", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weightDecay", "quantizerEpsilon", "maxGradientNorm"});
+  f.allowOnly({"kind", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weightDecay", "quantizerEpsilon", "keepRange", "maxGradientNorm"});
   OptimizerDescription o;
   int kind = f.choice("kind", {"sgd", "adam", "adamw"});
   o.kind = kind == 0 ? Optimizer::kSgd : kind == 1 ? Optimizer::kAdam : Optimizer::kAdamW;
@@ -101,6 +101,7 @@ OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& 
   o.epsilon = float(f.number("epsilon", 1e-30, 1e6, 1e-8));
   o.weightDecay = float(f.number("weightDecay", 0, 1e6, 0));
   o.quantizerEpsilon = float(f.number("quantizerEpsilon", 1e-30, 1e6, 1e-3));
+  o.keepRange = f.boolean("keepRange", false);
   o.maxGradientNorm = float(f.number("maxGradientNorm", 0, kFloatMax, 0));
   return o;
 }

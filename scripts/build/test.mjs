@@ -1,0 +1,96 @@
+// npm test: the C++ tests through CTest, then the tap tests. The last line is `N passed, N failed`.
+//   test.mjs [all|native|js|sanitize] [part of a tap file's name]...
+// `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { availableParallelism } from 'node:os';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const require = createRequire(import.meta.url);
+const [what = 'all', ...parts] = process.argv.slice(2);
+if (!['all', 'native', 'js', 'sanitize'].includes(what)) {
+  console.error(`Expected all, native, js or sanitize but received ${what}`);
+  process.exit(2);
+}
+let passed = 0;
+let failed = 0;
+
+function must(command, args) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (status === 0) return true;
+  console.error(`failed: ${command} ${args.join(' ')}`);
+  failed++;
+  return false;
+}
+
+/** Runs a command, shows its output as it comes, and returns it. */
+function watch(command, args, show) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text;
+      show(text);
+    });
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+/** CMake's package search finds doctest or not: without it there are no C++ tests to build. */
+function hasDoctest() {
+  const probe = spawnSync('cmake', ['--find-package', '-DNAME=doctest', '-DCOMPILER_ID=GNU', '-DLANGUAGE=CXX', '-DMODE=EXIST'], { cwd: root, encoding: 'utf8' });
+  return probe.status === 0;
+}
+
+async function nativeTests(folder, ...settings) {
+  if (!hasDoctest()) {
+    console.log('C++ tests SKIPPED: doctest was not found (Debian and Ubuntu: apt install doctest-dev; macOS: brew install doctest)');
+    return;
+  }
+  if (!must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings])) return;
+  if (!must('cmake', ['--build', folder, '--config', 'Release', '--parallel', String(availableParallelism())])) return;
+  const { code, output } = await watch('ctest', ['--test-dir', folder, '-C', 'Release', '--verbose', '--timeout', '900'], (text) => process.stdout.write(text));
+  let cases = 0;
+  for (const [, good, bad] of output.matchAll(/test cases: +\d+ \| +(\d+) passed \| +(\d+) failed/g)) {
+    passed += Number(good);
+    failed += Number(bad);
+    cases += Number(good) + Number(bad);
+  }
+  if (code !== 0 && failed === 0) failed++;   // a test program crashed before its summary
+  if (cases === 0) failed++;
+}
+
+async function tapTests() {
+  if (!existsSync(join(root, 'dist/index.js')) && !must(process.execPath, ['scripts/build/typescript.mjs'])) return;
+  const tap = join(dirname(require.resolve('tap/package.json')), 'dist/esm/run.mjs');
+  if (!must(process.execPath, [tap, 'build'])) return;
+  const files = readdirSync(join(root, 'test'))
+    .filter((file) => file.endsWith('.test.mjs') && (parts.length === 0 || parts.some((part) => file.includes(part))))
+    .sort()
+    .map((file) => join('test', file));
+  if (files.length === 0) {
+    console.error(`Expected a tap file whose name has ${parts.join(' or ')} but found none`);
+    failed++;
+    return;
+  }
+  const { code, output } = await watch(process.execPath, [tap, 'run', '--reporter=tap', ...files], (text) => process.stdout.write(text));
+  // Files are the outer level; the tests inside them, one level in, are what we count.
+  const count = (pattern) => [...output.matchAll(pattern)].length;
+  passed += count(/^ {4}ok \d+/gm);
+  const inner = count(/^ {4}not ok \d+/gm);
+  failed += inner > 0 ? inner : count(/^not ok \d+/gm);
+  if (code !== 0 && failed === 0) failed++;
+}
+
+if (what === 'sanitize') {
+  process.env.ASAN_OPTIONS ??= 'detect_leaks=1';
+  process.env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
+  await nativeTests('build/sanitize', '-DSELFCOMPRESS_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo');
+}
+if (what === 'all' || what === 'native') await nativeTests('build/native');
+if (what === 'all' || what === 'js') await tapTests();
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed ? 1 : 0;
