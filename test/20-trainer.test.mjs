@@ -6,7 +6,7 @@ const quick = { epochs: 6, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: 
 const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
 t.test('a network learns while it shrinks, and its channels are removed', async (t) => {
-  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset({ count: 512 }), ...quick, epochs: 25, gamma: 1 });
+  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset({ count: 512 }), ...quick, epochs: 25, gamma: 0.3 });
   const removals = [];
   trainer.on('removal', (event) => removals.push(event));
   t.equal(await trainer.run(), 'epochs');
@@ -103,7 +103,7 @@ t.test('every optimizer and schedule trains', async (t) => {
 });
 
 t.test('a loss that is no number ends the run with a clear error', async (t) => {
-  const diverges = Trainer.create({ network: toyNetwork({ compress: false }), data: toyDataset(), ...quick, learningRate: 1e30, schedule: { kind: 'constant' } });
+  const diverges = Trainer.create({ network: toyNetwork({ compress: false }), data: toyDataset(), ...quick, learningRate: 1e6, optimizer: { kind: 'sgd' }, schedule: { kind: 'constant' } });
   await t.rejects(diverges.run(), { name: 'TrainingDivergedError', message: /The loss became (NaN|Infinity|-Infinity) in step \d+ \(epoch \d+\)/ });
   const toy = toyDataset();
   const images = Float32Array.from(toy.train.images);
@@ -123,7 +123,7 @@ t.test('wrong options are named', async (t) => {
   t.throws(create({ schedule: { kind: 'linear' } }), { message: /options\.schedule\.kind/ });
   t.throws(create({ bits: { inital: 3 } }), { message: /inital/ });
   t.throws(create({ device: 'cuda' }), { message: /cuda/ });
-  t.throws(() => Trainer.create({ network: toyNetwork({ size: 14 }), data: toyDataset() }).evaluate(), RangeError, 'images of another shape');
+  await t.rejects(Trainer.create({ network: toyNetwork({ size: 14 }), data: toyDataset() }).evaluate(), RangeError, 'images of another shape');
   const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });
   const running = trainer.run();
   await t.rejects(trainer.run(), /already running/);

@@ -56,7 +56,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
     data.push(bytes);
   }
   const info = JSON.stringify(rest);
-  hash.update(info);
+  hash.update(JSON.stringify(tensors)).update(info);
   let header = JSON.stringify({ __metadata__: { format: 'selfcompress-checkpoint', version: String(VERSION), info, sha256: hash.digest('hex') }, ...tensors });
   header = header.padEnd(Math.ceil(Buffer.byteLength(header) / 8) * 8 - (Buffer.byteLength(header) - header.length));
   const length = Buffer.alloc(8);
@@ -100,14 +100,15 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const state: State = {};
   const hash = createHash('sha256');
   let expected = 0;
-  for (const [name, tensor] of Object.entries(header).filter(([key]) => key !== '__metadata__')) {
+  const { __metadata__: _, ...tensors } = header;
+  for (const [name, tensor] of Object.entries(tensors)) {
     const [from, to] = (tensor as { data_offsets?: [number, number] }).data_offsets ?? [-1, -1];
     if (from !== expected || !(to >= from) || to > data.length || (to - from) % 4) throw damaged(`the tensor "${name}" lies outside of its data`);
     expected = to;
     hash.update(data.subarray(from, to));
     state[name] = new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer);
   }
-  hash.update(metadata.info ?? '');
+  hash.update(JSON.stringify(tensors)).update(metadata.info ?? '');
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
   return { ...JSON.parse(metadata.info), state };
 }

@@ -82,7 +82,11 @@ function analyse(description: NetworkDescription, { shapes }: NetworkSummary, st
       if (isDepthwise(node, from[0].length)) for (let i = 0; i < count; i++) groups.join(ids[i], from[0][Math.floor((i * from[0].length) / count)]);
       const bits = state[`${node.name}.bitDepth`];
       const bias = state[`${node.name}.bias`];
-      out = ids.map((_, i) => (bits && !(bits[i] > 0) ? { train: bias?.[i] ?? 0, evaluate: bias?.[i] ?? 0 } : undefined));
+      const readsZero = (i: number) => {
+        const read = isDepthwise(node, from[0].length) && values[0][Math.floor((i * from[0].length) / count)];
+        return read && isZero(read);
+      };
+      out = ids.map((_, i) => ((bits && !(bits[i] > 0)) || readsZero(i) ? { train: bias?.[i] ?? 0, evaluate: bias?.[i] ?? 0 } : undefined));
     } else if (node.kind === 'batchNorm') {
       const { epsilon = 1e-5 } = node;
       const [scale, shift, mean, variance] = ['weight', 'bias', 'runningMean', 'runningVar'].map((role) => state[`${node.name}.${role}`]);

@@ -47,7 +47,12 @@ void Compiler::stateOf(int i) {
   out.channels = newChannels(channels);
   std::int32_t* state = out.channels.state;
   if (isWeightLayer(n)) {
-    StateFromBits args{channels, parameters_.value(i, Role::kBitDepth), parameters_.value(i, Role::kBias), state};
+    StateFromBits args;
+    args.channels = channels;
+    args.bitDepth = parameters_.value(i, Role::kBitDepth), args.bias = parameters_.value(i, Role::kBias);
+    int inChannels = shape(inputOf(i)).channels;
+    if (n.kind == NodeKind::kConv2d && inChannels > 1 && n.groups == inChannels) args.depthwiseInput = in.state, args.multiplier = channels / inChannels;
+    args.output = state;
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
   } else if (n.kind == NodeKind::kBatchNorm) {
     StateThroughNorm args{channels, in.state, parameters_.value(i, Role::kNormBias), training() ? nullptr : parameters_.value(i, Role::kRunningMean), state};

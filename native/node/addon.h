@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <exception>
 #include <memory>
 
 #include "graph/network.h"
@@ -18,11 +19,10 @@ struct AddonData {
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
 
-// Calls `body` and turns what it throws into a pending JavaScript exception.
-template <class Body>
-napi_value guarded(napi_env env, Body body) {
+// Throws what a C++ exception says, in JavaScript.
+inline void throwInJavaScript(napi_env env, std::exception_ptr exception) {
   try {
-    return body();
+    std::rethrow_exception(exception);
   } catch (const Napi::Error& error) {
     error.ThrowAsJavaScriptException();
   } catch (const DescriptionError& error) {
@@ -31,6 +31,19 @@ napi_value guarded(napi_env env, Body body) {
     Napi::Error::New(env, "Out of memory").ThrowAsJavaScriptException();
   } catch (const std::exception& error) {
     Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
+  }
+}
+
+// Calls `body` and turns what it throws into a pending JavaScript exception.
+template <class Body>
+napi_value guarded(napi_env env, Body body) {
+  try {
+    return body();
+  } catch (...) {
+    try {
+      throwInJavaScript(env, std::current_exception());
+    } catch (...) {   // the thread is being terminated: there is nobody to tell
+    }
   }
   return nullptr;
 }

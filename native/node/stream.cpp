@@ -6,7 +6,7 @@
 namespace selfcompress::node {
 
 struct Stream::Job {
-  Napi::Promise::Deferred deferred;
+  napi_deferred deferred = nullptr;
   std::vector<Napi::Reference<Napi::Value>> keep;
   std::function<void()> work;
   Result result;
@@ -35,15 +35,16 @@ void Stream::start(Napi::Env env) {
 Napi::Promise Stream::queue(Napi::Env env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work, Result result) {
   if (stopping_) throw Napi::Error::New(env, "The environment is being closed");
   if (!thread_.joinable()) start(env);
-  auto job = std::unique_ptr<Job>(new Job{Napi::Promise::Deferred::New(env), std::move(keep), std::move(work), std::move(result), "", false});
-  Napi::Promise promise = job->deferred.Promise();
+  auto job = std::unique_ptr<Job>(new Job{nullptr, std::move(keep), std::move(work), std::move(result), "", false});
+  napi_value promise;
+  if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) throw Napi::Error::New(env);
   if (pending_++ == 0) napi_ref_threadsafe_function(env, done_);
   {
     std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
-  return promise;
+  return Napi::Promise(env, promise);
 }
 
 void Stream::loop() {
@@ -77,14 +78,21 @@ void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
   Napi::Env env(rawEnv);
   Napi::HandleScope scope(env);
   if (--stream.pending_ == 0) napi_unref_threadsafe_function(env, stream.done_);
+  // A thread that is being terminated refuses calls: then nobody waits for this promise any more, and errors are dropped.
   try {
-    if (job->failed) job->deferred.Reject(Napi::Error::New(env, job->failure).Value());
-    else job->deferred.Resolve(job->result ? job->result(env) : env.Undefined());
+    if (!job->failed) {
+      napi_resolve_deferred(env, job->deferred, job->result ? job->result(env) : env.Undefined());
+      return;
+    }
   } catch (const Napi::Error& error) {
-    job->deferred.Reject(error.Value());
+    job->failure = error.Message();
   } catch (const std::exception& error) {
-    job->deferred.Reject(Napi::Error::New(env, error.what()).Value());
+    job->failure = error.what();
   }
+  napi_value message, error;
+  if (napi_create_string_utf8(env, job->failure.data(), job->failure.size(), &message) == napi_ok &&
+      napi_create_error(env, nullptr, message, &error) == napi_ok)
+    napi_reject_deferred(env, job->deferred, error);
 }
 
 // On the JavaScript thread. The job that runs is finished; those that wait are dropped with their promises.

@@ -5,8 +5,11 @@
 namespace selfcompress {
 
 void stateFromBits(const StateFromBits& a) {
-  for (int c = 0; c < a.channels; c++)
-    a.output[c] = !a.bitDepth || a.bitDepth[c] > 0 ? kLive : !a.bias || a.bias[c] == 0 ? kZero : kConstant;
+  for (int c = 0; c < a.channels; c++) {
+    bool live = !a.bitDepth || a.bitDepth[c] > 0;
+    if (a.depthwiseInput && a.depthwiseInput[c / a.multiplier] == kZero) live = false;
+    a.output[c] = live ? kLive : !a.bias || a.bias[c] == 0 ? kZero : kConstant;
+  }
 }
 
 void stateThroughNorm(const StateThroughNorm& a) {

@@ -33,10 +33,13 @@ struct CopyChannels {
 // ---- channel states (tensor.h); all arrays are device memory, indexed by channel ----
 
 // Output of a weight layer: b <= 0 -> dead: kZero if bias is nullptr or 0, else kConstant. bitDepth == nullptr: all kLive.
+// A depthwise convolution also gives its input's state: a channel that reads a kZero channel is dead as well.
 struct StateFromBits {
   int channels = 0;
   const float* bitDepth = nullptr;
   const float* bias = nullptr;
+  const std::int32_t* depthwiseInput = nullptr;   // [channels / multiplier], or nullptr
+  int multiplier = 1;                             // output channels of each input channel
   std::int32_t* output = nullptr;
 };
 // Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant. For evaluation, where the norm
