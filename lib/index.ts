@@ -1,11 +1,12 @@
 /** Train self-compressing neural networks. See README.md for a tour. */
-export { binding } from './binding.js';
+
 export type * from './binding.js';
-export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
+export { binding } from './binding.js';
 export { type ArrayDataset, datasetFromArrays } from './data/arrays.js';
 export type { Dataset, Split } from './data/dataset.js';
-export { type DatasetName, type LoadOptions, datasetNames, loadDataset } from './data/load.js';
-export { decodeModel, type DecodedModel } from './model-file/decode.js';
+export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
+export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
+export { type DecodedModel, decodeModel } from './model-file/decode.js';
 export { encodeModel } from './model-file/encode.js';
 export type { ModelInfo } from './model-file/format.js';
 export { NetworkBuilder } from './network/builder.js';
@@ -16,6 +17,6 @@ export { type Checkpoint, readCheckpoint, writeCheckpoint } from './training/che
 export type { EpochMetrics } from './training/epoch-metrics.js';
 export { type LayerSize, measureSize, type NetworkSize, type Origin, originOf } from './training/metrics.js';
 export { defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
-export { removeDeadChannels, type Removal } from './training/removal.js';
+export { type Removal, removeDeadChannels } from './training/removal.js';
 export { type Schedule, scheduleFactor } from './training/schedule.js';
 export { type RemovalEvent, type StepEvent, type StopReason, Trainer } from './training/trainer.js';

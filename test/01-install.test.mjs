@@ -14,7 +14,11 @@ t.test('import and require give the same names', async (t) => {
   const common = require('../dist/index.cjs');
   t.same(Object.keys(common).sort(), Object.keys(library).sort());
   t.equal(common.binding.info().version, manifest.version);
-  const result = spawnSync(process.execPath, ['-e', `const { createModel } = require(${JSON.stringify(root)}); console.log(createModel('mlp', { input: [1, 4, 4], classes: 2 }).output)`], { encoding: 'utf8' });
+  const result = spawnSync(
+    process.execPath,
+    ['-e', `const { createModel } = require(${JSON.stringify(root)}); console.log(createModel('mlp', { input: [1, 4, 4], classes: 2 }).output)`],
+    { encoding: 'utf8' },
+  );
   t.equal(result.stdout.trim(), 'linear2', result.stderr);
 });
 
@@ -33,7 +37,8 @@ t.test('info tells the machine', async (t) => {
 });
 
 t.test('SELFCOMPRESS_ISA and SELFCOMPRESS_THREADS choose, and refuse nonsense', async (t) => {
-  const run = (env) => spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'info', '--json'], { encoding: 'utf8', env: { ...process.env, ...env } });
+  const run = (env) =>
+    spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'info', '--json'], { encoding: 'utf8', env: { ...process.env, ...env } });
   t.equal(JSON.parse(run({ SELFCOMPRESS_ISA: 'scalar' }).stdout).isa, 'scalar');
   t.equal(JSON.parse(run({ SELFCOMPRESS_THREADS: '3' }).stdout).threads, 3);
   const wrong = run({ SELFCOMPRESS_ISA: 'mmx' });

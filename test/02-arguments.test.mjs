@@ -13,13 +13,43 @@ const dataOptions = () => ({ shape: [1, 12, 12], images: f(144 * 8), labels: i(8
 /** Every function with arguments that are right. */
 const calls = {
   quantizeForward: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), output: f(6) }),
-  quantizeBackward: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), gradOutput: f(6), penalty: f(2), gradWeight: f(6), gradBitDepth: f(2), gradExponent: f(2) }),
+  quantizeBackward: () => ({
+    weight: f(6),
+    bitDepth: f(2),
+    exponent: f(2),
+    gradOutput: f(6),
+    penalty: f(2),
+    gradWeight: f(6),
+    gradBitDepth: f(2),
+    gradExponent: f(2),
+  }),
   quantizeCodes: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), codes: i(6), codeBits: i(2) }),
   conv2dForward: () => ({ ...conv, input: f(96), weight: f(135), bias: f(5), output: f(40), liveIn: i(1), liveOut: i(1) }),
   conv2dGradInput: () => ({ ...conv, gradOutput: f(40), weight: f(135), gradInput: f(96) }),
   conv2dGradWeight: () => ({ ...conv, input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5) }),
-  batchNormForward: () => ({ ...image, training: true, input: f(96), weight: f(3), bias: f(3), runningMean: f(3), runningVar: f(3), savedMean: f(3), savedInvStd: f(3), output: f(96) }),
-  batchNormBackward: () => ({ ...image, input: f(96), gradOutput: f(96), weight: f(3), savedMean: f(3), savedInvStd: f(3), gradInput: f(96), gradWeight: f(3), gradBias: f(3) }),
+  batchNormForward: () => ({
+    ...image,
+    training: true,
+    input: f(96),
+    weight: f(3),
+    bias: f(3),
+    runningMean: f(3),
+    runningVar: f(3),
+    savedMean: f(3),
+    savedInvStd: f(3),
+    output: f(96),
+  }),
+  batchNormBackward: () => ({
+    ...image,
+    input: f(96),
+    gradOutput: f(96),
+    weight: f(3),
+    savedMean: f(3),
+    savedInvStd: f(3),
+    gradInput: f(96),
+    gradWeight: f(3),
+    gradBias: f(3),
+  }),
   activationForward: () => ({ ...image, kind: 'gelu', input: f(96), output: f(96) }),
   activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
   poolForward: () => ({ ...image, kind: 'max', kernel: [2, 2], input: f(96), output: f(24) }),
@@ -36,9 +66,51 @@ const detached = () => {
 };
 /** Values that are wrong for nearly everything. */
 const hostile = () => [
-  undefined, null, true, 'x', '', Symbol('s'), 12n, () => {}, {}, [], [1], [1, 2, 3, 4], [Number.NaN, 1], NaN, Infinity, -Infinity, -1, 0, 0.5, 2 ** 31, 2 ** 32, 2 ** 53, 1e300,
-  f(0), f(1), f(7), i(3), new Uint8Array(96), new Float64Array(96), new BigInt64Array(2), new ArrayBuffer(8), new DataView(new ArrayBuffer(8)), detached(), [2 ** 30, 2 ** 30], [16384, 16384], [0, 0], [-1, -1],
-  new Proxy({}, { get() { throw new Error('trap'); } }),
+  undefined,
+  null,
+  true,
+  'x',
+  '',
+  Symbol('s'),
+  12n,
+  () => {},
+  {},
+  [],
+  [1],
+  [1, 2, 3, 4],
+  [Number.NaN, 1],
+  NaN,
+  Infinity,
+  -Infinity,
+  -1,
+  0,
+  0.5,
+  2 ** 31,
+  2 ** 32,
+  2 ** 53,
+  1e300,
+  f(0),
+  f(1),
+  f(7),
+  i(3),
+  new Uint8Array(96),
+  new Float64Array(96),
+  new BigInt64Array(2),
+  new ArrayBuffer(8),
+  new DataView(new ArrayBuffer(8)),
+  detached(),
+  [2 ** 30, 2 ** 30],
+  [16384, 16384],
+  [0, 0],
+  [-1, -1],
+  new Proxy(
+    {},
+    {
+      get() {
+        throw new Error('trap');
+      },
+    },
+  ),
 ];
 
 /** The call throws a TypeError or RangeError, or fails or works as a promise; it never does anything else. */
@@ -66,11 +138,17 @@ for (const [name, make] of Object.entries(calls)) {
 }
 
 t.test('typed arrays of the wrong length are named', async (t) => {
-  t.throws(() => binding.quantizeForward({ ...calls.quantizeForward(), output: f(5) }), { name: 'RangeError', message: 'Expected Float32Array of length 6 for output but received Float32Array of length 5' });
+  t.throws(() => binding.quantizeForward({ ...calls.quantizeForward(), output: f(5) }), {
+    name: 'RangeError',
+    message: 'Expected Float32Array of length 6 for output but received Float32Array of length 5',
+  });
   t.throws(() => binding.optimizerStep({ ...calls.optimizerStep(), momentun: 0.5 }), { message: /did you mean "momentum"\?/ });
   t.throws(() => binding.conv2dForward({ ...calls.conv2dForward(), kernel: [9, 9] }), { name: 'RangeError', message: /kernel/ });
   t.throws(() => binding.conv2dForward({ ...calls.conv2dForward(), liveIn: Int32Array.of(2, 1) }), { name: 'RangeError', message: /liveIn\[1\]/ });
-  t.throws(() => binding.crossEntropy({ ...calls.crossEntropy(), labels: Int32Array.of(0, 3) }), { name: 'RangeError', message: /labels\[1\] but received 3/ });
+  t.throws(() => binding.crossEntropy({ ...calls.crossEntropy(), labels: Int32Array.of(0, 3) }), {
+    name: 'RangeError',
+    message: /labels\[1\] but received 3/,
+  });
 });
 
 t.test('memory that may move or overlap is refused', async (t) => {
@@ -80,12 +158,21 @@ t.test('memory that may move or overlap is refused', async (t) => {
     t.throws(() => binding.quantizeForward({ ...calls.quantizeForward(), weight: resizable }), { name: 'TypeError', message: /resizable/ });
   }
   const both = f(12);
-  t.throws(() => binding.quantizeForward({ ...calls.quantizeForward(), weight: both.subarray(0, 6), output: both.subarray(3, 9) }), { name: 'RangeError', message: /overlaps weight/ });
+  t.throws(() => binding.quantizeForward({ ...calls.quantizeForward(), weight: both.subarray(0, 6), output: both.subarray(3, 9) }), {
+    name: 'RangeError',
+    message: /overlaps weight/,
+  });
   const array = f(6);
-  await binding.quantizeForward({ ...calls.quantizeForward(), weight: array, output: array });   // in place is allowed
+  await binding.quantizeForward({ ...calls.quantizeForward(), weight: array, output: array }); // in place is allowed
   const args = calls.quantizeForward();
   const tricky = { ...args };
-  Object.defineProperty(tricky, 'output', { enumerable: true, get() { structuredClone(args.weight.buffer, { transfer: [args.weight.buffer] }); return f(6); } });
+  Object.defineProperty(tricky, 'output', {
+    enumerable: true,
+    get() {
+      structuredClone(args.weight.buffer, { transfer: [args.weight.buffer] });
+      return f(6);
+    },
+  });
   t.throws(() => binding.quantizeForward(tricky), { name: 'TypeError', message: /does not change/ });
 });
 
@@ -109,10 +196,26 @@ t.test('DataSet and Network refuse what is wrong', async (t) => {
     }
   }
   for (const field of ['input', 'nodes', 'output']) {
-    for (const value of hostile()) await survives(t, `network.${field}`, () => new binding.Network({ ...toyNetwork(), [field]: value }, networkOptions));
+    for (const value of hostile())
+      await survives(t, `network.${field}`, () => new binding.Network({ ...toyNetwork(), [field]: value }, networkOptions));
   }
   for (const node of toyNetwork().nodes.keys()) {
-    for (const field of ['kind', 'name', 'inputs', 'outChannels', 'outFeatures', 'kernel', 'stride', 'padding', 'dilation', 'groups', 'bias', 'compress', 'epsilon', 'probability']) {
+    for (const field of [
+      'kind',
+      'name',
+      'inputs',
+      'outChannels',
+      'outFeatures',
+      'kernel',
+      'stride',
+      'padding',
+      'dilation',
+      'groups',
+      'bias',
+      'compress',
+      'epsilon',
+      'probability',
+    ]) {
       for (const value of hostile()) {
         const network = toyNetwork();
         network.nodes[node][field] = value;
@@ -127,9 +230,11 @@ t.test('DataSet and Network refuse what is wrong', async (t) => {
       await survives(t, method, () => network[method](data, value, settings));
       if (method === 'trainStep') await survives(t, method, () => network[method](data, range(4), value));
     }
-    for (const receiver of [undefined, {}, data, Object.create(network), new Proxy(network, {})]) t.throws(() => network[method].call(receiver), TypeError, `${method} on another object`);
+    for (const receiver of [undefined, {}, data, Object.create(network), new Proxy(network, {})])
+      t.throws(() => network[method].call(receiver), TypeError, `${method} on another object`);
   }
-  for (const field of Object.keys(settings)) for (const value of hostile()) await survives(t, `settings.${field}`, () => network.trainStep(data, range(4), { ...settings, [field]: value }));
+  for (const field of Object.keys(settings))
+    for (const value of hostile()) await survives(t, `settings.${field}`, () => network.trainStep(data, range(4), { ...settings, [field]: value }));
   t.throws(() => binding.DataSet(dataOptions()), TypeError, 'without new');
   t.throws(() => network.trainStep(data, Int32Array.of(0, 8), settings), { name: 'RangeError', message: /indices\[1\] but received 8/ });
   t.throws(() => network.trainStep(data, range(0), settings), RangeError);
@@ -138,13 +243,35 @@ t.test('DataSet and Network refuse what is wrong', async (t) => {
   t.throws(() => network.loadState({ nothing: f(3) }), { name: 'RangeError', message: /nothing/ });
   t.throws(() => new binding.Network(toyNetwork(), { ...networkOptions, device: 'cuda' }), { message: /cuda/ });
   t.throws(() => binding.setThreads(0), RangeError);
-  t.throws(() => new binding.Network({ input: [1, 32768, 32768], nodes: [{ kind: 'conv2d', name: 'a', inputs: ['input'], outChannels: 1000, kernel: [3, 3] }], output: 'a' }, networkOptions), /./, 'more memory than there is');
+  t.throws(
+    () =>
+      new binding.Network(
+        { input: [1, 32768, 32768], nodes: [{ kind: 'conv2d', name: 'a', inputs: ['input'], outChannels: 1000, kernel: [3, 3] }], output: 'a' },
+        networkOptions,
+      ),
+    /./,
+    'more memory than there is',
+  );
 });
 
 t.test('random bits of graphs never crash', async (t) => {
   const random = randomNumbers(7);
   const pick = (list) => list[Math.floor(random() * list.length)];
-  const kinds = ['conv2d', 'linear', 'batchNorm', 'relu', 'gelu', 'silu', 'maxPool', 'averagePool', 'globalAveragePool', 'flatten', 'add', 'concat', 'dropout'];
+  const kinds = [
+    'conv2d',
+    'linear',
+    'batchNorm',
+    'relu',
+    'gelu',
+    'silu',
+    'maxPool',
+    'averagePool',
+    'globalAveragePool',
+    'flatten',
+    'add',
+    'concat',
+    'dropout',
+  ];
   const data = new binding.DataSet({ shape: [2, 9, 7], images: floats(random, 2 * 63 * 8), labels: range(8), classes: 8 });
   let built = 0;
   for (let trial = 0; trial < 400; trial++) {
@@ -154,7 +281,15 @@ t.test('random bits of graphs never crash', async (t) => {
       const kind = pick(kinds);
       const two = kind === 'add' || kind === 'concat';
       const node = { kind, name: `n${n}`, inputs: two ? [pick(names), pick(names)] : [names[names.length - 1]] };
-      if (kind === 'conv2d') Object.assign(node, { outChannels: pick([1, 2, 4, 6]), kernel: [pick([1, 2, 3]), pick([1, 3])], stride: [pick([1, 2]), 1], padding: [pick([0, 1]), pick([0, 2])], dilation: [1, pick([1, 2])], groups: pick([1, 1, 2]) });
+      if (kind === 'conv2d')
+        Object.assign(node, {
+          outChannels: pick([1, 2, 4, 6]),
+          kernel: [pick([1, 2, 3]), pick([1, 3])],
+          stride: [pick([1, 2]), 1],
+          padding: [pick([0, 1]), pick([0, 2])],
+          dilation: [1, pick([1, 2])],
+          groups: pick([1, 1, 2]),
+        });
       if (kind === 'linear') node.outFeatures = pick([1, 8, 20]);
       if (kind.endsWith('Pool') && kind !== 'globalAveragePool') Object.assign(node, { kernel: [2, pick([1, 2, 3])], padding: [pick([0, 1]), 0] });
       if (kind === 'dropout') node.probability = 0.5;
@@ -165,7 +300,9 @@ t.test('random bits of graphs never crash', async (t) => {
     try {
       const network = new binding.Network({ input: [2, 9, 7], nodes, output: 'out' }, networkOptions);
       const state = await network.state();
-      for (const [name, values] of Object.entries(state)) if (!name.includes('/')) values.set(floats(random, values.length, name.endsWith('bitDepth') ? -1 : -0.5, name.endsWith('bitDepth') ? 5 : 0.5));
+      for (const [name, values] of Object.entries(state))
+        if (!name.includes('/'))
+          values.set(floats(random, values.length, name.endsWith('bitDepth') ? -1 : -0.5, name.endsWith('bitDepth') ? 5 : 0.5));
       await network.loadState(state);
       await network.trainStep(data, range(5), settings);
       await network.evaluate(data, range(8));

@@ -47,7 +47,10 @@ t.test('quantizer: values and gradients follow the equations', async (t) => {
   t.ok(difference(gradWeight, expected.gw) < 1e-6);
   t.ok(difference(gradBitDepth, expected.gb) < 1e-5);
   t.ok(difference(gradExponent, expected.ge) < 1e-5);
-  t.ok(output.subarray(perChannel, 2 * perChannel).every((x) => Object.is(x, 0)), 'b = 0 gives +0');
+  t.ok(
+    output.subarray(perChannel, 2 * perChannel).every((x) => Object.is(x, 0)),
+    'b = 0 gives +0',
+  );
 });
 
 t.test('convolution with lists of live channels', async (t) => {
@@ -75,7 +78,8 @@ t.test('convolution with lists of live channels', async (t) => {
               for (let j = 0; j < 2; j++) {
                 const iy = y * 2 + i - 1;
                 const ix = x + j - 1;
-                if (iy >= 0 && iy < 7 && ix >= 0 && ix < 6) sum += weight[((o * 2 + c) * 3 + i) * 2 + j] * input[((n * 4 + channel) * 7 + iy) * 6 + ix];
+                if (iy >= 0 && iy < 7 && ix >= 0 && ix < 6)
+                  sum += weight[((o * 2 + c) * 3 + i) * 2 + j] * input[((n * 4 + channel) * 7 + iy) * 6 + ix];
               }
           }
           expected[((n * 6 + o) * outHeight + y) * outWidth + x] = sum;
@@ -94,12 +98,22 @@ t.test('convolution with lists of live channels', async (t) => {
   const total = dot(gradOutput, plain);
   t.ok(Math.abs(dot(gradInput, input) - total) < 1e-3);
   t.ok(Math.abs(dot(gradWeight, weight) - total) < 1e-3);
-  t.ok(Math.abs(gradBias[1] - [0, 1, 2].reduce((sum, n) => sum + dot(gradOutput.subarray((n * 6 + 1) * 28, (n * 6 + 2) * 28), new Float32Array(28).fill(1)), 0)) < 1e-4);
+  t.ok(
+    Math.abs(
+      gradBias[1] - [0, 1, 2].reduce((sum, n) => sum + dot(gradOutput.subarray((n * 6 + 1) * 28, (n * 6 + 2) * 28), new Float32Array(28).fill(1)), 0),
+    ) < 1e-4,
+  );
 });
 
 t.test('losses, optimizer, norm, activations, pooling', async (t) => {
   const gradLogits = new Float32Array(6);
-  const { loss, correct } = await binding.crossEntropy({ batch: 2, classes: 3, logits: Float32Array.of(0, 0, 0, 0, 5, 0), labels: Int32Array.of(0, 1), gradLogits });
+  const { loss, correct } = await binding.crossEntropy({
+    batch: 2,
+    classes: 3,
+    logits: Float32Array.of(0, 0, 0, 0, 5, 0),
+    labels: Int32Array.of(0, 1),
+    gradLogits,
+  });
   const p = Math.exp(5) / (Math.exp(5) + 2);
   t.ok(Math.abs(loss - (Math.log(3) - Math.log(p)) / 2) < 1e-5);
   t.equal(correct, 2);
@@ -107,17 +121,40 @@ t.test('losses, optimizer, norm, activations, pooling', async (t) => {
   const mse = await binding.meanSquaredError({ batch: 1, features: 2, output: Float32Array.of(1, 2), target: Float32Array.of(0, 0) });
   t.equal(mse.loss, 2.5);
   const parameter = Float32Array.of(1);
-  await binding.optimizerStep({ kind: 'sgd', parameter, gradient: Float32Array.of(0.5), moment1: new Float32Array(1), step: 1, learningRate: 0.1, momentum: 0 });
+  await binding.optimizerStep({
+    kind: 'sgd',
+    parameter,
+    gradient: Float32Array.of(0.5),
+    moment1: new Float32Array(1),
+    step: 1,
+    learningRate: 0.1,
+    momentum: 0,
+  });
   t.ok(Math.abs(parameter[0] - 0.95) < 1e-6);
   const image = { batch: 1, channels: 1, height: 2, width: 2 };
   const input = Float32Array.of(1, 2, 3, 6);
   const output = new Float32Array(4);
-  const stats = { runningMean: new Float32Array(1), runningVar: new Float32Array(1).fill(1), savedMean: new Float32Array(1), savedInvStd: new Float32Array(1) };
+  const stats = {
+    runningMean: new Float32Array(1),
+    runningVar: new Float32Array(1).fill(1),
+    savedMean: new Float32Array(1),
+    savedInvStd: new Float32Array(1),
+  };
   await binding.batchNormForward({ ...image, training: true, input, ...stats, output });
-  t.ok(difference(output, [-2, -1, 0, 3].map((x) => x / Math.sqrt(3.5))) < 1e-4);
+  t.ok(
+    difference(
+      output,
+      [-2, -1, 0, 3].map((x) => x / Math.sqrt(3.5)),
+    ) < 1e-4,
+  );
   t.ok(difference(stats.runningMean, [0.3]) < 1e-5);
   await binding.activationForward({ ...image, kind: 'silu', input, output });
-  t.ok(difference(output, [...input].map((x) => x / (1 + Math.exp(-x)))) < 1e-6);
+  t.ok(
+    difference(
+      output,
+      [...input].map((x) => x / (1 + Math.exp(-x))),
+    ) < 1e-6,
+  );
   const pooled = new Float32Array(1);
   await binding.poolForward({ ...image, kind: 'max', kernel: [2, 2], input, output: pooled });
   t.equal(pooled[0], 6);

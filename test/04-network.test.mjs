@@ -3,15 +3,22 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import t from 'tap';
 import { Worker } from 'node:worker_threads';
+import t from 'tap';
 import { binding, floats, initialState, inspectNetwork, randomNumbers, range, root, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
 
 const options = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 64 };
 const settings = (step) => ({ step, seed: 3, gamma: 0.1, learningRate: 0.01, bitDepthLearningRate: 0.05, exponentLearningRate: 0.02 });
 
 function nativeData(toy) {
-  return new binding.DataSet({ shape: toy.shape, images: toy.train.images, labels: toy.train.labels, classes: toy.classes, mean: toy.mean, std: toy.std });
+  return new binding.DataSet({
+    shape: toy.shape,
+    images: toy.train.images,
+    labels: toy.train.labels,
+    classes: toy.classes,
+    mean: toy.mean,
+    std: toy.std,
+  });
 }
 async function startedNetwork(description = toyNetwork(), more = {}) {
   const network = new binding.Network(description, { ...options, ...more });
@@ -26,7 +33,7 @@ t.test('learns, and the same seed gives the same numbers for any number of threa
     binding.setThreads(threads);
     const network = await startedNetwork();
     const steps = [];
-    for (let s = 1; s <= 25; s++) steps.push(network.trainStep(data, range(s % 5 === 0 ? 37 : 64), settings(s)));   // queued without waiting
+    for (let s = 1; s <= 25; s++) steps.push(network.trainStep(data, range(s % 5 === 0 ? 37 : 64), settings(s))); // queued without waiting
     const losses = (await Promise.all(steps)).map((r) => r.loss);
     return { losses, state: await network.state(), evaluation: await network.evaluate(data, range(256)) };
   };
@@ -94,7 +101,10 @@ t.test('mean squared error on targets', async (t) => {
   const images = floats(random, 64 * 6);
   const targets = Float32Array.from({ length: 64 }, (_, i) => images[i * 6] - 2 * images[i * 6 + 1]);
   const data = new binding.DataSet({ shape: [6, 1, 1], images, targets });
-  const network = await startedNetwork({ input: [6, 1, 1], nodes: [{ kind: 'linear', name: 'out', inputs: ['input'], outFeatures: 1, compress: false }], output: 'out' }, { loss: { kind: 'meanSquaredError' } });
+  const network = await startedNetwork(
+    { input: [6, 1, 1], nodes: [{ kind: 'linear', name: 'out', inputs: ['input'], outFeatures: 1, compress: false }], output: 'out' },
+    { loss: { kind: 'meanSquaredError' } },
+  );
   let result;
   for (let s = 1; s <= 1000; s++) result = await network.trainStep(data, range(64), { ...settings(s), learningRate: 0.02 });
   t.ok(result.loss < 1e-3, `${result.loss}`);
@@ -130,9 +140,20 @@ t.test('processes end cleanly: with work queued, on exit, on an uncaught error',
 
 t.test('several worker threads, ended in the middle of their work', async (t) => {
   const file = join(temporaryFolder(t), 'worker.mjs');
-  writeFileSync(file, `import { parentPort } from 'node:worker_threads';\n${program}\nfor (let i = 0; i < 100; i++) work().then(() => parentPort.postMessage('step'));`);
+  writeFileSync(
+    file,
+    `import { parentPort } from 'node:worker_threads';\n${program}\nfor (let i = 0; i < 100; i++) work().then(() => parentPort.postMessage('step'));`,
+  );
   const workers = [1, 2, 3].map(() => new Worker(file));
-  await Promise.all(workers.map((w) => new Promise((resolve, reject) => { w.once('message', resolve); w.once('error', reject); })));
+  await Promise.all(
+    workers.map(
+      (w) =>
+        new Promise((resolve, reject) => {
+          w.once('message', resolve);
+          w.once('error', reject);
+        }),
+    ),
+  );
   await Promise.all(workers.map((w) => w.terminate()));
   const data = nativeData(toyDataset());
   t.ok(Number.isFinite((await (await startedNetwork()).trainStep(data, range(64), settings(1))).loss), 'this thread goes on');

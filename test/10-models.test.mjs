@@ -1,9 +1,11 @@
 // Networks as data: named models, the builder, errors that name the layer, initial parameters, schedules.
 import t from 'tap';
-import { NetworkBuilder, createModel, initialState, inspectNetwork, modelNames, scheduleFactor } from './support.mjs';
+import { createModel, initialState, inspectNetwork, modelNames, NetworkBuilder, scheduleFactor } from './support.mjs';
 
 t.test('models by name have the published numbers of weights', async (t) => {
-  const weights = Object.fromEntries(modelNames.map((name) => [name, inspectNetwork(createModel(name, { input: [1, 28, 28], classes: 10 })).weights]));
+  const weights = Object.fromEntries(
+    modelNames.map((name) => [name, inspectNetwork(createModel(name, { input: [1, 28, 28], classes: 10 })).weights]),
+  );
   t.same(weights, { notebook: 87456, lenet5: 430500, lenet300: 266200, mlp: 784 * 128 + 1280 });
   t.throws(() => createModel('resnet', { input: [1, 28, 28], classes: 10 }), { name: 'RangeError', message: /notebook, lenet5/ });
   const plain = createModel('notebook', { input: [3, 32, 32], classes: 100, compress: false });
@@ -33,14 +35,54 @@ t.test('mistakes are named', async (t) => {
     change(description.nodes, description);
     return () => inspectNetwork(description);
   };
-  t.throws(check((n) => { n[0].kernel = [29, 5]; }), { name: 'RangeError', message: /"conv1"\.kernel/ });
-  t.throws(check((n) => { n[2].inputs = ['conv9']; }), { message: /"conv2"\.inputs but received "conv9"/ });
-  t.throws(check((n) => { n[2].kind = 'conv3d'; }), { name: 'TypeError', message: /nodes\[2\]\.kind/ });
-  t.throws(check((n) => { n[2].name = 'conv1'; }), { message: /no other node has/ });
-  t.throws(check((n) => { n[2].outchannels = 4; }), { message: /did you mean "outChannels"/ });
-  t.throws(check((n) => { n[0].outChannels = -1; }), { name: 'RangeError', message: /outChannels but received -1/ });
-  t.throws(check((_, d) => { d.output = 'nowhere'; }), { message: /network\.output/ });
-  t.throws(check((_, d) => { d.input = [1, 8, 8]; }), { name: 'RangeError', message: /kernel/ });
+  t.throws(
+    check((n) => {
+      n[0].kernel = [29, 5];
+    }),
+    { name: 'RangeError', message: /"conv1"\.kernel/ },
+  );
+  t.throws(
+    check((n) => {
+      n[2].inputs = ['conv9'];
+    }),
+    { message: /"conv2"\.inputs but received "conv9"/ },
+  );
+  t.throws(
+    check((n) => {
+      n[2].kind = 'conv3d';
+    }),
+    { name: 'TypeError', message: /nodes\[2\]\.kind/ },
+  );
+  t.throws(
+    check((n) => {
+      n[2].name = 'conv1';
+    }),
+    { message: /no other node has/ },
+  );
+  t.throws(
+    check((n) => {
+      n[2].outchannels = 4;
+    }),
+    { message: /did you mean "outChannels"/ },
+  );
+  t.throws(
+    check((n) => {
+      n[0].outChannels = -1;
+    }),
+    { name: 'RangeError', message: /outChannels but received -1/ },
+  );
+  t.throws(
+    check((_, d) => {
+      d.output = 'nowhere';
+    }),
+    { message: /network\.output/ },
+  );
+  t.throws(
+    check((_, d) => {
+      d.input = [1, 8, 8];
+    }),
+    { name: 'RangeError', message: /kernel/ },
+  );
 });
 
 t.test('initial parameters: repeatable, within their bounds, exponents from the largest weight', async (t) => {

@@ -1,6 +1,6 @@
 // Training runs: learning, shrinking, repeating, stopping, failing clearly.
 import t from 'tap';
-import { Trainer, TrainingDivergedError, binding, datasetFromArrays, toyDataset, toyNetwork } from './support.mjs';
+import { binding, datasetFromArrays, Trainer, TrainingDivergedError, toyDataset, toyNetwork } from './support.mjs';
 
 const quick = { epochs: 6, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: { initial: 6, learningRate: 0.2, freezeAt: 0.8 }, seed: 4 };
 const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
@@ -33,7 +33,10 @@ t.test('metrics are what they say', async (t) => {
   t.equal(m.testLoss, loss);
   t.equal(m.testAccuracy, accuracy);
   t.equal(m.step, 8);
-  t.equal(m.bits, m.layers.reduce((sum, layer) => sum + layer.bits, 0));
+  t.equal(
+    m.bits,
+    m.layers.reduce((sum, layer) => sum + layer.bits, 0),
+  );
   t.equal(m.bitsFraction, m.bits / 32 / (72 + 576 + 864 + 768));
   t.equal((await trainer.encodeModel()).length, m.modelBytes);
 });
@@ -62,7 +65,14 @@ t.test('events come in order', async (t) => {
 });
 
 t.test('targets and stop end a run early', async (t) => {
-  const target = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, epochs: 50, gamma: 1, target: { bitsFraction: 0.1, accuracy: 0.5 } });
+  const target = Trainer.create({
+    network: toyNetwork(),
+    data: toyDataset(),
+    ...quick,
+    epochs: 50,
+    gamma: 1,
+    target: { bitsFraction: 0.1, accuracy: 0.5 },
+  });
   t.equal(await target.run(), 'target');
   t.ok(target.history.at(-1).bitsFraction <= 0.1);
   t.ok(target.epoch < 50);
@@ -92,10 +102,23 @@ t.test('plain networks train in the same trainer', async (t) => {
 });
 
 t.test('every optimizer and schedule trains', async (t) => {
-  for (const optimizer of [{ kind: 'sgd', momentum: 0.9 }, { kind: 'adamw', weightDecay: 0.01 }, { kind: 'adam', maxGradientNorm: 1 }]) {
+  for (const optimizer of [
+    { kind: 'sgd', momentum: 0.9 },
+    { kind: 'adamw', weightDecay: 0.01 },
+    { kind: 'adam', maxGradientNorm: 1 },
+  ]) {
     for (const schedule of [{ kind: 'constant' }, { kind: 'cosine', warmup: 0.1 }, { kind: 'step', at: [0.5] }]) {
       const learningRate = optimizer.kind === 'sgd' ? 0.05 : 0.01;
-      const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, learningRate, optimizer, schedule, penalty: 'coupled', gamma: 0.05 });
+      const trainer = Trainer.create({
+        network: toyNetwork(),
+        data: toyDataset(),
+        ...quick,
+        learningRate,
+        optimizer,
+        schedule,
+        penalty: 'coupled',
+        gamma: 0.05,
+      });
       await trainer.run();
       t.ok(trainer.history.at(-1).trainLoss < 0.5, `${optimizer.kind} ${schedule.kind}: ${trainer.history.at(-1).trainLoss}`);
     }
@@ -103,7 +126,14 @@ t.test('every optimizer and schedule trains', async (t) => {
 });
 
 t.test('a loss that is no number ends the run with a clear error', async (t) => {
-  const diverges = Trainer.create({ network: toyNetwork({ compress: false }), data: toyDataset(), ...quick, learningRate: 1e6, optimizer: { kind: 'sgd' }, schedule: { kind: 'constant' } });
+  const diverges = Trainer.create({
+    network: toyNetwork({ compress: false }),
+    data: toyDataset(),
+    ...quick,
+    learningRate: 1e6,
+    optimizer: { kind: 'sgd' },
+    schedule: { kind: 'constant' },
+  });
   await t.rejects(diverges.run(), { name: 'TrainingDivergedError', message: /The loss became (NaN|Infinity|-Infinity) in step \d+ \(epoch \d+\)/ });
   const toy = toyDataset();
   const images = Float32Array.from(toy.train.images);

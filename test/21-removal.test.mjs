@@ -1,6 +1,6 @@
 // Removal of dead channels leaves the network's function as it was, and reaches everything that belongs to a channel.
 import t from 'tap';
-import { NetworkBuilder, binding, difference, floats, initialState, inspectNetwork, randomNumbers, removeDeadChannels } from './support.mjs';
+import { binding, difference, floats, initialState, inspectNetwork, NetworkBuilder, randomNumbers, removeDeadChannels } from './support.mjs';
 
 /** Runs removal with the quantized weights of the native code. */
 async function remove(description, state) {
@@ -94,7 +94,8 @@ t.test('removal reaches bias, norm, running statistics, quantizer, moments and i
   t.same(Object.keys(cut).sort(), Object.keys(shapes).sort());
   for (const name of Object.keys(shapes)) t.equal(cut[name].length, shapes[name].length, name);
   const without = (values, i) => [...values].filter((_, k) => k !== i);
-  for (const name of ['a.bias', 'a.exponent/moment2', 'bn.runningVar', 'bn.weight/moment1', 'dw.bitDepth']) t.same([...cut[name]], without(state[name], 2), name);
+  for (const name of ['a.bias', 'a.exponent/moment2', 'bn.runningVar', 'bn.weight/moment1', 'dw.bitDepth'])
+    t.same([...cut[name]], without(state[name], 2), name);
   t.equal(cut['b.weight/moment2'][0], state['b.weight/moment2'][0]);
   t.equal(cut['b.weight'][2 * 9], state['b.weight'][3 * 9], 'input slice 3 follows 1');
 });
@@ -105,16 +106,21 @@ t.test('a constant that is not zero stays behind padding until it has decayed', 
   kill(state, 'a', [1]);
   kill(state, 'b', [1]);
   zero(state, 'dw.bias', [1]);
-  state['a.bias'][1] = 0.5;   // positive: the ReLU lets it through
+  state['a.bias'][1] = 0.5; // positive: the ReLU lets it through
   t.equal(await remove(description, state), undefined);
-  state['a.bias'][1] = -0.5;   // the ReLU makes it zero; the norm's shift must be gone as well
+  state['a.bias'][1] = -0.5; // the ReLU makes it zero; the norm's shift must be gone as well
   for (const name of ['b.bias', 'bn.bias', 'bn.runningMean']) zero(state, name, [1]);
   t.equal((await remove(description, state)).removed.a, 1);
 });
 
 t.test('folding a constant into the next bias', async (t) => {
   const net = new NetworkBuilder([1, 6, 6]);
-  const description = net.build(net.linear(net.relu(net.conv2d(net.silu(net.conv2d('input', { name: 'a', outChannels: 5, kernel: 3 })), { name: 'b', outChannels: 4, kernel: 2 })), { name: 'out', outFeatures: 3 }));
+  const description = net.build(
+    net.linear(
+      net.relu(net.conv2d(net.silu(net.conv2d('input', { name: 'a', outChannels: 5, kernel: 3 })), { name: 'b', outChannels: 4, kernel: 2 })),
+      { name: 'out', outFeatures: 3 },
+    ),
+  );
   const state = await randomState(description, 6);
   kill(state, 'a', [0, 4]);
   kill(state, 'b', [3]);
@@ -137,7 +143,9 @@ t.test('what may not go: inputs of grouped convolutions, the output, the last ch
   kill(state, 'out', [2]);
   t.equal(await remove(description, state), undefined);
   const chain = new NetworkBuilder([1, 6, 6]);
-  const small = chain.build(chain.linear(chain.relu(chain.conv2d('input', { name: 'a', outChannels: 3, kernel: 3, bias: false })), { name: 'out', outFeatures: 2 }));
+  const small = chain.build(
+    chain.linear(chain.relu(chain.conv2d('input', { name: 'a', outChannels: 3, kernel: 3, bias: false })), { name: 'out', outFeatures: 2 }),
+  );
   const all = await randomState(small, 2);
   kill(all, 'a', [0, 1, 2]);
   const result = await remove(small, all);

@@ -1,11 +1,19 @@
 // Checkpoints: kill a run anywhere, resume it, and what follows is what would have followed. Damage is noticed.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Trainer, cli, readCheckpoint, temporaryFolder, toyDataset, toyNetwork, writeCheckpoint } from './support.mjs';
+import { cli, readCheckpoint, Trainer, temporaryFolder, toyDataset, toyNetwork, writeCheckpoint } from './support.mjs';
 
-const quick = { epochs: 6, batchSize: 64, learningRate: 0.01, gamma: 1, bits: { initial: 5, learningRate: 0.3, freezeAt: 0.7 }, seed: 4, augmentation: { shift: 1 } };
+const quick = {
+  epochs: 6,
+  batchSize: 64,
+  learningRate: 0.01,
+  gamma: 1,
+  bits: { initial: 5, learningRate: 0.3, freezeAt: 0.7 },
+  seed: 4,
+  augmentation: { shift: 1 },
+};
 const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
 t.test('a resumed run goes on exactly, through removals and the freeze', async (t) => {
@@ -28,7 +36,13 @@ t.test('a resumed run goes on exactly, through removals and the freeze', async (
 t.test('a killed program resumes from its folder', { timeout: 120000 }, async (t) => {
   const folder = temporaryFolder(t);
   const args = ['--limit', '1500', '--epochs', '4', '--batch-size', '128', '--model', 'lenet300', '--gamma', '0.5', '--seed', '3'];
-  const lines = (dir) => (existsSync(join(dir, 'metrics.jsonl')) ? readFileSync(join(dir, 'metrics.jsonl'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : []);
+  const lines = (dir) =>
+    existsSync(join(dir, 'metrics.jsonl'))
+      ? readFileSync(join(dir, 'metrics.jsonl'), 'utf8')
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => JSON.parse(line))
+      : [];
   const whole = join(folder, 'whole');
   t.equal(spawnSync(process.execPath, [cli, 'train', ...args, '--out', whole], { encoding: 'utf8' }).status, 0);
   const killed = join(folder, 'killed');
@@ -56,7 +70,7 @@ t.test('a full disk is a clear error, and the previous checkpoint stays', async 
   const checkpoint = await smallCheckpoint();
   await writeCheckpoint(path, checkpoint);
   const before = readFileSync(path);
-  symlinkSync('/dev/full', `${path}.${process.pid}.tmp`);   // where the new one is written aside
+  symlinkSync('/dev/full', `${path}.${process.pid}.tmp`); // where the new one is written aside
   await t.rejects(writeCheckpoint(path, checkpoint), { name: 'CheckpointError', message: /the disk is full.*untouched/ });
   t.same(readFileSync(path), before);
   t.same(readdirSync(folder), ['checkpoint'], 'nothing is left behind');
@@ -77,8 +91,12 @@ t.test('damaged, foreign and missing checkpoints are told apart', async (t) => {
   await t.rejects(readCheckpoint(join(folder, 'none')), { name: 'CheckpointError', message: /There is no checkpoint/ });
   await t.rejects(read(''), { name: 'CheckpointError', message: /0 bytes/ });
   await t.rejects(read('hello world, this is no checkpoint'), { name: 'CheckpointError' });
-  await t.rejects(read(Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')])), { name: 'CheckpointError', message: /not a checkpoint/ });
-  for (const length of [8, 100, bytes.length - 4, bytes.length - 1]) await t.rejects(read(bytes.subarray(0, length)), { name: 'CheckpointError', message: /damaged/ });
+  await t.rejects(read(Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')])), {
+    name: 'CheckpointError',
+    message: /not a checkpoint/,
+  });
+  for (const length of [8, 100, bytes.length - 4, bytes.length - 1])
+    await t.rejects(read(bytes.subarray(0, length)), { name: 'CheckpointError', message: /damaged/ });
   for (let i = 0; i < 40; i++) {
     const changed = Buffer.from(bytes);
     changed[Math.floor((i / 40) * bytes.length)] ^= 4;
@@ -95,8 +113,15 @@ t.test('other tools can read the tensors: the layout is that of safetensors', as
   const length = Number(bytes.readBigUInt64LE());
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
   t.equal(length % 8, 0);
-  const { dtype, shape, data_offsets: [from, to] } = header['conv1.weight'];
+  const {
+    dtype,
+    shape,
+    data_offsets: [from, to],
+  } = header['conv1.weight'];
   t.equal(dtype, 'F32');
   t.same(shape, [72]);
-  t.same(new Float32Array(bytes.buffer.slice(bytes.byteOffset + 8 + length + from, bytes.byteOffset + 8 + length + to)), checkpoint.state['conv1.weight']);
+  t.same(
+    new Float32Array(bytes.buffer.slice(bytes.byteOffset + 8 + length + from, bytes.byteOffset + 8 + length + to)),
+    checkpoint.state['conv1.weight'],
+  );
 });

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
-import { NetworkBuilder, binding, difference, floats, initialState, randomNumbers, range, root, toyNetwork } from './support.mjs';
+import { binding, difference, floats, initialState, NetworkBuilder, randomNumbers, range, root, toyNetwork } from './support.mjs';
 
 const python = '/usr/bin/python3';
 const hasTorch = spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' }).status === 0;
@@ -18,15 +18,25 @@ function richNetwork() {
 }
 
 t.test('gradients agree with PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
-  for (const [description, bits] of [[toyNetwork(), 4], [toyNetwork(), 2], [richNetwork(), 6], [richNetwork(), 3]]) {
+  for (const [description, bits] of [
+    [toyNetwork(), 4],
+    [toyNetwork(), 2],
+    [richNetwork(), 6],
+    [richNetwork(), 3],
+  ]) {
     for (const seed of [1, 2]) {
       const random = randomNumbers(seed);
       const count = 21;
-      const network = new binding.Network(description, { device: 'cpu', loss: { kind: 'crossEntropy', labelSmoothing: 0.1 }, optimizer: { kind: 'adam' }, batchSize: 32 });
-      const state = initialState(network.parameters, seed, { bitDepth: bits, headroom: -0.3 });   // some weights are clipped
+      const network = new binding.Network(description, {
+        device: 'cpu',
+        loss: { kind: 'crossEntropy', labelSmoothing: 0.1 },
+        optimizer: { kind: 'adam' },
+        batchSize: 32,
+      });
+      const state = initialState(network.parameters, seed, { bitDepth: bits, headroom: -0.3 }); // some weights are clipped
       for (const p of network.parameters) {
         if (p.role === 'bitDepth') state[p.name].set(floats(random, state[p.name].length, bits - 0.8, bits + 0.8));
-        if (p.role === 'bitDepth') state[p.name][1] = 0;   // one dead channel
+        if (p.role === 'bitDepth') state[p.name][1] = 0; // one dead channel
         if (p.role === 'normWeight' || p.role === 'normBias') state[p.name].set(floats(random, state[p.name].length, 0.5, 1.5));
       }
       await network.loadState(state);
@@ -45,7 +55,11 @@ t.test('gradients agree with PyTorch', { skip: hasTorch ? false : 'python3-torch
         labelSmoothing: 0.1,
         state: Object.fromEntries(network.parameters.map((p) => [p.name, { shape: p.shape, data: [...state[p.name]] }])),
       };
-      const result = spawnSync(python, [join(root, 'test/pytorch-gradients.py')], { input: JSON.stringify(job), encoding: 'utf8', maxBuffer: 1 << 28 });
+      const result = spawnSync(python, [join(root, 'test/pytorch-gradients.py')], {
+        input: JSON.stringify(job),
+        encoding: 'utf8',
+        maxBuffer: 1 << 28,
+      });
       t.equal(result.status, 0, result.stderr);
       const expected = JSON.parse(result.stdout);
       t.ok(Math.abs(loss - expected.loss) < 1e-4, `loss ${loss} ${expected.loss}`);
@@ -58,7 +72,8 @@ t.test('gradients agree with PyTorch', { skip: hasTorch ? false : 'python3-torch
         // Dead channels: their biases do not learn, they decay; PyTorch knows nothing of that.
         if (bitDepth && p.role === 'bias') [reference, actual] = [reference, actual].map((v) => [...v].filter((_, i) => bitDepth[i] > 0));
         // The same behind a norm: its scale and shift are left alone where its input is dead.
-        if (p.role === 'normBias' || p.role === 'normWeight') [reference, actual] = [reference, gradients[p.name]].map((v) => [...v].filter((_, i) => gradients[p.name][i] !== 0));
+        if (p.role === 'normBias' || p.role === 'normWeight')
+          [reference, actual] = [reference, gradients[p.name]].map((v) => [...v].filter((_, i) => gradients[p.name][i] !== 0));
         const worst = difference(actual, reference);
         t.ok(worst < 1e-3, `${p.name} ${worst}`);
       }

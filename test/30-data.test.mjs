@@ -12,7 +12,7 @@ function idx(shape, data) {
   const header = Buffer.alloc(4 + 4 * shape.length);
   header[2] = 8;
   header[3] = shape.length;
-  shape.forEach((size, i) => header.writeUInt32BE(size, 4 + 4 * i));
+  for (const [i, size] of shape.entries()) header.writeUInt32BE(size, 4 + 4 * i);
   return Buffer.concat([header, data]);
 }
 
@@ -84,7 +84,8 @@ const cifarRecord = (label, fill, labelBytes = 1) => Buffer.concat([Buffer.from(
 t.test('CIFAR-10 and CIFAR-100 in their official files', async (t) => {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'cifar-10-batches-bin'));
-  for (let i = 1; i <= 5; i++) writeFileSync(join(folder, 'cifar-10-batches-bin', `data_batch_${i}.bin`), Buffer.concat([cifarRecord(i, i), cifarRecord(9, 100 + i)]));
+  for (let i = 1; i <= 5; i++)
+    writeFileSync(join(folder, 'cifar-10-batches-bin', `data_batch_${i}.bin`), Buffer.concat([cifarRecord(i, i), cifarRecord(9, 100 + i)]));
   writeFileSync(join(folder, 'cifar-10-batches-bin', 'test_batch.bin'), cifarRecord(2, 7));
   const data = await loadDataset('cifar10', { dataDir: folder });
   t.same(data.shape, [3, 32, 32]);
@@ -97,7 +98,10 @@ t.test('CIFAR-10 and CIFAR-100 in their official files', async (t) => {
   t.same([...hundred.train.labels], [99, 0]);
   t.equal(hundred.classes, 100);
   writeFileSync(join(folder, 'train.bin'), cifarRecord(99, 1, 2).subarray(0, 3000));
-  await t.rejects(loadDataset('cifar100', { dataDir: folder }), { name: 'DataError', message: /train\.bin: cut off or of another format: 3000 bytes/ });
+  await t.rejects(loadDataset('cifar100', { dataDir: folder }), {
+    name: 'DataError',
+    message: /train\.bin: cut off or of another format: 3000 bytes/,
+  });
   writeFileSync(join(folder, 'train.bin'), cifarRecord(100, 1, 2));
   await t.rejects(loadDataset('cifar100', { dataDir: folder }), { name: 'DataError', message: /label 100/ });
 });
@@ -106,9 +110,18 @@ t.test('a folder of images by class', async (t) => {
   const sharp = (await import('sharp').catch(() => undefined))?.default;
   if (!sharp) return t.skip('the optional package sharp is not installed');
   const folder = temporaryFolder(t);
-  const image = (color) => sharp({ create: { width: 6, height: 4, channels: 3, background: color } }).png().toBuffer();
-  for (const [split, count] of [['train', 3], ['test', 1]]) {
-    for (const [name, color] of [['red', '#ff0000'], ['blue', '#0000ff']]) {
+  const image = (color) =>
+    sharp({ create: { width: 6, height: 4, channels: 3, background: color } })
+      .png()
+      .toBuffer();
+  for (const [split, count] of [
+    ['train', 3],
+    ['test', 1],
+  ]) {
+    for (const [name, color] of [
+      ['red', '#ff0000'],
+      ['blue', '#0000ff'],
+    ]) {
       mkdirSync(join(folder, split, name), { recursive: true });
       for (let i = 0; i < count; i++) writeFileSync(join(folder, split, name, `${i}.png`), await image(color));
       writeFileSync(join(folder, split, name, 'notes.txt'), 'not an image');

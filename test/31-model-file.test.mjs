@@ -1,6 +1,19 @@
 // The model file: the same predictions as the network it was made from, its size, and files that are not whole.
 import t from 'tap';
-import { NetworkBuilder, Trainer, binding, decodeModel, difference, encodeModel, floats, initialState, inspectNetwork, randomNumbers, toyDataset, toyNetwork } from './support.mjs';
+import {
+  binding,
+  decodeModel,
+  difference,
+  encodeModel,
+  floats,
+  initialState,
+  inspectNetwork,
+  NetworkBuilder,
+  randomNumbers,
+  Trainer,
+  toyDataset,
+  toyNetwork,
+} from './support.mjs';
 
 const info = { name: 'toy', classes: 4, mean: [0.2], std: [0.3] };
 
@@ -34,7 +47,11 @@ t.test('a file predicts what its network predicts', async (t) => {
     t.same(decoded.info, info);
     const images = floats(randomNumbers(seed), 16 * 144);
     t.ok(difference(await predict(decoded.network, decoded.state, images, 16), await predict(description, state, images, 16)) < 1e-5);
-    t.same(await encodeModel(decoded.network, decoded.state, decoded.info), await encodeModel(decoded.network, decodeModel(bytes).state, info), 'decoding repeats');
+    t.same(
+      await encodeModel(decoded.network, decoded.state, decoded.info),
+      await encodeModel(decoded.network, decodeModel(bytes).state, info),
+      'decoding repeats',
+    );
   }
 });
 
@@ -69,10 +86,11 @@ t.test('every changed byte and every cut is noticed', async (t) => {
   for (let i = 0; i < bytes.length; i += Math.ceil(bytes.length / 200)) {
     const changed = bytes.slice();
     changed[i] ^= 1 + (i % 255);
-    if (i === 6 || i === 7) continue;   // reserved
+    if (i === 6 || i === 7) continue; // reserved
     t.throws(() => decodeModel(changed), { name: 'ModelFileError' }, `byte ${i}`);
   }
-  for (const length of [0, 3, 15, 16, 100, bytes.length - 1]) t.throws(() => decodeModel(bytes.subarray(0, length)), { name: 'ModelFileError' }, `${length} bytes`);
+  for (const length of [0, 3, 15, 16, 100, bytes.length - 1])
+    t.throws(() => decodeModel(bytes.subarray(0, length)), { name: 'ModelFileError' }, `${length} bytes`);
   t.throws(() => decodeModel(Buffer.concat([bytes, Buffer.from([0])])), { name: 'ModelFileError' });
   const newer = bytes.slice();
   newer[4] = 9;

@@ -1,13 +1,34 @@
 // The command line program, as users start it.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { cli, createModel, temporaryFolder } from './support.mjs';
 
 const run = (...args) => spawnSync(process.execPath, [cli, ...args.map(String)], { encoding: 'utf8' });
-const lines = (path) => readFileSync(path, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
-const quick = ['--dataset', 'digits', '--model', 'lenet5', '--limit', 1000, '--batch-size', 100, '--threads', 2, '--gamma', 0.5, '--bits-lr', 0.3, '--lr', 0.005];
+const lines = (path) =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const quick = [
+  '--dataset',
+  'digits',
+  '--model',
+  'lenet5',
+  '--limit',
+  1000,
+  '--batch-size',
+  100,
+  '--threads',
+  2,
+  '--gamma',
+  0.5,
+  '--bits-lr',
+  0.3,
+  '--lr',
+  0.005,
+];
 const withoutTimes = ({ epochSeconds, imagesPerSecond, ...rest }) => rest;
 
 t.test('train, eval, inspect', async (t) => {
@@ -19,7 +40,20 @@ t.test('train, eval, inspect', async (t) => {
   t.same(readdirSync(out).sort(), ['checkpoint', 'config.json', 'metrics.jsonl', 'model.scnn', 'report.html']);
   const metrics = lines(join(out, 'metrics.jsonl'));
   t.equal(metrics.length, 6);
-  for (const name of ['epoch', 'step', 'trainLoss', 'testLoss', 'testAccuracy', 'bits', 'bitsFraction', 'weights', 'weightsFraction', 'modelBytes', 'epochSeconds', 'imagesPerSecond']) {
+  for (const name of [
+    'epoch',
+    'step',
+    'trainLoss',
+    'testLoss',
+    'testAccuracy',
+    'bits',
+    'bitsFraction',
+    'weights',
+    'weightsFraction',
+    'modelBytes',
+    'epochSeconds',
+    'imagesPerSecond',
+  ]) {
     t.ok(Number.isFinite(metrics[5][name]), name);
   }
   const last = metrics[5];
@@ -107,7 +141,10 @@ t.test('mistakes end with status 1, one clear line and nothing written', async (
   if (!JSON.parse(run('info', '--json').stdout).cuda.available) fails(['train', '--device', 'cuda', '--out', out], /cuda/i);
   writeFileSync(join(folder, 'bad.scnn'), 'SCNN but no more');
   fails(['eval', join(folder, 'bad.scnn'), '--dataset', 'digits'], /version|damaged|not a model/);
-  writeFileSync(join(folder, 'net.json'), '{"input": [1, 28, 28], "nodes": [{"kind": "conv2d", "name": "big", "inputs": ["input"], "outChannels": 4, "kernel": [40, 40]}], "output": "big"}');
+  writeFileSync(
+    join(folder, 'net.json'),
+    '{"input": [1, 28, 28], "nodes": [{"kind": "conv2d", "name": "big", "inputs": ["input"], "outChannels": 4, "kernel": [40, 40]}], "output": "big"}',
+  );
   fails(['train', '--model', join(folder, 'net.json'), '--out', out], /big/);
   writeFileSync(join(folder, 'net.json'), '{');
   fails(['train', '--model', join(folder, 'net.json'), '--out', out], /JSON/);

@@ -1,11 +1,20 @@
 // report.html: one page that needs nothing else.
-import t from 'tap';
+
 import { parseHTML } from 'linkedom';
-import { Trainer, toyDataset, toyNetwork } from './support.mjs';
+import t from 'tap';
 import { renderReport } from '../dist/report/report.js';
+import { Trainer, toyDataset, toyNetwork } from './support.mjs';
 
 t.test('curves and the heat map of bits, in one self-contained page', async (t) => {
-  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), epochs: 3, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: { learningRate: 0.3 } });
+  const trainer = Trainer.create({
+    network: toyNetwork(),
+    data: toyDataset(),
+    epochs: 3,
+    batchSize: 64,
+    learningRate: 0.01,
+    gamma: 0.3,
+    bits: { learningRate: 0.3 },
+  });
   await trainer.run();
   const html = renderReport({ title: 'toy <net> & more', config: { options: trainer.options }, history: trainer.history });
   const { document } = parseHTML(html);

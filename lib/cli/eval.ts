@@ -34,7 +34,10 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   const network = await compileModel(model, flags.device);
   // Images are normalised as in training, whatever the data set's own statistics are.
   const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean: model.info.mean, std: model.info.std });
-  const { loss, correct, count } = await network.evaluate(data, Int32Array.from({ length: test.count }, (_, i) => i));
+  const { loss, correct, count } = await network.evaluate(
+    data,
+    Int32Array.from({ length: test.count }, (_, i) => i),
+  );
   await network.dispose();
   const result = { testLoss: loss, testAccuracy: correct / count, images: count };
   if (flags.json) console.log(JSON.stringify(result));

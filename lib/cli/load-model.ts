@@ -1,9 +1,9 @@
 /** A trained network from a checkpoint, a run's folder, or a model file. */
-import { stat, readFile } from 'node:fs/promises';
-import { type Network, binding } from '../binding.js';
+import { readFile, stat } from 'node:fs/promises';
+import type { NetworkDescription } from '../binding.js';
+import { binding, type Network } from '../binding.js';
 import { decodeModel } from '../model-file/decode.js';
 import type { ModelInfo } from '../model-file/format.js';
-import type { NetworkDescription } from '../binding.js';
 import type { State } from '../network/initial.js';
 import { readCheckpoint } from '../training/checkpoint.js';
 import { type Origin, originOf } from '../training/metrics.js';
@@ -16,7 +16,10 @@ export interface LoadedModel {
 }
 
 export async function loadModel(path: string): Promise<LoadedModel> {
-  const isFile = await stat(path).then((s) => s.isFile(), () => false);
+  const isFile = await stat(path).then(
+    (s) => s.isFile(),
+    () => false,
+  );
   const bytes = isFile ? await readFile(path) : undefined;
   if (bytes && (path.endsWith('.scnn') || bytes.toString('latin1', 0, 4) === 'SCNN')) {
     const { network, info, state } = decodeModel(bytes);

@@ -6,7 +6,9 @@ import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { addTrainCommand } from './train.js';
 
-const program = new Command('selfcompress').description('Train self-compressing neural networks: every channel learns its own bit depth, dead channels are removed.').showHelpAfterError('(selfcompress --help shows the options)');
+const program = new Command('selfcompress')
+  .description('Train self-compressing neural networks: every channel learns its own bit depth, dead channels are removed.')
+  .showHelpAfterError('(selfcompress --help shows the options)');
 addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { type NetworkDescription, binding } from '../binding.js';
+import { binding, type NetworkDescription } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
@@ -10,7 +10,7 @@ import { createModel, modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { bytesText, durationText, percentText } from '../report/text.js';
 import { readCheckpoint } from '../training/checkpoint.js';
-import { type PartialTrainOptions, defaultTrainOptions as defaults } from '../training/options.js';
+import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../training/options.js';
 import { RunDirectory } from '../training/run-directory.js';
 import { scheduleKinds } from '../training/schedule.js';
 import { Trainer } from '../training/trainer.js';
@@ -48,7 +48,8 @@ interface TrainFlags {
 }
 
 export function addTrainCommand(program: Command): void {
-  const choice = (flags: string, description: string, choices: readonly string[], value: string) => new Option(flags, description).choices(choices).default(value);
+  const choice = (flags: string, description: string, choices: readonly string[], value: string) =>
+    new Option(flags, description).choices(choices).default(value);
   program
     .command('train')
     .description('train a network and watch it shrink')
@@ -66,7 +67,9 @@ export function addTrainCommand(program: Command): void {
     .option('--clip <norm>', 'largest norm of the gradient; 0: no clipping', number(0), 0)
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
     .option('--gamma-warmup <share>', 'share of the training over which gamma rises from 0', number(0, 1), defaults.gammaWarmup)
-    .addOption(choice('--penalty <kind>', "the paper's size penalty, or with what a channel's removal frees downstream", ['own', 'coupled'], defaults.penalty))
+    .addOption(
+      choice('--penalty <kind>', "the paper's size penalty, or with what a channel's removal frees downstream", ['own', 'coupled'], defaults.penalty),
+    )
     .option('--bits <depth>', 'bit depth of every channel at the start', number(0.5, 24), defaults.bits.initial)
     .option('--bits-lr <rate>', 'learning rate of bit depths', number(0), defaults.bits.learningRate)
     .option('--exponent-lr <rate>', 'learning rate of exponents', number(0), defaults.bits.exponentLearningRate)
@@ -107,7 +110,10 @@ async function readNetwork({ model, plain }: TrainFlags, data: Dataset): Promise
   try {
     text = await readFile(model, 'utf8');
   } catch (cause) {
-    throw new Error(`Expected one of ${modelNames.join(', ')} or a readable JSON file for --model but received "${model}" (${(cause as Error).message})`, { cause });
+    throw new Error(
+      `Expected one of ${modelNames.join(', ')} or a readable JSON file for --model but received "${model}" (${(cause as Error).message})`,
+      { cause },
+    );
   }
   try {
     return JSON.parse(text) as NetworkDescription;
@@ -137,7 +143,10 @@ async function resume(path: string, flags: TrainFlags): Promise<{ trainer: Train
   const directory = await RunDirectory.open(path);
   const { dataset, dataDir, limit } = directory.run;
   const data = await loadDataset(dataset, { dataDir: flags.dataDir ?? dataDir, limit });
-  const target = flags.targetBits === undefined && flags.targetAccuracy === undefined ? undefined : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
+  const target =
+    flags.targetBits === undefined && flags.targetAccuracy === undefined
+      ? undefined
+      : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
   const trainer = await Trainer.resume(await readCheckpoint(path), data, { epochs: flags.epochs, target });
   return { trainer, directory };
 }

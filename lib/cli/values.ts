@@ -5,7 +5,8 @@ export function number(low: number, high = Number.POSITIVE_INFINITY): (text: str
   const what = high === Number.POSITIVE_INFINITY ? `a number >= ${low}` : `a number from ${low} to ${high}`;
   return (text) => {
     const value = Number(text);
-    if (text.trim() === '' || !(value >= low && value <= high) || !Number.isFinite(value)) throw new InvalidArgumentError(`Expected ${what} but received ${JSON.stringify(text)}.`);
+    if (text.trim() === '' || !(value >= low && value <= high) || !Number.isFinite(value))
+      throw new InvalidArgumentError(`Expected ${what} but received ${JSON.stringify(text)}.`);
     return value;
   };
 }
@@ -14,7 +15,8 @@ export function integer(low: number, high = Number.MAX_SAFE_INTEGER): (text: str
   const what = high === Number.MAX_SAFE_INTEGER ? `an integer >= ${low}` : `an integer from ${low} to ${high}`;
   return (text) => {
     const value = Number(text);
-    if (text.trim() === '' || !Number.isInteger(value) || value < low || value > high) throw new InvalidArgumentError(`Expected ${what} but received ${JSON.stringify(text)}.`);
+    if (text.trim() === '' || !Number.isInteger(value) || value < low || value > high)
+      throw new InvalidArgumentError(`Expected ${what} but received ${JSON.stringify(text)}.`);
     return value;
   };
 }

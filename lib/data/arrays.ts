@@ -1,6 +1,6 @@
 /** Data sets from typed arrays. */
 import { checkInteger, wrongType, wrongValue } from '../errors.js';
-import { type Dataset, type Split, channelStatistics } from './dataset.js';
+import { channelStatistics, type Dataset, type Split } from './dataset.js';
 
 export interface ArraySplit {
   images: Uint8Array | Float32Array;
@@ -30,7 +30,15 @@ function checkArrays(split: ArraySplit, argument: string, elements: number): Spl
 }
 
 /** Images in memory, with labels 0..classes−1 or with targets. @throws TypeError or RangeError naming what is wrong */
-export function datasetFromArrays({ name = 'arrays', shape, classNames, classes = classNames?.length ?? 0, train, test, ...rest }: ArrayDataset): Dataset {
+export function datasetFromArrays({
+  name = 'arrays',
+  shape,
+  classNames,
+  classes = classNames?.length ?? 0,
+  train,
+  test,
+  ...rest
+}: ArrayDataset): Dataset {
   if (!Array.isArray(shape) || shape.length !== 3) throw wrongType('[channels, height, width]', 'shape', shape);
   shape.forEach((size, i) => {
     checkInteger(size, `shape[${i}]`, 1);
@@ -43,5 +51,13 @@ export function datasetFromArrays({ name = 'arrays', shape, classNames, classes 
     if (wrong >= 0) throw wrongValue(`0..${classes - 1}`, `${which}.labels[${wrong}]`, labels?.[wrong]);
   }
   const statistics = channelStatistics(train.images, shape);
-  return { name, shape, classes: splits.train.labels ? classes : 0, classNames, mean: rest.mean ?? statistics.mean, std: rest.std ?? statistics.std, ...splits };
+  return {
+    name,
+    shape,
+    classes: splits.train.labels ? classes : 0,
+    classNames,
+    mean: rest.mean ?? statistics.mean,
+    std: rest.std ?? statistics.std,
+    ...splits,
+  };
 }

@@ -1,7 +1,7 @@
 /** CIFAR-10 and CIFAR-100 in their official binary files: per image its label bytes, then 3×32×32 bytes. */
 import { join } from 'node:path';
 import { DataError } from '../errors.js';
-import { type Dataset, type Split, channelStatistics, checkSplit } from './dataset.js';
+import { channelStatistics, checkSplit, type Dataset, type Split } from './dataset.js';
 import { readDataFile } from './files.js';
 
 const SHAPE: [number, number, number] = [3, 32, 32];
@@ -25,7 +25,13 @@ const variants: Record<'cifar10' | 'cifar100', Variant> = {
     labelBytes: 1,
     classNames: cifar10Names,
   },
-  cifar100: { folder: 'cifar-100-binary', train: ['train.bin'], test: ['test.bin'], labelBytes: 2, classNames: Array.from({ length: 100 }, (_, i) => String(i)) },
+  cifar100: {
+    folder: 'cifar-100-binary',
+    train: ['train.bin'],
+    test: ['test.bin'],
+    labelBytes: 2,
+    classNames: Array.from({ length: 100 }, (_, i) => String(i)),
+  },
 };
 
 async function readSplit(directories: string[], names: string[], { labelBytes, classNames }: Variant): Promise<Split> {
@@ -46,7 +52,12 @@ async function readSplit(directories: string[], names: string[], { labelBytes, c
       labels[at] = bytes[i * record + labelBytes - 1];
       images.set(bytes.subarray(i * record + labelBytes, (i + 1) * record), at * PIXELS);
     }
-    checkSplit({ images: images.subarray(first * PIXELS, at * PIXELS), labels: labels.subarray(first, at), count: inFile }, PIXELS, classNames.length, path);
+    checkSplit(
+      { images: images.subarray(first * PIXELS, at * PIXELS), labels: labels.subarray(first, at), count: inFile },
+      PIXELS,
+      classNames.length,
+      path,
+    );
   }
   return { images, labels, count };
 }
@@ -56,5 +67,13 @@ export async function loadCifar(name: 'cifar10' | 'cifar100', dataDir: string): 
   const directories = [dataDir, join(dataDir, variant.folder)];
   const train = await readSplit(directories, variant.train, variant);
   const test = await readSplit(directories, variant.test, variant);
-  return { name, shape: SHAPE, classes: variant.classNames.length, classNames: variant.classNames, ...channelStatistics(train.images, SHAPE), train, test };
+  return {
+    name,
+    shape: SHAPE,
+    classes: variant.classNames.length,
+    classNames: variant.classNames,
+    ...channelStatistics(train.images, SHAPE),
+    train,
+    test,
+  };
 }

@@ -57,7 +57,8 @@ export function limitTraining(data: Dataset, limit: number | undefined): Dataset
 /** Checks what every data set must be: not empty, of one length, labels in range. */
 export function checkSplit(split: Split, elements: number, classes: number, path: string): Split {
   if (split.count === 0) throw new DataError('it holds no images', path);
-  if (split.images.length !== split.count * elements) throw new DataError(`expected ${split.count} images of ${elements} values but found ${split.images.length} values`, path);
+  if (split.images.length !== split.count * elements)
+    throw new DataError(`expected ${split.count} images of ${elements} values but found ${split.images.length} values`, path);
   if (split.labels) {
     if (split.labels.length !== split.count) throw new DataError(`there are ${split.count} images but ${split.labels.length} labels`, path);
     const wrong = split.labels.findIndex((label) => label < 0 || label >= classes);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { DataError } from '../errors.js';
-import { type Dataset, channelStatistics, checkSplit } from './dataset.js';
+import { channelStatistics, checkSplit, type Dataset } from './dataset.js';
 
 const PIXELS = 28 * 28;
 const SHAPE: [number, number, number] = [1, 28, 28];

@@ -1,6 +1,6 @@
 /** IDX files: MNIST, Fashion-MNIST and everything else in their format (Y. LeCun, C. Cortes, C. Burges). */
 import { DataError } from '../errors.js';
-import { type Dataset, type Split, channelStatistics, checkSplit } from './dataset.js';
+import { channelStatistics, checkSplit, type Dataset, type Split } from './dataset.js';
 import { readDataFile } from './files.js';
 
 /** Dimensions and bytes of an IDX file of unsigned bytes. */
@@ -14,7 +14,11 @@ export function parseIdx(bytes: Buffer, path: string, dimensions: number): { sha
   const shape = Array.from({ length: dimensions }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
   const expected = shape.reduce((product, size) => product * size, 1);
   const data = bytes.subarray(4 + 4 * dimensions);
-  if (data.length !== expected) throw new DataError(`${data.length < expected ? 'cut off' : 'too long'}: expected ${expected} bytes of data (${shape.join('×')}) but found ${data.length}`, path);
+  if (data.length !== expected)
+    throw new DataError(
+      `${data.length < expected ? 'cut off' : 'too long'}: expected ${expected} bytes of data (${shape.join('×')}) but found ${data.length}`,
+      path,
+    );
   return { shape, data };
 }
 
@@ -34,6 +38,7 @@ async function readSplit(directories: string[], prefix: string, classes: number)
 export async function loadIdx(name: string, directories: string[], classNames: string[]): Promise<Dataset> {
   const { shape, ...train } = await readSplit(directories, 'train', classNames.length);
   const { shape: testShape, ...test } = await readSplit(directories, 't10k', classNames.length);
-  if (shape.join() !== testShape.join()) throw new DataError(`training images are ${shape.join('×')} but test images ${testShape.join('×')}`, directories.join(', '));
+  if (shape.join() !== testShape.join())
+    throw new DataError(`training images are ${shape.join('×')} but test images ${testShape.join('×')}`, directories.join(', '));
   return { name, shape, classes: classNames.length, classNames, ...channelStatistics(train.images, shape), train, test };
 }

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { DataError } from '../errors.js';
-import { type Dataset, type Split, channelStatistics, checkSplit } from './dataset.js';
+import { channelStatistics, checkSplit, type Dataset, type Split } from './dataset.js';
 
 const extensions = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '.tif', '.tiff']);
 
@@ -33,7 +33,10 @@ async function listFolder(path: string): Promise<import('node:fs').Dirent[]> {
 async function decode(sharp: Sharp, path: string, [channels, height, width]: [number, number, number]): Promise<Uint8Array> {
   let pixels: Buffer;
   try {
-    const image = sharp(path).removeAlpha().resize(width, height, { fit: 'cover' }).toColourspace(channels === 1 ? 'b-w' : 'srgb');
+    const image = sharp(path)
+      .removeAlpha()
+      .resize(width, height, { fit: 'cover' })
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb');
     pixels = await image.raw().toBuffer();
   } catch (cause) {
     throw new DataError(`not a readable image: ${(cause as Error).message}`, path, { cause });
@@ -61,7 +64,12 @@ async function readSplit(sharp: Sharp, directory: string, classNames: string[], 
     }
   }
   const elements = shape[0] * shape[1] * shape[2];
-  return checkSplit({ images: new Uint8Array(Buffer.concat(images)), labels: Int32Array.from(labels), count: labels.length }, elements, classNames.length, directory);
+  return checkSplit(
+    { images: new Uint8Array(Buffer.concat(images)), labels: Int32Array.from(labels), count: labels.length },
+    elements,
+    classNames.length,
+    directory,
+  );
 }
 
 async function shapeOfFirst(sharp: Sharp, directory: string, classNames: string[]): Promise<[number, number, number]> {

@@ -80,7 +80,8 @@ function readParameters(network: NetworkDescription, reader: Reader): State {
  */
 export function decodeModel(bytes: Uint8Array): DecodedModel {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (data.length < HEADER_BYTES || data.toString('latin1', 0, 4) !== MAGIC) throw new ModelFileError('The file is not a model of selfcompress (.scnn)');
+  if (data.length < HEADER_BYTES || data.toString('latin1', 0, 4) !== MAGIC)
+    throw new ModelFileError('The file is not a model of selfcompress (.scnn)');
   const version = data.readUInt16LE(4);
   if (version !== VERSION) throw new ModelFileError(`The model file has version ${version}; this program reads version ${VERSION}`);
   const body = data.subarray(HEADER_BYTES);
@@ -89,7 +90,9 @@ export function decodeModel(bytes: Uint8Array): DecodedModel {
   }
   const structureLength = data.readUInt32LE(8);
   try {
-    const { network, info } = JSON.parse(inflateRawSync(body.subarray(0, structureLength), { maxOutputLength: 1 << 28 }).toString()) as ModelStructure;
+    const { network, info } = JSON.parse(
+      inflateRawSync(body.subarray(0, structureLength), { maxOutputLength: 1 << 28 }).toString(),
+    ) as ModelStructure;
     for (const node of network.nodes) if (node.kind === 'batchNorm') node.affine = true;
     return { network, info, state: readParameters(network, new Reader(new Uint8Array(body), structureLength)) };
   } catch (cause) {

@@ -33,7 +33,11 @@ function foldNorm(name: string, state: State, epsilon: number): Float32Array[] {
 }
 
 /** The bytes of the model file (format.ts). `state` may hold optimizer moments; they are left out. */
-export async function encodeModel(network: NetworkDescription, state: State, { name, classes, classNames, mean, std }: ModelInfo): Promise<Uint8Array> {
+export async function encodeModel(
+  network: NetworkDescription,
+  state: State,
+  { name, classes, classNames, mean, std }: ModelInfo,
+): Promise<Uint8Array> {
   const structure = deflateRawSync(JSON.stringify({ network, info: { name, classes, classNames, mean, std } }), { level: 9 });
   const parts: Uint8Array[] = [structure];
   for (const node of network.nodes) {

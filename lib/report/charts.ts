@@ -33,7 +33,13 @@ export function lineChart(series: Series[], { label, logarithmic = false, percen
     marginRight: 110,
     marginLeft: 52,
     x: { label: 'epoch', ticks: Math.min(10, Math.max(1, shown.length / series.length)), tickFormat: 'd', interval: 1 },
-    y: { label: percent ? `${label} (%)` : label, grid: true, type: logarithmic ? 'log' : 'linear', ...(logarithmic ? { tickFormat: '~f' } : {}), ...(from !== undefined && !logarithmic ? { domain: [from, Math.max(from, ...shown.map((r) => r.value))], nice: true } : {}) },
+    y: {
+      label: percent ? `${label} (%)` : label,
+      grid: true,
+      type: logarithmic ? 'log' : 'linear',
+      ...(logarithmic ? { tickFormat: '~f' } : {}),
+      ...(from !== undefined && !logarithmic ? { domain: [from, Math.max(from, ...shown.map((r) => r.value))], nice: true } : {}),
+    },
     color: { domain: series.map((s) => s.name), range: colors },
     marks: [
       Plot.lineY(shown, { x: 'epoch', y: 'value', z: 'name', stroke: 'name', strokeWidth: 2 }),
@@ -49,7 +55,9 @@ export const depthColor = (bits: number): string => (bits === 0 ? '#ffffff' : `h
 
 /** One heat map per layer: a row per channel of the original network, a column per epoch. */
 export function bitsHeatMap(history: EpochMetrics[], layer: string): string {
-  const cells = history.flatMap(({ epoch, layers }) => (layers.find((l) => l.name === layer)?.channelBits ?? []).map((bits, channel) => ({ epoch, channel, bits })));
+  const cells = history.flatMap(({ epoch, layers }) =>
+    (layers.find((l) => l.name === layer)?.channelBits ?? []).map((bits, channel) => ({ epoch, channel, bits })),
+  );
   const channels = Math.max(...cells.map((cell) => cell.channel)) + 1;
   const svg = Plot.plot({
     document: document as never,

@@ -30,7 +30,8 @@ export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () =
     trainer.on('epoch', (m) => output.write(`${epochLine(m, epochs)}\n`));
     return () => {};
   }
-  const format = ' {bar} epoch {epoch}/{epochs} | loss {loss} | accuracy {accuracy} | {bits} bits/weight | {channels} channels | {rate} images/s | {left} left';
+  const format =
+    ' {bar} epoch {epoch}/{epochs} | loss {loss} | accuracy {accuracy} | {bits} bits/weight | {channels} channels | {rate} images/s | {left} left';
   const bar = new SingleBar({ format, hideCursor: true, clearOnComplete: true, stream: output, barsize: 24, etaBuffer: 50 }, Presets.shades_classic);
   let channels = trainer.history.at(-1)?.channels.toString() ?? 'all';
   let running = false;

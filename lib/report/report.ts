@@ -43,19 +43,40 @@ function table(last: EpochMetrics): string {
 export function renderReport({ title, config, history }: ReportInput): string {
   const last = history[history.length - 1];
   const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
-  const depths = [0, 1, 2, 3, 4, 5, 6, 8].map((bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`);
+  const depths = [0, 1, 2, 3, 4, 5, 6, 8].map(
+    (bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`,
+  );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title><style>${style}</style></head><body>
 <h1>${escapeHtml(title)}</h1>
 ${facts(last)}
 <h2>Accuracy and loss</h2>
 <div class="row">
-${lineChart([{ name: 'train', values: of((m) => m.trainAccuracy) }, { name: 'test', values: of((m) => m.testAccuracy) }], { label: 'accuracy', percent: true })}
-${lineChart([{ name: 'train', values: of((m) => m.trainLoss) }, { name: 'test', values: of((m) => m.testLoss) }], { label: 'loss', logarithmic: true })}
+${lineChart(
+  [
+    { name: 'train', values: of((m) => m.trainAccuracy) },
+    { name: 'test', values: of((m) => m.testAccuracy) },
+  ],
+  { label: 'accuracy', percent: true },
+)}
+${lineChart(
+  [
+    { name: 'train', values: of((m) => m.trainLoss) },
+    { name: 'test', values: of((m) => m.testLoss) },
+  ],
+  { label: 'loss', logarithmic: true },
+)}
 </div>
 <h2>Size</h2>
 <div class="row">
-${lineChart([{ name: 'bits', values: of((m) => m.bitsFraction) }, { name: 'weights', values: of((m) => m.weightsFraction) }, { name: 'channels', values: of((m) => m.channelsFraction) }], { label: 'left of the original network', percent: true, from: 0 })}
+${lineChart(
+  [
+    { name: 'bits', values: of((m) => m.bitsFraction) },
+    { name: 'weights', values: of((m) => m.weightsFraction) },
+    { name: 'channels', values: of((m) => m.channelsFraction) },
+  ],
+  { label: 'left of the original network', percent: true, from: 0 },
+)}
 ${lineChart([{ name: 'model file', values: of((m) => m.modelBytes / 1000) }], { label: 'kilobytes', from: 0 })}
 </div>
 <h2>Speed: seconds per epoch fall as channels are removed</h2>

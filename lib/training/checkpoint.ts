@@ -57,7 +57,10 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
   }
   const info = JSON.stringify(rest);
   hash.update(JSON.stringify(tensors)).update(info);
-  let header = JSON.stringify({ __metadata__: { format: 'selfcompress-checkpoint', version: String(VERSION), info, sha256: hash.digest('hex') }, ...tensors });
+  let header = JSON.stringify({
+    __metadata__: { format: 'selfcompress-checkpoint', version: String(VERSION), info, sha256: hash.digest('hex') },
+    ...tensors,
+  });
   header = header.padEnd(Math.ceil(Buffer.byteLength(header) / 8) * 8 - (Buffer.byteLength(header) - header.length));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
@@ -95,7 +98,8 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   }
   const metadata = header.__metadata__ as Record<string, string> | undefined;
   if (metadata?.format !== 'selfcompress-checkpoint') throw new CheckpointError(`${file} is not a checkpoint of selfcompress`);
-  if (metadata.version !== String(VERSION)) throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads version ${VERSION}`);
+  if (metadata.version !== String(VERSION))
+    throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads version ${VERSION}`);
   const data = bytes.subarray(8 + headerLength);
   const state: State = {};
   const hash = createHash('sha256');

@@ -1,5 +1,5 @@
 /** Sizes of a network, layer by layer, as METRICS of an epoch report them. */
-import { type NetworkDescription, binding } from '../binding.js';
+import { binding, type NetworkDescription } from '../binding.js';
 import { isWeightNode, outChannelsOf } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
@@ -69,7 +69,16 @@ export async function measureSize(description: NetworkDescription, state: State,
     const bitDepth = state[`${name}.bitDepth`];
     const codeBits = bitDepth ? (await layerCodes(name, state)).codeBits : new Int32Array(count).fill(32);
     const { channels: originalChannels, weights: originalWeights } = origin.layers[name];
-    const layer: LayerSize = { name, kind, channels: 0, originalChannels, weights: 0, originalWeights, bits: 0, channelBits: new Array(originalChannels).fill(0) };
+    const layer: LayerSize = {
+      name,
+      kind,
+      channels: 0,
+      originalChannels,
+      weights: 0,
+      originalWeights,
+      bits: 0,
+      channelBits: new Array(originalChannels).fill(0),
+    };
     for (let c = 0; c < count; c++) {
       if (bitDepth && !(bitDepth[c] > 0)) continue;
       layer.channels++;

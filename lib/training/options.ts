@@ -1,7 +1,7 @@
 /** Options of a training run: what they mean, their defaults, and their checks. */
 import type { Augmentation, LossDescription, NetworkDescription, OptimizerDescription } from '../binding.js';
 import { checkChoice, checkInteger, checkNames, checkNumber, wrongType } from '../errors.js';
-import { type Schedule, checkSchedule } from './schedule.js';
+import { checkSchedule, type Schedule } from './schedule.js';
 
 export interface BitOptions {
   /** Bit depth of every channel at the start. Default 8. */
@@ -69,7 +69,16 @@ export const defaultTrainOptions: TrainOptions = {
   gamma: 0.05,
   gammaWarmup: 0.1,
   penalty: 'own',
-  bits: { initial: 8, headroom: 1, learningRate: 0.05, exponentLearningRate: 0.02, schedule: { kind: 'constant' }, freezeAt: 0.75, keepRange: true, round: true },
+  bits: {
+    initial: 8,
+    headroom: 1,
+    learningRate: 0.05,
+    exponentLearningRate: 0.02,
+    schedule: { kind: 'constant' },
+    freezeAt: 0.75,
+    keepRange: true,
+    round: true,
+  },
   augmentation: {},
   remove: true,
   target: {},

@@ -7,7 +7,7 @@
  * moments of all of these, and the input slices of every reader.
  */
 import type { NetworkDescription, NodeDescription } from '../binding.js';
-import { type NetworkSummary, isCompressing, isWeightNode, outChannelsOf, shapeOf } from '../network/description.js';
+import { isCompressing, isWeightNode, type NetworkSummary, outChannelsOf, shapeOf } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
 export interface Removal {
@@ -91,15 +91,19 @@ function analyse(description: NetworkDescription, { shapes }: NetworkSummary, st
       const { epsilon = 1e-5 } = node;
       const [scale, shift, mean, variance] = ['weight', 'bias', 'runningMean', 'runningVar'].map((role) => state[`${node.name}.${role}`]);
       out = values[0].map(
-        (c, i) => c && { train: shift?.[i] ?? 0, evaluate: ((c.evaluate - mean[i]) / Math.sqrt(variance[i] + epsilon)) * (scale?.[i] ?? 1) + (shift?.[i] ?? 0) },
+        (c, i) =>
+          c && {
+            train: shift?.[i] ?? 0,
+            evaluate: ((c.evaluate - mean[i]) / Math.sqrt(variance[i] + epsilon)) * (scale?.[i] ?? 1) + (shift?.[i] ?? 0),
+          },
       );
     } else if (node.kind in activation) {
       const f = activation[node.kind];
       out = values[0].map((c) => c && { train: f(c.train), evaluate: f(c.evaluate) });
     } else if (node.kind === 'averagePool' && (node.padding?.some((p) => p > 0) ?? false)) {
-      out = values[0].map((c) => (c && c.train === 0 && c.evaluate === 0 ? c : undefined));   // padding mixes zeros in
+      out = values[0].map((c) => (c && c.train === 0 && c.evaluate === 0 ? c : undefined)); // padding mixes zeros in
     } else if (node.kind === 'dropout') {
-      out = values[0].map((c) => (c && c.train === 0 ? c : undefined));   // a constant that is dropped at times is none
+      out = values[0].map((c) => (c && c.train === 0 ? c : undefined)); // a constant that is dropped at times is none
     } else if (node.kind === 'flatten') {
       ids = from[0].flatMap((id) => new Array<number>(pixels).fill(id));
       out = values[0].flatMap((c) => new Array<Constant | undefined>(pixels).fill(c));
@@ -140,8 +144,8 @@ function removableGroups(description: NetworkDescription, { groups, members, con
     if (!isWeightNode(node)) continue;
     const ids = idsOf(node.inputs[0]);
     const grouped = node.kind === 'conv2d' && (node.groups ?? 1) > 1;
-    if (grouped && isDepthwise(node, ids.length)) continue;   // in the same group as what it reads
-    if (grouped) for (const id of [...ids, ...idsOf(node.name)]) pinned.add(id);   // every group of channels keeps its size
+    if (grouped && isDepthwise(node, ids.length)) continue; // in the same group as what it reads
+    if (grouped) for (const id of [...ids, ...idsOf(node.name)]) pinned.add(id); // every group of channels keeps its size
     const padded = node.kind === 'conv2d' && (node.padding?.some((p) => p > 0) ?? false);
     const canFold = !padded && node.bias !== false;
     (constants.get(node.inputs[0]) as (Constant | undefined)[]).forEach((c, i) => {
@@ -149,7 +153,8 @@ function removableGroups(description: NetworkDescription, { groups, members, con
     });
   }
   const removable = new Set([...all].filter((id) => !pinned.has(id)));
-  for (const name of members.keys()) {   // no tensor is emptied
+  for (const name of members.keys()) {
+    // no tensor is emptied
     const ids = idsOf(name);
     if (ids.every((id) => removable.has(id))) removable.delete(ids[0]);
   }
@@ -157,7 +162,13 @@ function removableGroups(description: NetworkDescription, { groups, members, con
 }
 
 /** Adds to a layer's bias what its removed constant inputs contributed: v · Σ_k q(w). */
-function foldConstants(node: NodeDescription, inputs: (Constant | undefined)[], keepInput: boolean[], state: State, quantized: (layer: string) => Float32Array): void {
+function foldConstants(
+  node: NodeDescription,
+  inputs: (Constant | undefined)[],
+  keepInput: boolean[],
+  state: State,
+  quantized: (layer: string) => Float32Array,
+): void {
   const bias = state[`${node.name}.bias`];
   const folded = inputs.map((c, i) => (!keepInput[i] && c ? c.evaluate : 0));
   if (!bias || folded.every((v) => v === 0)) return;
@@ -194,7 +205,14 @@ function cutNode(node: NodeDescription, outKeep: number[], inKeep: number[], inC
   for (const [name, values] of Object.entries(state)) {
     if (!name.startsWith(`${node.name}.`)) continue;
     const isWeight = isWeightNode(node) && name.slice(node.name.length + 1).startsWith('weight');
-    if (isWeight) result[name] = slice(values, outCount, depthwise ? 1 : inCount / (node.kind === 'conv2d' ? (node.groups ?? 1) : 1), outKeep, depthwise ? [0] : inKeep);
+    if (isWeight)
+      result[name] = slice(
+        values,
+        outCount,
+        depthwise ? 1 : inCount / (node.kind === 'conv2d' ? (node.groups ?? 1) : 1),
+        outKeep,
+        depthwise ? [0] : inKeep,
+      );
     else result[name] = Float32Array.from(outKeep, (i) => values[i]);
   }
   if (cut.kind === 'conv2d') {

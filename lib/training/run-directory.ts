@@ -1,5 +1,5 @@
 /** The folder of a training run: config.json, metrics.jsonl, checkpoint, model.scnn, report.html. */
-import { appendFile, mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
@@ -34,7 +34,8 @@ export class RunDirectory {
   static async create(path: string, run: RunDescription, overwrite = false): Promise<RunDirectory> {
     const existing = await readdir(path).catch(() => [] as string[]);
     const files = existing.filter((name) => FILES.includes(name));
-    if (files.length && !overwrite) throw new CheckpointError(`${path} already holds a run. Give another --out, go on with it (--resume ${path}), or replace it (--force).`);
+    if (files.length && !overwrite)
+      throw new CheckpointError(`${path} already holds a run. Give another --out, go on with it (--resume ${path}), or replace it (--force).`);
     await mkdir(path, { recursive: true });
     for (const name of files) await rm(join(path, name));
     return new RunDirectory(path, run);
@@ -57,7 +58,10 @@ export class RunDirectory {
   async begin(trainer: Trainer): Promise<void> {
     const { options, description: network } = trainer;
     await writeFileAtomic(this.file('config.json'), [`${JSON.stringify({ run: this.run, options, network }, undefined, 2)}\n`]);
-    await writeFileAtomic(this.file('metrics.jsonl'), trainer.history.map((m) => `${JSON.stringify(m)}\n`));
+    await writeFileAtomic(
+      this.file('metrics.jsonl'),
+      trainer.history.map((m) => `${JSON.stringify(m)}\n`),
+    );
   }
 
   /** After an epoch: checkpoint first, so that whatever is lost can be made again from it. */
@@ -66,7 +70,11 @@ export class RunDirectory {
     await appendFile(this.file('metrics.jsonl'), `${JSON.stringify(metrics)}\n`);
     await writeFileAtomic(this.file('model.scnn'), [await trainer.encodeModel()]);
     await writeFileAtomic(this.file('report.html'), [
-      renderReport({ title: `${this.run.model} on ${trainer.data.name}, γ = ${trainer.options.gamma}`, config: { run: this.run, options: trainer.options }, history: trainer.history }),
+      renderReport({
+        title: `${this.run.model} on ${trainer.data.name}, γ = ${trainer.options.gamma}`,
+        config: { run: this.run, options: trainer.options },
+        history: trainer.history,
+      }),
     ]);
   }
 }

@@ -1,15 +1,15 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
-import { type DataSet, type Network, type NetworkDescription, type StepResult, binding } from '../binding.js';
+import { binding, type DataSet, type Network, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { TrainingDivergedError, wrongValue } from '../errors.js';
 import { encodeModel } from '../model-file/encode.js';
 import { inspectNetwork, isWeightNode } from '../network/description.js';
-import { type State, initialState } from '../network/initial.js';
+import { initialState, type State } from '../network/initial.js';
 import { type Checkpoint, type DataInfo, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { EpochMetrics } from './epoch-metrics.js';
-import { type Origin, measureSize, originOf } from './metrics.js';
-import { type PartialTrainOptions, type TrainOptions, completeOptions } from './options.js';
+import { measureSize, type Origin, originOf } from './metrics.js';
+import { completeOptions, type PartialTrainOptions, type TrainOptions } from './options.js';
 import { removeDeadChannels } from './removal.js';
 import { gammaAt, scheduleFactor } from './schedule.js';
 import { shuffledIndices } from './shuffle.js';
@@ -86,7 +86,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
     this.#network = this.#compile();
     this.#loaded = this.#network.loadState(checkpoint.state);
-    this.#loaded.catch(() => {});   // whoever awaits it next sees the error
+    this.#loaded.catch(() => {}); // whoever awaits it next sees the error
   }
 
   /**
@@ -106,11 +106,19 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * Goes on where a checkpoint (a file, a run's folder, or its contents) was written. `epochs` and `target` may be
    * changed; with other epochs the schedules change as well.
    */
-  static async resume(from: string | Checkpoint, data: Dataset, changes: Pick<PartialTrainOptions, 'epochs' | 'target' | 'device'> = {}): Promise<Trainer> {
+  static async resume(
+    from: string | Checkpoint,
+    data: Dataset,
+    changes: Pick<PartialTrainOptions, 'epochs' | 'target' | 'device'> = {},
+  ): Promise<Trainer> {
     const checkpoint = typeof from === 'string' ? await readCheckpoint(from) : from;
     const { trainCount, name } = checkpoint.data;
     if (data.train.count !== trainCount) {
-      throw wrongValue(`the ${trainCount} training images of "${name}" that the checkpoint was made with`, 'data', `${data.train.count} of ${data.name}`);
+      throw wrongValue(
+        `the ${trainCount} training images of "${name}" that the checkpoint was made with`,
+        'data',
+        `${data.train.count} of ${data.name}`,
+      );
     }
     const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
     return new Trainer(data, { ...checkpoint, options: completeOptions({ ...checkpoint.options, ...defined }) });

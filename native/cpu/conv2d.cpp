@@ -1,5 +1,5 @@
-// Forward convolution and data gradient: both are a sum over reduced channels and taps, so one pass serves both. Forward
-// reduces input channels; the data gradient reduces output channels, with the panel transposed.
+// Forward convolution and data gradient: both are a sum over reduced channels and taps, so one pass serves both.
+// Forward reduces input channels; the data gradient reduces output channels, with the panel transposed.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -22,7 +22,7 @@ struct Pass {
   Shape source, target;
   int batch;
   Axis rows, columns;
-  std::vector<std::vector<int>> reduced, outs;   // live channels per group, absolute
+  std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
   const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
   float* targetData;
   float* panels;
@@ -45,7 +45,7 @@ struct OutBlock {
   int group;
   const int* channels;
   int count;
-  float* panel;   // [reduced][kernelHeight * kernelWidth][count]
+  float* panel;  // [reduced][kernelHeight * kernelWidth][count]
 };
 
 std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts) {
@@ -114,7 +114,8 @@ void collectPositions(const Pass& pass, std::int64_t firstRow, std::int64_t last
   for (std::int64_t row = firstRow; row < lastRow; row++) {
     std::int64_t block = row / pass.target.height;
     int y = int(row % pass.target.height);
-    std::int64_t source = block * pass.source.elements() + std::int64_t(pass.rows.base[std::size_t(y)]) * pass.source.width;
+    std::int64_t source =
+        block * pass.source.elements() + std::int64_t(pass.rows.base[std::size_t(y)]) * pass.source.width;
     std::int64_t target = block * pass.target.elements() + std::int64_t(y) * pass.target.width;
     int rowClass = pass.rows.classOf[std::size_t(y)] * columnClasses;
     for (int x = 0; x < pass.target.width; x++)

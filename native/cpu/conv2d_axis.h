@@ -8,8 +8,8 @@
 namespace selfcompress::cpu {
 
 struct AxisTap {
-  int tap;      // kernel index
-  int offset;   // source coordinate relative to the first tap's
+  int tap;     // kernel index
+  int offset;  // source coordinate relative to the first tap's
 };
 // Coordinates that share one list of valid taps.
 struct AxisClass {
@@ -17,8 +17,8 @@ struct AxisClass {
 };
 struct Axis {
   std::vector<AxisClass> classes;
-  std::vector<int> classOf;   // per target coordinate
-  std::vector<int> base;      // source coordinate of the first valid tap (0 if there is none)
+  std::vector<int> classOf;  // per target coordinate
+  std::vector<int> base;     // source coordinate of the first valid tap (0 if there is none)
 };
 
 // `source(position, tap)` is the source coordinate, or -1 if the tap meets nothing.

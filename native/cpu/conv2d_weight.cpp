@@ -1,6 +1,6 @@
 // Weight gradient of the convolution. The plane of (output channels) x (streams), a stream being an input channel and a
-// tap, is cut into register tiles; a task owns a rectangle of tiles and adds up all images in order, so that results do not
-// depend on the number of threads. Tile accumulators keep 16 lanes until the very end.
+// tap, is cut into register tiles; a task owns a rectangle of tiles and adds up all images in order, so that results do
+// not depend on the number of threads. Tile accumulators keep 16 lanes until the very end.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -23,7 +23,7 @@ struct Stream {
 // Runs of a tuple of taps over a whole output plane, and where each block of rows starts in them.
 struct Pattern {
   std::vector<WeightRun> runs;
-  std::vector<int> rowBlock;   // first run of each block of rows, and the end
+  std::vector<int> rowBlock;  // first run of each block of rows, and the end
 };
 
 Pattern makePattern(const Conv2dGeometry& g, const Stream* streams, int count, int rowsPerBlock) {
@@ -63,13 +63,14 @@ struct GroupPlan {
   std::vector<Stream> streams;
   int perChunk = 1, tileOuts = 1;
   std::vector<Pattern> patterns;
-  std::vector<int> patternOf;   // per chunk
+  std::vector<int> patternOf;  // per chunk
   int chunks() const { return (int(streams.size()) + perChunk - 1) / perChunk; }
   int chunkSize(int chunk) const { return std::min(perChunk, int(streams.size()) - chunk * perChunk); }
   int outBlocks() const { return (int(outs.size()) + tileOuts - 1) / tileOuts; }
 };
 
-GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector<int> outs, const std::vector<int>& ins) {
+GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector<int> outs,
+                    const std::vector<int>& ins) {
   GroupPlan plan;
   plan.outs = std::move(outs);
   int area = g.kernelHeight * g.kernelWidth;
@@ -120,8 +121,8 @@ struct Planes {
   }
 };
 
-void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input, const Planes& grad, int block, int blocks,
-             int outBlock, int chunk, int rowBlock, int sourceStep, float* accumulator) {
+void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input, const Planes& grad, int block,
+             int blocks, int outBlock, int chunk, int rowBlock, int sourceStep, float* accumulator) {
   alignas(64) static const float zeros[kLanes] = {};
   const Pattern& pattern = plan.patterns[std::size_t(plan.patternOf[std::size_t(chunk)])];
   const float *grads[16], *sources[kMaxStreams];
@@ -161,13 +162,15 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan&
     for (int rowBlock = 0; rowBlock < rowBlocks; rowBlock++)
       for (int o = 0; o < outBlocks; o++)
         for (int c = 0; c < chunks; c++)
-          runTile(plan, kernels, input, grad, block, std::min(visit, blocks - block), task.outBegin + o, task.chunkBegin + c, rowBlock, g.strideW * kLanes,
+          runTile(plan, kernels, input, grad, block, std::min(visit, blocks - block), task.outBegin + o,
+                  task.chunkBegin + c, rowBlock, g.strideW * kLanes,
                   accumulators + (std::int64_t(o) * chunks + c) * tileFloats);
   int area = g.kernelHeight * g.kernelWidth, inPerGroup = g.inPerGroup();
   for (int o = 0; o < outBlocks; o++)
     for (int c = 0; c < chunks; c++) {
       int firstOut = (task.outBegin + o) * plan.tileOuts, firstStream = (task.chunkBegin + c) * plan.perChunk;
-      int outs = std::min(plan.tileOuts, int(plan.outs.size()) - firstOut), streams = plan.chunkSize(task.chunkBegin + c);
+      int outs = std::min(plan.tileOuts, int(plan.outs.size()) - firstOut),
+          streams = plan.chunkSize(task.chunkBegin + c);
       float sums[64];
       kernels.sumLanes(accumulators + (std::int64_t(o) * chunks + c) * tileFloats, outs * streams, sums);
       for (int i = 0; i < outs * streams; i++) {
@@ -185,7 +188,8 @@ std::vector<int> liveChannels(ChannelList list, int first, int last) {
     return result;
   }
   const std::int32_t* end = list.index + *list.count;
-  for (const std::int32_t* c = std::lower_bound(list.index, end, first); c != end && *c < last; c++) result.push_back(*c);
+  for (const std::int32_t* c = std::lower_bound(list.index, end, first); c != end && *c < last; c++)
+    result.push_back(*c);
   return result;
 }
 
@@ -198,7 +202,8 @@ void CpuBackend::run(const Conv2dGradWeight& a) {
   std::vector<WeightTask> tasks;
   int parts = std::max(1, 2 * threads() / g.groups);
   for (int group = 0; group < g.groups; group++) {
-    plans.push_back(planGroup(g, kernels_, liveChannels(a.liveOut, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
+    plans.push_back(planGroup(g, kernels_,
+                              liveChannels(a.liveOut, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
                               liveChannels(a.liveIn, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
     cutTasks(plans.back(), group, threads() == 1 ? 1 : parts, tasks);
   }

@@ -12,30 +12,30 @@ namespace selfcompress::cpu {
 
 // One term of the sum of an output: where its input vector lies from the position's base, and its row in the panel.
 struct ConvEntry {
-  std::int32_t source;   // floats
-  std::int32_t row;      // panel[row * outs + o]
+  std::int32_t source;  // floats
+  std::int32_t row;     // panel[row * outs + o]
 };
 struct ConvPosition {
-  std::int64_t source;   // floats from `source` of ConvTiles
-  std::int64_t target;   // floats from `target`
+  std::int64_t source;  // floats from `source` of ConvTiles
+  std::int64_t target;  // floats from `target`
 };
 // target[p][o] = epilogue(sum over entries of panel[row][o] * source[p + entry]) for some output channels and positions
 // that share one list of entries.
 struct ConvTiles {
   const float* source = nullptr;
-  const float* panel = nullptr;            // [rows][outs]
+  const float* panel = nullptr;  // [rows][outs]
   const ConvEntry* entries = nullptr;
   int entryCount = 0;
   const ConvPosition* positions = nullptr;
   int positionCount = 0;
-  int outs = 0;                            // at most tileOuts
-  const std::int64_t* outOffset = nullptr; // [outs], floats from a position's target
+  int outs = 0;                             // at most tileOuts
+  const std::int64_t* outOffset = nullptr;  // [outs], floats from a position's target
   float* target = nullptr;
-  const float* bias = nullptr;             // [outs] start of the sum, or nullptr: 0
-  bool resume = false;                     // start from target instead (a later part of a long sum)
+  const float* bias = nullptr;  // [outs] start of the sum, or nullptr: 0
+  bool resume = false;          // start from target instead (a later part of a long sum)
   bool relu = false;
-  const float* mask = nullptr;             // as target: multiply by (mask > 0)
-  bool accumulate = false;                 // add the result to target
+  const float* mask = nullptr;  // as target: multiply by (mask > 0)
+  bool accumulate = false;      // add the result to target
 };
 
 // ---- convolution: weight gradient ----
@@ -43,44 +43,45 @@ struct ConvTiles {
 inline constexpr int kMaxStreams = 8;
 // Consecutive output pixels of one row, and for each stream (input channel and tap) where its input lies.
 struct WeightRun {
-  std::int32_t grad;                   // floats from a gradient plane's start
-  std::int32_t length;                 // pixels
-  std::int32_t source[kMaxStreams];    // floats from the input plane's start; -1: outside the image, zeros
+  std::int32_t grad;                 // floats from a gradient plane's start
+  std::int32_t length;               // pixels
+  std::int32_t source[kMaxStreams];  // floats from the input plane's start; -1: outside the image, zeros
 };
 // accumulator[o][s] += sum over runs and pixels of grad[o] * source[s], lane by lane.
 struct WeightTile {
   int outs = 0, streams = 0;
-  const float* const* grad = nullptr;     // [outs] planes
-  const float* const* source = nullptr;   // [streams] planes
-  const float* zeros = nullptr;           // one zero vector
-  int sourceStep = 0;                     // floats from one output pixel's input to the next one's
+  const float* const* grad = nullptr;    // [outs] planes
+  const float* const* source = nullptr;  // [streams] planes
+  const float* zeros = nullptr;          // one zero vector
+  int sourceStep = 0;                    // floats from one output pixel's input to the next one's
   const WeightRun* runs = nullptr;
   int runCount = 0;
-  int blocks = 1;                         // the runs are repeated over this many blocks of images
-  std::int64_t gradStride = 0, sourceStride = 0;   // floats from one block to the next
-  float* accumulator = nullptr;           // [outs][streams][16]
+  int blocks = 1;                                 // the runs are repeated over this many blocks of images
+  std::int64_t gradStride = 0, sourceStride = 0;  // floats from one block to the next
+  float* accumulator = nullptr;                   // [outs][streams][16]
 };
 
 // ---- quantizer ----
 
 struct QuantizeChannel {
-  float inverse, scale, low, high;   // 2^-e, 2^e, lo, hi
-  float clipSlope;                   // ln2 * s * 2^(beta-1)
+  float inverse, scale, low, high;  // 2^-e, 2^e, lo, hi
+  float clipSlope;                  // ln2 * s * 2^(beta-1)
 };
 struct QuantizeSums {
   double bitDepth, exponent;
 };
 
 struct Kernels {
-  int tileOuts;                                            // output channels of a ConvTiles call
-  int rowOuts3, rowOuts5, rowOuts1, streams1;              // outs of a weight tile with 3, 5 and other streams
+  int tileOuts;                                // output channels of a ConvTiles call
+  int rowOuts3, rowOuts5, rowOuts1, streams1;  // outs of a weight tile with 3, 5 and other streams
   void (*convTiles)(const ConvTiles&);
   void (*weightTile)(const WeightTile&);
-  void (*sumLanes)(const float* vectors, int count, float* sums);   // sums[i] = sum of the 16 lanes of vector i
+  void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output);
-  QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&, float* gradWeight);
+  QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
+                                   float* gradWeight);
 
   // One channel of a batch norm, all blocks.
   void (*batchNormForward)(const BatchNormForward&, int channel);
@@ -107,9 +108,17 @@ struct Kernels {
 
 const Kernels& kernelsOf(Isa);
 
-namespace scalar { extern const Kernels kernels; }
-namespace avx2 { extern const Kernels kernels; }
-namespace avx512 { extern const Kernels kernels; }
-namespace neon { extern const Kernels kernels; }
+namespace scalar {
+extern const Kernels kernels;
+}
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace neon {
+extern const Kernels kernels;
+}
 
 }  // namespace selfcompress::cpu

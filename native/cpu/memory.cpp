@@ -13,16 +13,18 @@ namespace {
 
 constexpr std::size_t kLarge = std::size_t(256) << 20;
 
-struct Header {   // just before the aligned address
+struct Header {  // just before the aligned address
   void* start;
   std::size_t bytes;
 };
 
 std::atomic<std::size_t> allocatedBytes{0};
 
-// Bytes that can still be had, and bytes that there are in all. Systems that hand out more memory than they have kill the
-// process when it is used: what cannot be there is refused beforehand.
-struct Available { std::size_t now, total; };
+// Bytes that can still be had, and bytes that there are in all. Systems that hand out more memory than they have kill
+// the process when it is used: what cannot be there is refused beforehand.
+struct Available {
+  std::size_t now, total;
+};
 Available availableBytes() {
 #if defined(__linux__)
   unsigned long long free = 0, total = 0, limit = 0, used = 0;
@@ -81,8 +83,12 @@ void CpuBackend::release(void* memory) {
   std::free(header.start);
 }
 
-void CpuBackend::upload(void* device, const void* host, std::size_t bytes) { if (bytes) std::memcpy(device, host, bytes); }
-void CpuBackend::download(void* host, const void* device, std::size_t bytes) { if (bytes) std::memcpy(host, device, bytes); }
+void CpuBackend::upload(void* device, const void* host, std::size_t bytes) {
+  if (bytes) std::memcpy(device, host, bytes);
+}
+void CpuBackend::download(void* host, const void* device, std::size_t bytes) {
+  if (bytes) std::memcpy(host, device, bytes);
+}
 void CpuBackend::zero(void* device, std::size_t bytes) { std::memset(device, 0, bytes); }
 
 std::unique_ptr<Backend> makeBackend(Isa isa) { return std::make_unique<CpuBackend>(isa); }

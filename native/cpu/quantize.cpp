@@ -20,7 +20,9 @@ void CpuBackend::run(const QuantizeForward& a) {
   parallelFor(a.channels, [&](std::int64_t c) {
     float* output = a.output + c * a.perChannel;
     if (!(a.bitDepth[c] > 0)) std::memset(output, 0, std::size_t(a.perChannel) * sizeof(float));
-    else kernels_.quantizeForward(a.weight + c * a.perChannel, a.perChannel, channelConstants(a.bitDepth[c], a.exponent[c]), output);
+    else
+      kernels_.quantizeForward(a.weight + c * a.perChannel, a.perChannel,
+                               channelConstants(a.bitDepth[c], a.exponent[c]), output);
   });
 }
 

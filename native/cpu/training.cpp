@@ -9,7 +9,7 @@
 namespace selfcompress::cpu {
 namespace {
 
-constexpr std::int64_t kChunk = 16384;   // elements of a parameter per task
+constexpr std::int64_t kChunk = 16384;  // elements of a parameter per task
 
 void addLosses(LossResult& result, const std::vector<double>& losses, int batch, std::int64_t correct) {
   for (int i = 0; i < batch; i++) result.lossSum += losses[std::size_t(i)];
@@ -33,7 +33,8 @@ void CpuBackend::run(const CrossEntropy& a) {
 
 void CpuBackend::run(const MeanSquaredError& a) {
   std::vector<double> losses(std::size_t(blocksOf(a.batch)) * kLanes);
-  parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.meanSquaredError(a, int(n), losses.data() + n * kLanes); });
+  parallelFor(blocksOf(a.batch),
+              [&](std::int64_t n) { kernels_.meanSquaredError(a, int(n), losses.data() + n * kLanes); });
   addLosses(*a.result, losses, a.batch, 0);
 }
 

@@ -36,11 +36,20 @@ void Compiler::backwardWeightLayer(int i) {
   BufferId input = tensor(in).value, gradOutput = tensor(i + 1).gradient, quantized = quantized_[std::size_t(i)],
            workspace = program_.bytes(backend_.conv2dWorkspace(g, options_.batchSize));
   program_.add({input, gradOutput, workspace}, [=](const Execution& x) {
-    x.backend.run(Conv2dGradWeight{g, x.batch, x.at(input), x.at(gradOutput), liveIn, liveOut, gradWeight, gradBias, x.at(workspace)});
+    x.backend.run(Conv2dGradWeight{g, x.batch, x.at(input), x.at(gradOutput), liveIn, liveOut, gradWeight, gradBias,
+                                   x.at(workspace)});
   });
   if (bitDepth) {
-    QuantizeBackward args{g.outChannels, g.weights() / g.outChannels, weight, bitDepth, parameters_.value(i, Role::kExponent), gradWeight,
-                          penalty_[std::size_t(i)], gradWeight, parameters_.gradient(i, Role::kBitDepth), parameters_.gradient(i, Role::kExponent)};
+    QuantizeBackward args{g.outChannels,
+                          g.weights() / g.outChannels,
+                          weight,
+                          bitDepth,
+                          parameters_.value(i, Role::kExponent),
+                          gradWeight,
+                          penalty_[std::size_t(i)],
+                          gradWeight,
+                          parameters_.gradient(i, Role::kBitDepth),
+                          parameters_.gradient(i, Role::kExponent)};
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
   }
   if (!tensor(in).needsGradient) return;
@@ -48,8 +57,8 @@ void Compiler::backwardWeightLayer(int i) {
   if (!accumulate) tensor(in).gradient = program_.floats(elements(in));
   BufferId gradInput = tensor(in).gradient, mask = readerMasks(in) ? input : kNoBuffer;
   program_.add({gradOutput, quantized, mask, gradInput, workspace}, [=](const Execution& x) {
-    x.backend.run(Conv2dGradInput{g, x.batch, x.at(gradOutput), quantized == kNoBuffer ? weight : x.at(quantized), liveIn, liveOut, x.at(mask), accumulate,
-                                  x.at(gradInput), x.at(workspace)});
+    x.backend.run(Conv2dGradInput{g, x.batch, x.at(gradOutput), quantized == kNoBuffer ? weight : x.at(quantized),
+                                  liveIn, liveOut, x.at(mask), accumulate, x.at(gradInput), x.at(workspace)});
   });
 }
 
@@ -60,13 +69,16 @@ void Compiler::backwardBatchNorm(int i) {
   args.weight = parameters_.value(i, Role::kNormWeight);
   args.savedMean = saved_[std::size_t(i)], args.savedInvStd = saved_[std::size_t(i)] + args.shape.channels;
   args.inputState = tensor(in).channels.state, args.outputState = tensor(i + 1).channels.state;
-  args.gradWeight = parameters_.gradient(i, Role::kNormWeight), args.gradBias = parameters_.gradient(i, Role::kNormBias);
-  BufferId gradOutput = tensor(i + 1).gradient, input = tensor(in).value, output = kNoBuffer, mask = readerMasks(in) ? input : kNoBuffer;
+  args.gradWeight = parameters_.gradient(i, Role::kNormWeight),
+  args.gradBias = parameters_.gradient(i, Role::kNormBias);
+  BufferId gradOutput = tensor(i + 1).gradient, input = tensor(in).value, output = kNoBuffer,
+           mask = readerMasks(in) ? input : kNoBuffer;
   if (appliesRelu(i) && !readerMasks(topology_.readers[std::size_t(i) + 1][0] + 1)) output = tensor(i + 1).value;
   GradientTarget target = gradientTarget(in, gradOutput);
   program_.add({input, gradOutput, output, mask, target.write}, [=](const Execution& x) {
     BatchNormBackward a = args;
-    a.batch = x.batch, a.input = x.at(input), a.gradOutput = x.at(gradOutput), a.reluOutput = x.at(output), a.reluInput = x.at(mask);
+    a.batch = x.batch, a.input = x.at(input), a.gradOutput = x.at(gradOutput), a.reluOutput = x.at(output),
+    a.reluInput = x.at(mask);
     a.gradInput = x.at(target.write);
     x.backend.run(a);
   });
@@ -77,12 +89,13 @@ void Compiler::backwardActivation(int i) {
   int in = inputOf(i);
   BufferId gradOutput = tensor(i + 1).gradient;
   bool fused = isFusedRelu(i);
-  bool done = readerMasks(i + 1) || (fused && node(in - 1).kind == NodeKind::kBatchNorm);   // masked by the reader, or by the norm before
+  bool done = readerMasks(i + 1) ||
+              (fused && node(in - 1).kind == NodeKind::kBatchNorm);  // masked by the reader, or by the norm before
   if (done && fused) {
     tensor(in).gradient = gradOutput;
     return;
   }
-  if (done) {   // masked already, but not in place of its input: the gradients are the same
+  if (done) {  // masked already, but not in place of its input: the gradients are the same
     if (uses(in) == 1) tensor(in).gradient = gradOutput;
     else copyGradient(in, gradOutput);
     return;
@@ -121,7 +134,8 @@ void Compiler::backwardConcat(int i) {
       BufferId to = tensor(t).gradient;
       const std::int32_t* state = tensor(t).channels.state;
       program_.add({gradOutput, to}, [=](const Execution& x) {
-        x.backend.run(CopyChannels{whole, part, x.batch, first, 0, part.channels, accumulate, x.at(gradOutput), state, x.at(to)});
+        x.backend.run(
+            CopyChannels{whole, part, x.batch, first, 0, part.channels, accumulate, x.at(gradOutput), state, x.at(to)});
       });
     }
     first += part.channels;
@@ -149,16 +163,19 @@ void Compiler::backwardOf(int i) {
     const StepCounter* counter = &scalars_->counter;
     GradientTarget target = gradientTarget(in, gradOutput);
     program_.add({gradOutput, target.write}, [=](const Execution& x) {
-      x.backend.run(Dropout{s, x.batch, probability, std::uint32_t(i), counter, x.at(gradOutput), state, x.at(target.write)});
+      x.backend.run(
+          Dropout{s, x.batch, probability, std::uint32_t(i), counter, x.at(gradOutput), state, x.at(target.write)});
     });
     finish(target, in);
-  } else {   // pooling
+  } else {  // pooling
     Pool kind = n.kind == NodeKind::kPool ? n.pool : Pool::kAverage;
     PoolGeometry g = poolGeometryOf(n, s);
-    BufferId mask = readerMasks(in) ? tensor(in).value : kNoBuffer, input = kind == Pool::kMax ? tensor(in).value : kNoBuffer;
+    BufferId mask = readerMasks(in) ? tensor(in).value : kNoBuffer,
+             input = kind == Pool::kMax ? tensor(in).value : kNoBuffer;
     GradientTarget target = gradientTarget(in, kNoBuffer);
     program_.add({input, mask, gradOutput, target.write}, [=](const Execution& x) {
-      x.backend.run(PoolBackward{kind, g, x.batch, x.at(input), x.at(gradOutput), state, x.at(mask), x.at(target.write)});
+      x.backend.run(
+          PoolBackward{kind, g, x.batch, x.at(input), x.at(gradOutput), state, x.at(mask), x.at(target.write)});
     });
     finish(target, in);
   }

@@ -14,8 +14,8 @@ bool Compiler::appliesRelu(int i) const {
 bool Compiler::readerMasks(int t) const {
   if (t == 0 || !isRelu(t - 1) || uses(t) != 1 || t == topology_.output) return false;
   NodeKind kind = node(topology_.readers[std::size_t(t)][0]).kind;
-  return kind == NodeKind::kConv2d || kind == NodeKind::kLinear || kind == NodeKind::kBatchNorm || kind == NodeKind::kPool ||
-         kind == NodeKind::kGlobalAveragePool;
+  return kind == NodeKind::kConv2d || kind == NodeKind::kLinear || kind == NodeKind::kBatchNorm ||
+         kind == NodeKind::kPool || kind == NodeKind::kGlobalAveragePool;
 }
 
 void Compiler::compileInput() {
@@ -23,16 +23,17 @@ void Compiler::compileInput() {
   BufferId image = tensor(0).value = program_.floats(elements(0));
   const StepCounter* counter = training() ? &scalars_->counter : nullptr;
   program_.add({image}, [=](const Execution& x) {
-    x.backend.run(GatherImages{s, x.batch, x.data->bytes.empty() ? nullptr : x.data->bytes.data(), x.data->floats.empty() ? nullptr : x.data->floats.data(),
-                               x.indices, x.data->mean.data(), x.data->invStd.data(), x.augmentation, counter, x.at(image)});
+    x.backend.run(GatherImages{s, x.batch, x.data->bytes.empty() ? nullptr : x.data->bytes.data(),
+                               x.data->floats.empty() ? nullptr : x.data->floats.data(), x.indices, x.data->mean.data(),
+                               x.data->invStd.data(), x.augmentation, counter, x.at(image)});
   });
 }
 
 void Compiler::forwardWeightLayer(int i) {
   int in = inputOf(i);
   Conv2dGeometry g = geometryOf(node(i), shape(in));
-  const float *weight = parameters_.value(i, Role::kWeight), *bias = parameters_.value(i, Role::kBias), *bitDepth = parameters_.value(i, Role::kBitDepth),
-              *exponent = parameters_.value(i, Role::kExponent);
+  const float *weight = parameters_.value(i, Role::kWeight), *bias = parameters_.value(i, Role::kBias),
+              *bitDepth = parameters_.value(i, Role::kBitDepth), *exponent = parameters_.value(i, Role::kExponent);
   BufferId quantized = kNoBuffer;
   if (bitDepth) {
     quantized = quantized_[std::size_t(i)] = program_.floats(g.weights());
@@ -50,8 +51,8 @@ void Compiler::forwardWeightLayer(int i) {
   ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
   ChannelInfo out = tensor(i + 1).channels;
   program_.add({quantized, input, output, workspace}, [=](const Execution& x) {
-    x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu, liveIn, out.live, out.state,
-                                x.at(output), x.at(workspace)});
+    x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu,
+                                liveIn, out.live, out.state, x.at(output), x.at(workspace)});
   });
 }
 
@@ -62,7 +63,8 @@ void Compiler::forwardBatchNorm(int i) {
   args.training = training();
   args.epsilon = node(i).epsilon, args.momentum = node(i).momentum;
   args.weight = parameters_.value(i, Role::kNormWeight), args.bias = parameters_.value(i, Role::kNormBias);
-  args.runningMean = parameters_.value(i, Role::kRunningMean), args.runningVar = parameters_.value(i, Role::kRunningVar);
+  args.runningMean = parameters_.value(i, Role::kRunningMean),
+  args.runningVar = parameters_.value(i, Role::kRunningVar);
   args.inputState = tensor(in).channels.state, args.outputState = tensor(i + 1).channels.state;
   args.relu = appliesRelu(i);
   if (training()) {
@@ -87,7 +89,7 @@ void Compiler::forwardOf(int i) {
   if (isWeightLayer(n)) return forwardWeightLayer(i);
   if (n.kind == NodeKind::kBatchNorm) return forwardBatchNorm(i);
   bool passes = n.kind == NodeKind::kFlatten || isFusedRelu(i) || (n.kind == NodeKind::kDropout && !training());
-  if (passes) {   // the same bytes
+  if (passes) {  // the same bytes
     out.value = input;
     return;
   }
@@ -95,14 +97,18 @@ void Compiler::forwardOf(int i) {
   switch (n.kind) {
     case NodeKind::kActivation: {
       Activation kind = n.activation;
-      program_.add({input, output}, [=](const Execution& x) { x.backend.run(ActivationForward{kind, s, x.batch, x.at(input), state, x.at(output)}); });
+      program_.add({input, output}, [=](const Execution& x) {
+        x.backend.run(ActivationForward{kind, s, x.batch, x.at(input), state, x.at(output)});
+      });
       break;
     }
     case NodeKind::kPool:
     case NodeKind::kGlobalAveragePool: {
       Pool kind = n.kind == NodeKind::kPool ? n.pool : Pool::kAverage;
       PoolGeometry g = poolGeometryOf(n, s);
-      program_.add({input, output}, [=](const Execution& x) { x.backend.run(PoolForward{kind, g, x.batch, x.at(input), state, x.at(output)}); });
+      program_.add({input, output}, [=](const Execution& x) {
+        x.backend.run(PoolForward{kind, g, x.batch, x.at(input), state, x.at(output)});
+      });
       break;
     }
     case NodeKind::kDropout: {
@@ -122,7 +128,7 @@ void Compiler::forwardOf(int i) {
       });
       break;
     }
-    default: {   // concat
+    default: {  // concat
       int first = 0;
       Shape whole = shape(i + 1);
       for (int t : topology_.inputs[std::size_t(i)]) {
@@ -130,7 +136,8 @@ void Compiler::forwardOf(int i) {
         BufferId source = tensor(t).value;
         const std::int32_t* partState = tensor(t).channels.state;
         program_.add({source, output}, [=](const Execution& x) {
-          x.backend.run(CopyChannels{part, whole, x.batch, 0, first, part.channels, false, x.at(source), partState, x.at(output)});
+          x.backend.run(CopyChannels{part, whole, x.batch, 0, first, part.channels, false, x.at(source), partState,
+                                     x.at(output)});
         });
         first += part.channels;
       }
@@ -162,7 +169,8 @@ void Compiler::compileLoss() {
   std::vector<float> ones(std::size_t(features), 1.0f);
   backend_.upload(invStd, ones.data(), ones.size() * sizeof(float));
   program_.add({output, target, gradient}, [=](const Execution& x) {
-    x.backend.run(GatherImages{s, x.batch, nullptr, x.data->targets.data(), x.indices, mean, invStd, {}, nullptr, x.at(target)});
+    x.backend.run(
+        GatherImages{s, x.batch, nullptr, x.data->targets.data(), x.indices, mean, invStd, {}, nullptr, x.at(target)});
     x.backend.run(MeanSquaredError{s, x.batch, x.at(output), x.at(target), x.at(gradient), result});
   });
 }

@@ -3,11 +3,24 @@
 
 namespace selfcompress {
 
-Compiler::Compiler(const NetworkDescription& network, const NetworkOptions& options, const Topology& topology, const Parameters& parameters,
-                   Backend& backend, DeviceMemory& device, StepScalars* scalars, float* layerBits, Program& program, Mode mode)
-    : network_(network), options_(options), topology_(topology), parameters_(parameters), backend_(backend), device_(device),
-      scalars_(scalars), layerBits_(layerBits), program_(program), mode_(mode), originalWeights_(options.originalWeights),
-      tensors_(topology.shapes.size()), quantized_(network.nodes.size(), kNoBuffer), penalty_(network.nodes.size()), saved_(network.nodes.size()) {
+Compiler::Compiler(const NetworkDescription& network, const NetworkOptions& options, const Topology& topology,
+                   const Parameters& parameters, Backend& backend, DeviceMemory& device, StepScalars* scalars,
+                   float* layerBits, Program& program, Mode mode)
+    : network_(network),
+      options_(options),
+      topology_(topology),
+      parameters_(parameters),
+      backend_(backend),
+      device_(device),
+      scalars_(scalars),
+      layerBits_(layerBits),
+      program_(program),
+      mode_(mode),
+      originalWeights_(options.originalWeights),
+      tensors_(topology.shapes.size()),
+      quantized_(network.nodes.size(), kNoBuffer),
+      penalty_(network.nodes.size()),
+      saved_(network.nodes.size()) {
   if (originalWeights_ <= 0)
     for (const Parameter& p : parameters.all())
       if (p.role == Role::kWeight) originalWeights_ += double(p.count);
@@ -19,7 +32,9 @@ Compiler::Compiler(const NetworkDescription& network, const NetworkOptions& opti
 }
 
 ChannelInfo Compiler::newChannels(int count) {
-  auto list = [&] { return ChannelList{device_.allocate<std::int32_t>(std::size_t(count)), device_.allocate<std::int32_t>(1)}; };
+  auto list = [&] {
+    return ChannelList{device_.allocate<std::int32_t>(std::size_t(count)), device_.allocate<std::int32_t>(1)};
+  };
   return {device_.allocate<std::int32_t>(std::size_t(count)), list(), list()};
 }
 
@@ -27,8 +42,10 @@ void Compiler::listChannels(int t) {
   ChannelInfo channels = tensor(t).channels;
   int count = shape(t).channels;
   program_.add({}, [=](const Execution& x) {
-    x.backend.run(ListChannels{count, true, channels.state, const_cast<std::int32_t*>(channels.notZero.index), const_cast<std::int32_t*>(channels.notZero.count)});
-    x.backend.run(ListChannels{count, false, channels.state, const_cast<std::int32_t*>(channels.live.index), const_cast<std::int32_t*>(channels.live.count)});
+    x.backend.run(ListChannels{count, true, channels.state, const_cast<std::int32_t*>(channels.notZero.index),
+                               const_cast<std::int32_t*>(channels.notZero.count)});
+    x.backend.run(ListChannels{count, false, channels.state, const_cast<std::int32_t*>(channels.live.index),
+                               const_cast<std::int32_t*>(channels.live.count)});
   });
 }
 
@@ -41,8 +58,11 @@ void Compiler::stateOf(int i) {
     case NodeKind::kActivation:
     case NodeKind::kPool:
     case NodeKind::kGlobalAveragePool:
-    case NodeKind::kDropout: out.channels = in; return;   // the same channels
-    default: break;
+    case NodeKind::kDropout:
+      out.channels = in;
+      return;  // the same channels
+    default:
+      break;
   }
   out.channels = newChannels(channels);
   std::int32_t* state = out.channels.state;
@@ -51,16 +71,18 @@ void Compiler::stateOf(int i) {
     args.channels = channels;
     args.bitDepth = parameters_.value(i, Role::kBitDepth), args.bias = parameters_.value(i, Role::kBias);
     int inChannels = shape(inputOf(i)).channels;
-    if (n.kind == NodeKind::kConv2d && inChannels > 1 && n.groups == inChannels) args.depthwiseInput = in.state, args.multiplier = channels / inChannels;
+    if (n.kind == NodeKind::kConv2d && inChannels > 1 && n.groups == inChannels)
+      args.depthwiseInput = in.state, args.multiplier = channels / inChannels;
     args.output = state;
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
   } else if (n.kind == NodeKind::kBatchNorm) {
-    StateThroughNorm args{channels, in.state, parameters_.value(i, Role::kNormBias), training() ? nullptr : parameters_.value(i, Role::kRunningMean), state};
+    StateThroughNorm args{channels, in.state, parameters_.value(i, Role::kNormBias),
+                          training() ? nullptr : parameters_.value(i, Role::kRunningMean), state};
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
   } else if (n.kind == NodeKind::kAdd) {
     StateOfSum args{channels, in.state, tensor(inputOf(i, 1)).channels.state, state};
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
-  } else {   // flatten, concat
+  } else {  // flatten, concat
     int first = 0;
     for (int t : topology_.inputs[std::size_t(i)]) {
       int repeat = n.kind == NodeKind::kFlatten ? shape(t).pixels() : 1;
@@ -79,7 +101,8 @@ std::vector<BitPenaltyConsumer> Compiler::consumersOf(int t, int featuresPerChan
     if (isWeightLayer(node(i))) {
       Conv2dGeometry g = geometryOf(node(i), shape(t));
       int features = featuresPerChannel * (node(i).kind == NodeKind::kLinear ? shape(t).pixels() : 1);
-      found.push_back({parameters_.value(i, Role::kBitDepth), g.outChannels, g.kernelHeight * g.kernelWidth, g.groups, features});
+      found.push_back(
+          {parameters_.value(i, Role::kBitDepth), g.outChannels, g.kernelHeight * g.kernelWidth, g.groups, features});
     } else {
       int features = featuresPerChannel * (node(i).kind == NodeKind::kFlatten ? shape(t).pixels() : 1);
       auto more = consumersOf(i + 1, features);
@@ -102,15 +125,17 @@ void Compiler::penaltyOf(int i) {
   args.gamma = &scalars_->gamma;
   args.layerBits = layerBits_ + i;
   if (args.bitDepth) args.penalty = penalty_[std::size_t(i)] = device_.allocate<float>(std::size_t(g.outChannels));
-  if (node(i).kind == NodeKind::kLinear && shape(inputOf(i)).pixels() > 1) {   // reads every pixel of a channel: K inputs each
+  if (node(i).kind == NodeKind::kLinear &&
+      shape(inputOf(i)).pixels() > 1) {  // reads every pixel of a channel: K inputs each
     args.inChannels = shape(inputOf(i)).channels;
     args.kernelArea = shape(inputOf(i)).pixels();
   }
   if (options_.coupledPenalty && args.bitDepth) {
     auto consumers = consumersOf(i + 1, 1);
     if (consumers.size() > std::size_t(kMaxPenaltyConsumers))
-      throw DescriptionError("Expected at most " + std::to_string(kMaxPenaltyConsumers) + " layers that read \"" + node(i).name +
-                             "\" for penalty \"coupled\" but received " + std::to_string(consumers.size()));
+      throw DescriptionError("Expected at most " + std::to_string(kMaxPenaltyConsumers) + " layers that read \"" +
+                             node(i).name + "\" for penalty \"coupled\" but received " +
+                             std::to_string(consumers.size()));
     args.consumerCount = int(consumers.size());
     std::copy(consumers.begin(), consumers.end(), args.consumers);
   }
@@ -125,7 +150,7 @@ bool Compiler::reachesOutput(int t) const {
 }
 
 void Compiler::compileStates() {
-  tensor(0).channels = newChannels(shape(0).channels);   // zeroed memory: all live
+  tensor(0).channels = newChannels(shape(0).channels);  // zeroed memory: all live
   listChannels(0);
   for (int i = 0; i < int(network_.nodes.size()); i++) stateOf(i);
   if (training())

@@ -41,7 +41,7 @@ void Compiler::compileUpdate() {
     ClipScale args{&scalars_->sumOfSquares, maxNorm, &scalars_->clipScale, &scalars_->gradientNorm};
     program_.add({}, [=](const Execution& x) { x.backend.run(args); });
   }
-  for (const Parameter& p : parameters_.all())   // bit depths last: the others ask which channels were dead in this step
+  for (const Parameter& p : parameters_.all())  // bit depths last: the others ask which channels were dead in this step
     if (p.moments && p.role != Role::kBitDepth) updateOf(p);
   for (const Parameter& p : parameters_.all()) {
     if (p.role != Role::kBitDepth) continue;
@@ -60,7 +60,8 @@ void Compiler::compileUpdate() {
     }
   }
   for (int i = 0; i < int(network_.nodes.size()); i++) {
-    float *bias = parameters_.value(i, Role::kBias), *shift = parameters_.value(i, Role::kNormBias), *mean = parameters_.value(i, Role::kRunningMean);
+    float *bias = parameters_.value(i, Role::kBias), *shift = parameters_.value(i, Role::kNormBias),
+          *mean = parameters_.value(i, Role::kRunningMean);
     if ((!bias || !parameters_.find(i, Role::kBitDepth)) && !mean) continue;
     // States of the start of this step: a channel that has just died decays from the next step on.
     DecayDead args{shape(i + 1).channels, tensor(i + 1).channels.state, options_.deadDecay, bias ? bias : shift, mean};

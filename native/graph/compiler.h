@@ -1,8 +1,8 @@
 // From a checked graph to programs: the forward and backward pass of a training step, its update, and evaluation.
 //
-// What the compiler decides, once: which ReLUs are fused into the operation before them, where gradients can be written in
-// place, which buffers live when. What changes from step to step (rates, gamma, which channels are dead) lies in device
-// memory that the calls read.
+// What the compiler decides, once: which ReLUs are fused into the operation before them, where gradients can be written
+// in place, which buffers live when. What changes from step to step (rates, gamma, which channels are dead) lies in
+// device memory that the calls read.
 #pragma once
 
 #include "graph/parameters.h"
@@ -23,23 +23,23 @@ struct StepScalars {
 
 // What is known of the channels of one tensor, in device memory; refreshed at the start of a program.
 struct ChannelInfo {
-  std::int32_t* state = nullptr;   // ChannelState
+  std::int32_t* state = nullptr;  // ChannelState
   ChannelList notZero, live;
 };
 
 class Compiler {
  public:
   enum class Mode { kTrain, kEvaluate };
-  Compiler(const NetworkDescription&, const NetworkOptions&, const Topology&, const Parameters&, Backend&, DeviceMemory&,
-           StepScalars* scalars, float* layerBits, Program&, Mode);
+  Compiler(const NetworkDescription&, const NetworkOptions&, const Topology&, const Parameters&, Backend&,
+           DeviceMemory&, StepScalars* scalars, float* layerBits, Program&, Mode);
 
   // Appended to the program in this order; each may be run on its own.
-  void compileStates();         // states and lists of channels from the bit depths; in training also the size penalty
-  void compileInput();          // gathers the batch
+  void compileStates();  // states and lists of channels from the bit depths; in training also the size penalty
+  void compileInput();   // gathers the batch
   void compileForward();
-  void compileLoss();           // in training with its gradient
+  void compileLoss();  // in training with its gradient
   void compileBackward();
-  void compileUpdate();         // optimizer, clamps, decay of what is left of dead channels
+  void compileUpdate();  // optimizer, clamps, decay of what is left of dead channels
 
   BufferId inputBuffer() const { return tensors_[0].value; }
   BufferId outputBuffer() const { return tensors_[std::size_t(topology_.output)].value; }
@@ -51,7 +51,9 @@ class Compiler {
     bool needsGradient = false;
   };
   // Where an operation writes a gradient; `sum` is where it has to be added afterwards, if not kNoBuffer.
-  struct GradientTarget { BufferId write = kNoBuffer, sum = kNoBuffer; };
+  struct GradientTarget {
+    BufferId write = kNoBuffer, sum = kNoBuffer;
+  };
 
   const NodeDescription& node(int i) const { return network_.nodes[std::size_t(i)]; }
   int inputOf(int i, int k = 0) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
@@ -62,16 +64,16 @@ class Compiler {
   bool training() const { return mode_ == Mode::kTrain; }
 
   bool isRelu(int i) const { return node(i).kind == NodeKind::kActivation && node(i).activation == Activation::kRelu; }
-  bool isFusedRelu(int i) const;       // applied by the operation before it
-  bool appliesRelu(int i) const;       // node i applies the ReLU after it
-  bool readerMasks(int t) const;       // t comes out of a ReLU and its one reader multiplies its gradient by (t > 0)
+  bool isFusedRelu(int i) const;  // applied by the operation before it
+  bool appliesRelu(int i) const;  // node i applies the ReLU after it
+  bool readerMasks(int t) const;  // t comes out of a ReLU and its one reader multiplies its gradient by (t > 0)
 
   ChannelInfo newChannels(int count);
   void listChannels(int t);
   void stateOf(int i);
   void penaltyOf(int i);
   std::vector<BitPenaltyConsumer> consumersOf(int t, int featuresPerChannel) const;
-  bool reachesOutput(int t) const;     // without another weight layer between
+  bool reachesOutput(int t) const;  // without another weight layer between
 
   void forwardOf(int i);
   void forwardWeightLayer(int i);
@@ -87,7 +89,7 @@ class Compiler {
   // inPlace: the gradient of the node's output, if the operation may overwrite it with that of its input.
   GradientTarget gradientTarget(int t, BufferId inPlace);
   void finish(const GradientTarget&, int t);
-  void copyGradient(int t, BufferId from);   // adds `from`, of t's shape, to the gradient of t
+  void copyGradient(int t, BufferId from);  // adds `from`, of t's shape, to the gradient of t
 
   const NetworkDescription& network_;
   const NetworkOptions& options_;
@@ -101,9 +103,9 @@ class Compiler {
   Mode mode_;
   double originalWeights_ = 0;
   std::vector<Tensor> tensors_;
-  std::vector<BufferId> quantized_;   // of every node: its quantized weights
-  std::vector<float*> penalty_;       // of every node: gamma * dQ/db
-  std::vector<float*> saved_;         // of every batch norm: mean and 1/std of the batch
+  std::vector<BufferId> quantized_;  // of every node: its quantized weights
+  std::vector<float*> penalty_;      // of every node: gamma * dQ/db
+  std::vector<float*> saved_;        // of every batch norm: mean and 1/std of the batch
 };
 
 }  // namespace selfcompress

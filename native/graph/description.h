@@ -19,7 +19,18 @@ class DescriptionError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class NodeKind { kConv2d, kLinear, kBatchNorm, kActivation, kPool, kGlobalAveragePool, kFlatten, kAdd, kConcat, kDropout };
+enum class NodeKind {
+  kConv2d,
+  kLinear,
+  kBatchNorm,
+  kActivation,
+  kPool,
+  kGlobalAveragePool,
+  kFlatten,
+  kAdd,
+  kConcat,
+  kDropout
+};
 
 // One node; only the fields of its kind mean something. Pairs are {height, width}.
 struct NodeDescription {
@@ -27,23 +38,23 @@ struct NodeDescription {
   std::string name;
   std::vector<std::string> inputs;
 
-  int outChannels = 0;   // conv2d, linear
-  std::array<int, 2> kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};   // conv2d, pool
+  int outChannels = 0;                                                           // conv2d, linear
+  std::array<int, 2> kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};  // conv2d, pool
   int groups = 1;
   bool bias = true, compress = true;
 
-  bool affine = true;   // batchNorm
+  bool affine = true;  // batchNorm
   float epsilon = 1e-5f, momentum = 0.1f;
 
   Activation activation = Activation::kRelu;
   Pool pool = Pool::kMax;
   bool countIncludePad = true;
-  float probability = 0;   // dropout
+  float probability = 0;  // dropout
 };
 
 struct NetworkDescription {
   Shape input;
-  std::vector<NodeDescription> nodes;   // inputs before their readers
+  std::vector<NodeDescription> nodes;  // inputs before their readers
   std::string output;
 };
 
@@ -54,8 +65,8 @@ struct OptimizerDescription {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float weightDecay = 0;
   float quantizerEpsilon = 1e-3f;
-  float maxGradientNorm = 0;   // 0: off
-  bool keepRange = false;      // train (bitDepth, exponent + bitDepth) in place of (bitDepth, exponent): see RangeGradients
+  float maxGradientNorm = 0;  // 0: off
+  bool keepRange = false;  // train (bitDepth, exponent + bitDepth) in place of (bitDepth, exponent): see RangeGradients
   int moments() const { return kind == Optimizer::kSgd ? 1 : 2; }
 };
 
@@ -66,10 +77,10 @@ struct NetworkOptions {
   float labelSmoothing = 0;
   OptimizerDescription optimizer;
   bool coupledPenalty = false;
-  double originalWeights = 0;   // N of the penalty; 0: the weights of this network
+  double originalWeights = 0;  // N of the penalty; 0: the weights of this network
   int batchSize = 1;
   float deadDecay = 0.05f;
-  bool shareMemory = true;   // false: every buffer has memory of its own, to test the sharing
+  bool shareMemory = true;  // false: every buffer has memory of its own, to test the sharing
 };
 
 inline constexpr const char* kInputName = "input";

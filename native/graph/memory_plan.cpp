@@ -21,18 +21,22 @@ void MemoryPlan::use(BufferId id, int call) {
 void MemoryPlan::place(bool share) {
   std::vector<std::size_t> order(buffers_.size());
   std::iota(order.begin(), order.end(), std::size_t(0));
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
   arenaBytes_ = 0;
-  std::vector<const Buffer*> placed;   // by ascending offset
+  std::vector<const Buffer*> placed;  // by ascending offset
   for (std::size_t id : order) {
     Buffer& buffer = buffers_[id];
     std::size_t at = 0;
     for (const Buffer* other : placed) {
       bool together = !share || (buffer.first <= other->last && other->first <= buffer.last);
-      if (together && at < other->offset + other->bytes && other->offset < at + buffer.bytes) at = other->offset + other->bytes;
+      if (together && at < other->offset + other->bytes && other->offset < at + buffer.bytes)
+        at = other->offset + other->bytes;
     }
     buffer.offset = at;
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), &buffer, [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }), &buffer);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), &buffer,
+                                   [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+                  &buffer);
     arenaBytes_ = std::max(arenaBytes_, at + buffer.bytes);
   }
 }

@@ -14,14 +14,14 @@ inline constexpr BufferId kNoBuffer = -1;
 class MemoryPlan {
  public:
   BufferId add(std::size_t bytes);
-  void use(BufferId, int call);   // the call with this number reads or writes the buffer
+  void use(BufferId, int call);  // the call with this number reads or writes the buffer
   // Largest buffers first, each at the lowest free offset. share = false: one after another.
   void place(bool share);
 
   std::size_t offset(BufferId id) const { return buffers_[std::size_t(id)].offset; }
   std::size_t size(BufferId id) const { return buffers_[std::size_t(id)].bytes; }
   std::size_t arenaBytes() const { return arenaBytes_; }
-  std::size_t unsharedBytes() const;   // sum of all buffers
+  std::size_t unsharedBytes() const;  // sum of all buffers
 
  private:
   struct Buffer {

@@ -5,9 +5,15 @@
 namespace selfcompress {
 
 Network::Network(std::unique_ptr<Backend> backend, const NetworkDescription& description, const NetworkOptions& options)
-    : backend_(std::move(backend)), description_(description), options_(options), topology_(inferShapes(description_, options.batchSize)), device_(*backend_) {
+    : backend_(std::move(backend)),
+      description_(description),
+      options_(options),
+      topology_(inferShapes(description_, options.batchSize)),
+      device_(*backend_) {
   std::int64_t features = topology_.shapes[std::size_t(topology_.output)].elements();
-  if (features > INT32_MAX) throw DescriptionError("Expected at most 2^31 - 1 features for network.output but received " + std::to_string(features));
+  if (features > INT32_MAX)
+    throw DescriptionError("Expected at most 2^31 - 1 features for network.output but received " +
+                           std::to_string(features));
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), device_);
   parameterBytes_ = device_.bytes();
   scalars_ = device_.allocate<StepScalars>(1);
@@ -16,11 +22,13 @@ Network::Network(std::unique_ptr<Backend> backend, const NetworkDescription& des
   labels_ = device_.allocate<std::int32_t>(std::size_t(options_.batchSize));
   compileTraining();
   compileEvaluation();
-  arena_ = device_.allocate<std::byte>(std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
+  arena_ = device_.allocate<std::byte>(
+      std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
 }
 
 void Network::compileTraining() {
-  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_, train_.program, Compiler::Mode::kTrain);
+  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_,
+                    train_.program, Compiler::Mode::kTrain);
   Program& program = train_.program;
   compiler.compileStates();
   train_.states = program.size();
@@ -37,7 +45,8 @@ void Network::compileTraining() {
 }
 
 void Network::compileEvaluation() {
-  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_, evaluate_.program, Compiler::Mode::kEvaluate);
+  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_,
+                    evaluate_.program, Compiler::Mode::kEvaluate);
   Program& program = evaluate_.program;
   compiler.compileStates();
   evaluate_.states = program.size();
@@ -49,7 +58,8 @@ void Network::compileEvaluation() {
   evaluate_.loss = program.size();
   evaluate_.image = compiler.inputBuffer();
   evaluate_.output = compiler.outputBuffer();
-  std::int64_t most = std::max(topology_.shapes[0].elements(), topology_.shapes[std::size_t(topology_.output)].elements());
+  std::int64_t most =
+      std::max(topology_.shapes[0].elements(), topology_.shapes[std::size_t(topology_.output)].elements());
   BufferId plain = evaluate_.plain = program.floats(most * options_.batchSize);
   // `predict` moves images and predictions through `plain` outside the program: keep the three apart.
   program.add({plain, evaluate_.image, evaluate_.output}, [](const Execution&) {});
@@ -58,26 +68,35 @@ void Network::compileEvaluation() {
 
 MemoryReport Network::memory() const {
   const MemoryPlan &train = train_.program.memory(), &evaluate = evaluate_.program.memory();
-  return {parameterBytes_, std::max(train.arenaBytes(), evaluate.arenaBytes()), std::max(train.unsharedBytes(), evaluate.unsharedBytes())};
+  return {parameterBytes_, std::max(train.arenaBytes(), evaluate.arenaBytes()),
+          std::max(train.unsharedBytes(), evaluate.unsharedBytes())};
 }
 
 void Network::checkBatch(const DataSet& data, const std::int32_t* indices, std::size_t count) const {
-  auto text = [](Shape s) { return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width); };
+  auto text = [](Shape s) {
+    return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
+  };
   if (!(data.shape == topology_.shapes[0]))
-    throw DescriptionError("Expected images of the network's input shape " + text(topology_.shapes[0]) + " for data but received " + text(data.shape));
+    throw DescriptionError("Expected images of the network's input shape " + text(topology_.shapes[0]) +
+                           " for data but received " + text(data.shape));
   std::int64_t features = topology_.shapes[std::size_t(topology_.output)].elements();
   if (options_.loss == Loss::kCrossEntropy) {
-    if (data.labels.empty()) throw DescriptionError("Expected a data set with labels for data but received one without");
+    if (data.labels.empty())
+      throw DescriptionError("Expected a data set with labels for data but received one without");
     if (data.classes > features)
-      throw DescriptionError("Expected at most " + std::to_string(features) + " classes, the network's outputs, for data but received " + std::to_string(data.classes));
+      throw DescriptionError("Expected at most " + std::to_string(features) +
+                             " classes, the network's outputs, for data but received " + std::to_string(data.classes));
   } else {
-    if (data.targets.empty()) throw DescriptionError("Expected a data set with targets for data but received one without");
+    if (data.targets.empty())
+      throw DescriptionError("Expected a data set with targets for data but received one without");
     if (data.features != features)
-      throw DescriptionError("Expected targets of " + std::to_string(features) + " features for data but received " + std::to_string(data.features));
+      throw DescriptionError("Expected targets of " + std::to_string(features) + " features for data but received " +
+                             std::to_string(data.features));
   }
   for (std::size_t i = 0; i < count; i++)
     if (indices[i] < 0 || indices[i] >= data.count)
-      throw DescriptionError("Expected 0 to " + std::to_string(data.count - 1) + " for indices[" + std::to_string(i) + "] but received " + std::to_string(indices[i]));
+      throw DescriptionError("Expected 0 to " + std::to_string(data.count - 1) + " for indices[" + std::to_string(i) +
+                             "] but received " + std::to_string(indices[i]));
 }
 
 State Network::state() const {
@@ -93,14 +112,17 @@ State Network::state() const {
 
 void Network::checkState(const std::string& name, std::size_t length) const {
   Parameters::Tensor tensor = parameters_->tensor(name);
-  if (!tensor.memory) throw DescriptionError("Expected names of this network's tensors for state but received \"" + name + "\"");
+  if (!tensor.memory)
+    throw DescriptionError("Expected names of this network's tensors for state but received \"" + name + "\"");
   if (std::size_t(tensor.count) != length)
-    throw DescriptionError("Expected " + std::to_string(tensor.count) + " elements for state[\"" + name + "\"] but received " + std::to_string(length));
+    throw DescriptionError("Expected " + std::to_string(tensor.count) + " elements for state[\"" + name +
+                           "\"] but received " + std::to_string(length));
 }
 
 void Network::loadState(const State& state) {
   for (const auto& [name, values] : state) checkState(name, values.size());
-  for (const auto& [name, values] : state) backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
+  for (const auto& [name, values] : state)
+    backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
 }
 
 Execution Network::execution(const Plan& plan, int batch) const {
@@ -137,7 +159,8 @@ StepResult Network::readResult() const {
   return result;
 }
 
-StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
+StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count,
+                              const StepSettings& settings) {
   uploadBatch(data, indices, count);
   uploadScalars(settings);
   Execution e = execution(train_, count);
@@ -147,8 +170,9 @@ StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, 
   return readResult();
 }
 
-std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
-  State statistics;   // a forward pass in training mode moves the running statistics: put them back
+std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data, const std::int32_t* indices,
+                                                             int count, const StepSettings& settings) {
+  State statistics;  // a forward pass in training mode moves the running statistics: put them back
   std::map<std::string, std::vector<float>> result;
   auto read = [&](const float* memory, std::int64_t n) {
     std::vector<float> values(static_cast<std::size_t>(n));
@@ -194,12 +218,14 @@ std::vector<float> Network::predict(const float* images, std::size_t count) {
   for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
     int batch = e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
     float* plain = e.at(evaluate_.plain);
-    backend_->upload(plain, images + first * std::size_t(in.elements()), std::size_t(batch) * std::size_t(in.elements()) * sizeof(float));
+    backend_->upload(plain, images + first * std::size_t(in.elements()),
+                     std::size_t(batch) * std::size_t(in.elements()) * sizeof(float));
     backend_->run(ToLanes{in, batch, plain, e.at(evaluate_.image)});
     evaluate_.program.run(e, evaluate_.input, evaluate_.forward);
     backend_->run(FromLanes{out, batch, e.at(evaluate_.output), plain});
     backend_->synchronize();
-    backend_->download(result.data() + first * std::size_t(out.elements()), plain, std::size_t(batch) * std::size_t(out.elements()) * sizeof(float));
+    backend_->download(result.data() + first * std::size_t(out.elements()), plain,
+                       std::size_t(batch) * std::size_t(out.elements()) * sizeof(float));
   }
   return result;
 }

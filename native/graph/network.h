@@ -10,16 +10,16 @@
 namespace selfcompress {
 
 struct StepSettings {
-  double step = 1;              // counted from 1
+  double step = 1;  // counted from 1
   std::uint64_t seed = 0;
   float gamma = 0, learningRate = 0, bitDepthLearningRate = 0, exponentLearningRate = 0;
   Augmentation augmentation;
 };
 
 struct StepResult {
-  double loss = 0;          // mean over the batch, without the penalty
+  double loss = 0;  // mean over the batch, without the penalty
   std::int64_t correct = 0;
-  double bitsPerWeight = 0; // Q
+  double bitsPerWeight = 0;  // Q
   double gradientNorm = 0;
 };
 
@@ -60,14 +60,15 @@ class Network {
   // images: [count][C][H][W], normalised -> [count][features]
   std::vector<float> predict(const float* images, std::size_t count);
   // Gradients of loss + gamma * Q by parameter name; nothing is updated.
-  std::map<std::string, std::vector<float>> gradients(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  std::map<std::string, std::vector<float>> gradients(const DataSet&, const std::int32_t* indices, int count,
+                                                      const StepSettings&);
 
  private:
   // Where the sections of a program end, in calls.
   struct Plan {
     Program program;
     std::size_t states = 0, input = 0, forward = 0, loss = 0, backward = 0;
-    BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;   // plain: NCHW copies on the way in and out
+    BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;  // plain: NCHW copies on the way in and out
   };
   void compileTraining();
   void compileEvaluation();

@@ -4,14 +4,22 @@ namespace selfcompress {
 
 const char* roleName(Role role) {
   switch (role) {
-    case Role::kWeight: return "weight";
-    case Role::kBias: return "bias";
-    case Role::kNormWeight: return "normWeight";
-    case Role::kNormBias: return "normBias";
-    case Role::kRunningMean: return "runningMean";
-    case Role::kRunningVar: return "runningVar";
-    case Role::kBitDepth: return "bitDepth";
-    case Role::kExponent: return "exponent";
+    case Role::kWeight:
+      return "weight";
+    case Role::kBias:
+      return "bias";
+    case Role::kNormWeight:
+      return "normWeight";
+    case Role::kNormBias:
+      return "normBias";
+    case Role::kRunningMean:
+      return "runningMean";
+    case Role::kRunningVar:
+      return "runningVar";
+    case Role::kBitDepth:
+      return "bitDepth";
+    case Role::kExponent:
+      return "exponent";
   }
   return "";
 }
@@ -35,7 +43,7 @@ Parameters::Parameters(const NetworkDescription& network, const Topology& topolo
       if (node.kind == NodeKind::kConv2d) shape.insert(shape.end(), {g.kernelHeight, g.kernelWidth});
       add(i, Role::kWeight, "weight", shape, moments);
       if (node.bias) add(i, Role::kBias, "bias", {g.outChannels}, moments);
-      if (node.compress) {   // always trained by Adam
+      if (node.compress) {  // always trained by Adam
         add(i, Role::kBitDepth, "bitDepth", {g.outChannels}, 2);
         add(i, Role::kExponent, "exponent", {g.outChannels}, 2);
       }

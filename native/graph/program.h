@@ -15,13 +15,15 @@ struct Execution {
   Backend& backend;
   std::byte* arena;
   const MemoryPlan& memory;
-  int batch;                                // images, 1..the batch size of the network
+  int batch;  // images, 1..the batch size of the network
   const DataSet* data = nullptr;
-  const std::int32_t* indices = nullptr;    // device memory, [batch]
-  const std::int32_t* labels = nullptr;     // device memory, [batch]
+  const std::int32_t* indices = nullptr;  // device memory, [batch]
+  const std::int32_t* labels = nullptr;   // device memory, [batch]
   Augmentation augmentation = {};
 
-  float* at(BufferId id) const { return id == kNoBuffer ? nullptr : reinterpret_cast<float*>(arena + memory.offset(id)); }
+  float* at(BufferId id) const {
+    return id == kNoBuffer ? nullptr : reinterpret_cast<float*>(arena + memory.offset(id));
+  }
 };
 
 class Program {
@@ -58,7 +60,7 @@ class DeviceMemory {
     for (void* p : owned_) backend_.release(p);
   }
   template <class T>
-  T* allocate(std::size_t count) {   // zeroed
+  T* allocate(std::size_t count) {  // zeroed
     if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
     owned_.reserve(owned_.size() + 1);
     owned_.push_back(backend_.allocate(count * sizeof(T)));

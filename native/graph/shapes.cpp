@@ -6,8 +6,9 @@
 namespace selfcompress {
 namespace {
 
-constexpr std::int64_t kMostElements = std::int64_t(1) << 40;   // floats in one tensor of a batch, or weights of one layer
-constexpr std::int64_t kMostPixels = std::int64_t(1) << 30;     // of one channel
+constexpr std::int64_t kMostElements = std::int64_t(1)
+                                       << 40;                // floats in one tensor of a batch, or weights of one layer
+constexpr std::int64_t kMostPixels = std::int64_t(1) << 30;  // of one channel
 constexpr int kMostConcatInputs = 16;
 
 std::string text(Shape s) {
@@ -23,26 +24,34 @@ std::string field(const NodeDescription& node, const char* name) { return "node 
 void checkWindow(const NodeDescription& node, Shape in, int outHeight, int outWidth) {
   for (int axis = 0; axis < 2; axis++) {
     int size = axis ? in.width : in.height;
-    std::int64_t reach = std::int64_t(node.dilation[axis]) * (node.kernel[axis] - 1) + 1, padded = std::int64_t(size) + 2 * std::int64_t(node.padding[axis]);
+    std::int64_t reach = std::int64_t(node.dilation[axis]) * (node.kernel[axis] - 1) + 1,
+                 padded = std::int64_t(size) + 2 * std::int64_t(node.padding[axis]);
     if (reach > padded)
       fail("a kernel that fits its padded input " + text(in), field(node, "kernel"),
-           std::to_string(node.kernel[0]) + "x" + std::to_string(node.kernel[1]) + " (padding " + std::to_string(node.padding[0]) + "x" +
-               std::to_string(node.padding[1]) + ", dilation " + std::to_string(node.dilation[0]) + "x" + std::to_string(node.dilation[1]) + ")");
+           std::to_string(node.kernel[0]) + "x" + std::to_string(node.kernel[1]) + " (padding " +
+               std::to_string(node.padding[0]) + "x" + std::to_string(node.padding[1]) + ", dilation " +
+               std::to_string(node.dilation[0]) + "x" + std::to_string(node.dilation[1]) + ")");
   }
-  if (outHeight < 1 || outWidth < 1) fail("an output of at least 1x1 pixels", field(node, "kernel"), std::to_string(outHeight) + "x" + std::to_string(outWidth));
+  if (outHeight < 1 || outWidth < 1)
+    fail("an output of at least 1x1 pixels", field(node, "kernel"),
+         std::to_string(outHeight) + "x" + std::to_string(outWidth));
 }
 
 Shape convolutionShape(const NodeDescription& node, Shape in) {
-  if (node.kind == NodeKind::kLinear && in.elements() > INT32_MAX) fail("at most 2^31 - 1 input features", field(node, "inputs"), text(in));
+  if (node.kind == NodeKind::kLinear && in.elements() > INT32_MAX)
+    fail("at most 2^31 - 1 input features", field(node, "inputs"), text(in));
   Conv2dGeometry g = geometryOf(node, in);
   if (in.channels % node.groups && node.kind == NodeKind::kConv2d)
-    fail("a divisor of the " + std::to_string(in.channels) + " input channels", field(node, "groups"), std::to_string(node.groups));
+    fail("a divisor of the " + std::to_string(in.channels) + " input channels", field(node, "groups"),
+         std::to_string(node.groups));
   if (node.outChannels % node.groups)
-    fail("a divisor of the " + std::to_string(node.outChannels) + " output channels", field(node, "groups"), std::to_string(node.groups));
+    fail("a divisor of the " + std::to_string(node.outChannels) + " output channels", field(node, "groups"),
+         std::to_string(node.groups));
   checkWindow(node, in, 1, 1);
   checkWindow(node, in, g.outHeight(), g.outWidth());
   double perChannel = double(g.inPerGroup()) * node.kernel[0] * node.kernel[1];
-  if (perChannel > double(INT32_MAX)) fail("at most 2^31 - 1 weights of an output channel", "node \"" + node.name + "\"", text(in) + " inputs");
+  if (perChannel > double(INT32_MAX))
+    fail("at most 2^31 - 1 weights of an output channel", "node \"" + node.name + "\"", text(in) + " inputs");
   if (perChannel * node.outChannels > double(kMostElements))
     fail("at most 2^40 weights", "node \"" + node.name + "\"", std::to_string(node.outChannels) + " output channels");
   return g.output();
@@ -51,10 +60,12 @@ Shape convolutionShape(const NodeDescription& node, Shape in) {
 Shape shapeOf(const NodeDescription& node, const std::vector<Shape>& in) {
   switch (node.kind) {
     case NodeKind::kConv2d:
-    case NodeKind::kLinear: return convolutionShape(node, in[0]);
+    case NodeKind::kLinear:
+      return convolutionShape(node, in[0]);
     case NodeKind::kBatchNorm:
     case NodeKind::kActivation:
-    case NodeKind::kDropout: return in[0];
+    case NodeKind::kDropout:
+      return in[0];
     case NodeKind::kPool: {
       checkWindow(node, in[0], 1, 1);
       for (int axis = 0; axis < 2; axis++)
@@ -64,12 +75,14 @@ Shape shapeOf(const NodeDescription& node, const std::vector<Shape>& in) {
       checkWindow(node, in[0], out.height, out.width);
       return out;
     }
-    case NodeKind::kGlobalAveragePool: return {in[0].channels, 1, 1};
+    case NodeKind::kGlobalAveragePool:
+      return {in[0].channels, 1, 1};
     case NodeKind::kFlatten:
       if (in[0].elements() > INT32_MAX) fail("at most 2^31 - 1 features", field(node, "inputs"), text(in[0]));
       return {int(in[0].elements()), 1, 1};
     case NodeKind::kAdd:
-      if (!(in[0] == in[1])) fail("two inputs of one shape", field(node, "inputs"), text(in[0]) + " and " + text(in[1]));
+      if (!(in[0] == in[1]))
+        fail("two inputs of one shape", field(node, "inputs"), text(in[0]) + " and " + text(in[1]));
       return in[0];
     case NodeKind::kConcat: {
       std::int64_t channels = 0;
@@ -90,7 +103,8 @@ void checkInputCount(const NodeDescription& node) {
   if (node.kind == NodeKind::kAdd) least = most = 2;
   if (node.kind == NodeKind::kConcat) least = 2, most = kMostConcatInputs;
   if (node.inputs.size() < least || node.inputs.size() > most)
-    fail(least == most ? std::to_string(least) + (least == 1 ? " name" : " names") : std::to_string(least) + " to " + std::to_string(most) + " names",
+    fail(least == most ? std::to_string(least) + (least == 1 ? " name" : " names")
+                       : std::to_string(least) + " to " + std::to_string(most) + " names",
          field(node, "inputs"), std::to_string(node.inputs.size()));
 }
 
@@ -105,7 +119,9 @@ void checkReachable(const NetworkDescription& network, const Topology& topology)
   std::vector<bool> needed(topology.shapes.size(), false);
   needed[std::size_t(topology.output)] = true;
   for (std::size_t i = network.nodes.size(); i-- > 0;) {
-    if (!needed[i + 1]) fail("nodes that all lead to the output \"" + network.output + "\"", "network.nodes", "\"" + network.nodes[i].name + "\", which does not");
+    if (!needed[i + 1])
+      fail("nodes that all lead to the output \"" + network.output + "\"", "network.nodes",
+           "\"" + network.nodes[i].name + "\", which does not");
     for (int t : topology.inputs[i]) needed[std::size_t(t)] = true;
   }
 }
@@ -131,7 +147,14 @@ Conv2dGeometry geometryOf(const NodeDescription& node, Shape in) {
 
 PoolGeometry poolGeometryOf(const NodeDescription& node, Shape in) {
   if (node.kind == NodeKind::kGlobalAveragePool) return {in, in.height, in.width, 1, 1, 0, 0, true};
-  return {in, node.kernel[0], node.kernel[1], node.stride[0], node.stride[1], node.padding[0], node.padding[1], node.countIncludePad};
+  return {in,
+          node.kernel[0],
+          node.kernel[1],
+          node.stride[0],
+          node.stride[1],
+          node.padding[0],
+          node.padding[1],
+          node.countIncludePad};
 }
 
 Shape outputShape(const NodeDescription& node, const std::vector<Shape>& inputs, int batchSize) {
@@ -151,14 +174,16 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
   for (std::size_t i = 0; i < network.nodes.size(); i++) {
     const NodeDescription& node = network.nodes[i];
     const std::string where = "network.nodes[" + std::to_string(i) + "].name";
-    if (node.name.empty() || node.name.find_first_of("/.") != std::string::npos) fail("a name without '/' and '.'", where, "\"" + node.name + "\"");
+    if (node.name.empty() || node.name.find_first_of("/.") != std::string::npos)
+      fail("a name without '/' and '.'", where, "\"" + node.name + "\"");
     if (tensorOf.count(node.name)) fail("a name that no other node has", where, "\"" + node.name + "\"");
     checkInputCount(node);
     std::vector<Shape> in;
     topology.inputs.emplace_back();
     for (const std::string& name : node.inputs) {
       auto found = tensorOf.find(name);
-      if (found == tensorOf.end()) fail("the names of earlier nodes or \"input\"", field(node, "inputs"), "\"" + name + "\"");
+      if (found == tensorOf.end())
+        fail("the names of earlier nodes or \"input\"", field(node, "inputs"), "\"" + name + "\"");
       topology.inputs[i].push_back(found->second);
       topology.readers[std::size_t(found->second)].push_back(int(i));
       in.push_back(topology.shapes[std::size_t(found->second)]);
@@ -170,7 +195,8 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
     topology.readers.emplace_back();
   }
   auto output = tensorOf.find(network.output);
-  if (output == tensorOf.end() || output->second == 0) fail("the name of a node", "network.output", "\"" + network.output + "\"");
+  if (output == tensorOf.end() || output->second == 0)
+    fail("the name of a node", "network.output", "\"" + network.output + "\"");
   topology.output = output->second;
   if (!weights) fail("at least one conv2d or linear node", "network.nodes", "none");
   checkReachable(network, topology);

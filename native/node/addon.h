@@ -1,4 +1,5 @@
-// What the files of the addon share: per-environment data, and the one place where C++ exceptions become JavaScript errors.
+// What the files of the addon share: per-environment data, and the one place where C++ exceptions become JavaScript
+// errors.
 #pragma once
 
 #include <napi.h>
@@ -14,7 +15,7 @@ namespace selfcompress::node {
 struct AddonData {
   explicit AddonData(Napi::Env env) : stream(env), backend(cpu::makeBackend(cpu::chooseIsa())) {}
   Stream stream;
-  std::shared_ptr<Backend> backend;   // of the raw operations
+  std::shared_ptr<Backend> backend;  // of the raw operations
 };
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
@@ -42,7 +43,7 @@ napi_value guarded(napi_env env, Body body) {
   } catch (...) {
     try {
       throwInJavaScript(env, std::current_exception());
-    } catch (...) {   // the thread is being terminated: there is nobody to tell
+    } catch (...) {  // the thread is being terminated: there is nobody to tell
     }
   }
   return nullptr;

@@ -26,10 +26,14 @@ std::string range(double low, double high) {
 
 const char* typeName(napi_typedarray_type type) {
   switch (type) {
-    case napi_float32_array: return "Float32Array";
-    case napi_int32_array: return "Int32Array";
-    case napi_uint8_array: return "Uint8Array";
-    default: return "typed array";
+    case napi_float32_array:
+      return "Float32Array";
+    case napi_int32_array:
+      return "Int32Array";
+    case napi_uint8_array:
+      return "Uint8Array";
+    default:
+      return "typed array";
   }
 }
 
@@ -41,7 +45,8 @@ std::size_t editDistance(const std::string& a, const std::string& b) {
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); j++) {
       std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (std::tolower(a[i - 1]) == std::tolower(b[j - 1]) ? 0 : 1)});
+      row[j] =
+          std::min({row[j] + 1, row[j - 1] + 1, diagonal + (std::tolower(a[i - 1]) == std::tolower(b[j - 1]) ? 0 : 1)});
       diagonal = above;
     }
   }
@@ -63,19 +68,28 @@ bool canChangeSize(const Napi::Value& buffer) {
 
 std::string received(const Napi::Value& value) {
   switch (value.Type()) {
-    case napi_undefined: return "undefined";
-    case napi_null: return "null";
-    case napi_boolean: return value.As<Napi::Boolean>().Value() ? "true" : "false";
-    case napi_number: return decimal(value.As<Napi::Number>().DoubleValue());
+    case napi_undefined:
+      return "undefined";
+    case napi_null:
+      return "null";
+    case napi_boolean:
+      return value.As<Napi::Boolean>().Value() ? "true" : "false";
+    case napi_number:
+      return decimal(value.As<Napi::Number>().DoubleValue());
     case napi_string: {
       std::string text = value.As<Napi::String>().Utf8Value();
       return "\"" + (text.size() > 60 ? text.substr(0, 57) + "..." : text) + "\"";
     }
-    case napi_symbol: return "a symbol";
-    case napi_bigint: return "a bigint";
-    case napi_function: return "a function";
-    case napi_external: return "an external";
-    default: break;
+    case napi_symbol:
+      return "a symbol";
+    case napi_bigint:
+      return "a bigint";
+    case napi_function:
+      return "a function";
+    case napi_external:
+      return "an external";
+    default:
+      break;
   }
   if (value.IsArray()) return "an array of length " + std::to_string(value.As<Napi::Array>().Length());
   if (value.IsTypedArray()) {
@@ -129,7 +143,9 @@ void Fields::allowOnly(std::initializer_list<const char*> names) const {
 
 bool Fields::has(const char* name) const { return !object_.Get(name).IsUndefined(); }
 
-double Fields::number(const char* name, double low, double high) const { return numberFrom(get(name), path(name), low, high); }
+double Fields::number(const char* name, double low, double high) const {
+  return numberFrom(get(name), path(name), low, high);
+}
 int Fields::integer(const char* name, int low, int high) const { return integerFrom(get(name), path(name), low, high); }
 
 std::uint64_t Fields::safeInteger(const char* name, double low) const {
@@ -137,7 +153,8 @@ std::uint64_t Fields::safeInteger(const char* name, double low) const {
   std::string what = "an integer from " + decimal(low) + " to 2^53 - 1";
   if (!value.IsNumber()) throwType(env(), what, path(name), received(value));
   double x = value.As<Napi::Number>().DoubleValue();
-  if (!(x >= low && x <= 9007199254740991.0) || x != std::floor(x)) throwRange(env(), what, path(name), received(value));
+  if (!(x >= low && x <= 9007199254740991.0) || x != std::floor(x))
+    throwRange(env(), what, path(name), received(value));
   return std::uint64_t(x);
 }
 
@@ -168,13 +185,15 @@ int Fields::choice(const char* name, std::initializer_list<const char*> names) c
 std::array<int, 2> Fields::pair(const char* name, int low, int high) const {
   Napi::Array values = array(name);
   if (values.Length() != 2) throwRange(env(), "[height, width]", path(name), received(values));
-  return {integerFrom(values.Get(0u), path(name) + "[0]", low, high), integerFrom(values.Get(1u), path(name) + "[1]", low, high)};
+  return {integerFrom(values.Get(0u), path(name) + "[0]", low, high),
+          integerFrom(values.Get(1u), path(name) + "[1]", low, high)};
 }
 
 std::array<int, 3> Fields::imageShape(const char* name) const {
   Napi::Array values = array(name);
   if (values.Length() != 3) throwRange(env(), "[channels, height, width]", path(name), received(values));
-  return {integerFrom(values.Get(0u), path(name) + "[0]", 1, kMostChannels), integerFrom(values.Get(1u), path(name) + "[1]", 1, kMostPixels),
+  return {integerFrom(values.Get(0u), path(name) + "[0]", 1, kMostChannels),
+          integerFrom(values.Get(1u), path(name) + "[1]", 1, kMostPixels),
           integerFrom(values.Get(2u), path(name) + "[2]", 1, kMostPixels)};
 }
 
@@ -185,7 +204,8 @@ Napi::Array Fields::array(const char* name) const {
 }
 
 TypedArrays::Entry& TypedArrays::add(const Napi::Value& value, const std::string& name, const std::string& path,
-                                     std::initializer_list<napi_typedarray_type> types, std::int64_t length, Access access) {
+                                     std::initializer_list<napi_typedarray_type> types, std::int64_t length,
+                                     Access access) {
   std::string what;
   for (napi_typedarray_type t : types) what += (what.empty() ? "" : " or ") + std::string(typeName(t));
   if (length >= 0) what += " of length " + std::to_string(length);
@@ -201,8 +221,11 @@ TypedArrays::Entry& TypedArrays::add(const Napi::Value& value, const std::string
   Napi::Value owner(value.Env(), buffer);
   bool detached = false;
   if (owner.IsArrayBuffer()) napi_is_detached_arraybuffer(value.Env(), buffer, &detached);
-  if (detached) throwType(value.Env(), "memory that is not detached", path, "a detached " + std::string(typeName(type)));
-  if (canChangeSize(owner)) throwType(value.Env(), "memory of a fixed size", path, "a " + std::string(typeName(type)) + " over a resizable buffer");
+  if (detached)
+    throwType(value.Env(), "memory that is not detached", path, "a detached " + std::string(typeName(type)));
+  if (canChangeSize(owner))
+    throwType(value.Env(), "memory of a fixed size", path,
+              "a " + std::string(typeName(type)) + " over a resizable buffer");
   if (length >= 0 && elements != std::size_t(length)) throwRange(value.Env(), what, path, received(value));
   std::size_t size = elements * (type == napi_uint8_array ? 1 : 4);
   entries_.push_back({name, path, array, static_cast<std::uint8_t*>(data), size, elements, access});
@@ -210,7 +233,7 @@ TypedArrays::Entry& TypedArrays::add(const Napi::Value& value, const std::string
 }
 
 float* TypedArrays::floats(const Fields& fields, const char* name, std::int64_t length, Access access) {
-  static float none;   // an empty array has no memory; no operation touches it
+  static float none;  // an empty array has no memory; no operation touches it
   auto& entry = add(fields.get(name), name, fields.path(name), {napi_float32_array}, length, access);
   return entry.length ? reinterpret_cast<float*>(entry.data) : &none;
 }
@@ -223,7 +246,8 @@ std::int32_t* TypedArrays::integers(const Fields& fields, const char* name, std:
   return entry.length ? reinterpret_cast<std::int32_t*>(entry.data) : &none;
 }
 std::uint8_t* TypedArrays::bytesOrFloats(const Fields& fields, const char* name, std::int64_t length, bool& isFloat) {
-  auto& entry = add(fields.get(name), name, fields.path(name), {napi_uint8_array, napi_float32_array}, length, Access::kRead);
+  auto& entry =
+      add(fields.get(name), name, fields.path(name), {napi_uint8_array, napi_float32_array}, length, Access::kRead);
   isFloat = entry.array.TypedArrayType() == napi_float32_array;
   return entry.data;
 }
@@ -239,17 +263,22 @@ void TypedArrays::verify() const {
     std::size_t elements = 0;
     void* data = nullptr;
     napi_get_typedarray_info(e.array.Env(), e.array, nullptr, &elements, &data, nullptr, nullptr);
-    if (elements != e.length || (elements && data != e.data)) throwType(e.array.Env(), "memory that does not change during the call", e.path, "an array that did");
+    if (elements != e.length || (elements && data != e.data))
+      throwType(e.array.Env(), "memory that does not change during the call", e.path, "an array that did");
   }
   for (const Entry& written : entries_) {
     if (written.access != Access::kWrite) continue;
     for (const Entry& other : entries_) {
       if (&written == &other || !written.bytes || !other.bytes) continue;
       if (written.data >= other.data + other.bytes || other.data >= written.data + written.bytes) continue;
-      bool allowed = written.data == other.data && written.bytes == other.bytes && std::any_of(same_.begin(), same_.end(), [&](auto& pair) {
-                       return (pair.first == written.name && pair.second == other.name) || (pair.second == written.name && pair.first == other.name);
+      bool allowed = written.data == other.data && written.bytes == other.bytes &&
+                     std::any_of(same_.begin(), same_.end(), [&](auto& pair) {
+                       return (pair.first == written.name && pair.second == other.name) ||
+                              (pair.second == written.name && pair.first == other.name);
                      });
-      if (!allowed) throwRange(written.array.Env(), "memory that no other argument uses", written.path, "an array that overlaps " + other.path);
+      if (!allowed)
+        throwRange(written.array.Env(), "memory that no other argument uses", written.path,
+                   "an array that overlaps " + other.path);
     }
   }
 }

@@ -15,11 +15,11 @@
 namespace selfcompress::node {
 
 inline constexpr int kMostChannels = 1 << 24;
-inline constexpr int kMostPixels = 1 << 15;    // height or width of an image
-inline constexpr int kMostKernel = 1 << 14;    // kernel, stride, padding, dilation
+inline constexpr int kMostPixels = 1 << 15;  // height or width of an image
+inline constexpr int kMostKernel = 1 << 14;  // kernel, stride, padding, dilation
 inline constexpr int kMostBatch = 1 << 20;
 
-std::string received(const Napi::Value&);   // short text of a value for an error message
+std::string received(const Napi::Value&);  // short text of a value for an error message
 [[noreturn]] void throwType(Napi::Env, const std::string& what, const std::string& argument, const std::string& got);
 [[noreturn]] void throwRange(Napi::Env, const std::string& what, const std::string& argument, const std::string& got);
 
@@ -36,18 +36,26 @@ class Fields {
   Napi::Value get(const char* name) const { return object_.Get(name); }
 
   double number(const char* name, double low, double high) const;
-  double number(const char* name, double low, double high, double otherwise) const { return has(name) ? number(name, low, high) : otherwise; }
+  double number(const char* name, double low, double high, double otherwise) const {
+    return has(name) ? number(name, low, high) : otherwise;
+  }
   int integer(const char* name, int low, int high) const;
-  int integer(const char* name, int low, int high, int otherwise) const { return has(name) ? integer(name, low, high) : otherwise; }
-  std::uint64_t safeInteger(const char* name, double low) const;   // up to 2^53 - 1
+  int integer(const char* name, int low, int high, int otherwise) const {
+    return has(name) ? integer(name, low, high) : otherwise;
+  }
+  std::uint64_t safeInteger(const char* name, double low) const;  // up to 2^53 - 1
   bool boolean(const char* name, bool otherwise) const;
   std::string string(const char* name) const;
   // Index of the string among `names`.
   int choice(const char* name, std::initializer_list<const char*> names) const;
-  int choice(const char* name, std::initializer_list<const char*> names, int otherwise) const { return has(name) ? choice(name, names) : otherwise; }
+  int choice(const char* name, std::initializer_list<const char*> names, int otherwise) const {
+    return has(name) ? choice(name, names) : otherwise;
+  }
   std::array<int, 2> pair(const char* name, int low, int high) const;
-  std::array<int, 2> pair(const char* name, int low, int high, std::array<int, 2> otherwise) const { return has(name) ? pair(name, low, high) : otherwise; }
-  std::array<int, 3> imageShape(const char* name) const;   // [channels, height, width]
+  std::array<int, 2> pair(const char* name, int low, int high, std::array<int, 2> otherwise) const {
+    return has(name) ? pair(name, low, high) : otherwise;
+  }
+  std::array<int, 3> imageShape(const char* name) const;  // [channels, height, width]
   Napi::Array array(const char* name) const;
 
  private:
@@ -58,8 +66,8 @@ class Fields {
 int integerFrom(const Napi::Value&, const std::string& path, int low, int high);
 double numberFrom(const Napi::Value&, const std::string& path, double low, double high);
 
-// The typed arrays of one call, used in place. Reading other arguments may run user code (getters), so `verify` looks at
-// all of them again once everything has been read.
+// The typed arrays of one call, used in place. Reading other arguments may run user code (getters), so `verify` looks
+// at all of them again once everything has been read.
 class TypedArrays {
  public:
   enum class Access { kRead, kWrite };
@@ -83,7 +91,8 @@ class TypedArrays {
     std::size_t bytes, length;
     Access access;
   };
-  Entry& add(const Napi::Value&, const std::string& name, const std::string& path, std::initializer_list<napi_typedarray_type>, std::int64_t length, Access);
+  Entry& add(const Napi::Value&, const std::string& name, const std::string& path,
+             std::initializer_list<napi_typedarray_type>, std::int64_t length, Access);
   std::vector<Entry> entries_;
   std::vector<std::pair<std::string, std::string>> same_;
 };

@@ -1,5 +1,5 @@
-// JavaScript classes over C++ objects. Every method checks that its receiver really is one: calling a method of one class
-// on an object of another must be a TypeError, never a reinterpretation of memory.
+// JavaScript classes over C++ objects. Every method checks that its receiver really is one: calling a method of one
+// class on an object of another must be a TypeError, never a reinterpretation of memory.
 #pragma once
 
 #include "node/addon.h"
@@ -29,7 +29,7 @@ std::shared_ptr<T> unwrap(const Napi::Value& value, const std::string& argument)
 template <class T>
 void wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_t bytes) {
   struct Owned {
-    std::shared_ptr<T> object;   // first: `receiver` reads it through the same address
+    std::shared_ptr<T> object;  // first: `receiver` reads it through the same address
     std::int64_t bytes;
   };
   napi_env env = info.Env();
@@ -40,8 +40,10 @@ void wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_
     napi_adjust_external_memory(finalEnv, -dead->bytes, &ignored);
     delete dead;
   };
-  if (napi_type_tag_object(env, info.This(), &T::kTag) != napi_ok || napi_wrap(env, info.This(), owned.get(), finalize, nullptr, nullptr) != napi_ok)
-    throwType(info.Env(), std::string("a new object for the constructor of ") + T::kClass, "this", received(info.This()));
+  if (napi_type_tag_object(env, info.This(), &T::kTag) != napi_ok ||
+      napi_wrap(env, info.This(), owned.get(), finalize, nullptr, nullptr) != napi_ok)
+    throwType(info.Env(), std::string("a new object for the constructor of ") + T::kClass, "this",
+              received(info.This()));
   owned.release();
   std::int64_t ignored;
   napi_adjust_external_memory(env, bytes, &ignored);
@@ -57,7 +59,8 @@ void exportClass(Napi::Object exports, std::vector<napi_property_descriptor> met
       return constructor(info);
     });
   };
-  if (napi_define_class(exports.Env(), T::kClass, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(), &result) != napi_ok)
+  if (napi_define_class(exports.Env(), T::kClass, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(),
+                        &result) != napi_ok)
     throw Napi::Error::New(exports.Env());
   exports.Set(T::kClass, Napi::Value(exports.Env(), result));
 }

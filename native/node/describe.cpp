@@ -2,7 +2,6 @@
 
 #include <limits>
 
-
 namespace selfcompress::node {
 namespace {
 
@@ -14,7 +13,8 @@ void readWindow(const Fields& f, NodeDescription& node) {
 }
 
 void readConv2d(const Fields& f, NodeDescription& node) {
-  f.allowOnly({"kind", "name", "inputs", "outChannels", "kernel", "stride", "padding", "dilation", "groups", "bias", "compress"});
+  f.allowOnly({"kind", "name", "inputs", "outChannels", "kernel", "stride", "padding", "dilation", "groups", "bias",
+               "compress"});
   node.kind = NodeKind::kConv2d;
   node.outChannels = f.integer("outChannels", 1, kMostChannels);
   readWindow(f, node);
@@ -48,9 +48,12 @@ void readSimple(const Fields& f, NodeDescription& node, NodeKind kind) {
 }
 
 void readKind(const Fields& f, NodeDescription& node) {
-  switch (f.choice("kind", {"conv2d", "linear", "batchNorm", "relu", "gelu", "silu", "maxPool", "averagePool", "globalAveragePool", "flatten", "add", "concat", "dropout"})) {
-    case 0: return readConv2d(f, node);
-    case 1: return readLinear(f, node);
+  switch (f.choice("kind", {"conv2d", "linear", "batchNorm", "relu", "gelu", "silu", "maxPool", "averagePool",
+                            "globalAveragePool", "flatten", "add", "concat", "dropout"})) {
+    case 0:
+      return readConv2d(f, node);
+    case 1:
+      return readLinear(f, node);
     case 2:
       f.allowOnly({"kind", "name", "inputs", "affine", "epsilon", "momentum"});
       node.kind = NodeKind::kBatchNorm;
@@ -58,15 +61,27 @@ void readKind(const Fields& f, NodeDescription& node) {
       node.epsilon = float(f.number("epsilon", 1e-12, 1, 1e-5));
       node.momentum = float(f.number("momentum", 0, 1, 0.1));
       return;
-    case 3: node.activation = Activation::kRelu; return readSimple(f, node, NodeKind::kActivation);
-    case 4: node.activation = Activation::kGelu; return readSimple(f, node, NodeKind::kActivation);
-    case 5: node.activation = Activation::kSilu; return readSimple(f, node, NodeKind::kActivation);
-    case 6: return readPool(f, node, Pool::kMax);
-    case 7: return readPool(f, node, Pool::kAverage);
-    case 8: return readSimple(f, node, NodeKind::kGlobalAveragePool);
-    case 9: return readSimple(f, node, NodeKind::kFlatten);
-    case 10: return readSimple(f, node, NodeKind::kAdd);
-    case 11: return readSimple(f, node, NodeKind::kConcat);
+    case 3:
+      node.activation = Activation::kRelu;
+      return readSimple(f, node, NodeKind::kActivation);
+    case 4:
+      node.activation = Activation::kGelu;
+      return readSimple(f, node, NodeKind::kActivation);
+    case 5:
+      node.activation = Activation::kSilu;
+      return readSimple(f, node, NodeKind::kActivation);
+    case 6:
+      return readPool(f, node, Pool::kMax);
+    case 7:
+      return readPool(f, node, Pool::kAverage);
+    case 8:
+      return readSimple(f, node, NodeKind::kGlobalAveragePool);
+    case 9:
+      return readSimple(f, node, NodeKind::kFlatten);
+    case 10:
+      return readSimple(f, node, NodeKind::kAdd);
+    case 11:
+      return readSimple(f, node, NodeKind::kConcat);
     default:
       f.allowOnly({"kind", "name", "inputs", "probability"});
       node.kind = NodeKind::kDropout;
@@ -81,7 +96,8 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
   Napi::Array inputs = f.array("inputs");
   for (std::uint32_t i = 0; i < inputs.Length() && i < 1000; i++) {
     Napi::Value name = inputs.Get(i);
-    if (!name.IsString()) throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(name));
+    if (!name.IsString())
+      throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(name));
     node.inputs.push_back(name.As<Napi::String>().Utf8Value());
   }
   readKind(f, node);
@@ -90,7 +106,8 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
 
 OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  f.allowOnly({"kind", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weightDecay", "quantizerEpsilon", "keepRange", "maxGradientNorm"});
+  f.allowOnly({"kind", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weightDecay", "quantizerEpsilon",
+               "keepRange", "maxGradientNorm"});
   OptimizerDescription o;
   int kind = f.choice("kind", {"sgd", "adam", "adamw"});
   o.kind = kind == 0 ? Optimizer::kSgd : kind == 1 ? Optimizer::kAdam : Optimizer::kAdamW;
@@ -116,7 +133,8 @@ NetworkDescription readDescription(const Napi::Value& value, const std::string& 
   network.input = {input[0], input[1], input[2]};
   Napi::Array nodes = f.array("nodes");
   if (nodes.Length() > 100000) throwRange(f.env(), "at most 100000 nodes", f.path("nodes"), received(nodes));
-  for (std::uint32_t i = 0; i < nodes.Length(); i++) network.nodes.push_back(readNode(nodes.Get(i), f.path("nodes") + "[" + std::to_string(i) + "]"));
+  for (std::uint32_t i = 0; i < nodes.Length(); i++)
+    network.nodes.push_back(readNode(nodes.Get(i), f.path("nodes") + "[" + std::to_string(i) + "]"));
   network.output = f.string("output");
   return network;
 }
@@ -126,9 +144,11 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   f.allowOnly({"device", "loss", "optimizer", "penalty", "originalWeights", "batchSize", "deadDecay"});
   NetworkOptions options;
   if (f.choice("device", {"auto", "cpu", "cuda"}, 0) == 2)
-    throw Napi::Error::New(f.env(), "Expected an available device for " + f.path("device") + " but received \"cuda\": this build of selfcompress has no CUDA backend");
+    throw Napi::Error::New(f.env(), "Expected an available device for " + f.path("device") +
+                                        " but received \"cuda\": this build of selfcompress has no CUDA backend");
   Fields loss(f.get("loss"), f.path("loss"));
-  options.loss = loss.choice("kind", {"crossEntropy", "meanSquaredError"}) ? Loss::kMeanSquaredError : Loss::kCrossEntropy;
+  options.loss =
+      loss.choice("kind", {"crossEntropy", "meanSquaredError"}) ? Loss::kMeanSquaredError : Loss::kCrossEntropy;
   if (options.loss == Loss::kCrossEntropy) loss.allowOnly({"kind", "labelSmoothing"});
   else loss.allowOnly({"kind"});
   options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));

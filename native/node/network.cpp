@@ -10,13 +10,13 @@
 namespace selfcompress::node {
 namespace {
 
-// The network itself belongs to the stream: only queued work touches it once it is made. What JavaScript asks at any time
-// (parameters, shapes) never changes.
+// The network itself belongs to the stream: only queued work touches it once it is made. What JavaScript asks at any
+// time (parameters, shapes) never changes.
 struct NetworkObject {
   static constexpr napi_type_tag kTag{0x3d6f7c0a51b24e88, 0xb1c90f1d2e6a4407};
   static constexpr const char* kClass = "Network";
   std::unique_ptr<Network> network;
-  bool disposed = false;   // on the JavaScript thread: later calls reject
+  bool disposed = false;  // on the JavaScript thread: later calls reject
 };
 using Shared = std::shared_ptr<NetworkObject>;
 
@@ -80,11 +80,12 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
 
 Shared self(const Napi::CallbackInfo& info) { return unwrap<NetworkObject>(info.This(), "this"); }
 
-Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::function<void()> work, Stream::Result result = {},
-                  std::vector<Napi::Reference<Napi::Value>> keep = {}) {
+Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::function<void()> work,
+                  Stream::Result result = {}, std::vector<Napi::Reference<Napi::Value>> keep = {}) {
   if (object->disposed) {
     auto deferred = Napi::Promise::Deferred::New(info.Env());
-    deferred.Reject(Napi::Error::New(info.Env(), "Expected a network in use for this but received a disposed one").Value());
+    deferred.Reject(
+        Napi::Error::New(info.Env(), "Expected a network in use for this but received a disposed one").Value());
     return deferred.Promise();
   }
   return addonData(info.Env()).stream.queue(info.Env(), std::move(keep), std::move(work), std::move(result));
@@ -103,7 +104,8 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
   const std::int32_t* values = arrays.integers(Fields(named, ""), "indices", -1, TypedArrays::Access::kRead);
   std::size_t count = arrays.lengthOf("indices");
   if (count > most || (most != SIZE_MAX && count == 0))
-    throwRange(info.Env(), "1 to " + std::to_string(most) + " images, the batch size,", "indices", "length " + std::to_string(count));
+    throwRange(info.Env(), "1 to " + std::to_string(most) + " images, the batch size,", "indices",
+               "length " + std::to_string(count));
   batch.indices.assign(values, values + count);
   if (!object.disposed) object.network->checkBatch(batch.data->data, batch.indices.data(), count);
   return batch;
@@ -112,7 +114,8 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
 StepSettings readSettings(const Napi::Value& value) {
   constexpr double most = std::numeric_limits<float>::max();
   Fields f(value, "settings");
-  f.allowOnly({"step", "seed", "gamma", "learningRate", "bitDepthLearningRate", "exponentLearningRate", "augmentation"});
+  f.allowOnly(
+      {"step", "seed", "gamma", "learningRate", "bitDepthLearningRate", "exponentLearningRate", "augmentation"});
   StepSettings s;
   s.step = double(f.safeInteger("step", 1));
   s.seed = f.safeInteger("seed", 0);
@@ -127,11 +130,15 @@ StepSettings readSettings(const Napi::Value& value) {
 Napi::Value trainStep(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   StepSettings settings = readSettings(info[2]);
-  auto batch = std::make_shared<Batch>(readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
+  auto batch = std::make_shared<Batch>(
+      readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
   auto result = std::make_shared<StepResult>();
   return queue(
       info, object,
-      [=] { *result = object->network->trainStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings); },
+      [=] {
+        *result =
+            object->network->trainStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
+      },
       [=](Napi::Env env) -> Napi::Value {
         Napi::Object out = Napi::Object::New(env);
         out.Set("loss", result->loss);
@@ -145,11 +152,15 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
 Napi::Value gradients(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   StepSettings settings = readSettings(info[2]);
-  auto batch = std::make_shared<Batch>(readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
+  auto batch = std::make_shared<Batch>(
+      readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
   auto result = std::make_shared<std::map<std::string, std::vector<float>>>();
   return queue(
       info, object,
-      [=] { *result = object->network->gradients(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings); },
+      [=] {
+        *result =
+            object->network->gradients(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
+      },
       [=](Napi::Env env) { return toObject(env, *result); });
 }
 
@@ -158,7 +169,8 @@ Napi::Value evaluate(const Napi::CallbackInfo& info) {
   auto batch = std::make_shared<Batch>(readBatch(info, *object, SIZE_MAX));
   auto result = std::make_shared<EvaluationResult>();
   return queue(
-      info, object, [=] { *result = object->network->evaluate(batch->data->data, batch->indices.data(), batch->indices.size()); },
+      info, object,
+      [=] { *result = object->network->evaluate(batch->data->data, batch->indices.data(), batch->indices.size()); },
       [=](Napi::Env env) -> Napi::Value {
         Napi::Object out = Napi::Object::New(env);
         out.Set("loss", result->loss);
@@ -185,7 +197,8 @@ Napi::Value predict(const Napi::CallbackInfo& info) {
 Napi::Value state(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   auto result = std::make_shared<State>();
-  return queue(info, object, [=] { *result = object->network->state(); }, [=](Napi::Env env) { return toObject(env, *result); });
+  return queue(
+      info, object, [=] { *result = object->network->state(); }, [=](Napi::Env env) { return toObject(env, *result); });
 }
 
 Napi::Value loadState(const Napi::CallbackInfo& info) {
@@ -221,9 +234,10 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void exportNetwork(Napi::Object exports) {
-  exportClass<NetworkObject, construct>(exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"), classMethod<evaluate>("evaluate"),
-                                                  classMethod<predict>("predict"), classMethod<state>("state"), classMethod<loadState>("loadState"),
-                                                  classMethod<dispose>("dispose")});
+  exportClass<NetworkObject, construct>(
+      exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
+                classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
+                classMethod<loadState>("loadState"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node

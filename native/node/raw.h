@@ -17,7 +17,9 @@ class LaneBuffers {
     backend_.run(ToLanes{shape, batch, plain, lanes});
     return lanes;
   }
-  void to(Shape shape, int batch, const float* lanes, float* plain) { backend_.run(FromLanes{shape, batch, lanes, plain}); }
+  void to(Shape shape, int batch, const float* lanes, float* plain) {
+    backend_.run(FromLanes{shape, batch, lanes, plain});
+  }
   DeviceMemory& memory() { return memory_; }
 
  private:
@@ -31,7 +33,9 @@ struct ImageBatch {
   std::int64_t elements() const { return shape.elements() * batch; }
 };
 inline ImageBatch readImageBatch(const Fields& f, const char* channels = "channels") {
-  return {f.integer("batch", 1, kMostBatch), {f.integer(channels, 1, kMostChannels), f.integer("height", 1, kMostPixels), f.integer("width", 1, kMostPixels)}};
+  return {
+      f.integer("batch", 1, kMostBatch),
+      {f.integer(channels, 1, kMostChannels), f.integer("height", 1, kMostPixels), f.integer("width", 1, kMostPixels)}};
 }
 
 // Queues `work(backend)` on the stream once the arrays have been verified.
@@ -39,7 +43,9 @@ template <class Work>
 Napi::Value queueRaw(const Napi::CallbackInfo& info, const TypedArrays& arrays, Work work, Stream::Result result = {}) {
   arrays.verify();
   auto backend = addonData(info.Env()).backend;
-  return addonData(info.Env()).stream.queue(info.Env(), arrays.keepAlive(), [=] { work(*backend); }, std::move(result));
+  return addonData(info.Env())
+      .stream.queue(
+          info.Env(), arrays.keepAlive(), [=] { work(*backend); }, std::move(result));
 }
 
 }  // namespace selfcompress::node

@@ -7,23 +7,27 @@ namespace {
 
 using Access = TypedArrays::Access;
 
-#define CONV2D_FIELDS "batch", "inChannels", "height", "width", "outChannels", "kernel", "stride", "padding", "dilation", "groups", "liveIn", "liveOut"
+#define CONV2D_FIELDS                                                                                           \
+  "batch", "inChannels", "height", "width", "outChannels", "kernel", "stride", "padding", "dilation", "groups", \
+      "liveIn", "liveOut"
 
 struct Convolution {
   Conv2dGeometry geometry;
   int batch = 0;
-  std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;   // nullptr: all
+  std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;  // nullptr: all
   std::int64_t inputs() const { return geometry.input().elements() * batch; }
   std::int64_t outputs() const { return geometry.output().elements() * batch; }
 };
 
-std::shared_ptr<std::vector<std::int32_t>> readList(const Fields& f, TypedArrays& arrays, const char* name, int channels) {
+std::shared_ptr<std::vector<std::int32_t>> readList(const Fields& f, TypedArrays& arrays, const char* name,
+                                                    int channels) {
   if (!f.has(name)) return nullptr;
   const std::int32_t* values = arrays.integers(f, name, -1, Access::kRead);
   auto list = std::make_shared<std::vector<std::int32_t>>(values, values + arrays.lengthOf(name));
   for (std::size_t i = 0; i < list->size(); i++)
     if ((*list)[i] < 0 || (*list)[i] >= channels || (i && (*list)[i] <= (*list)[i - 1]))
-      throwRange(f.env(), "ascending channels from 0 to " + std::to_string(channels - 1), f.path(name) + "[" + std::to_string(i) + "]", std::to_string((*list)[i]));
+      throwRange(f.env(), "ascending channels from 0 to " + std::to_string(channels - 1),
+                 f.path(name) + "[" + std::to_string(i) + "]", std::to_string((*list)[i]));
   return list;
 }
 
@@ -38,7 +42,7 @@ Convolution readConvolution(const Fields& f, TypedArrays& arrays) {
   node.padding = f.pair("padding", 0, kMostKernel, {0, 0});
   node.dilation = f.pair("dilation", 1, kMostKernel, {1, 1});
   node.groups = f.integer("groups", 1, kMostChannels, 1);
-  outputShape(node, {images.shape}, images.batch);   // throws for what cannot be
+  outputShape(node, {images.shape}, images.batch);  // throws for what cannot be
   Convolution c{geometryOf(node, images.shape), images.batch, nullptr, nullptr};
   c.liveIn = readList(f, arrays, "liveIn", c.geometry.inChannels);
   c.liveOut = readList(f, arrays, "liveOut", c.geometry.outChannels);
@@ -70,8 +74,9 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
     LaneBuffers lanes(backend);
     float* y = lanes.empty(c.geometry.output(), c.batch);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dForward{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input), weight, bias, relu, upload(backend, lanes.memory(), c.liveIn),
-                              upload(backend, lanes.memory(), c.liveOut), nullptr, y, workspace});
+    backend.run(Conv2dForward{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input), weight, bias, relu,
+                              upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
+                              nullptr, y, workspace});
     lanes.to(c.geometry.output(), c.batch, y, output);
   });
 }
@@ -88,8 +93,9 @@ Napi::Value gradInput(const Napi::CallbackInfo& info) {
     LaneBuffers lanes(backend);
     float* dx = lanes.empty(c.geometry.input(), c.batch);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dGradInput{c.geometry, c.batch, lanes.from(c.geometry.output(), c.batch, gradOutput), weight, upload(backend, lanes.memory(), c.liveIn),
-                                upload(backend, lanes.memory(), c.liveOut), nullptr, false, dx, workspace});
+    backend.run(Conv2dGradInput{c.geometry, c.batch, lanes.from(c.geometry.output(), c.batch, gradOutput), weight,
+                                upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
+                                nullptr, false, dx, workspace});
     lanes.to(c.geometry.input(), c.batch, dx, result);
   });
 }
@@ -106,8 +112,10 @@ Napi::Value gradWeight(const Napi::CallbackInfo& info) {
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dGradWeight{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input), lanes.from(c.geometry.output(), c.batch, gradOutput),
-                                 upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut), result, bias, workspace});
+    backend.run(Conv2dGradWeight{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input),
+                                 lanes.from(c.geometry.output(), c.batch, gradOutput),
+                                 upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
+                                 result, bias, workspace});
   });
 }
 

@@ -9,8 +9,8 @@ using Access = TypedArrays::Access;
 
 Napi::Value batchNormForward(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
-  f.allowOnly({"batch", "channels", "height", "width", "training", "epsilon", "momentum", "input", "weight", "bias", "runningMean", "runningVar", "savedMean",
-               "savedInvStd", "output"});
+  f.allowOnly({"batch", "channels", "height", "width", "training", "epsilon", "momentum", "input", "weight", "bias",
+               "runningMean", "runningVar", "savedMean", "savedInvStd", "output"});
   TypedArrays arrays;
   arrays.allowSame("input", "output");
   ImageBatch images = readImageBatch(f);
@@ -41,7 +41,8 @@ Napi::Value batchNormForward(const Napi::CallbackInfo& info) {
 
 Napi::Value batchNormBackward(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
-  f.allowOnly({"batch", "channels", "height", "width", "input", "gradOutput", "weight", "savedMean", "savedInvStd", "gradInput", "gradWeight", "gradBias"});
+  f.allowOnly({"batch", "channels", "height", "width", "input", "gradOutput", "weight", "savedMean", "savedInvStd",
+               "gradInput", "gradWeight", "gradBias"});
   TypedArrays arrays;
   arrays.allowSame("gradOutput", "gradInput");
   ImageBatch images = readImageBatch(f);
@@ -84,7 +85,9 @@ Napi::Value activation(const Napi::CallbackInfo& info, bool backward) {
     LaneBuffers lanes(backend);
     float* x = lanes.from(images.shape, images.batch, input);
     float* y = lanes.empty(images.shape, images.batch);
-    if (backward) backend.run(ActivationBackward{kind, images.shape, images.batch, x, lanes.from(images.shape, images.batch, gradOutput), nullptr, y});
+    if (backward)
+      backend.run(ActivationBackward{kind, images.shape, images.batch, x,
+                                     lanes.from(images.shape, images.batch, gradOutput), nullptr, y});
     else backend.run(ActivationForward{kind, images.shape, images.batch, x, nullptr, y});
     lanes.to(images.shape, images.batch, y, output);
   });
@@ -95,8 +98,11 @@ Napi::Value activationBackward(const Napi::CallbackInfo& info) { return activati
 Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
   Fields f(info[0], "");
   if (backward)
-    f.allowOnly({"batch", "channels", "height", "width", "kind", "kernel", "stride", "padding", "countIncludePad", "input", "gradOutput", "gradInput"});
-  else f.allowOnly({"batch", "channels", "height", "width", "kind", "kernel", "stride", "padding", "countIncludePad", "input", "output"});
+    f.allowOnly({"batch", "channels", "height", "width", "kind", "kernel", "stride", "padding", "countIncludePad",
+                 "input", "gradOutput", "gradInput"});
+  else
+    f.allowOnly({"batch", "channels", "height", "width", "kind", "kernel", "stride", "padding", "countIncludePad",
+                 "input", "output"});
   TypedArrays arrays;
   ImageBatch images = readImageBatch(f);
   NodeDescription node;
@@ -109,14 +115,17 @@ Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
   Shape out = outputShape(node, {images.shape}, images.batch);
   PoolGeometry geometry = poolGeometryOf(node, images.shape);
   const float* input = arrays.floats(f, "input", images.elements(), Access::kRead);
-  const float* gradOutput = backward ? arrays.floats(f, "gradOutput", out.elements() * images.batch, Access::kRead) : nullptr;
-  float* result = backward ? arrays.floats(f, "gradInput", images.elements(), Access::kWrite) : arrays.floats(f, "output", out.elements() * images.batch, Access::kWrite);
+  const float* gradOutput =
+      backward ? arrays.floats(f, "gradOutput", out.elements() * images.batch, Access::kRead) : nullptr;
+  float* result = backward ? arrays.floats(f, "gradInput", images.elements(), Access::kWrite)
+                           : arrays.floats(f, "output", out.elements() * images.batch, Access::kWrite);
   Pool kind = node.pool;
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     int batch = images.batch;
     float *x = lanes.from(images.shape, batch, input), *y = lanes.empty(backward ? images.shape : out, batch);
-    if (backward) backend.run(PoolBackward{kind, geometry, batch, x, lanes.from(out, batch, gradOutput), nullptr, nullptr, y});
+    if (backward)
+      backend.run(PoolBackward{kind, geometry, batch, x, lanes.from(out, batch, gradOutput), nullptr, nullptr, y});
     else backend.run(PoolForward{kind, geometry, batch, x, nullptr, y});
     lanes.to(backward ? images.shape : out, batch, y, result);
   });

@@ -17,12 +17,15 @@ Common readCommon(const Fields& f, TypedArrays& arrays) {
   c.bitDepth = arrays.floats(f, "bitDepth", -1, Access::kRead);
   std::size_t channels = arrays.lengthOf("bitDepth");
   if (channels < 1 || channels > std::size_t(kMostChannels))
-    throwRange(f.env(), "one bit depth for each of 1 to 2^24 channels", f.path("bitDepth"), "length " + std::to_string(channels));
+    throwRange(f.env(), "one bit depth for each of 1 to 2^24 channels", f.path("bitDepth"),
+               "length " + std::to_string(channels));
   c.channels = int(channels);
   c.exponent = arrays.floats(f, "exponent", c.channels, Access::kRead);
   c.weight = arrays.floats(f, "weight", -1, Access::kRead);
   c.count = std::int64_t(arrays.lengthOf("weight"));
-  if (c.count % c.channels) throwRange(f.env(), "a multiple of the " + std::to_string(channels) + " channels", f.path("weight"), "length " + std::to_string(c.count));
+  if (c.count % c.channels)
+    throwRange(f.env(), "a multiple of the " + std::to_string(channels) + " channels", f.path("weight"),
+               "length " + std::to_string(c.count));
   c.perChannel = c.count / c.channels;
   return c;
 }
@@ -44,11 +47,13 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
 
 Napi::Value backward(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
-  f.allowOnly({"weight", "bitDepth", "exponent", "gradOutput", "penalty", "gradWeight", "gradBitDepth", "gradExponent"});
+  f.allowOnly(
+      {"weight", "bitDepth", "exponent", "gradOutput", "penalty", "gradWeight", "gradBitDepth", "gradExponent"});
   TypedArrays arrays;
   arrays.allowSame("gradOutput", "gradWeight");
   Common c = readCommon(f, arrays);
-  QuantizeBackward a{c.channels, c.perChannel, c.weight, c.bitDepth, c.exponent, nullptr, nullptr, nullptr, nullptr, nullptr};
+  QuantizeBackward a{c.channels, c.perChannel, c.weight, c.bitDepth, c.exponent,
+                     nullptr,    nullptr,      nullptr,  nullptr,    nullptr};
   a.gradOutput = arrays.floats(f, "gradOutput", c.count, Access::kRead);
   a.penalty = arrays.optionalFloats(f, "penalty", c.channels, Access::kRead);
   a.gradWeight = arrays.floats(f, "gradWeight", c.count, Access::kWrite);

@@ -21,10 +21,11 @@ Napi::Value crossEntropy(const Napi::CallbackInfo& info) {
   const std::int32_t* given = arrays.integers(f, "labels", batch, Access::kRead);
   float* gradient = arrays.optionalFloats(f, "gradLogits", count, Access::kWrite);
   arrays.verify();
-  std::vector<std::int32_t> labels(given, given + batch);   // a copy: checked once, used later
+  std::vector<std::int32_t> labels(given, given + batch);  // a copy: checked once, used later
   for (int i = 0; i < batch; i++)
     if (labels[std::size_t(i)] < 0 || labels[std::size_t(i)] >= classes)
-      throwRange(f.env(), "0 to " + std::to_string(classes - 1), "labels[" + std::to_string(i) + "]", std::to_string(labels[std::size_t(i)]));
+      throwRange(f.env(), "0 to " + std::to_string(classes - 1), "labels[" + std::to_string(i) + "]",
+                 std::to_string(labels[std::size_t(i)]));
   auto result = std::make_shared<LossResult>();
   return queueRaw(
       info, arrays,
@@ -64,7 +65,8 @@ Napi::Value meanSquaredError(const Napi::CallbackInfo& info) {
       [=](Backend& backend) {
         LaneBuffers lanes(backend);
         Shape shape{features, 1, 1};
-        float *y = lanes.from(shape, batch, output), *t = lanes.from(shape, batch, target), *g = gradient ? lanes.empty(shape, batch) : nullptr;
+        float *y = lanes.from(shape, batch, output), *t = lanes.from(shape, batch, target),
+              *g = gradient ? lanes.empty(shape, batch) : nullptr;
         auto* device = lanes.memory().allocate<LossResult>(1);
         backend.run(MeanSquaredError{shape, batch, y, t, g, device});
         backend.synchronize();
@@ -80,7 +82,8 @@ Napi::Value meanSquaredError(const Napi::CallbackInfo& info) {
 
 Napi::Value optimizerStep(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
-  f.allowOnly({"kind", "parameter", "gradient", "moment1", "moment2", "step", "learningRate", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weightDecay"});
+  f.allowOnly({"kind", "parameter", "gradient", "moment1", "moment2", "step", "learningRate", "momentum", "nesterov",
+               "beta1", "beta2", "epsilon", "weightDecay"});
   TypedArrays arrays;
   OptimizerStep a;
   constexpr Optimizer kinds[] = {Optimizer::kSgd, Optimizer::kAdam, Optimizer::kAdamW};

@@ -16,23 +16,27 @@ struct Stream::Job {
 
 Stream::Stream(Napi::Env env) : env_(env) {
   // Runs before the environment is taken down: no work of ours may outlive it.
-  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
+  napi_add_env_cleanup_hook(
+      env, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
 }
 
 Stream::~Stream() {
-  napi_remove_env_cleanup_hook(env_, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
+  napi_remove_env_cleanup_hook(
+      env_, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
   stop();
 }
 
 void Stream::start(Napi::Env env) {
   napi_value name;
   if (napi_create_string_utf8(env, "selfcompress", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, settle, &done_) != napi_ok)
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, settle, &done_) !=
+          napi_ok)
     throw Napi::Error::New(env, "The native stream could not be started");
   thread_ = std::thread([this] { loop(); });
 }
 
-Napi::Promise Stream::queue(Napi::Env env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work, Result result) {
+Napi::Promise Stream::queue(Napi::Env env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work,
+                            Result result) {
   if (stopping_) throw Napi::Error::New(env, "The environment is being closed");
   if (!thread_.joinable()) start(env);
   auto job = std::unique_ptr<Job>(new Job{nullptr, std::move(keep), std::move(work), std::move(result), "", false});
@@ -64,21 +68,23 @@ void Stream::loop() {
     } catch (const std::exception& error) {
       job->failed = true, job->failure = error.what();
     }
-    job->work = nullptr;   // what it holds is released here, before the promise settles
+    job->work = nullptr;  // what it holds is released here, before the promise settles
     if (napi_call_threadsafe_function(done_, job.get(), napi_tsfn_blocking) == napi_ok) job.release();
-    else job.release();   // the environment is closing: its references may only be touched on its own thread, which is gone
+    else
+      job.release();  // the environment is closing: its references may only be touched on its own thread, which is gone
   }
   napi_release_threadsafe_function(done_, napi_tsfn_release);
 }
 
 void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
-  if (!rawEnv) return;   // closing: as above
+  if (!rawEnv) return;  // closing: as above
   std::unique_ptr<Job> job(static_cast<Job*>(data));
   Stream& stream = *static_cast<Stream*>(self);
   Napi::Env env(rawEnv);
   Napi::HandleScope scope(env);
   if (--stream.pending_ == 0) napi_unref_threadsafe_function(env, stream.done_);
-  // A thread that is being terminated refuses calls: then nobody waits for this promise any more, and errors are dropped.
+  // A thread that is being terminated refuses calls: then nobody waits for this promise any more, and errors are
+  // dropped.
   try {
     if (!job->failed) {
       napi_resolve_deferred(env, job->deferred, job->result ? job->result(env) : env.Undefined());

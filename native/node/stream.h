@@ -15,7 +15,7 @@ namespace selfcompress::node {
 
 class Stream {
  public:
-  explicit Stream(Napi::Env);   // starts nothing; the thread starts with the first work
+  explicit Stream(Napi::Env);  // starts nothing; the thread starts with the first work
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -24,7 +24,8 @@ class Stream {
   using Result = std::function<Napi::Value(Napi::Env)>;
   // Queues `work`, which runs on the worker thread after all that was queued before. An exception of `work` rejects the
   // promise with an Error. `keep` stays referenced until then. While work is pending the process stays alive.
-  Napi::Promise queue(Napi::Env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work, Result result = {});
+  Napi::Promise queue(Napi::Env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work,
+                      Result result = {});
 
  private:
   struct Job;
@@ -38,7 +39,7 @@ class Stream {
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Job>> jobs_;
   bool stopping_ = false;
-  int pending_ = 0;   // on the JavaScript thread
+  int pending_ = 0;  // on the JavaScript thread
   napi_threadsafe_function done_ = nullptr;
   Napi::Env env_;
 };

@@ -40,7 +40,8 @@ void ReferenceBackend::run(const ToLanes& a) {
 void ReferenceBackend::run(const FromLanes& a) {
   for (int n = 0; n < a.batch; n++)
     for (int i = 0; i < int(a.shape.elements()); i++)
-      a.plain[std::size_t(n) * a.shape.elements() + i] = a.lanes[laneOffset({int(a.shape.elements()), 1, 1}, n, i, 0, 0)];
+      a.plain[std::size_t(n) * a.shape.elements() + i] =
+          a.lanes[laneOffset({int(a.shape.elements()), 1, 1}, n, i, 0, 0)];
 }
 
 }  // namespace selfcompress

@@ -12,8 +12,12 @@ void* ReferenceBackend::allocate(std::size_t bytes) {
   return memory;
 }
 void ReferenceBackend::release(void* memory) { ::operator delete(memory, std::align_val_t(kAlignment)); }
-void ReferenceBackend::upload(void* device, const void* host, std::size_t bytes) { if (bytes) std::memcpy(device, host, bytes); }
-void ReferenceBackend::download(void* host, const void* device, std::size_t bytes) { if (bytes) std::memcpy(host, device, bytes); }
+void ReferenceBackend::upload(void* device, const void* host, std::size_t bytes) {
+  if (bytes) std::memcpy(device, host, bytes);
+}
+void ReferenceBackend::download(void* host, const void* device, std::size_t bytes) {
+  if (bytes) std::memcpy(host, device, bytes);
+}
 void ReferenceBackend::zero(void* device, std::size_t bytes) { std::memset(device, 0, bytes); }
 
 void ReferenceBackend::run(const ClipScale& a) { clipScale(a); }

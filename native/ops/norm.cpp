@@ -30,7 +30,8 @@ void ReferenceBackend::run(const BatchNormForward& a) {
     if (a.outputState && a.outputState[c] == kZero) continue;
     for (int n = 0; n < blocksOf(a.batch) * kLanes; n++)
       for (int p = 0; p < pixels; p++) {
-        double y = (x(n, p) - mean) * inverse * (a.weight ? double(a.weight[c]) : 1.0) + (a.bias ? double(a.bias[c]) : 0.0);
+        double y =
+            (x(n, p) - mean) * inverse * (a.weight ? double(a.weight[c]) : 1.0) + (a.bias ? double(a.bias[c]) : 0.0);
         a.output[at(n, p)] = a.relu && y < 0 ? 0.0f : float(y);
       }
   }
@@ -41,8 +42,12 @@ void ReferenceBackend::run(const BatchNormBackward& a) {
   const double count = double(a.batch) * pixels;
   for (int c = 0; c < a.shape.channels; c++) {
     auto at = [&](int n, int p) { return laneOffset(a.shape, n, c, 0, p); };
-    auto gradient = [&](std::size_t i) { return a.reluOutput && !(a.reluOutput[i] > 0) ? 0.0 : double(a.gradOutput[i]); };
-    auto normalised = [&](std::size_t i) { return (double(a.input[i]) - double(a.savedMean[c])) * double(a.savedInvStd[c]); };
+    auto gradient = [&](std::size_t i) {
+      return a.reluOutput && !(a.reluOutput[i] > 0) ? 0.0 : double(a.gradOutput[i]);
+    };
+    auto normalised = [&](std::size_t i) {
+      return (double(a.input[i]) - double(a.savedMean[c])) * double(a.savedInvStd[c]);
+    };
     const bool dead = (a.inputState && a.inputState[c] != kLive) || (a.outputState && a.outputState[c] != kLive);
     double sum = 0, product = 0;
     for (int n = 0; n < a.batch && !dead; n++)

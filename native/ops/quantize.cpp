@@ -15,7 +15,8 @@ QuantizerRange quantizerRange(float bitDepth, float exponent) {
   return {float(std::exp2(-double(exponent))), float(scale), float(-half), float(half - 1), float(kLn2 * scale * half)};
 }
 
-std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent, std::int32_t* codes) {
+std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent,
+                                    std::int32_t* codes) {
   std::int32_t smallest = 0, largest = 0;
   bool live = bitDepth > 0;
   QuantizerRange range = quantizerRange(live ? std::min(bitDepth, 31.0f) : 0.0f, exponent);
@@ -32,7 +33,8 @@ std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, flo
   }
   std::int32_t bits = 0;
   if (smallest || largest)
-    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;) bits++;
+    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;)
+      bits++;
   return bits;
 }
 
@@ -46,7 +48,8 @@ void bitPenalty(const BitPenalty& a) {
   for (int k = 0; k < a.consumerCount; k++) {
     const BitPenaltyConsumer& consumer = a.consumers[k];
     double bits = 0;
-    for (int j = 0; j < consumer.channels; j++) bits += consumer.bitDepth ? std::max(double(consumer.bitDepth[j]), 0.0) : 32.0;
+    for (int j = 0; j < consumer.channels; j++)
+      bits += consumer.bitDepth ? std::max(double(consumer.bitDepth[j]), 0.0) : 32.0;
     coupled += consumer.kernelArea * bits * consumer.featuresPerChannel / (a.originalWeights * consumer.groups);
   }
   double sum = 0;
@@ -77,7 +80,7 @@ void ReferenceBackend::run(const QuantizeBackward& a) {
     bool live = a.bitDepth[c] > 0;
     for (std::int64_t i = c * a.perChannel; i < (c + 1) * a.perChannel; i++) {
       float u = a.weight[i] * range.inverse, g = a.gradOutput[i];
-      bool below = u < range.low, above = u > range.high;
+      bool below = u<range.low, above = u> range.high;
       float q = range.scale * std::nearbyint(below ? range.low : above ? range.high : u);
       a.gradWeight[i] = live && !below && !above ? g : 0.0f;
       gradBitDepth += double(g) * (above ? range.clipSlope : below ? -range.clipSlope : 0.0f);

@@ -7,13 +7,14 @@ namespace selfcompress {
 
 // Constants of a live channel, computed in double precision and rounded once.
 struct QuantizerRange {
-  float inverse, scale, low, high;   // 2^-e, 2^e, -2^(b-1), 2^(b-1) - 1
-  float clipSlope;                   // ln2 * 2^e * 2^(b-1)
+  float inverse, scale, low, high;  // 2^-e, 2^e, -2^(b-1), 2^(b-1) - 1
+  float clipSlope;                  // ln2 * 2^e * 2^(b-1)
 };
 QuantizerRange quantizerRange(float bitDepth, float exponent);
 
 // Writes the codes of one channel and returns the bits that hold them.
-std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent, std::int32_t* codes);
+std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent,
+                                    std::int32_t* codes);
 
 // The size penalty of one layer: a few sums over channels.
 void bitPenalty(const BitPenalty&);

@@ -1,5 +1,5 @@
-// Per-channel bookkeeping (ops/elementwise.h, ops/optimizer.h): a few operations on arrays as long as a layer has channels.
-// Backends that run on the host call these; there is nothing in them to speed up.
+// Per-channel bookkeeping (ops/elementwise.h, ops/optimizer.h): a few operations on arrays as long as a layer has
+// channels. Backends that run on the host call these; there is nothing in them to speed up.
 #pragma once
 
 #include "selfcompress/backend.h"

@@ -25,7 +25,8 @@ Conv2dGeometry randomGeometry(Random& random) {
     g.dilationH = random.chance(0.8) ? 1 : 2;
     g.dilationW = random.chance(0.8) ? 1 : 3;
     if (random.chance(0.15)) g.height = g.width = g.kernelHeight = g.kernelWidth = 1, g.padH = g.padW = 0;
-    int spanH = g.height + 2 * g.padH - g.dilationH * (g.kernelHeight - 1), spanW = g.width + 2 * g.padW - g.dilationW * (g.kernelWidth - 1);
+    int spanH = g.height + 2 * g.padH - g.dilationH * (g.kernelHeight - 1),
+        spanW = g.width + 2 * g.padW - g.dilationW * (g.kernelWidth - 1);
     if (spanH >= 1 && spanW >= 1) return g;
   }
 }
@@ -71,25 +72,26 @@ std::vector<float> runCase(Backend& backend, const Case& c, Which which) {
   const Conv2dGeometry& g = c.geometry;
   Buffer<float> input(backend, c.input), weight(backend, c.weight), bias(backend, c.bias), grad(backend, c.gradOutput);
   Buffer<std::int32_t> in(backend, c.liveIn), out(backend, c.liveOut), state(backend, c.state);
-  Buffer<std::int32_t> inCount(backend, {std::int32_t(c.liveIn.size())}), outCount(backend, {std::int32_t(c.liveOut.size())});
+  Buffer<std::int32_t> inCount(backend, {std::int32_t(c.liveIn.size())}),
+      outCount(backend, {std::int32_t(c.liveOut.size())});
   Buffer<char> workspace(backend, std::int64_t(backend.conv2dWorkspace(g, c.batch)) + 64, 0);
   ChannelList liveIn, liveOut;
   if (c.lists) liveIn = {in.get(), inCount.get()}, liveOut = {out.get(), outCount.get()};
   if (which == kForward) {
     Buffer<float> output(backend, laneElements(g.output(), c.batch), 7.0f);
-    backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn, liveOut,
-                              c.lists ? state.get() : nullptr, output.get(), workspace.get()});
+    backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn,
+                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get()});
     return output.values();
   }
   if (which == kGradInput) {
     Buffer<float> result(backend, c.before);
-    backend.run(Conv2dGradInput{g, c.batch, grad.get(), weight.get(), liveIn, liveOut, c.mask ? input.get() : nullptr, c.accumulate,
-                                result.get(), workspace.get()});
+    backend.run(Conv2dGradInput{g, c.batch, grad.get(), weight.get(), liveIn, liveOut, c.mask ? input.get() : nullptr,
+                                c.accumulate, result.get(), workspace.get()});
     return result.values();
   }
   Buffer<float> result(backend, g.weights(), 7.0f), gradBias(backend, g.outChannels, 7.0f);
-  backend.run(Conv2dGradWeight{g, c.batch, input.get(), grad.get(), liveIn, liveOut, result.get(), c.withBias ? gradBias.get() : nullptr,
-                               workspace.get()});
+  backend.run(Conv2dGradWeight{g, c.batch, input.get(), grad.get(), liveIn, liveOut, result.get(),
+                               c.withBias ? gradBias.get() : nullptr, workspace.get()});
   std::vector<float> all = result.values(), biasValues = gradBias.values();
   all.insert(all.end(), biasValues.begin(), biasValues.end());
   return all;
@@ -122,7 +124,8 @@ TEST_CASE("convolutions give the same bits for every number of threads") {
   for (std::uint64_t seed = 1000; seed < 1040; seed++) {
     Case c = makeCase(seed);
     for (auto& backend : cpuBackends())
-      for (Which which : {kForward, kGradInput, kGradWeight}) sameForAllThreads([&] { return runCase(*backend, c, which); });
+      for (Which which : {kForward, kGradInput, kGradWeight})
+        sameForAllThreads([&] { return runCase(*backend, c, which); });
   }
 }
 
@@ -178,7 +181,8 @@ TEST_CASE("gradients of the reference agree with finite differences") {
     std::vector<float> gradInput = runCase(*reference, c, kGradInput), gradWeight = runCase(*reference, c, kGradWeight);
     Random random(seed);
     for (int trial = 0; trial < 5; trial++) {
-      int o = c.lists ? c.liveOut[std::size_t(random.integer(0, int(c.liveOut.size()) - 1))] : random.integer(0, c.geometry.outChannels - 1);
+      int o = c.lists ? c.liveOut[std::size_t(random.integer(0, int(c.liveOut.size()) - 1))]
+                      : random.integer(0, c.geometry.outChannels - 1);
       std::size_t perChannel = std::size_t(c.geometry.weights() / c.geometry.outChannels);
       std::size_t i = std::size_t(o) * perChannel + std::size_t(random.integer(0, int(perChannel) - 1));
       float old = c.weight[i];

@@ -8,10 +8,12 @@ using namespace test;
 
 namespace {
 
-NodeDescription conv(std::string name, std::string input, int outChannels, int kernel, int padding = 0, bool compress = true, int groups = 1) {
+NodeDescription conv(std::string name, std::string input, int outChannels, int kernel, int padding = 0,
+                     bool compress = true, int groups = 1) {
   NodeDescription n;
   n.kind = NodeKind::kConv2d, n.name = std::move(name), n.inputs = {std::move(input)};
-  n.outChannels = outChannels, n.kernel = {kernel, kernel}, n.padding = {padding, padding}, n.compress = compress, n.groups = groups;
+  n.outChannels = outChannels, n.kernel = {kernel, kernel}, n.padding = {padding, padding}, n.compress = compress,
+  n.groups = groups;
   return n;
 }
 NodeDescription simple(NodeKind kind, std::string name, std::vector<std::string> inputs) {
@@ -35,19 +37,23 @@ NodeDescription act(Activation kind, std::string name, std::string input) {
   return n;
 }
 
-// Everything at once: residual addition, concatenation, depthwise convolution, tensors with several readers, every norm,
-// activation and pooling, a ReLU that cannot be fused.
+// Everything at once: residual addition, concatenation, depthwise convolution, tensors with several readers, every
+// norm, activation and pooling, a ReLU that cannot be fused.
 NetworkDescription richNetwork(bool smooth) {
   Activation relu = smooth ? Activation::kSilu : Activation::kRelu;
   NodeDescription plainNorm = simple(NodeKind::kBatchNorm, "norm2", {"add"});
   plainNorm.affine = false;
-  return {{2, 8, 8},
-          {conv("c1", "input", 5, 3, 1), act(relu, "r1", "c1"), conv("c2", "r1", 5, 3, 1), simple(NodeKind::kBatchNorm, "norm", {"c2"}), act(relu, "r2", "norm"),
-           simple(NodeKind::kAdd, "add", {"r1", "r2"}), act(Activation::kGelu, "g", "add"), plainNorm, conv("depthwise", "norm2", 5, 3, 1, true, 5),
-           act(relu, "r3", "depthwise"), act(Activation::kSilu, "s", "r3"), simple(NodeKind::kConcat, "cat", {"g", "s", "add"}), pool(smooth ? Pool::kAverage : Pool::kMax, "pool", "cat"),
-           conv("c3", "pool", 6, 3, 0, false), act(relu, "r4", "c3"), simple(NodeKind::kGlobalAveragePool, "global", {"r4"}), simple(NodeKind::kFlatten, "flat", {"r4"}),
-           simple(NodeKind::kConcat, "features", {"global", "flat"}), linear("out", "features", 4)},
-          "out"};
+  return {
+      {2, 8, 8},
+      {conv("c1", "input", 5, 3, 1), act(relu, "r1", "c1"), conv("c2", "r1", 5, 3, 1),
+       simple(NodeKind::kBatchNorm, "norm", {"c2"}), act(relu, "r2", "norm"),
+       simple(NodeKind::kAdd, "add", {"r1", "r2"}), act(Activation::kGelu, "g", "add"), plainNorm,
+       conv("depthwise", "norm2", 5, 3, 1, true, 5), act(relu, "r3", "depthwise"), act(Activation::kSilu, "s", "r3"),
+       simple(NodeKind::kConcat, "cat", {"g", "s", "add"}), pool(smooth ? Pool::kAverage : Pool::kMax, "pool", "cat"),
+       conv("c3", "pool", 6, 3, 0, false), act(relu, "r4", "c3"),
+       simple(NodeKind::kGlobalAveragePool, "global", {"r4"}), simple(NodeKind::kFlatten, "flat", {"r4"}),
+       simple(NodeKind::kConcat, "features", {"global", "flat"}), linear("out", "features", 4)},
+      "out"};
 }
 
 DataSet randomData(Shape shape, int count, int classes) {
@@ -66,8 +72,11 @@ State randomState(const Network& network, std::uint64_t seed, float bits) {
   for (const Parameter& p : network.parameters().all()) {
     std::vector<float>& v = state[p.name];
     for (std::int64_t i = 0; i < p.count; i++)
-      v.push_back(p.role == Role::kWeight ? random.real(-0.5f, 0.5f) : p.role == Role::kBitDepth ? random.real(bits - 0.4f, bits + 0.4f) : p.role == Role::kExponent ? random.real(-3.2f, -2.8f) + 4 - bits
-                  : p.role == Role::kNormWeight || p.role == Role::kRunningVar ? random.real(0.5f, 1.5f) : random.real(-0.3f, 0.3f));
+      v.push_back(p.role == Role::kWeight                                      ? random.real(-0.5f, 0.5f)
+                  : p.role == Role::kBitDepth                                  ? random.real(bits - 0.4f, bits + 0.4f)
+                  : p.role == Role::kExponent                                  ? random.real(-3.2f, -2.8f) + 4 - bits
+                  : p.role == Role::kNormWeight || p.role == Role::kRunningVar ? random.real(0.5f, 1.5f)
+                                                                               : random.real(-0.3f, 0.3f));
   }
   return state;
 }
@@ -80,7 +89,8 @@ std::vector<std::int32_t> firstIndices(int count) {
 
 StepSettings settings(int step) {
   StepSettings s;
-  s.step = step, s.seed = 5, s.gamma = 0.1f, s.learningRate = 0.01f, s.bitDepthLearningRate = 0.05f, s.exponentLearningRate = 0.02f;
+  s.step = step, s.seed = 5, s.gamma = 0.1f, s.learningRate = 0.01f, s.bitDepthLearningRate = 0.05f,
+  s.exponentLearningRate = 0.02f;
   return s;
 }
 
@@ -110,7 +120,8 @@ TEST_CASE("memory plan: buffers that live at the same time do not overlap, other
     CHECK(plan.arenaBytes() <= plan.unsharedBytes());
     for (int a = 0; a < 40; a++)
       for (int b = 0; b < a; b++) {
-        bool together = life[std::size_t(a)][0] <= life[std::size_t(b)][1] && life[std::size_t(b)][0] <= life[std::size_t(a)][1];
+        bool together =
+            life[std::size_t(a)][0] <= life[std::size_t(b)][1] && life[std::size_t(b)][0] <= life[std::size_t(a)][1];
         bool overlap = plan.offset(a) < plan.offset(b) + plan.size(b) && plan.offset(b) < plan.offset(a) + plan.size(a);
         if (together) CHECK(!overlap);
       }
@@ -136,7 +147,8 @@ TEST_CASE("shapes: inferred, and errors that name the node") {
   CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1", "input"}; }).find("one shape") != std::string::npos);
   CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1"}; }).find("2 names") != std::string::npos);
   CHECK(broken([](N& n) { n.output = "input"; }).find("network.output") != std::string::npos);
-  CHECK(broken([](N& n) { n.nodes.push_back(simple(NodeKind::kFlatten, "loose", {"c1"})); }).find("\"loose\"") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes.push_back(simple(NodeKind::kFlatten, "loose", {"c1"})); }).find("\"loose\"") !=
+        std::string::npos);
 }
 
 TEST_CASE("gradients of a rich network against finite differences") {
@@ -147,7 +159,7 @@ TEST_CASE("gradients of a rich network against finite differences") {
   Network network(makeReferenceBackend(), description, options);
   DataSet data = randomData({2, 8, 8}, 6, 4);
   auto indices = firstIndices(6);
-  State state = randomState(network, 3, 20);   // 20 bits: rounding is too fine to matter, nothing is clipped
+  State state = randomState(network, 3, 20);  // 20 bits: rounding is too fine to matter, nothing is clipped
   network.loadState(state);
   StepSettings s = settings(1);
   s.gamma = 0;
@@ -184,7 +196,8 @@ TEST_CASE("steps on every instruction set follow the reference, for full and par
     Network network(std::move(backend), description, options);
     network.loadState(randomState(network, 3, 4));
     std::vector<float> losses;
-    for (int step = 1; step <= 6; step++) losses.push_back(float(network.trainStep(data, indices.data(), step % 2 ? 37 : 20, settings(step)).loss));
+    for (int step = 1; step <= 6; step++)
+      losses.push_back(float(network.trainStep(data, indices.data(), step % 2 ? 37 : 20, settings(step)).loss));
     losses.push_back(float(network.evaluate(data, indices.data(), 37).loss));
     return losses;
   };
@@ -192,7 +205,8 @@ TEST_CASE("steps on every instruction set follow the reference, for full and par
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon}) {
     if (!cpu::isaSupported(isa)) continue;
     auto actual = sameForAllThreads([&] { return train(cpu::makeBackend(isa)); });
-    for (std::size_t i = 0; i < expected.size(); i++) CHECK(actual[i] == doctest::Approx(expected[i]).epsilon(0.02));   // rounding of codes amplifies
+    for (std::size_t i = 0; i < expected.size(); i++)
+      CHECK(actual[i] == doctest::Approx(expected[i]).epsilon(0.02));  // rounding of codes amplifies
   }
 }
 
@@ -234,12 +248,15 @@ TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same 
     network.loadState(state);
     for (int step = 1; step <= 3; step++) network.trainStep(data, indices.data(), 20, settings(step));
     State after = network.state();
-    for (int i = 0; i < 45; i++) CHECK(after["c2.weight"][std::size_t(45 + i)] == state["c2.weight"][std::size_t(45 + i)]);
+    for (int i = 0; i < 45; i++)
+      CHECK(after["c2.weight"][std::size_t(45 + i)] == state["c2.weight"][std::size_t(45 + i)]);
     CHECK(after["c2.bitDepth"][1] == 0);
     CHECK(std::fabs(after["c2.bias"][1]) <= std::fabs(bias));
     std::vector<float> result{float(network.evaluate(data, indices.data(), 20).loss)};
     for (auto& [name, values] : after)
-      if (name.find('/') == std::string::npos && name.find("bitDepth") == std::string::npos && name.find("exponent") == std::string::npos) result.insert(result.end(), values.begin(), values.end());
+      if (name.find('/') == std::string::npos && name.find("bitDepth") == std::string::npos &&
+          name.find("exponent") == std::string::npos)
+        result.insert(result.end(), values.begin(), values.end());
     return result;
   };
   for (float bias : {0.0f, 0.2f}) {
@@ -255,7 +272,8 @@ TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same 
 TEST_CASE("evaluation with dead channels equals a direct computation, and predict agrees with evaluate") {
   NetworkOptions options;
   options.batchSize = 7;
-  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options), truth(makeReferenceBackend(), richNetwork(false), options);
+  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options),
+      truth(makeReferenceBackend(), richNetwork(false), options);
   State state = randomState(network, 8, 4);
   state["c2.bitDepth"] = {0, 0, 3, 0, 4};
   state["c2.bias"] = {0, 0.5f, 0.1f, 0, 0};
@@ -283,13 +301,17 @@ TEST_CASE("loading a state is all or nothing") {
 TEST_CASE("mean squared error and dropout train") {
   NodeDescription drop = simple(NodeKind::kDropout, "drop", {"hidden"});
   drop.probability = 0.2f;
-  NetworkDescription description{{1, 1, 6}, {linear("hidden", "input", 32, false), drop, act(Activation::kGelu, "gelu", "drop"), linear("out", "gelu", 2, false)}, "out"};
+  NetworkDescription description{{1, 1, 6},
+                                 {linear("hidden", "input", 32, false), drop, act(Activation::kGelu, "gelu", "drop"),
+                                  linear("out", "gelu", 2, false)},
+                                 "out"};
   NetworkOptions options;
   options.loss = Loss::kMeanSquaredError, options.batchSize = 64;
   DataSet data = randomData({1, 1, 6}, 64, 2);
   data.labels.clear();
   for (int i = 0; i < 64; i++)
-    for (int k = 0; k < 2; k++) data.targets.push_back(data.floats[std::size_t(i * 6 + k)] * data.floats[std::size_t(i * 6 + 2)]);
+    for (int k = 0; k < 2; k++)
+      data.targets.push_back(data.floats[std::size_t(i * 6 + k)] * data.floats[std::size_t(i * 6 + 2)]);
   data.features = 2;
   Network network(cpu::makeBackend(cpu::chooseIsa()), description, options);
   network.loadState(randomState(network, 5, 4));

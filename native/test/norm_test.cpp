@@ -18,7 +18,8 @@ Case randomCase(Random& random) {
   c.shape = {random.integer(1, 9), random.integer(1, 7), random.integer(1, 7)};
   c.batch = random.integer(1, 40);
   if (c.batch * c.shape.pixels() < 2) c.batch = 2;
-  c.training = random.chance(0.6), c.affine = random.chance(0.7), c.relu = random.chance(0.5), c.states = random.chance(0.5), c.mask = random.chance(0.3);
+  c.training = random.chance(0.6), c.affine = random.chance(0.7), c.relu = random.chance(0.5),
+  c.states = random.chance(0.5), c.mask = random.chance(0.3);
   auto n = laneElements(c.shape, c.batch);
   c.input = random.reals(n, -1, 3);
   c.gradient = random.reals(n);
@@ -29,30 +30,35 @@ Case randomCase(Random& random) {
     c.inputState.push_back(s == 1 ? kConstant : s == 2 ? kZero : kLive);
     c.outputState.push_back(c.inputState.back() == kLive ? kLive : random.chance(0.5) ? kConstant : kZero);
   }
-  for (int i = c.batch; i < blocksOf(c.batch) * kLanes; i++)   // padding lanes of a gradient are zero
+  for (int i = c.batch; i < blocksOf(c.batch) * kLanes; i++)  // padding lanes of a gradient are zero
     for (int ch = 0; ch < c.shape.channels; ch++)
       for (int p = 0; p < c.shape.pixels(); p++) c.gradient[laneOffset(c.shape, i, ch, 0, p)] = 0;
   return c;
 }
 
-struct Result { std::vector<float> output, mean, variance, gradInput, gradWeight, gradBias; };
+struct Result {
+  std::vector<float> output, mean, variance, gradInput, gradWeight, gradBias;
+};
 
 Result compute(Backend& b, const Case& c) {
   int channels = c.shape.channels;
   auto n = laneElements(c.shape, c.batch);
-  Buffer<float> x(b, c.input), w(b, c.weight), bias(b, c.bias), mean(b, c.mean), variance(b, c.variance), y(b, n, 5.0f), g(b, c.gradient), dx(b, n, 5.0f),
-      dw(b, channels, 5.0f), db(b, channels, 5.0f), saved(b, 2 * channels, 0.0f);
+  Buffer<float> x(b, c.input), w(b, c.weight), bias(b, c.bias), mean(b, c.mean), variance(b, c.variance), y(b, n, 5.0f),
+      g(b, c.gradient), dx(b, n, 5.0f), dw(b, channels, 5.0f), db(b, channels, 5.0f), saved(b, 2 * channels, 0.0f);
   Buffer<std::int32_t> in(b, c.inputState), out(b, c.outputState);
   BatchNormForward f;
   f.shape = c.shape, f.batch = c.batch, f.training = c.training, f.input = x.get();
   f.weight = c.affine ? w.get() : nullptr, f.bias = c.affine ? bias.get() : nullptr;
-  f.runningMean = mean.get(), f.runningVar = variance.get(), f.inputState = c.states ? in.get() : nullptr, f.outputState = c.states ? out.get() : nullptr;
+  f.runningMean = mean.get(), f.runningVar = variance.get(), f.inputState = c.states ? in.get() : nullptr,
+  f.outputState = c.states ? out.get() : nullptr;
   f.savedMean = saved.get(), f.savedInvStd = saved.get() + channels, f.relu = c.relu, f.output = y.get();
   b.run(f);
   if (c.training) {
     BatchNormBackward r;
-    r.shape = c.shape, r.batch = c.batch, r.input = x.get(), r.gradOutput = g.get(), r.weight = f.weight, r.savedMean = saved.get(), r.savedInvStd = saved.get() + channels;
-    r.inputState = f.inputState, r.outputState = f.outputState, r.reluOutput = c.relu ? y.get() : nullptr, r.reluInput = c.mask ? x.get() : nullptr;
+    r.shape = c.shape, r.batch = c.batch, r.input = x.get(), r.gradOutput = g.get(), r.weight = f.weight,
+    r.savedMean = saved.get(), r.savedInvStd = saved.get() + channels;
+    r.inputState = f.inputState, r.outputState = f.outputState, r.reluOutput = c.relu ? y.get() : nullptr,
+    r.reluInput = c.mask ? x.get() : nullptr;
     r.gradInput = dx.get(), r.gradWeight = dw.get(), r.gradBias = db.get();
     b.run(r);
   }
@@ -72,7 +78,9 @@ TEST_CASE("batch norm: every instruction set agrees with the reference") {
       Result expected = compute(*reference, c), actual = compute(*backend, c);
       // Where a pre-activation is within rounding of zero, the ReLU's mask may fall on either side.
       bool edge = false;
-      for (std::size_t i = 0; i < expected.output.size(); i++) edge = edge || (c.relu && std::fabs(expected.output[i]) < 1e-5f && (expected.output[i] > 0) != (actual.output[i] > 0));
+      for (std::size_t i = 0; i < expected.output.size(); i++)
+        edge = edge ||
+               (c.relu && std::fabs(expected.output[i]) < 1e-5f && (expected.output[i] > 0) != (actual.output[i] > 0));
       CHECK(difference(actual.output, expected.output) < 1e-5);
       CHECK(difference(actual.mean, expected.mean) < 1e-5);
       CHECK(difference(actual.variance, expected.variance) < 1e-5);
@@ -108,7 +116,8 @@ TEST_CASE("batch norm: reference gradients against finite differences") {
       CHECK(std::fabs(double(r.gradInput[at]) - numeric) < 5e-3 * (1 + std::fabs(numeric)));
       up = c, down = c;
       up.weight[std::size_t(channel)] += h, down.weight[std::size_t(channel)] -= h;
-      CHECK(double(r.gradWeight[std::size_t(channel)]) == doctest::Approx((loss(up) - loss(down)) / (2 * double(h))).epsilon(1e-2));
+      CHECK(double(r.gradWeight[std::size_t(channel)]) ==
+            doctest::Approx((loss(up) - loss(down)) / (2 * double(h))).epsilon(1e-2));
     }
   }
 }

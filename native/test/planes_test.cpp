@@ -11,12 +11,14 @@ Shape randomShape(Random& random) { return {random.integer(1, 9), random.integer
 
 std::vector<std::int32_t> randomStates(Random& random, int channels) {
   std::vector<std::int32_t> states;
-  for (int c = 0; c < channels; c++) states.push_back(random.chance(0.3) ? kZero : random.chance(0.2) ? kConstant : kLive);
+  for (int c = 0; c < channels; c++)
+    states.push_back(random.chance(0.3) ? kZero : random.chance(0.2) ? kConstant : kLive);
   return states;
 }
 
 void addSpecialValues(Random& random, std::vector<float>& values) {
-  for (float v : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 90.0f, -90.0f, 12.0f, -12.0f})
+  for (float v : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                  std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 90.0f, -90.0f, 12.0f, -12.0f})
     values[std::size_t(random.integer(0, int(values.size()) - 1))] = v;
 }
 
@@ -67,7 +69,8 @@ TEST_CASE("activations: gradients against finite differences") {
       };
       Buffer<float> in(*reference, kLanes, x), g(*reference, kLanes, 1.0f), d(*reference, kLanes, 0.0f);
       reference->run(ActivationBackward{kind, s, 1, in.get(), g.get(), nullptr, d.get()});
-      CHECK(std::fabs(double(d.values()[0]) - (f(x + 0.01f) - f(x - 0.01f)) / (double(x + 0.01f) - double(x - 0.01f))) < 1e-4);
+      CHECK(std::fabs(double(d.values()[0]) - (f(x + 0.01f) - f(x - 0.01f)) / (double(x + 0.01f) - double(x - 0.01f))) <
+            1e-4);
     }
 }
 
@@ -104,9 +107,10 @@ TEST_CASE("pooling forward and backward") {
         g.countIncludePad = random.chance(0.5);
         int batch = random.integer(1, 40);
         auto values = random.reals(laneElements(g.input, batch));
-        for (float& v : values) v = std::round(v * 8) / 8;   // ties
+        for (float& v : values) v = std::round(v * 8) / 8;  // ties
         if (random.chance(0.3)) values[values.size() / 2] = std::numeric_limits<float>::quiet_NaN();
-        Buffer<float> x(b, values), y(b, laneElements(g.output(), batch), 5.0f), dy(b, random.reals(laneElements(g.output(), batch))), dx(b, laneElements(g.input, batch), 5.0f);
+        Buffer<float> x(b, values), y(b, laneElements(g.output(), batch), 5.0f),
+            dy(b, random.reals(laneElements(g.output(), batch))), dx(b, laneElements(g.input, batch), 5.0f);
         Buffer<std::int32_t> state(b, randomStates(random, g.input.channels));
         bool mask = random.chance(0.5);
         if (!backward) {
@@ -122,7 +126,8 @@ TEST_CASE("addition and channel copies") {
   agrees(14, 60, 0, [](Backend& b, Random& random) {
     Shape s = randomShape(random);
     int batch = random.integer(1, 40);
-    Buffer<float> x(b, random.reals(laneElements(s, batch))), y(b, random.reals(laneElements(s, batch))), z(b, laneElements(s, batch), 5.0f);
+    Buffer<float> x(b, random.reals(laneElements(s, batch))), y(b, random.reals(laneElements(s, batch))),
+        z(b, laneElements(s, batch), 5.0f);
     Buffer<std::int32_t> stateA(b, randomStates(random, s.channels)), stateB(b, randomStates(random, s.channels));
     b.run(Add{s, batch, x.get(), y.get(), stateA.get(), stateB.get(), random.chance(0.5), z.get()});
     return z.values();
@@ -134,7 +139,8 @@ TEST_CASE("addition and channel copies") {
     int inFirst = random.integer(0, from.channels - count), outFirst = random.integer(0, to.channels - count);
     Buffer<float> x(b, random.reals(laneElements(from, batch))), y(b, random.reals(laneElements(to, batch)));
     Buffer<std::int32_t> state(b, randomStates(random, count));
-    b.run(CopyChannels{from, to, batch, inFirst, outFirst, count, random.chance(0.5), x.get(), random.chance(0.7) ? state.get() : nullptr, y.get()});
+    b.run(CopyChannels{from, to, batch, inFirst, outFirst, count, random.chance(0.5), x.get(),
+                       random.chance(0.7) ? state.get() : nullptr, y.get()});
     return y.values();
   });
 }

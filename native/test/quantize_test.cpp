@@ -1,4 +1,5 @@
-// Fused quantizer: every instruction set against the reference, special values, and the reference against its derivation.
+// Fused quantizer: every instruction set against the reference, special values, and the reference against its
+// derivation.
 #include <limits>
 
 #include "test/support.h"
@@ -47,15 +48,16 @@ TEST_CASE("quantizer: every instruction set agrees with the reference on hundred
         b.run(QuantizeForward{c.channels, c.perChannel, w.get(), bits.get(), e.get(), q.get()});
         return q.values();
       };
-      CHECK(difference(forward(*backend), forward(*reference)) == 0);   // the very same numbers
+      CHECK(difference(forward(*backend), forward(*reference)) == 0);  // the very same numbers
       auto backward = [&](Backend& b, int which) {
-        Buffer<float> w(b, c.weight), bits(b, c.bitDepth), e(b, c.exponent), g(b, c.gradient), penalty(b, c.penalty), db(b, c.channels, 7.0f),
-            de(b, c.channels, 7.0f);
-        b.run(QuantizeBackward{c.channels, c.perChannel, w.get(), bits.get(), e.get(), g.get(), trial % 2 ? penalty.get() : nullptr, g.get(), db.get(), de.get()});
+        Buffer<float> w(b, c.weight), bits(b, c.bitDepth), e(b, c.exponent), g(b, c.gradient), penalty(b, c.penalty),
+            db(b, c.channels, 7.0f), de(b, c.channels, 7.0f);
+        b.run(QuantizeBackward{c.channels, c.perChannel, w.get(), bits.get(), e.get(), g.get(),
+                               trial % 2 ? penalty.get() : nullptr, g.get(), db.get(), de.get()});
         return which == 0 ? g.values() : which == 1 ? db.values() : de.values();
       };
       CHECK(difference(backward(*backend, 0), backward(*reference, 0)) == 0);
-      if (trial % 3) {   // sums: rounding of float partial sums
+      if (trial % 3) {  // sums: rounding of float partial sums
         for (int which : {1, 2}) {
           auto same = sameForAllThreads([&] { return backward(*backend, which); });
           CHECK(difference(same, backward(*reference, which)) < 2e-5);
@@ -79,8 +81,8 @@ TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its we
     std::vector<float> weight(37, std::numeric_limits<float>::infinity());
     weight[3] = -2, weight[4] = std::numeric_limits<float>::quiet_NaN();
     for (float bits : {0.0f, -3.0f, std::numeric_limits<float>::quiet_NaN()}) {
-      Buffer<float> w(*backend, weight), b(*backend, 1, bits), e(*backend, 1, -3.0f), q(*backend, 37, 7.0f), g(*backend, 37, 1.0f), p(*backend, 1, 1.0f),
-          db(*backend, 1, 7.0f), de(*backend, 1, 7.0f);
+      Buffer<float> w(*backend, weight), b(*backend, 1, bits), e(*backend, 1, -3.0f), q(*backend, 37, 7.0f),
+          g(*backend, 37, 1.0f), p(*backend, 1, 1.0f), db(*backend, 1, 7.0f), de(*backend, 1, 7.0f);
       backend->run(QuantizeForward{1, 37, w.get(), b.get(), e.get(), q.get()});
       backend->run(QuantizeBackward{1, 37, w.get(), b.get(), e.get(), g.get(), p.get(), g.get(), db.get(), de.get()});
       CHECK(sameBits(q.values(), std::vector<float>(37, 0.0f)));
@@ -91,8 +93,8 @@ TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its we
   }
 }
 
-// Without rounding, the quantizer is s * clip(w / s, lo, hi): smooth away from its corners. Its numerical derivatives by
-// b and e, plus what the straight-through estimator adds to e (ln2 * (q - c*s)), are what backward must give.
+// Without rounding, the quantizer is s * clip(w / s, lo, hi): smooth away from its corners. Its numerical derivatives
+// by b and e, plus what the straight-through estimator adds to e (ln2 * (q - c*s)), are what backward must give.
 TEST_CASE("quantizer: gradients of b and e against finite differences of the smooth part") {
   auto reference = makeReferenceBackend();
   Random random(2);
@@ -102,7 +104,9 @@ TEST_CASE("quantizer: gradients of b and e against finite differences of the smo
     auto weight = random.reals(count, -3, 3), gradient = random.reals(count);
     auto smooth = [&](double bits, double exponent) {
       double s = std::exp2(exponent), half = std::exp2(bits - 1), sum = 0;
-      for (int i = 0; i < count; i++) sum += double(gradient[std::size_t(i)]) * s * std::min(std::max(double(weight[std::size_t(i)]) / s, -half), half - 1);
+      for (int i = 0; i < count; i++)
+        sum += double(gradient[std::size_t(i)]) * s *
+               std::min(std::max(double(weight[std::size_t(i)]) / s, -half), half - 1);
       return sum;
     };
     double h = 1e-6, s = std::exp2(double(float(e))), half = std::exp2(double(float(b)) - 1), rounding = 0;
@@ -110,14 +114,19 @@ TEST_CASE("quantizer: gradients of b and e against finite differences of the smo
     for (int i = 0; i < count; i++) {
       double u = double(weight[std::size_t(i)]) / s, c = std::min(std::max(u, -half), half - 1);
       corner = corner || std::fabs(u + half) < 1e-3 || std::fabs(u - half + 1) < 1e-3;
-      rounding += double(gradient[std::size_t(i)]) * std::log(2.0) * s * (std::nearbyint(c) - c);   // d(s*r)/de - d(s*c)/de at fixed u's gradient
+      rounding += double(gradient[std::size_t(i)]) * std::log(2.0) * s *
+                  (std::nearbyint(c) - c);  // d(s*r)/de - d(s*c)/de at fixed u's gradient
     }
     if (corner) continue;
-    Buffer<float> w(*reference, weight), bits(*reference, 1, float(b)), ex(*reference, 1, float(e)), g(*reference, gradient), db(*reference, 1, 0.0f),
-        de(*reference, 1, 0.0f);
-    reference->run(QuantizeBackward{1, count, w.get(), bits.get(), ex.get(), g.get(), nullptr, g.get(), db.get(), de.get()});
-    double numericB = (smooth(double(float(b)) + h, double(float(e))) - smooth(double(float(b)) - h, double(float(e)))) / (2 * h);
-    double numericE = (smooth(double(float(b)), double(float(e)) + h) - smooth(double(float(b)), double(float(e)) - h)) / (2 * h) + rounding;
+    Buffer<float> w(*reference, weight), bits(*reference, 1, float(b)), ex(*reference, 1, float(e)),
+        g(*reference, gradient), db(*reference, 1, 0.0f), de(*reference, 1, 0.0f);
+    reference->run(
+        QuantizeBackward{1, count, w.get(), bits.get(), ex.get(), g.get(), nullptr, g.get(), db.get(), de.get()});
+    double numericB =
+        (smooth(double(float(b)) + h, double(float(e))) - smooth(double(float(b)) - h, double(float(e)))) / (2 * h);
+    double numericE =
+        (smooth(double(float(b)), double(float(e)) + h) - smooth(double(float(b)), double(float(e)) - h)) / (2 * h) +
+        rounding;
     CHECK(double(db.values()[0]) == doctest::Approx(numericB).epsilon(1e-4));
     CHECK(double(de.values()[0]) == doctest::Approx(numericE).epsilon(1e-4));
   }
@@ -125,10 +134,12 @@ TEST_CASE("quantizer: gradients of b and e against finite differences of the smo
 
 TEST_CASE("bit penalty: Q by hand, own and coupled") {
   for (auto& backend : cpuBackends()) {
-    Buffer<float> b(*backend, {3.0f, 0.0f, -1.0f, 5.0f}), next(*backend, {2.0f, 0.0f, 4.0f}), gamma(*backend, 1, 0.5f), penalty(*backend, 4, 0.0f), q(*backend, 1, 0.0f);
+    Buffer<float> b(*backend, {3.0f, 0.0f, -1.0f, 5.0f}), next(*backend, {2.0f, 0.0f, 4.0f}), gamma(*backend, 1, 0.5f),
+        penalty(*backend, 4, 0.0f), q(*backend, 1, 0.0f);
     Buffer<std::int32_t> state(*backend, {kLive, kConstant, kZero, kLive, kLive, kLive});
     BitPenalty a;
-    a.channels = 4, a.bitDepth = b.get(), a.kernelArea = 9, a.inputState = state.get(), a.inChannels = 6, a.originalWeights = 1000, a.gamma = gamma.get();
+    a.channels = 4, a.bitDepth = b.get(), a.kernelArea = 9, a.inputState = state.get(), a.inChannels = 6,
+    a.originalWeights = 1000, a.gamma = gamma.get();
     a.penalty = penalty.get(), a.layerBits = q.get();
     backend->run(a);
     CHECK(q.values()[0] == doctest::Approx(9 * 4 * 8.0 / 1000));

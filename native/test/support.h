@@ -72,7 +72,8 @@ inline std::vector<std::unique_ptr<Backend>> cpuBackends() {
   return all;
 }
 
-// Largest |a - b| relative to the largest magnitude of `expected` (at least `floor`); NaN must meet NaN, inf the same inf.
+// Largest |a - b| relative to the largest magnitude of `expected` (at least `floor`); NaN must meet NaN, inf the same
+// inf.
 inline double difference(const std::vector<float>& actual, const std::vector<float>& expected, double floor = 1e-3) {
   REQUIRE(actual.size() == expected.size());
   double scale = floor, worst = 0;

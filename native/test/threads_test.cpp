@@ -30,7 +30,11 @@ TEST_CASE("a task may share its own work out") {
 
 TEST_CASE("an exception reaches the caller, and the pool goes on") {
   cpu::setThreads(3);
-  CHECK_THROWS_AS(parallelFor(100, [](std::int64_t i) { if (i == 50) throw std::runtime_error("task"); }), std::runtime_error);
+  CHECK_THROWS_AS(parallelFor(100,
+                              [](std::int64_t i) {
+                                if (i == 50) throw std::runtime_error("task");
+                              }),
+                  std::runtime_error);
   std::atomic<int> sum{0};
   parallelFor(100, [&](std::int64_t) { sum++; });
   CHECK(sum == 100);

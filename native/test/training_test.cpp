@@ -1,4 +1,5 @@
-// Losses, optimizers, clipping, batches: every instruction set against the reference, known values, and finite differences.
+// Losses, optimizers, clipping, batches: every instruction set against the reference, known values, and finite
+// differences.
 #include <limits>
 
 #include "test/support.h"
@@ -57,7 +58,8 @@ TEST_CASE("cross-entropy: gradient against finite differences") {
       auto up = values, down = values;
       std::size_t at = laneOffset(s, n, k, 0, 0);
       up[at] += 1e-3f, down[at] -= 1e-3f;
-      CHECK(double(gradient[at]) == doctest::Approx((loss(up, nullptr) - loss(down, nullptr)) / double(up[at] - down[at])).epsilon(1e-4));
+      CHECK(double(gradient[at]) ==
+            doctest::Approx((loss(up, nullptr) - loss(down, nullptr)) / double(up[at] - down[at])).epsilon(1e-4));
     }
 }
 
@@ -69,7 +71,8 @@ TEST_CASE("mean squared error") {
         Random random(std::uint64_t(trial) + 900);
         Shape s{random.integer(1, 60), 1, 1};
         int batch = random.integer(1, 50);
-        Buffer<float> y(b, random.reals(laneElements(s, batch))), t(b, random.reals(laneElements(s, batch))), g(b, laneElements(s, batch), 5.0f);
+        Buffer<float> y(b, random.reals(laneElements(s, batch))), t(b, random.reals(laneElements(s, batch))),
+            g(b, laneElements(s, batch), 5.0f);
         Buffer<LossResult> result(b, std::vector<LossResult>(1));
         b.run(MeanSquaredError{s, batch, y.get(), t.get(), g.get(), result.get()});
         auto out = g.values();
@@ -87,12 +90,17 @@ TEST_CASE("optimizers: every instruction set agrees with the reference over seve
       for (int trial = 0; trial < 40; trial++) {
         auto run = [&](Backend& b) {
           Random random(std::uint64_t(trial) + 1300);
-          int channels = random.integer(1, 20), perChannel = random.integer(1, trial % 8 ? 50 : 3000), count = channels * perChannel;
-          Buffer<float> w(b, random.reals(count)), m(b, count, 0.0f), v(b, count, 0.0f), rate(b, 1, 0.01f), clip(b, 1, 0.5f), bits(b, random.reals(channels, -1, 3));
+          int channels = random.integer(1, 20), perChannel = random.integer(1, trial % 8 ? 50 : 3000),
+              count = channels * perChannel;
+          Buffer<float> w(b, random.reals(count)), m(b, count, 0.0f), v(b, count, 0.0f), rate(b, 1, 0.01f),
+              clip(b, 1, 0.5f), bits(b, random.reals(channels, -1, 3));
           OptimizerStep a;
-          a.kind = kind, a.count = count, a.parameter = w.get(), a.moment1 = m.get(), a.moment2 = kind == Optimizer::kSgd ? nullptr : v.get();
-          a.learningRate = rate.get(), a.clipScale = trial % 2 ? clip.get() : nullptr, a.momentum = 0.9f, a.nesterov = trial % 3 == 0;
-          a.weightDecay = trial % 2 ? 0.01f : 0.0f, a.frozenBitDepth = trial % 4 == 0 ? bits.get() : nullptr, a.perChannel = perChannel;
+          a.kind = kind, a.count = count, a.parameter = w.get(), a.moment1 = m.get(),
+          a.moment2 = kind == Optimizer::kSgd ? nullptr : v.get();
+          a.learningRate = rate.get(), a.clipScale = trial % 2 ? clip.get() : nullptr, a.momentum = 0.9f,
+          a.nesterov = trial % 3 == 0;
+          a.weightDecay = trial % 2 ? 0.01f : 0.0f, a.frozenBitDepth = trial % 4 == 0 ? bits.get() : nullptr,
+          a.perChannel = perChannel;
           for (int step = 1; step <= 3; step++) {
             Buffer<float> g(b, random.reals(count));
             Buffer<double> t(b, std::vector<double>{double(step)});
@@ -110,14 +118,17 @@ TEST_CASE("optimizers: every instruction set agrees with the reference over seve
 
 TEST_CASE("optimizers: the first step by hand") {
   auto reference = makeReferenceBackend();
-  Buffer<float> w(*reference, 1, 1.0f), g(*reference, 1, 0.5f), m(*reference, 1, 0.0f), v(*reference, 1, 0.0f), rate(*reference, 1, 0.1f);
+  Buffer<float> w(*reference, 1, 1.0f), g(*reference, 1, 0.5f), m(*reference, 1, 0.0f), v(*reference, 1, 0.0f),
+      rate(*reference, 1, 0.1f);
   Buffer<double> t(*reference, std::vector<double>{1});
   OptimizerStep a;
-  a.kind = Optimizer::kAdam, a.count = 1, a.parameter = w.get(), a.gradient = g.get(), a.moment1 = m.get(), a.moment2 = v.get(), a.learningRate = rate.get(), a.stepNumber = t.get();
+  a.kind = Optimizer::kAdam, a.count = 1, a.parameter = w.get(), a.gradient = g.get(), a.moment1 = m.get(),
+  a.moment2 = v.get(), a.learningRate = rate.get(), a.stepNumber = t.get();
   reference->run(a);
-  CHECK(w.values()[0] == doctest::Approx(0.9));   // Adam's first step is the rate
+  CHECK(w.values()[0] == doctest::Approx(0.9));  // Adam's first step is the rate
   Buffer<float> w2(*reference, 1, 1.0f), m2(*reference, 1, 0.0f);
-  a.kind = Optimizer::kSgd, a.parameter = w2.get(), a.moment1 = m2.get(), a.moment2 = nullptr, a.momentum = 0.9f, a.nesterov = true;
+  a.kind = Optimizer::kSgd, a.parameter = w2.get(), a.moment1 = m2.get(), a.moment2 = nullptr, a.momentum = 0.9f,
+  a.nesterov = true;
   reference->run(a);
   CHECK(w2.values()[0] == doctest::Approx(1 - 0.1 * (0.5 + 0.9 * 0.5)));
 }
@@ -150,7 +161,7 @@ TEST_CASE("bit depths: clamped, never all dead") {
       return b.values();
     };
     CHECK(clamp({3, -1, 40}, 0) == std::vector<float>{3, 0, 24});
-    CHECK(clamp({-1, -0.5f, -2}, 0) == std::vector<float>{1, 0, 0});   // all equal after the clamp: the first
+    CHECK(clamp({-1, -0.5f, -2}, 0) == std::vector<float>{1, 0, 0});  // all equal after the clamp: the first
     CHECK(clamp({0.25f, -1}, 0) == std::vector<float>{1, 0});
     CHECK(clamp({0.25f, 0.5f}, 0) == std::vector<float>{0.25f, 0.5f});
     CHECK(clamp({0.5f, 3}, 1) == std::vector<float>{1, 3});
@@ -181,13 +192,14 @@ TEST_CASE("batches: gathering, augmentation, layouts") {
         std::vector<std::int32_t> order;
         for (int i = 0; i < batch; i++) order.push_back(random.integer(-1, count - 1));
         Buffer<std::int32_t> indices(b, order);
-        Buffer<float> mean(b, random.reals(s.channels)), invStd(b, random.reals(s.channels, 1, 3)), out(b, laneElements(s, batch), 5.0f);
+        Buffer<float> mean(b, random.reals(s.channels)), invStd(b, random.reals(s.channels, 1, 3)),
+            out(b, laneElements(s, batch), 5.0f);
         Buffer<std::uint8_t> raw(b, bytes);
         Buffer<float> real(b, floats);
         Buffer<StepCounter> counter(b, std::vector<StepCounter>{{3, std::uint64_t(trial)}});
         Augmentation augmentation{random.integer(0, 3), random.chance(0.5), random.integer(0, 5)};
-        b.run(GatherImages{s, batch, trial % 2 ? raw.get() : nullptr, trial % 2 ? nullptr : real.get(), indices.get(), mean.get(), invStd.get(), augmentation,
-                           trial % 3 ? counter.get() : nullptr, out.get()});
+        b.run(GatherImages{s, batch, trial % 2 ? raw.get() : nullptr, trial % 2 ? nullptr : real.get(), indices.get(),
+                           mean.get(), invStd.get(), augmentation, trial % 3 ? counter.get() : nullptr, out.get()});
         return out.values();
       };
       CHECK(difference(sameForAllThreads([&] { return run(*backend); }), run(*reference)) < 1e-6);
@@ -199,11 +211,12 @@ TEST_CASE("plain images to lanes and back") {
     Random random(31);
     Shape s{3, 5, 4};
     auto values = random.reals(s.elements() * 21);
-    Buffer<float> plain(*backend, values), lanes(*backend, laneElements(s, 21), 5.0f), back(*backend, s.elements() * 21, 5.0f);
+    Buffer<float> plain(*backend, values), lanes(*backend, laneElements(s, 21), 5.0f),
+        back(*backend, s.elements() * 21, 5.0f);
     backend->run(ToLanes{s, 21, plain.get(), lanes.get()});
     backend->run(FromLanes{s, 21, lanes.get(), back.get()});
     CHECK(back.values() == values);
     CHECK(lanes.values()[laneOffset(s, 20, 1, 2, 3)] == values[std::size_t(((20 * 3 + 1) * 5 + 2) * 4 + 3)]);
-    CHECK(lanes.values()[laneOffset(s, 21, 0, 0, 0)] == 0);   // padding lane
+    CHECK(lanes.values()[laneOffset(s, 21, 0, 0, 0)] == 0);  // padding lane
   }
 }

@@ -34,7 +34,7 @@ function hasPrebuild() {
 
 function checkTools() {
   if (!runs('cmake')) fail('there is no prebuilt binary for this platform, and cmake was not found to build one.');
-  if (windows) return;   // cmake finds Visual Studio, which is not on the PATH
+  if (windows) return; // cmake finds Visual Studio, which is not on the PATH
   const compilers = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
   if (!compilers.some(runs)) fail(`there is no prebuilt binary for this platform, and no C++ compiler was found (tried ${compilers.join(', ')}).`);
 }
@@ -46,11 +46,14 @@ if (process.argv.includes('--force') || !hasPrebuild()) {
     [
       require.resolve('cmake-js/bin/cmake-js'),
       'compile',
-      '--directory', root,
-      '--out', 'build',
+      '--directory',
+      root,
+      '--out',
+      'build',
       ...(process.env.SELFCOMPRESS_WERROR ? ['--CDSELFCOMPRESS_WERROR=ON'] : []),
     ],
     { cwd: root, stdio: 'inherit' },
   );
-  if (status !== 0) fail('the build of the native addon failed; the compiler says why above. It needs C++20: GCC 11, Clang 14, or Visual Studio 2022.');
+  if (status !== 0)
+    fail('the build of the native addon failed; the compiler says why above. It needs C++20: GCC 11, Clang 14, or Visual Studio 2022.');
 }

@@ -4,9 +4,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { availableParallelism } from 'node:os';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -41,7 +41,10 @@ function watch(command, args, show) {
 
 /** CMake's package search finds doctest or not: without it there are no C++ tests to build. */
 function hasDoctest() {
-  const probe = spawnSync('cmake', ['--find-package', '-DNAME=doctest', '-DCOMPILER_ID=GNU', '-DLANGUAGE=CXX', '-DMODE=EXIST'], { cwd: root, encoding: 'utf8' });
+  const probe = spawnSync('cmake', ['--find-package', '-DNAME=doctest', '-DCOMPILER_ID=GNU', '-DLANGUAGE=CXX', '-DMODE=EXIST'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   return probe.status === 0;
 }
 
@@ -52,14 +55,16 @@ async function nativeTests(folder, ...settings) {
   }
   if (!must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings])) return;
   if (!must('cmake', ['--build', folder, '--config', 'Release', '--parallel', String(availableParallelism())])) return;
-  const { code, output } = await watch('ctest', ['--test-dir', folder, '-C', 'Release', '--verbose', '--timeout', '900'], (text) => process.stdout.write(text));
+  const { code, output } = await watch('ctest', ['--test-dir', folder, '-C', 'Release', '--verbose', '--timeout', '900'], (text) =>
+    process.stdout.write(text),
+  );
   let cases = 0;
   for (const [, good, bad] of output.matchAll(/test cases: +\d+ \| +(\d+) passed \| +(\d+) failed/g)) {
     passed += Number(good);
     failed += Number(bad);
     cases += Number(good) + Number(bad);
   }
-  if (code !== 0 && failed === 0) failed++;   // a test program crashed before its summary
+  if (code !== 0 && failed === 0) failed++; // a test program crashed before its summary
   if (cases === 0) failed++;
 }
 

@@ -1,6 +1,6 @@
 // lib/ → dist/: ES modules and types by the TypeScript compiler, the CommonJS entry by esbuild, its types as .d.cts copies.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ try {
   esbuild = await import('esbuild');
   tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
 } catch {
-  if (existsSync(join(dist, 'index.js'))) process.exit(0);   // installed from the registry: dist/ came with the package
+  if (existsSync(join(dist, 'index.js'))) process.exit(0); // installed from the registry: dist/ came with the package
   throw new Error('Expected the development dependencies to build dist/. Run: npm install --include=dev');
 }
 

@@ -39,7 +39,11 @@ export function scriptOptions(defaults) {
   for (let i = 2; i < process.argv.length; i += 2) {
     const name = process.argv[i].replace(/^--/, '');
     if (!(name in defaults) || process.argv[i + 1] === undefined) {
-      console.error(`usage: ${process.argv[1]} ${Object.entries(defaults).map(([k, v]) => `[--${k} ${v}]`).join(' ')}`);
+      console.error(
+        `usage: ${process.argv[1]} ${Object.entries(defaults)
+          .map(([k, v]) => `[--${k} ${v}]`)
+          .join(' ')}`,
+      );
       process.exit(2);
     }
     options[name] = process.argv[i + 1];

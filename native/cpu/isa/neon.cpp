@@ -2,5 +2,5 @@
 // beyond <cmath> and <cstring> primitives: the linker could keep this file's copy for the whole binary.
 #include "cpu/kernels.h"
 #define SELFCOMPRESS_ISA_NAMESPACE selfcompress::cpu::neon
-#include "cpu/kernels/vector_neon.h"
 #include "cpu/kernels/all.h"
+#include "cpu/kernels/vector_neon.h"

@@ -18,7 +18,7 @@ inline NormalAt normalAt(F16 x) {
   p = fma(p, t, set(-0.284496736f));
   p = fma(p, t, set(0.254829592f)) * t;
   F16 e = vexp(zero() - z * z);
-  F16 tail = half * p * e;   // Phi(-|x|)
+  F16 tail = half * p * e;  // Phi(-|x|)
   return {select(less(x, zero()), tail, one - tail), e * set(0.39894228040143268f)};
 }
 
@@ -36,9 +36,15 @@ inline void activationForward(const ActivationForward& a, int block, int channel
   for (std::int64_t i = at; i < at + n; i += 16) {
     F16 x = load(a.input + i), y;
     switch (a.kind) {
-      case Activation::kRelu: y = vmax(zero(), x); break;
-      case Activation::kGelu: y = atMinusInfinity(x, x * normalAt(x).cdf); break;
-      default: y = atMinusInfinity(x, x * sigmoid(x)); break;
+      case Activation::kRelu:
+        y = vmax(zero(), x);
+        break;
+      case Activation::kGelu:
+        y = atMinusInfinity(x, x * normalAt(x).cdf);
+        break;
+      default:
+        y = atMinusInfinity(x, x * sigmoid(x));
+        break;
     }
     store(a.output + i, y);
   }
@@ -49,7 +55,9 @@ inline void activationBackward(const ActivationBackward& a, int block, int chann
   for (std::int64_t i = at; i < at + n; i += 16) {
     F16 x = load(a.input + i), g = load(a.gradOutput + i);
     switch (a.kind) {
-      case Activation::kRelu: g = select(less(zero(), x), g, zero()); break;
+      case Activation::kRelu:
+        g = select(less(zero(), x), g, zero());
+        break;
       case Activation::kGelu: {
         NormalAt at = normalAt(x);
         g = g * fma(x, at.pdf, at.cdf);

@@ -1,7 +1,7 @@
-// Convolution micro-kernels over the lanes layout. Forward and data gradient: a register tile of O output channels times P
-// positions; each entry costs P vector loads and O broadcasts for O*P fused multiply-adds. Weight gradient: a register tile
-// of O gradient planes times S input streams. Positions and streams are arbitrary, so padding, stride, dilation, groups and
-// tiny images run the same code without masks.
+// Convolution micro-kernels over the lanes layout. Forward and data gradient: a register tile of O output channels
+// times P positions; each entry costs P vector loads and O broadcasts for O*P fused multiply-adds. Weight gradient: a
+// register tile of O gradient planes times S input streams. Positions and streams are arbitrary, so padding, stride,
+// dilation, groups and tiny images run the same code without masks.
 #pragma once
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
@@ -50,14 +50,26 @@ inline void convColumn(const ConvTiles& t) {
 
 inline void convTiles(const ConvTiles& t) {
   switch (t.outs) {
-    case 1: return convColumn<1>(t);
-    case 2: return convColumn<2>(t);
-    case 3: return convColumn<3>(t);
-    case 4: return convColumn<4>(t);
-    case 5: if constexpr (kTileO >= 5) return convColumn<5>(t); break;
-    case 6: if constexpr (kTileO >= 6) return convColumn<6>(t); break;
-    case 7: if constexpr (kTileO >= 7) return convColumn<7>(t); break;
-    case 8: if constexpr (kTileO >= 8) return convColumn<8>(t); break;
+    case 1:
+      return convColumn<1>(t);
+    case 2:
+      return convColumn<2>(t);
+    case 3:
+      return convColumn<3>(t);
+    case 4:
+      return convColumn<4>(t);
+    case 5:
+      if constexpr (kTileO >= 5) return convColumn<5>(t);
+      break;
+    case 6:
+      if constexpr (kTileO >= 6) return convColumn<6>(t);
+      break;
+    case 7:
+      if constexpr (kTileO >= 7) return convColumn<7>(t);
+      break;
+    case 8:
+      if constexpr (kTileO >= 8) return convColumn<8>(t);
+      break;
   }
 }
 
@@ -103,24 +115,45 @@ inline void weightTileOf(const WeightTile& t) {
 template <int S, int Max>
 inline void weightTileOuts(const WeightTile& t) {
   switch (t.outs) {
-    case 1: return weightTileOf<1, S>(t);
-    case 2: if constexpr (Max >= 2) return weightTileOf<2, S>(t); break;
-    case 3: if constexpr (Max >= 3) return weightTileOf<3, S>(t); break;
-    case 4: if constexpr (Max >= 4) return weightTileOf<4, S>(t); break;
-    case 5: if constexpr (Max >= 5) return weightTileOf<5, S>(t); break;
-    case 6: if constexpr (Max >= 6) return weightTileOf<6, S>(t); break;
-    case 7: if constexpr (Max >= 7) return weightTileOf<7, S>(t); break;
-    case 8: if constexpr (Max >= 8) return weightTileOf<8, S>(t); break;
+    case 1:
+      return weightTileOf<1, S>(t);
+    case 2:
+      if constexpr (Max >= 2) return weightTileOf<2, S>(t);
+      break;
+    case 3:
+      if constexpr (Max >= 3) return weightTileOf<3, S>(t);
+      break;
+    case 4:
+      if constexpr (Max >= 4) return weightTileOf<4, S>(t);
+      break;
+    case 5:
+      if constexpr (Max >= 5) return weightTileOf<5, S>(t);
+      break;
+    case 6:
+      if constexpr (Max >= 6) return weightTileOf<6, S>(t);
+      break;
+    case 7:
+      if constexpr (Max >= 7) return weightTileOf<7, S>(t);
+      break;
+    case 8:
+      if constexpr (Max >= 8) return weightTileOf<8, S>(t);
+      break;
   }
 }
 
 inline void weightTile(const WeightTile& t) {
   switch (t.streams) {
-    case 1: return weightTileOuts<1, kTileO1>(t);
-    case 2: return weightTileOuts<2, kTileO1>(t);
-    case 3: return weightTileOuts<3, kTileO3 < kTileO1 ? kTileO1 : kTileO3>(t);
-    case 4: if constexpr (kTileS1 >= 4) return weightTileOuts<4, kTileO1>(t); break;
-    case 5: return weightTileOuts<5, kTileO5>(t);
+    case 1:
+      return weightTileOuts<1, kTileO1>(t);
+    case 2:
+      return weightTileOuts<2, kTileO1>(t);
+    case 3:
+      return weightTileOuts < 3, kTileO3 < kTileO1 ? kTileO1 : kTileO3 > (t);
+    case 4:
+      if constexpr (kTileS1 >= 4) return weightTileOuts<4, kTileO1>(t);
+      break;
+    case 5:
+      return weightTileOuts<5, kTileO5>(t);
   }
 }
 

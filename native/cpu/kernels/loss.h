@@ -40,7 +40,8 @@ inline int crossEntropy(const CrossEntropy& a, int block, double* losses) {
   if (!a.gradLogits) return correct;
   float* grad = a.gradLogits + std::int64_t(block) * a.classes * 16;
   const M16 used = usedLanes(a.batch, block);
-  const F16 perImage = set(1.0f / float(a.batch)), inverse = set(1.0f) / s, low = set(a.labelSmoothing / float(a.classes));
+  const F16 perImage = set(1.0f / float(a.batch)), inverse = set(1.0f) / s,
+            low = set(a.labelSmoothing / float(a.classes));
   for (int k = 0; k < a.classes; k++) {
     F16 p = vexp(load(z + k * 16) - best) * inverse;
     store(grad + k * 16, select(used, (p - low) * perImage, zero()));

@@ -1,13 +1,13 @@
-// Batch normalisation of one channel: one read for the statistics (sums of differences from a pivot near the mean, so that
-// the variance does not cancel), one read and write for the result; backward likewise.
+// Batch normalisation of one channel: one read for the statistics (sums of differences from a pivot near the mean, so
+// that the variance does not cancel), one read and write for the result; backward likewise.
 #pragma once
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
 struct ChannelPlanes {
-  std::int64_t stride;   // floats between blocks
-  std::int64_t offset;   // of the channel in a block
+  std::int64_t stride;  // floats between blocks
+  std::int64_t offset;  // of the channel in a block
   int blocks, pixels, lastLanes;
   int lanes(int block) const { return block + 1 == blocks ? lastLanes : 16; }
 };
@@ -23,7 +23,8 @@ inline void fillChannel(float* data, const ChannelPlanes& c, float value) {
     for (int i = 0; i < c.pixels; i++) store(data + n * c.stride + c.offset + i * 16, set(value));
 }
 
-inline void affineChannel(const float* input, float* output, const ChannelPlanes& c, float scale, float shift, bool relu) {
+inline void affineChannel(const float* input, float* output, const ChannelPlanes& c, float scale, float shift,
+                          bool relu) {
   const F16 a = set(scale), b = set(shift), none = zero();
   for (int n = 0; n < c.blocks; n++) {
     const float* x = input + n * c.stride + c.offset;
@@ -97,7 +98,8 @@ inline void batchNormBackward(const BatchNormBackward& a, int channel) {
     if (!a.inputState || a.inputState[channel] != kZero) fillChannel(a.gradInput, c, 0);
     return;
   }
-  const float meanX = a.savedMean[channel], inverse = a.savedInvStd[channel], weight = a.weight ? a.weight[channel] : 1.0f;
+  const float meanX = a.savedMean[channel], inverse = a.savedInvStd[channel],
+              weight = a.weight ? a.weight[channel] : 1.0f;
   const F16 none = zero(), mu = set(meanX);
   double sumG = 0, sumGx = 0;
   for (int n = 0; n < c.blocks; n++) {
@@ -117,7 +119,8 @@ inline void batchNormBackward(const BatchNormBackward& a, int channel) {
   if (a.gradBias) a.gradBias[channel] = float(sumG);
   const double count = (16.0 * (c.blocks - 1) + c.lastLanes) * c.pixels;
   const float slope = weight * inverse;
-  const F16 A = set(slope), B = set(float(-double(slope) * inverse * sumGx / count)), C = set(float(-double(slope) * sumG / count));
+  const F16 A = set(slope), B = set(float(-double(slope) * inverse * sumGx / count)),
+            C = set(float(-double(slope) * sumG / count));
   float mask[16];
   for (int i = 0; i < 16; i++) mask[i] = i < c.lastLanes ? 1.0f : 0.0f;
   const M16 used = less(none, load(mask));

@@ -57,7 +57,8 @@ inline void optimizerStep(const OptimizerStep& a, std::int64_t begin, std::int64
   }
   if (i == end) return;
   int n = int(end - i);
-  F16 w = loadTail(a.parameter + i, n), m = loadTail(a.moment1 + i, n), v = a.moment2 ? loadTail(a.moment2 + i, n) : zero();
+  F16 w = loadTail(a.parameter + i, n), m = loadTail(a.moment1 + i, n),
+      v = a.moment2 ? loadTail(a.moment2 + i, n) : zero();
   optimizerUpdate(c, loadTail(a.gradient + i, n), w, m, v);
   storeTail(a.parameter + i, w, n);
   storeTail(a.moment1 + i, m, n);

@@ -5,7 +5,7 @@ namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
 struct Window {
-  int top, bottom, left, right;   // half-open, clipped to the image
+  int top, bottom, left, right;  // half-open, clipped to the image
 };
 
 inline Window windowAt(const PoolGeometry& g, int y, int x) {
@@ -76,7 +76,8 @@ inline void poolBackward(const PoolBackward& a, int block, int channel) {
       for (int r = w.top; r < w.bottom; r++)
         for (int c = w.left; c < w.right; c++, number += 1) {
           float* p = to + (r * width + c) * 16;
-          F16 here = select(less(where, set(number + 0.5f)), select(less(set(number - 0.5f), where), grad, zero()), zero());
+          F16 here =
+              select(less(where, set(number + 0.5f)), select(less(set(number - 0.5f), where), grad, zero()), zero());
           store(p, load(p) + here);
         }
     }

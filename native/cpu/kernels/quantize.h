@@ -35,8 +35,8 @@ inline QuantizeVectors quantizeBackwardOf(F16 w, F16 g, F16 inverse, F16 scale, 
 
 inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel& c,
                                      float* gradWeight) {
-  const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high), slope = set(c.clipSlope),
-            ln2 = set(0.693147180559945309f);
+  const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high),
+            slope = set(c.clipSlope), ln2 = set(0.693147180559945309f);
   QuantizeSums sums{0, 0};
   for (std::int64_t begin = 0; begin < n; begin += 2048) {  // float sums over 128 vectors, then double
     std::int64_t end = begin + 2048 < n ? begin + 2048 : n, i = begin;
@@ -49,7 +49,8 @@ inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std
     }
     if (i < end) {
       int rest = int(end - i);
-      auto r = quantizeBackwardOf(loadTail(weight + i, rest), loadTail(grad + i, rest), inverse, scale, low, high, slope, ln2);
+      auto r = quantizeBackwardOf(loadTail(weight + i, rest), loadTail(grad + i, rest), inverse, scale, low, high,
+                                  slope, ln2);
       storeTail(gradWeight + i, r.gradWeight, rest);
       // Spare lanes hold w = g = 0: their products are zero (finite scale), so they add nothing.
       bitDepth = bitDepth + r.bitDepth;

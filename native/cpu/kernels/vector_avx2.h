@@ -13,7 +13,10 @@ struct F16 {
 using M16 = F16;  // all bits of a lane set or clear
 
 inline F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-inline void store(float* p, F16 a) { _mm256_storeu_ps(p, a.lo); _mm256_storeu_ps(p + 8, a.hi); }
+inline void store(float* p, F16 a) {
+  _mm256_storeu_ps(p, a.lo);
+  _mm256_storeu_ps(p + 8, a.hi);
+}
 inline __m256i tailMask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -24,7 +27,10 @@ inline void storeTail(float* p, F16 a, int n) {
   _mm256_maskstore_ps(p, tailMask(n), a.lo);
   if (n > 8) _mm256_maskstore_ps(p + 8, tailMask(n - 8), a.hi);
 }
-inline F16 set(float x) { __m256 v = _mm256_set1_ps(x); return {v, v}; }
+inline F16 set(float x) {
+  __m256 v = _mm256_set1_ps(x);
+  return {v, v};
+}
 inline F16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 #define SC_BINARY(name, op) \
   inline F16 name(F16 a, F16 b) { return {op(a.lo, b.lo), op(a.hi, b.hi)}; }
@@ -43,10 +49,10 @@ inline F16 roundEven(F16 a) {
   return {_mm256_round_ps(a.lo, mode), _mm256_round_ps(a.hi, mode)};
 }
 inline M16 less(F16 a, F16 b) { return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)}; }
-inline M16 isNan(F16 a) {
-  return {_mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q), _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q)};
+inline M16 isNan(F16 a) { return {_mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q), _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q)}; }
+inline F16 select(M16 m, F16 a, F16 b) {
+  return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
-inline F16 select(M16 m, F16 a, F16 b) { return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)}; }
 inline __m256 pow2Half(__m256 n) {
   __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));

@@ -22,8 +22,8 @@ inline double sumDouble(F16 a, int n) {
   return s;
 }
 
-// e^x: x = n ln2 + r with |r| <= ln2/2 and a polynomial of degree 6 for e^r (Cephes' coefficients); relative error below
-// 2e-7. +inf above 88.7, 0 below -87.3, NaN for NaN.
+// e^x: x = n ln2 + r with |r| <= ln2/2 and a polynomial of degree 6 for e^r (Cephes' coefficients); relative error
+// below 2e-7. +inf above 88.7, 0 below -87.3, NaN for NaN.
 inline F16 vexp(F16 x) {
   const F16 high = set(88.7228394f), low = set(-87.3365447f);
   M16 over = less(high, x), under = less(x, low), nan = isNan(x);

@@ -14,7 +14,11 @@ struct M16 {
   uint32x4_t v[4];
 };
 #define SC_QUARTERS for (int i = 0; i < 4; i++)
-inline F16 load(const float* p) { F16 r; SC_QUARTERS r.v[i] = vld1q_f32(p + 4 * i); return r; }
+inline F16 load(const float* p) {
+  F16 r;
+  SC_QUARTERS r.v[i] = vld1q_f32(p + 4 * i);
+  return r;
+}
 inline void store(float* p, F16 a) { SC_QUARTERS vst1q_f32(p + 4 * i, a.v[i]); }
 inline F16 loadTail(const float* p, int n) {
   float t[16] = {};
@@ -26,21 +30,60 @@ inline void storeTail(float* p, F16 a, int n) {
   store(t, a);
   for (int i = 0; i < n; i++) p[i] = t[i];
 }
-inline F16 set(float x) { F16 r; SC_QUARTERS r.v[i] = vdupq_n_f32(x); return r; }
+inline F16 set(float x) {
+  F16 r;
+  SC_QUARTERS r.v[i] = vdupq_n_f32(x);
+  return r;
+}
 inline F16 zero() { return set(0.0f); }
-inline F16 operator+(F16 a, F16 b) { SC_QUARTERS a.v[i] = vaddq_f32(a.v[i], b.v[i]); return a; }
-inline F16 operator-(F16 a, F16 b) { SC_QUARTERS a.v[i] = vsubq_f32(a.v[i], b.v[i]); return a; }
-inline F16 operator*(F16 a, F16 b) { SC_QUARTERS a.v[i] = vmulq_f32(a.v[i], b.v[i]); return a; }
-inline F16 operator/(F16 a, F16 b) { SC_QUARTERS a.v[i] = vdivq_f32(a.v[i], b.v[i]); return a; }
-inline F16 fma(F16 a, F16 b, F16 c) { SC_QUARTERS a.v[i] = vfmaq_f32(c.v[i], a.v[i], b.v[i]); return a; }
-inline M16 less(F16 a, F16 b) { M16 m; SC_QUARTERS m.v[i] = vcltq_f32(a.v[i], b.v[i]); return m; }
-inline M16 isNan(F16 a) { M16 m; SC_QUARTERS m.v[i] = vmvnq_u32(vceqq_f32(a.v[i], a.v[i])); return m; }
-inline M16 either(M16 a, M16 b) { SC_QUARTERS a.v[i] = vorrq_u32(a.v[i], b.v[i]); return a; }
-inline F16 select(M16 m, F16 a, F16 b) { SC_QUARTERS a.v[i] = vbslq_f32(m.v[i], a.v[i], b.v[i]); return a; }
+inline F16 operator+(F16 a, F16 b) {
+  SC_QUARTERS a.v[i] = vaddq_f32(a.v[i], b.v[i]);
+  return a;
+}
+inline F16 operator-(F16 a, F16 b) {
+  SC_QUARTERS a.v[i] = vsubq_f32(a.v[i], b.v[i]);
+  return a;
+}
+inline F16 operator*(F16 a, F16 b) {
+  SC_QUARTERS a.v[i] = vmulq_f32(a.v[i], b.v[i]);
+  return a;
+}
+inline F16 operator/(F16 a, F16 b) {
+  SC_QUARTERS a.v[i] = vdivq_f32(a.v[i], b.v[i]);
+  return a;
+}
+inline F16 fma(F16 a, F16 b, F16 c) {
+  SC_QUARTERS a.v[i] = vfmaq_f32(c.v[i], a.v[i], b.v[i]);
+  return a;
+}
+inline M16 less(F16 a, F16 b) {
+  M16 m;
+  SC_QUARTERS m.v[i] = vcltq_f32(a.v[i], b.v[i]);
+  return m;
+}
+inline M16 isNan(F16 a) {
+  M16 m;
+  SC_QUARTERS m.v[i] = vmvnq_u32(vceqq_f32(a.v[i], a.v[i]));
+  return m;
+}
+inline M16 either(M16 a, M16 b) {
+  SC_QUARTERS a.v[i] = vorrq_u32(a.v[i], b.v[i]);
+  return a;
+}
+inline F16 select(M16 m, F16 a, F16 b) {
+  SC_QUARTERS a.v[i] = vbslq_f32(m.v[i], a.v[i], b.v[i]);
+  return a;
+}
 inline F16 vmin(F16 a, F16 b) { return select(less(a, b), a, b); }  // b where either is NaN, as on x86
 inline F16 vmax(F16 a, F16 b) { return select(less(b, a), a, b); }
-inline F16 vsqrt(F16 a) { SC_QUARTERS a.v[i] = vsqrtq_f32(a.v[i]); return a; }
-inline F16 roundEven(F16 a) { SC_QUARTERS a.v[i] = vrndnq_f32(a.v[i]); return a; }
+inline F16 vsqrt(F16 a) {
+  SC_QUARTERS a.v[i] = vsqrtq_f32(a.v[i]);
+  return a;
+}
+inline F16 roundEven(F16 a) {
+  SC_QUARTERS a.v[i] = vrndnq_f32(a.v[i]);
+  return a;
+}
 inline F16 pow2(F16 n) {
   SC_QUARTERS n.v[i] = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23));
   return n;

@@ -1,8 +1,8 @@
 // The one interface between the compiled plan of a training step and the hardware that runs it: a table of operations.
 // The plan allocates its buffers here and calls these operations in order; it does not know which backend it has.
 //
-// Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in the
-// argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
+// Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in
+// the argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
 // Implementations: cpu::makeBackend (cpu/), makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
 #pragma once
 
@@ -24,9 +24,9 @@ namespace selfcompress {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string name() const = 0;   // "cpu/avx2", "reference", ...
+  virtual std::string name() const = 0;  // "cpu/avx2", "reference", ...
 
-  virtual void* allocate(std::size_t bytes) = 0;   // aligned to kAlignment, zeroed; throws std::bad_alloc
+  virtual void* allocate(std::size_t bytes) = 0;  // aligned to kAlignment, zeroed; throws std::bad_alloc
   virtual void release(void* memory) = 0;
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
@@ -79,15 +79,15 @@ namespace cpu {
 
 enum class Isa { kScalar, kAvx2, kAvx512, kNeon };
 const char* isaName(Isa);
-bool isaSupported(Isa);            // compiled in and offered by this processor and operating system
+bool isaSupported(Isa);  // compiled in and offered by this processor and operating system
 // The best supported one, or SELFCOMPRESS_ISA=scalar|avx2|avx512|neon. Throws std::runtime_error when that names an
 // unknown or unsupported one.
 Isa chooseIsa();
 
 std::unique_ptr<Backend> makeBackend(Isa);
 
-// Threads of the process-wide pool (>= 1). Default: SELFCOMPRESS_THREADS, else the physical cores available to the process. Results do not
-// depend on it. Takes effect for operations that start later; safe to call while others run.
+// Threads of the process-wide pool (>= 1). Default: SELFCOMPRESS_THREADS, else the physical cores available to the
+// process. Results do not depend on it. Takes effect for operations that start later; safe to call while others run.
 void setThreads(int threads);
 int threads();
 

@@ -4,12 +4,12 @@
 //
 //     offset(n, c, h, w) = ((((n / kLanes) * C + c) * H + h) * W + w) * kLanes + n % kLanes
 //
-// One (block, c, h, w) is therefore one 64-byte vector that holds the same pixel of 16 images. Every kernel is vectorised
-// over images: any number of channels, any stride, padding or dilation runs without masks or tails, a dead channel costs
-// nothing, and a weight is a scalar that is broadcast. Flattening (C,H,W) -> (C*H*W,1,1) is free: the bytes are the same.
-// The last block of a batch may be partly filled: its spare lanes ("padding lanes") are allocated. They hold finite values
-// in forward tensors (whatever the network computes from zero inputs) and exact zeros in gradient tensors; every reduction
-// over the batch leaves them out.
+// One (block, c, h, w) is therefore one 64-byte vector that holds the same pixel of 16 images. Every kernel is
+// vectorised over images: any number of channels, any stride, padding or dilation runs without masks or tails, a dead
+// channel costs nothing, and a weight is a scalar that is broadcast. Flattening (C,H,W) -> (C*H*W,1,1) is free: the
+// bytes are the same. The last block of a batch may be partly filled: its spare lanes ("padding lanes") are allocated.
+// They hold finite values in forward tensors (whatever the network computes from zero inputs) and exact zeros in
+// gradient tensors; every reduction over the batch leaves them out.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 
 namespace selfcompress {
 
-inline constexpr int kLanes = 16;       // images in a block
-inline constexpr int kAlignment = 64;   // bytes; every buffer starts on such a boundary
+inline constexpr int kLanes = 16;      // images in a block
+inline constexpr int kAlignment = 64;  // bytes; every buffer starts on such a boundary
 
 // One image of an activation tensor. A vector of F features is {F, 1, 1}.
 struct Shape {

@@ -1,4 +1,5 @@
-// From a data set in plain memory to a batch in the lanes layout, augmented on the way; and the plain <-> lanes conversions.
+// From a data set in plain memory to a batch in the lanes layout, augmented on the way; and the plain <-> lanes
+// conversions.
 #pragma once
 
 #include "selfcompress/ops/activation.h"
@@ -6,19 +7,22 @@
 
 namespace selfcompress {
 
-struct StepCounter {          // device memory; identifies the random numbers of one step
+struct StepCounter {  // device memory; identifies the random numbers of one step
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
 };
 
 // Random choices per image are keyed by (seed, step, position in the batch), never by thread.
 struct Augmentation {
-  int shift = 0;        // pad with `shift` pixels of raw value 0 and crop back at a uniform offset in [-shift, shift], both axes
-  bool flip = false;    // mirror left-right with probability 1/2
-  int cutout = 0;       // side of a square, centred anywhere in the image (clipped at its border), set to the channel mean (0 after normalisation); 0: none
+  int shift =
+      0;  // pad with `shift` pixels of raw value 0 and crop back at a uniform offset in [-shift, shift], both axes
+  bool flip = false;  // mirror left-right with probability 1/2
+  int cutout = 0;  // side of a square, centred anywhere in the image (clipped at its border), set to the channel mean
+                   // (0 after normalisation); 0: none
 };
 
-// lanes[i,c,h,w] = (raw - mean[c]) * invStd[c], raw = image indices[i] of the data set (uint8 values are divided by 255).
+// lanes[i,c,h,w] = (raw - mean[c]) * invStd[c], raw = image indices[i] of the data set (uint8 values are divided by
+// 255).
 struct GatherImages {
   Shape shape;
   int batch = 0;
@@ -28,21 +32,24 @@ struct GatherImages {
   const float* mean = nullptr;            // [C]
   const float* invStd = nullptr;          // [C]
   Augmentation augmentation;
-  const StepCounter* counter = nullptr;   // may be nullptr without augmentation
-  float* output = nullptr;                // lanes; padding lanes are zero
+  const StepCounter* counter = nullptr;  // may be nullptr without augmentation
+  float* output = nullptr;               // lanes; padding lanes are zero
 };
 
-// What happens to the image at `position` of the batch. Pixel (y, x) of the result comes from (y + shiftY, x + shiftX) of the
-// image, after mirroring; pixels outside have raw value 0. Pixels inside the cutout square are 0 after normalisation.
+// What happens to the image at `position` of the batch. Pixel (y, x) of the result comes from (y + shiftY, x + shiftX)
+// of the image, after mirroring; pixels outside have raw value 0. Pixels inside the cutout square are 0 after
+// normalisation.
 struct ImageTransform {
   int shiftY = 0, shiftX = 0;
   bool flip = false;
-  int cutTop = 0, cutBottom = 0, cutLeft = 0, cutRight = 0;   // half-open; empty: no cutout
+  int cutTop = 0, cutBottom = 0, cutLeft = 0, cutRight = 0;  // half-open; empty: no cutout
 };
-static inline ImageTransform imageTransform(const Augmentation& a, Shape shape, const StepCounter* counter, int position) {
+static inline ImageTransform imageTransform(const Augmentation& a, Shape shape, const StepCounter* counter,
+                                            int position) {
   ImageTransform t;
   if (!counter || (!a.shift && !a.flip && !a.cutout)) return t;
-  std::uint64_t key = mix64(mix64(mix64(counter->seed) ^ counter->step) ^ (0x61756720ull << 32 | std::uint32_t(position)));
+  std::uint64_t key =
+      mix64(mix64(mix64(counter->seed) ^ counter->step) ^ (0x61756720ull << 32 | std::uint32_t(position)));
   std::uint64_t range = 2 * std::uint64_t(a.shift) + 1;
   if (a.shift) {
     t.shiftY = int((mix64(key + 1) >> 32) % range) - a.shift;
@@ -62,13 +69,23 @@ static inline ImageTransform imageTransform(const Augmentation& a, Shape shape, 
 
 struct GatherLabels {
   int batch = 0;
-  const std::int32_t* labels = nullptr;   // [count]
+  const std::int32_t* labels = nullptr;  // [count]
   const std::int32_t* indices = nullptr;
-  std::int32_t* output = nullptr;         // [batch]
+  std::int32_t* output = nullptr;  // [batch]
 };
 
 // plain NCHW [batch][C][H][W] <-> lanes. ToLanes zeroes padding lanes.
-struct ToLanes { Shape shape; int batch = 0; const float* plain = nullptr; float* lanes = nullptr; };
-struct FromLanes { Shape shape; int batch = 0; const float* lanes = nullptr; float* plain = nullptr; };
+struct ToLanes {
+  Shape shape;
+  int batch = 0;
+  const float* plain = nullptr;
+  float* lanes = nullptr;
+};
+struct FromLanes {
+  Shape shape;
+  int batch = 0;
+  const float* lanes = nullptr;
+  float* plain = nullptr;
+};
 
 }  // namespace selfcompress

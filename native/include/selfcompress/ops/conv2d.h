@@ -1,13 +1,14 @@
-// Two-dimensional convolution (cross-correlation) with lists of live channels: work is proportional to live inputs times
-// live outputs. A fully connected layer is a 1x1 convolution of a 1x1 image ({F,1,1}).
+// Two-dimensional convolution (cross-correlation) with lists of live channels: work is proportional to live inputs
+// times live outputs. A fully connected layer is a 1x1 convolution of a 1x1 image ({F,1,1}).
 //
-//     out[n,o,y,x] = act(bias[o] + sum_{c,i,j} weight[o,c,i,j] * in[n, g*C/G + c, y*strideH + i*dilationH - padH, x*strideW + j*dilationW - padW])
+//     out[n,o,y,x] = act(bias[o] + sum_{c,i,j} weight[o,c,i,j] * in[n, g*C/G + c, y*strideH + i*dilationH - padH,
+//     x*strideW + j*dilationW - padW])
 //
 // with g = o / (O/G), and zero outside the image. Activations are in the lanes layout (tensor.h), weights are
 // [outChannels][inChannels/groups][kernelHeight][kernelWidth] contiguous.
 //
-// Lists: channels that are not in `liveIn` are known to be zero and are not read; channels that are not in `liveOut` are
-// not written by forward and not read by the gradients.
+// Lists: channels that are not in `liveIn` are known to be zero and are not read; channels that are not in `liveOut`
+// are not written by forward and not read by the gradients.
 #pragma once
 
 #include "selfcompress/tensor.h"
@@ -16,12 +17,12 @@ namespace selfcompress {
 
 struct Conv2dGeometry {
   int inChannels = 0, outChannels = 0;
-  int height = 1, width = 1;               // of the input image
+  int height = 1, width = 1;  // of the input image
   int kernelHeight = 1, kernelWidth = 1;
   int strideH = 1, strideW = 1;
-  int padH = 0, padW = 0;                  // zeros on both sides
+  int padH = 0, padW = 0;  // zeros on both sides
   int dilationH = 1, dilationW = 1;
-  int groups = 1;                          // divides inChannels and outChannels
+  int groups = 1;  // divides inChannels and outChannels
 
   int outHeight() const { return (height + 2 * padH - dilationH * (kernelHeight - 1) - 1) / strideH + 1; }
   int outWidth() const { return (width + 2 * padW - dilationW * (kernelWidth - 1) - 1) / strideW + 1; }
@@ -35,26 +36,28 @@ struct Conv2dGeometry {
 struct Conv2dForward {
   Conv2dGeometry geometry;
   int batch = 0;
-  const float* input = nullptr;    // lanes
-  const float* weight = nullptr;   // the weights that multiply: already quantized
-  const float* bias = nullptr;     // [outChannels] or nullptr
-  bool relu = false;               // act = max(., 0) (NaN stays NaN), else identity
+  const float* input = nullptr;   // lanes
+  const float* weight = nullptr;  // the weights that multiply: already quantized
+  const float* bias = nullptr;    // [outChannels] or nullptr
+  bool relu = false;              // act = max(., 0) (NaN stays NaN), else identity
   ChannelList liveIn, liveOut;
-  const std::int32_t* outputState = nullptr;  // ChannelState per output channel or nullptr; kConstant channels, which are not in liveOut, are filled with act(bias)
-  float* output = nullptr;         // lanes
-  void* workspace = nullptr;       // Backend::conv2dWorkspace(geometry, batch) bytes
+  const std::int32_t* outputState = nullptr;  // ChannelState per output channel or nullptr; kConstant channels, which
+                                              // are not in liveOut, are filled with act(bias)
+  float* output = nullptr;                    // lanes
+  void* workspace = nullptr;                  // Backend::conv2dWorkspace(geometry, batch) bytes
 };
 
 // dL/dinput, for live input channels; others are not written.
 struct Conv2dGradInput {
   Conv2dGeometry geometry;
   int batch = 0;
-  const float* gradOutput = nullptr;   // lanes
+  const float* gradOutput = nullptr;  // lanes
   const float* weight = nullptr;
   ChannelList liveIn, liveOut;
-  const float* reluInput = nullptr;    // lanes, the input of this convolution where it is the output of a ReLU: the result is multiplied by (reluInput > 0); or nullptr
-  bool accumulate = false;             // add to gradInput instead of overwriting it (after the mask)
-  float* gradInput = nullptr;          // lanes
+  const float* reluInput = nullptr;  // lanes, the input of this convolution where it is the output of a ReLU: the
+                                     // result is multiplied by (reluInput > 0); or nullptr
+  bool accumulate = false;           // add to gradInput instead of overwriting it (after the mask)
+  float* gradInput = nullptr;        // lanes
   void* workspace = nullptr;
 };
 
@@ -62,11 +65,11 @@ struct Conv2dGradInput {
 struct Conv2dGradWeight {
   Conv2dGeometry geometry;
   int batch = 0;
-  const float* input = nullptr;        // lanes
-  const float* gradOutput = nullptr;   // lanes; zero in padding lanes
+  const float* input = nullptr;       // lanes
+  const float* gradOutput = nullptr;  // lanes; zero in padding lanes
   ChannelList liveIn, liveOut;
-  float* gradWeight = nullptr;         // [outChannels][inChannels/groups][kernelHeight][kernelWidth]
-  float* gradBias = nullptr;           // [outChannels] or nullptr
+  float* gradWeight = nullptr;  // [outChannels][inChannels/groups][kernelHeight][kernelWidth]
+  float* gradBias = nullptr;    // [outChannels] or nullptr
   void* workspace = nullptr;
 };
 

@@ -15,40 +15,42 @@ struct Add {
   const std::int32_t* stateA = nullptr;
   const std::int32_t* stateB = nullptr;
   bool relu = false;
-  float* output = nullptr;   // may be a or b
+  float* output = nullptr;  // may be a or b
 };
 
-// Copies `count` channels: output channel outFirst + i = input channel inFirst + i. Concatenation is one copy per input,
-// its gradient one copy back. `accumulate` adds instead (gradients of a tensor with several consumers: inFirst = outFirst = 0).
+// Copies `count` channels: output channel outFirst + i = input channel inFirst + i. Concatenation is one copy per
+// input, its gradient one copy back. `accumulate` adds instead (gradients of a tensor with several consumers: inFirst =
+// outFirst = 0).
 struct CopyChannels {
-  Shape input, output;   // same height and width
+  Shape input, output;  // same height and width
   int batch = 0;
   int inFirst = 0, outFirst = 0, count = 0;
   bool accumulate = false;
   const float* source = nullptr;
-  const std::int32_t* state = nullptr;   // ChannelState of the *input tensor of the concatenation or accumulation* (indexed i = 0..count-1), or nullptr; kZero channels are skipped
+  const std::int32_t* state = nullptr;  // ChannelState of the *input tensor of the concatenation or accumulation*
+                                        // (indexed i = 0..count-1), or nullptr; kZero channels are skipped
   float* target = nullptr;
 };
 
 // ---- channel states (tensor.h); all arrays are device memory, indexed by channel ----
 
-// Output of a weight layer: b <= 0 -> dead: kZero if bias is nullptr or 0, else kConstant. bitDepth == nullptr: all kLive.
-// A depthwise convolution also gives its input's state: a channel that reads a kZero channel is dead as well.
+// Output of a weight layer: b <= 0 -> dead: kZero if bias is nullptr or 0, else kConstant. bitDepth == nullptr: all
+// kLive. A depthwise convolution also gives its input's state: a channel that reads a kZero channel is dead as well.
 struct StateFromBits {
   int channels = 0;
   const float* bitDepth = nullptr;
   const float* bias = nullptr;
-  const std::int32_t* depthwiseInput = nullptr;   // [channels / multiplier], or nullptr
-  int multiplier = 1;                             // output channels of each input channel
+  const std::int32_t* depthwiseInput = nullptr;  // [channels / multiplier], or nullptr
+  int multiplier = 1;                            // output channels of each input channel
   std::int32_t* output = nullptr;
 };
-// Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant. For evaluation, where the norm
-// uses running statistics, it is kZero only if runningMean is 0 as well and the input is kZero.
+// Through a batch norm: a dead input becomes kZero if bias is nullptr or 0, else kConstant. For evaluation, where the
+// norm uses running statistics, it is kZero only if runningMean is 0 as well and the input is kZero.
 struct StateThroughNorm {
   int channels = 0;
   const std::int32_t* input = nullptr;
   const float* bias = nullptr;
-  const float* runningMean = nullptr;   // nullptr: training
+  const float* runningMean = nullptr;  // nullptr: training
   std::int32_t* output = nullptr;
 };
 // Of a + b: both kZero -> kZero; both dead -> kConstant; else kLive.

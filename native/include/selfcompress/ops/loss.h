@@ -4,17 +4,18 @@
 //                    dL/dz = (softmax(z) - t) / n
 //     meanSquared:   L = 1/(n*features) sum (z - target)^2               dL/dz = 2 (z - target) / (n*features)
 //
-// The result is accumulated in double over images in ascending order: independent of the number of threads. Gradients of padding lanes are zero.
+// The result is accumulated in double over images in ascending order: independent of the number of threads. Gradients
+// of padding lanes are zero.
 #pragma once
 
 #include "selfcompress/tensor.h"
 
 namespace selfcompress {
 
-struct LossResult {       // device memory
-  double lossSum = 0;     // sum over images of the image's loss (meanSquared: of its mean over features)
-  std::int64_t correct = 0;   // crossEntropy: images whose largest logit (first of equals) is the label
-  std::int64_t count = 0;     // images
+struct LossResult {          // device memory
+  double lossSum = 0;        // sum over images of the image's loss (meanSquared: of its mean over features)
+  std::int64_t correct = 0;  // crossEntropy: images whose largest logit (first of equals) is the label
+  std::int64_t count = 0;    // images
 };
 
 struct CrossEntropy {
@@ -30,10 +31,10 @@ struct CrossEntropy {
 struct MeanSquaredError {
   Shape shape;
   int batch = 0;
-  const float* output = nullptr;   // lanes
-  const float* target = nullptr;   // lanes
-  float* gradOutput = nullptr;     // lanes or nullptr
-  LossResult* result = nullptr;    // added to
+  const float* output = nullptr;  // lanes
+  const float* target = nullptr;  // lanes
+  float* gradOutput = nullptr;    // lanes or nullptr
+  LossResult* result = nullptr;   // added to
 };
 
 }  // namespace selfcompress

@@ -1,11 +1,12 @@
 // Optimizers, one call per parameter tensor. g = clipScale * gradient.
 //
-//     sgd:    m = momentum * m + g + weightDecay * w       w -= lr * (nesterov ? g + weightDecay * w + momentum * m : m)
-//     adam:   g += weightDecay * w (adamw instead: w -= lr * weightDecay * w first)
+//     sgd:    m = momentum * m + g + weightDecay * w       w -= lr * (nesterov ? g + weightDecay * w + momentum * m :
+//     m) adam:   g += weightDecay * w (adamw instead: w -= lr * weightDecay * w first)
 //             m = beta1 * m + (1-beta1) * g    v = beta2 * v + (1-beta2) * g^2
 //             w -= lr * (m / (1-beta1^t)) / (sqrt(v / (1-beta2^t)) + epsilon)
 //
-// (as PyTorch computes them). Elements of frozen channels, those whose bitDepth is <= 0, are left as they are, moments too.
+// (as PyTorch computes them). Elements of frozen channels, those whose bitDepth is <= 0, are left as they are, moments
+// too.
 #pragma once
 
 #include "selfcompress/tensor.h"
@@ -16,14 +17,14 @@ enum class Optimizer { kSgd, kAdam, kAdamW };
 
 struct OptimizerStep {
   Optimizer kind = Optimizer::kAdam;
-  std::int64_t count = 0;              // elements of the tensor
+  std::int64_t count = 0;  // elements of the tensor
   float* parameter = nullptr;
   const float* gradient = nullptr;
-  float* moment1 = nullptr;            // momentum, or Adam's m
-  float* moment2 = nullptr;            // Adam's v; nullptr for SGD
-  const float* learningRate = nullptr; // one float in device memory
+  float* moment1 = nullptr;             // momentum, or Adam's m
+  float* moment2 = nullptr;             // Adam's v; nullptr for SGD
+  const float* learningRate = nullptr;  // one float in device memory
   const double* stepNumber = nullptr;   // t, counted from 1, one double in device memory
-  const float* clipScale = nullptr;    // one float in device memory, or nullptr: 1
+  const float* clipScale = nullptr;     // one float in device memory, or nullptr: 1
   float momentum = 0;
   bool nesterov = false;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weightDecay = 0;
@@ -37,7 +38,8 @@ struct SumOfSquares {
   const float* values = nullptr;
   double* sum = nullptr;
 };
-// scale = min(1, maxNorm / (sqrt(sum) + 1e-6)); norm = sqrt(sum); *sum is set to zero for the next step. NaN norm: scale is NaN.
+// scale = min(1, maxNorm / (sqrt(sum) + 1e-6)); norm = sqrt(sum); *sum is set to zero for the next step. NaN norm:
+// scale is NaN.
 struct ClipScale {
   double* sum = nullptr;
   float maxNorm = 0;
@@ -45,9 +47,10 @@ struct ClipScale {
   float* norm = nullptr;
 };
 
-// After the step, for one compressing layer: dead channels (b <= 0) are set to exactly 0 and stay so. If no channel would
-// be left above 0, the one with the largest b gets b = 1; a single live channel keeps b >= 1. floor > 0 (an output layer,
-// whose channels may not die): every b = max(b, floor). b is also limited to at most 24 (float's significand).
+// After the step, for one compressing layer: dead channels (b <= 0) are set to exactly 0 and stay so. If no channel
+// would be left above 0, the one with the largest b gets b = 1; a single live channel keeps b >= 1. floor > 0 (an
+// output layer, whose channels may not die): every b = max(b, floor). b is also limited to at most 24 (float's
+// significand).
 struct ClampBitDepth {
   int channels = 0;
   float floor = 0;
@@ -59,14 +62,14 @@ struct ClampBitDepth {
 //
 //     dL/db at fixed rho = dL/db - dL/de          dL/drho = dL/de          e = rho - b
 //
-// RangeGradients turns gradBitDepth into the former and remembers b; after the optimizer has updated b by its gradient and e
-// as if it were rho, KeepRange subtracts the change of b from e. Dead channels are left alone.
+// RangeGradients turns gradBitDepth into the former and remembers b; after the optimizer has updated b by its gradient
+// and e as if it were rho, KeepRange subtracts the change of b from e. Dead channels are left alone.
 struct RangeGradients {
   int channels = 0;
   const float* bitDepth = nullptr;
   const float* gradExponent = nullptr;
   float* gradBitDepth = nullptr;
-  float* previousBitDepth = nullptr;   // [channels], written
+  float* previousBitDepth = nullptr;  // [channels], written
 };
 struct KeepRange {
   int channels = 0;
@@ -80,10 +83,10 @@ struct KeepRange {
 // With running statistics given (a norm), a dead channel's runningMean is treated in the same way.
 struct DecayDead {
   int channels = 0;
-  const std::int32_t* state = nullptr;   // ChannelState of the layer's output
+  const std::int32_t* state = nullptr;  // ChannelState of the layer's output
   float rate = 0.05f;
-  float* value = nullptr;                // may be nullptr
-  float* runningMean = nullptr;          // may be nullptr
+  float* value = nullptr;        // may be nullptr
+  float* runningMean = nullptr;  // may be nullptr
 };
 
 }  // namespace selfcompress

@@ -10,10 +10,11 @@ struct PoolGeometry {
   Shape input;
   int kernelHeight = 2, kernelWidth = 2;
   int strideH = 2, strideW = 2;
-  int padH = 0, padW = 0;            // at most half the kernel
+  int padH = 0, padW = 0;  // at most half the kernel
   bool countIncludePad = true;
   Shape output() const {
-    return {input.channels, (input.height + 2 * padH - kernelHeight) / strideH + 1, (input.width + 2 * padW - kernelWidth) / strideW + 1};
+    return {input.channels, (input.height + 2 * padH - kernelHeight) / strideH + 1,
+            (input.width + 2 * padW - kernelWidth) / strideW + 1};
   }
 };
 
@@ -24,20 +25,22 @@ struct PoolForward {
   PoolGeometry geometry;
   int batch = 0;
   const float* input = nullptr;
-  const std::int32_t* state = nullptr;   // ChannelState or nullptr; kZero channels are skipped
+  const std::int32_t* state = nullptr;  // ChannelState or nullptr; kZero channels are skipped
   float* output = nullptr;
 };
 
-// The gradient of a maximum goes to the first pixel (in row order) of the window that holds it; a NaN counts as the largest.
+// The gradient of a maximum goes to the first pixel (in row order) of the window that holds it; a NaN counts as the
+// largest.
 struct PoolBackward {
   Pool kind = Pool::kMax;
   PoolGeometry geometry;
   int batch = 0;
-  const float* input = nullptr;        // of forward (max only)
+  const float* input = nullptr;  // of forward (max only)
   const float* gradOutput = nullptr;
   const std::int32_t* state = nullptr;
-  const float* reluInput = nullptr;    // lanes or nullptr: the result is multiplied by (reluInput > 0), for an input that is a ReLU's output
-  float* gradInput = nullptr;          // every element of a live channel is written
+  const float* reluInput =
+      nullptr;  // lanes or nullptr: the result is multiplied by (reluInput > 0), for an input that is a ReLU's output
+  float* gradInput = nullptr;  // every element of a live channel is written
 };
 
 }  // namespace selfcompress

@@ -1,7 +1,9 @@
-// Self-compressing quantizer (Cséfalvay & Imber, arXiv 2301.13142), one bit depth b and one exponent e per output channel:
+// Self-compressing quantizer (Cséfalvay & Imber, arXiv 2301.13142), one bit depth b and one exponent e per output
+// channel:
 //
 //     beta = max(b, 0)   s = 2^e   lo = -2^(beta-1)   hi = 2^(beta-1) - 1
-//     u = w * 2^-e       c = min(max(u, lo), hi)      r = roundHalfToEven(c)      q = s * r    (beta = 0: q = +0.0 exactly)
+//     u = w * 2^-e       c = min(max(u, lo), hi)      r = roundHalfToEven(c)      q = s * r    (beta = 0: q = +0.0
+//     exactly)
 //
 // Backward with the straight-through estimator (dr/dc = 1), g = dL/dq:
 //
@@ -11,9 +13,9 @@
 //
 //     dL/db = [b > 0] * (sum g * dq/dbeta + penalty)         dL/de = [b > 0] * sum g * dq/de
 //
-// A channel with b <= 0 (or NaN b) is dead: q = +0.0 and all its gradients are exactly zero. A NaN weight gives a NaN q and is treated as
-// inside [lo, hi]. s, 2^-e, lo and hi are computed once per channel in double precision and rounded to float. The channel
-// sums are taken in a fixed order that depends on perChannel alone.
+// A channel with b <= 0 (or NaN b) is dead: q = +0.0 and all its gradients are exactly zero. A NaN weight gives a NaN q
+// and is treated as inside [lo, hi]. s, 2^-e, lo and hi are computed once per channel in double precision and rounded
+// to float. The channel sums are taken in a fixed order that depends on perChannel alone.
 #pragma once
 
 #include "selfcompress/tensor.h"
@@ -21,37 +23,38 @@
 namespace selfcompress {
 
 struct QuantizeForward {
-  int channels = 0;              // output channels
-  std::int64_t perChannel = 0;   // weights of one output channel
-  const float* weight = nullptr;     // [channels][perChannel]
-  const float* bitDepth = nullptr;   // [channels]
-  const float* exponent = nullptr;   // [channels]
-  float* output = nullptr;           // [channels][perChannel]; may be `weight` itself
+  int channels = 0;                 // output channels
+  std::int64_t perChannel = 0;      // weights of one output channel
+  const float* weight = nullptr;    // [channels][perChannel]
+  const float* bitDepth = nullptr;  // [channels]
+  const float* exponent = nullptr;  // [channels]
+  float* output = nullptr;          // [channels][perChannel]; may be `weight` itself
 };
 
 struct QuantizeBackward {
   int channels = 0;
   std::int64_t perChannel = 0;
-  const float* weight = nullptr;       // [channels][perChannel]
-  const float* bitDepth = nullptr;     // [channels]
-  const float* exponent = nullptr;     // [channels]
-  const float* gradOutput = nullptr;   // dL/dq, [channels][perChannel]
-  const float* penalty = nullptr;      // gamma * dQ/db of each channel, [channels]; nullptr: no penalty
-  float* gradWeight = nullptr;         // [channels][perChannel]; may be gradOutput itself
-  float* gradBitDepth = nullptr;       // [channels], overwritten
-  float* gradExponent = nullptr;       // [channels], overwritten
+  const float* weight = nullptr;      // [channels][perChannel]
+  const float* bitDepth = nullptr;    // [channels]
+  const float* exponent = nullptr;    // [channels]
+  const float* gradOutput = nullptr;  // dL/dq, [channels][perChannel]
+  const float* penalty = nullptr;     // gamma * dQ/db of each channel, [channels]; nullptr: no penalty
+  float* gradWeight = nullptr;        // [channels][perChannel]; may be gradOutput itself
+  float* gradBitDepth = nullptr;      // [channels], overwritten
+  float* gradExponent = nullptr;      // [channels], overwritten
 };
 
 // Integer codes r of every weight, and per channel the bits of the shortest two's complement integer that holds all of
-// them: 0 when every code is 0, else the least d >= 1 with -2^(d-1) <= r <= 2^(d-1)-1. Non-finite u gives code 0 for NaN; b is clamped to 31 for codes.
+// them: 0 when every code is 0, else the least d >= 1 with -2^(d-1) <= r <= 2^(d-1)-1. Non-finite u gives code 0 for
+// NaN; b is clamped to 31 for codes.
 struct QuantizeCodes {
   int channels = 0;
   std::int64_t perChannel = 0;
   const float* weight = nullptr;
   const float* bitDepth = nullptr;
   const float* exponent = nullptr;
-  std::int32_t* codes = nullptr;      // [channels][perChannel]
-  std::int32_t* codeBits = nullptr;   // [channels]
+  std::int32_t* codes = nullptr;     // [channels][perChannel]
+  std::int32_t* codeBits = nullptr;  // [channels]
 };
 
 // One layer's part of the size penalty. With N weights in the original network, K = kernelHeight * kernelWidth and
@@ -59,13 +62,14 @@ struct QuantizeCodes {
 //
 //     Q_l  = K * I / N * sum_i max(b_i, 0)
 //     own:      dQ/db_i = K * I / N
-//     coupled:  dQ/db_i = K * I / N + sum over consumers c of  K_c * (sum_j max(b_cj, 0)) / (N * groups_c) * featuresPerChannel_c
+//     coupled:  dQ/db_i = K * I / N + sum over consumers c of  K_c * (sum_j max(b_cj, 0)) / (N * groups_c) *
+//     featuresPerChannel_c
 //
 // where a consumer that reads this channel through a Flatten sees featuresPerChannel (= height * width) inputs of it.
 // A consumer that is not compressing counts 32 bits for each of its output channels.
 struct BitPenaltyConsumer {
-  const float* bitDepth = nullptr;   // nullptr: plain weights, 32 bits each
-  int channels = 0;                  // output channels of the consumer
+  const float* bitDepth = nullptr;  // nullptr: plain weights, 32 bits each
+  int channels = 0;                 // output channels of the consumer
   int kernelArea = 1;
   int groups = 1;
   int featuresPerChannel = 1;
@@ -73,17 +77,17 @@ struct BitPenaltyConsumer {
 inline constexpr int kMaxPenaltyConsumers = 16;
 struct BitPenalty {
   int channels = 0;
-  const float* bitDepth = nullptr;   // [channels]
+  const float* bitDepth = nullptr;  // [channels]
   int kernelArea = 1;
   int groups = 1;
-  const std::int32_t* inputState = nullptr;   // ChannelState of the input channels; nullptr: all live
+  const std::int32_t* inputState = nullptr;  // ChannelState of the input channels; nullptr: all live
   int inChannels = 0;
-  double originalWeights = 1;        // N
-  const float* gamma = nullptr;      // one float in device memory
-  int consumerCount = 0;             // 0 for the penalty `own`
+  double originalWeights = 1;    // N
+  const float* gamma = nullptr;  // one float in device memory
+  int consumerCount = 0;         // 0 for the penalty `own`
   BitPenaltyConsumer consumers[kMaxPenaltyConsumers];
-  float* penalty = nullptr;          // [channels]: gamma * dQ/db
-  float* layerBits = nullptr;        // one float: Q_l (not multiplied by gamma)
+  float* penalty = nullptr;    // [channels]: gamma * dQ/db
+  float* layerBits = nullptr;  // one float: Q_l (not multiplied by gamma)
 };
 
 }  // namespace selfcompress
