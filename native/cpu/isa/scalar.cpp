@@ -2,5 +2,6 @@
 // beyond <cmath> and <cstring> primitives: the linker could keep this file's copy for the whole binary.
 #include "cpu/kernels.h"
 #define SELFCOMPRESS_ISA_NAMESPACE selfcompress::cpu::scalar
-#include "cpu/kernels/all.h"
 #include "cpu/kernels/vector_scalar.h"
+// after the vectors that it is written in
+#include "cpu/kernels/all.h"
