@@ -14,7 +14,7 @@ export interface BitOptions {
   exponentLearningRate: number;
   /** How both rates change; default constant. */
   schedule: Schedule;
-  /** Share of the training after which bit depths no longer change and gamma is 0: the weights settle. 1: never. Default 0.75. */
+  /** Share of the training after which bit depths no longer change and gamma is 0: the weights settle. 1: never. Default 0.5. */
   freezeAt: number;
   /**
    * When a bit depth changes, keep the channel's range and change the size of its steps; otherwise keep the steps and clip.
@@ -75,7 +75,7 @@ export const defaultTrainOptions: TrainOptions = {
     learningRate: 0.05,
     exponentLearningRate: 0.02,
     schedule: { kind: 'constant' },
-    freezeAt: 0.75,
+    freezeAt: 0.5,
     keepRange: true,
     round: true,
   },
