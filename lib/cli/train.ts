@@ -36,6 +36,7 @@ interface TrainFlags {
   bitsLr: number;
   exponentLr: number;
   freezeAt: number;
+  keep: 'range' | 'step';
   augment?: ReturnType<typeof augmentation>;
   targetBits?: number;
   targetAccuracy?: number;
@@ -74,6 +75,9 @@ export function addTrainCommand(program: Command): void {
     .option('--bits-lr <rate>', 'learning rate of bit depths', number(0), defaults.bits.learningRate)
     .option('--exponent-lr <rate>', 'learning rate of exponents', number(0), defaults.bits.exponentLearningRate)
     .option('--freeze-at <share>', 'share of the training after which sizes are frozen', number(0, 1), defaults.bits.freezeAt)
+    .addOption(
+      choice('--keep <what>', "what stays when a bit depth changes: the channel's range, or the size of its steps", ['range', 'step'], 'range'),
+    )
     .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,cutout=PIXELS', augmentation)
     .option('--target-bits <share>', 'stop once the share of bits left is at most this', number(0, 1))
     .option('--target-accuracy <share>', 'stop once the test accuracy (0..1) is at least this', number(0, 1))
@@ -98,7 +102,13 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
     gamma: flags.plain ? 0 : flags.gamma,
     gammaWarmup: flags.gammaWarmup,
     penalty: flags.penalty,
-    bits: { initial: flags.bits, learningRate: flags.bitsLr, exponentLearningRate: flags.exponentLr, freezeAt: flags.freezeAt },
+    bits: {
+      initial: flags.bits,
+      learningRate: flags.bitsLr,
+      exponentLearningRate: flags.exponentLr,
+      freezeAt: flags.freezeAt,
+      keepRange: flags.keep === 'range',
+    },
     augmentation: flags.augment ?? {},
     target: { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy },
   };
