@@ -94,6 +94,33 @@ t.test('sizes stay as they are after they freeze', async (t) => {
   t.notSame(depths[0], depths[1]);
 });
 
+t.test('a channel keeps its range or its steps when its depth changes', async (t) => {
+  for (const keepRange of [true, false]) {
+    const trainer = Trainer.create({
+      network: toyNetwork(),
+      data: toyDataset(),
+      ...quick,
+      remove: false,
+      bits: { ...quick.bits, exponentLearningRate: 0, keepRange },
+    });
+    const before = await trainer.state();
+    await trainer.run();
+    const after = await trainer.state();
+    let changed = 0;
+    for (const layer of ['conv1', 'conv2', 'conv3', 'linear']) {
+      for (let c = 0; c < after[`${layer}.bitDepth`].length; c++) {
+        const [b0, b1] = [before, after].map((state) => state[`${layer}.bitDepth`][c]);
+        const [e0, e1] = [before, after].map((state) => state[`${layer}.exponent`][c]);
+        if (b1 === 0) continue;
+        changed += b0 !== b1;
+        if (keepRange) t.ok(Math.abs(e1 + b1 - e0 - b0) < 1e-3, `${layer} ${c}: ${e0} + ${b0}, ${e1} + ${b1}`);
+        else t.equal(e1, e0);
+      }
+    }
+    t.ok(changed > 10);
+  }
+});
+
 t.test('plain networks train in the same trainer', async (t) => {
   const trainer = Trainer.create({ network: toyNetwork({ compress: false }), data: toyDataset(), ...quick });
   await trainer.run();

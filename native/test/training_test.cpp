@@ -168,6 +168,20 @@ TEST_CASE("bit depths: clamped, never all dead") {
   }
 }
 
+TEST_CASE("depth and range: gradients by the chain rule, and the range stays") {
+  for (auto& backend : cpuBackends()) {
+    Buffer<float> bits(*backend, {3.0f, 0.0f, 2.0f}), exponent(*backend, {-4.0f, -5.0f, -6.0f}),
+        before(*backend, 3, 9.0f);
+    Buffer<float> gradBits(*backend, {0.5f, 0.0f, -1.0f}), gradExponent(*backend, {0.25f, 0.0f, 2.0f});
+    backend->run(RangeGradients{3, bits.get(), gradExponent.get(), gradBits.get(), before.get()});
+    CHECK(gradBits.values() == std::vector<float>{0.25f, 0, -3});
+    CHECK(before.values() == std::vector<float>{3, 0, 2});
+    Buffer<float> after(*backend, {2.5f, 0.0f, 0.0f});
+    backend->run(KeepRange{3, before.get(), after.get(), exponent.get()});
+    CHECK(exponent.values() == std::vector<float>{-3.5f, -5, -6});  // a channel that is or gets dead is left alone
+  }
+}
+
 TEST_CASE("what dead channels leave decays to exactly zero") {
   for (auto& backend : cpuBackends()) {
     Buffer<std::int32_t> state(*backend, {kLive, kConstant, kZero});
