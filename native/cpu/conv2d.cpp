@@ -1,33 +1,37 @@
-// Forward convolution and data gradient: both are a sum over reduced channels and taps, so one pass serves both.
-// Forward reduces input channels; the data gradient reduces output channels, with the panel transposed.
+// Forward convolution and data gradient (conv2d_pass.h), direct form, and the choice between it and Winograd's.
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "cpu/conv2d_axis.h"
+#include "cpu/conv2d_pass.h"
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
+
+std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts, int taps) {
+  std::vector<OutBlock> blocks;
+  float* panel = pass.panels;
+  for (int g = 0; g < pass.geometry->groups; g++) {
+    const auto& outs = pass.outs[std::size_t(g)];
+    for (int first = 0; first < int(outs.size());) {
+      // Nine outputs are better cut 5 + 4 than 8 + 1: small tiles are bound by loads.
+      int left = int(outs.size()) - first;
+      int parts = (left + tileOuts - 1) / tileOuts;
+      int count = (left + parts - 1) / parts;
+      blocks.push_back({g, outs.data() + first, count, panel});
+      panel += std::int64_t(pass.reduced[std::size_t(g)].size()) * taps * count;
+      first += count;
+    }
+  }
+  return blocks;
+}
+
 namespace {
 
 // Entries of a panel that are worked on at a time: with 8 outputs they take 24 KB of the first-level cache.
 constexpr int kEntryBlock = 768;
 // Floats of input that one task should touch: stays in the second-level cache while output blocks pass over it.
 constexpr std::int64_t kTaskInput = 96 * 1024;
-
-// A pass in terms of source (read) and target (written) tensors; "reduced" channels are summed over.
-struct Pass {
-  const Conv2dGeometry* geometry;
-  bool forward;
-  Shape source, target;
-  int batch;
-  Axis rows, columns;
-  std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
-  const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
-  float* targetData;
-  float* panels;
-  bool relu = false, accumulate = false;
-};
 
 std::vector<std::vector<int>> liveByGroup(ChannelList list, int channels, int groups) {
   std::vector<std::vector<int>> result{std::size_t(groups)};
@@ -40,45 +44,12 @@ std::vector<std::vector<int>> liveByGroup(ChannelList list, int channels, int gr
   return result;
 }
 
-// Where the panels of one (group, block of outs) start, and which channels it has.
-struct OutBlock {
-  int group;
-  const int* channels;
-  int count;
-  float* panel;  // [reduced][kernelHeight * kernelWidth][count]
-};
-
-std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts) {
-  std::vector<OutBlock> blocks;
-  float* panel = pass.panels;
-  std::int64_t area = std::int64_t(pass.geometry->kernelHeight) * pass.geometry->kernelWidth;
-  for (int g = 0; g < pass.geometry->groups; g++) {
-    const auto& outs = pass.outs[std::size_t(g)];
-    for (int first = 0; first < int(outs.size());) {
-      // Nine outputs are better cut 5 + 4 than 8 + 1: small tiles are bound by loads.
-      int left = int(outs.size()) - first;
-      int parts = (left + tileOuts - 1) / tileOuts;
-      int count = (left + parts - 1) / parts;
-      blocks.push_back({g, outs.data() + first, count, panel});
-      panel += std::int64_t(pass.reduced[std::size_t(g)].size()) * area * count;
-      first += count;
-    }
-  }
-  return blocks;
-}
-
 void packPanel(const Pass& pass, const OutBlock& block) {
-  const Conv2dGeometry& g = *pass.geometry;
-  std::int64_t area = std::int64_t(g.kernelHeight) * g.kernelWidth;
-  int inPerGroup = g.inPerGroup();
+  int area = pass.geometry->kernelHeight * pass.geometry->kernelWidth;
   float* to = block.panel;
   for (int r : pass.reduced[std::size_t(block.group)])
-    for (std::int64_t tap = 0; tap < area; tap++)
-      for (int o = 0; o < block.count; o++) {
-        int out = pass.forward ? block.channels[o] : r;
-        int in = (pass.forward ? r : block.channels[o]) % inPerGroup;
-        *to++ = pass.weight[(std::int64_t(out) * inPerGroup + in) * area + tap];
-      }
+    for (int tap = 0; tap < area; tap++)
+      for (int o = 0; o < block.count; o++) *to++ = pass.taps(r, block.channels[o])[tap];
 }
 
 // Entry lists of one group for every pair (row class, column class), ordered by reduced channel and then tap.
@@ -171,7 +142,9 @@ std::int64_t rowsPerTask(const Pass& pass, std::int64_t rows) {
 }
 
 void runPass(const Pass& pass, const Kernels& kernels) {
-  std::vector<OutBlock> blocks = makeOutBlocks(pass, kernels.tileOuts);
+  if (winogradPays(pass)) return runWinograd(pass, kernels);
+  int area = pass.geometry->kernelHeight * pass.geometry->kernelWidth;
+  std::vector<OutBlock> blocks = makeOutBlocks(pass, kernels.tileOuts, area);
   if (blocks.empty()) return;
   parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
   std::vector<GroupEntries> entries;
@@ -209,7 +182,7 @@ void fillConstantChannels(const Conv2dForward& a) {
 }  // namespace
 
 std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
-  return std::size_t(g.weights()) * sizeof(float);
+  return std::size_t(std::max(g.weights(), winogradWorkspace(g))) * sizeof(float);
 }
 
 void CpuBackend::run(const Conv2dForward& a) {

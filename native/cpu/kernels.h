@@ -61,6 +61,27 @@ struct WeightTile {
   float* accumulator = nullptr;                   // [outs][streams][16]
 };
 
+// ---- convolution: Winograd's form ----
+
+inline constexpr int kWinogradPoints = 36;
+struct WinogradTile {
+  std::int64_t source;  // floats from a plane's start to that of the tile's block of images
+  std::int32_t y, x;    // first row and column in the image; may lie outside
+};
+// Some tiles of planes of height x width; transformed values are at [point * pointStride + tile * 16].
+struct WinogradTiles {
+  const WinogradTile* tiles = nullptr;
+  int count = 0;
+  int height = 0, width = 0;
+  std::int64_t pointStride = 0;
+};
+struct WinogradEpilogue {
+  float* target = nullptr;  // plane of the channel
+  const float* mask = nullptr;
+  float bias = 0;
+  bool relu = false, accumulate = false;
+};
+
 // ---- quantizer ----
 
 struct QuantizeChannel {
@@ -77,6 +98,9 @@ struct Kernels {
   void (*convTiles)(const ConvTiles&);
   void (*weightTile)(const WeightTile&);
   void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
+  void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
+  void (*winogradGrad)(const WinogradTiles&, int outputs, const float* plane, float* to);
+  void (*winogradOutput)(const WinogradTiles&, int outputs, const WinogradEpilogue&, const float* from);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output);

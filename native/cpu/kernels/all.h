@@ -14,6 +14,7 @@
 #include "cpu/kernels/optimizer.h"
 #include "cpu/kernels/pooling.h"
 #include "cpu/kernels/quantize.h"
+#include "cpu/kernels/winograd.h"
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
@@ -26,6 +27,9 @@ const Kernels kernels = {
     convTiles,
     weightTile,
     sumLanes,
+    winogradInput,
+    winogradGrad,
+    winogradOutput,
     planeSum,
     quantizeForward,
     quantizeBackward,

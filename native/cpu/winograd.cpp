@@ -1,0 +1,173 @@
+// Forward convolution and data gradient by Winograd's minimal filtering. Some tiles at a time: transform every source
+// channel, multiply channel by channel at each of the 36 points (the direct form's micro-kernel with one tap),
+// transform back. What a task holds in between stays in the second-level cache.
+#include <algorithm>
+
+#include "cpu/conv2d_pass.h"
+#include "cpu/cpu_backend.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+// Floats of transformed tiles, source and target together, that one task holds.
+constexpr std::int64_t kTileFloats = 224 * 1024;
+
+bool fits(const Conv2dGeometry& g) {
+  return (g.kernelHeight == 3 || g.kernelHeight == 5) && g.kernelWidth == g.kernelHeight && g.strideH == 1 &&
+         g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 && g.groups == 1 && g.padH < g.kernelHeight &&
+         g.padW < g.kernelWidth;
+}
+
+int outputsOf(const Conv2dGeometry& g) { return 7 - g.kernelHeight; }
+
+std::int64_t tilesOf(Shape target, int outputs) {
+  return std::int64_t((target.height + outputs - 1) / outputs) * ((target.width + outputs - 1) / outputs);
+}
+
+// G g G^T of one filter; the data gradient's is turned by half a turn.
+void transformFilter(const float* taps, int r, bool turned, float* to, std::int64_t stride) {
+  static constexpr float points[4] = {1, -1, 2, -2}, scale[4] = {-1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24};
+  auto transform = [r](const float* g, int step, float* t, std::int64_t toStep) {
+    t[0] = 0.25f * g[0];
+    for (int p = 0; p < 4; p++) {
+      float sum = 0;
+      for (int i = r - 1; i >= 0; i--) sum = sum * points[p] + g[i * step];
+      t[(p + 1) * toStep] = scale[p] * sum;
+    }
+    t[5 * toStep] = g[(r - 1) * step];
+  };
+  float g[25], half[6][5];
+  for (int i = 0; i < r * r; i++) g[i] = taps[turned ? r * r - 1 - i : i];
+  for (int x = 0; x < r; x++) transform(g + x, r, half[0] + x, 5);
+  for (int y = 0; y < 6; y++) transform(half[y], 1, to + y * 6 * stride, stride);
+}
+
+// Panels [point][out block][reduced][count].
+void packFilters(const Pass& pass, const OutBlock& block, std::int64_t pointStride) {
+  float* to = block.panel;
+  for (int r : pass.reduced[0])
+    for (int o = 0; o < block.count; o++)
+      transformFilter(pass.taps(r, block.channels[o]), pass.geometry->kernelHeight, !pass.forward, to++, pointStride);
+}
+
+struct Plan {
+  const Pass& pass;
+  const Kernels& kernels;
+  std::vector<OutBlock> blocks;
+  std::vector<ConvEntry> entries;
+  std::int64_t panelStride;  // of a point
+  int outputs, padH, padW, tileRows, tileColumns;
+};
+
+// Tiles [first, first + count) of all blocks of images, for the source or the target.
+void placeTiles(const Plan& plan, std::int64_t first, int count, bool source, std::vector<WinogradTile>& tiles) {
+  std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
+  Shape shape = source ? plan.pass.source : plan.pass.target;
+  tiles.clear();
+  for (std::int64_t t = first; t < first + count; t++) {
+    int y = int(t % perBlock) / plan.tileColumns * plan.outputs,
+        x = int(t % perBlock) % plan.tileColumns * plan.outputs;
+    tiles.push_back({t / perBlock * shape.elements() * kLanes, source ? y - plan.padH : y, source ? x - plan.padW : x});
+  }
+}
+
+void multiply(const Plan& plan, int count, const float* from, float* to) {
+  const auto& reduced = plan.pass.reduced[0];
+  std::int64_t sourceStride = std::int64_t(reduced.size()) * count * kLanes,
+               targetStride = std::int64_t(plan.pass.outs[0].size()) * count * kLanes;
+  thread_local std::vector<ConvPosition> positions;
+  positions.clear();
+  for (int t = 0; t < count; t++) positions.push_back({t * kLanes, t * kLanes});
+  thread_local std::vector<ConvEntry> entries;
+  entries = plan.entries;
+  for (ConvEntry& e : entries) e.source *= count;
+  std::int64_t offsets[16];
+  ConvTiles tiles;
+  tiles.entries = entries.data();
+  tiles.entryCount = int(entries.size());
+  tiles.positions = positions.data();
+  tiles.positionCount = count;
+  tiles.outOffset = offsets;
+  for (int point = 0; point < kWinogradPoints; point++) {
+    tiles.source = from + point * sourceStride;
+    int done = 0;
+    for (const OutBlock& block : plan.blocks) {
+      for (int o = 0; o < block.count; o++) offsets[o] = std::int64_t(done + o) * count * kLanes;
+      tiles.panel = block.panel + point * plan.panelStride;
+      tiles.outs = block.count;
+      tiles.target = to + point * targetStride;
+      plan.kernels.convTiles(tiles);
+      done += block.count;
+    }
+  }
+}
+
+void runTiles(const Plan& plan, std::int64_t first, int count) {
+  const Pass& pass = plan.pass;
+  const auto &reduced = pass.reduced[0], &outs = pass.outs[0];
+  thread_local std::vector<WinogradTile> places;
+  thread_local std::vector<float> storage;
+  std::int64_t fromFloats = std::int64_t(reduced.size()) * count * kLanes * kWinogradPoints,
+               toFloats = std::int64_t(outs.size()) * count * kLanes * kWinogradPoints;
+  if (std::int64_t(storage.size()) < fromFloats + toFloats + kLanes)
+    storage.resize(std::size_t(fromFloats + toFloats + kLanes));
+  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
+  float* from = storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  float* to = from + fromFloats;
+
+  placeTiles(plan, first, count, true, places);
+  WinogradTiles tiles{places.data(), count, pass.source.height, pass.source.width,
+                      std::int64_t(reduced.size()) * count * kLanes};
+  for (std::size_t r = 0; r < reduced.size(); r++)
+    plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
+                               from + std::int64_t(r) * count * kLanes);
+  multiply(plan, count, from, to);
+  placeTiles(plan, first, count, false, places);
+  tiles = {places.data(), count, pass.target.height, pass.target.width, std::int64_t(outs.size()) * count * kLanes};
+  for (std::size_t o = 0; o < outs.size(); o++) {
+    std::int64_t plane = std::int64_t(outs[o]) * pass.target.pixels() * kLanes;
+    WinogradEpilogue epilogue{pass.targetData + plane, pass.mask ? pass.mask + plane : nullptr,
+                              pass.bias ? pass.bias[outs[o]] : 0.0f, pass.relu, pass.accumulate};
+    plan.kernels.winogradOutput(tiles, plan.outputs, epilogue, to + std::int64_t(o) * count * kLanes);
+  }
+}
+
+}  // namespace
+
+std::int64_t winogradWorkspace(const Conv2dGeometry& g) {
+  return fits(g) ? std::int64_t(kWinogradPoints) * g.inChannels * g.outChannels : 0;
+}
+
+// Multiply-adds of vectors; a transform is counted with its loads and stores.
+bool winogradPays(const Pass& pass) {
+  const Conv2dGeometry& g = *pass.geometry;
+  if (!fits(g)) return false;
+  double reduced = double(pass.reduced[0].size()), outs = double(pass.outs[0].size()),
+         area = double(g.kernelHeight) * g.kernelWidth;
+  double direct = double(pass.target.pixels()) * area * reduced * outs;
+  double tiles = double(tilesOf(pass.target, outputsOf(g)));
+  return tiles * (1.25 * kWinogradPoints * reduced * outs + 220 * reduced + 160 * outs) < direct;
+}
+
+void runWinograd(const Pass& pass, const Kernels& kernels) {
+  const Conv2dGeometry& g = *pass.geometry;
+  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), {}, 0, outputsOf(g), 0, 0, 0, 0};
+  if (plan.blocks.empty()) return;
+  plan.padH = pass.forward ? g.padH : g.kernelHeight - 1 - g.padH;
+  plan.padW = pass.forward ? g.padW : g.kernelWidth - 1 - g.padW;
+  plan.tileRows = (pass.target.height + plan.outputs - 1) / plan.outputs;
+  plan.tileColumns = (pass.target.width + plan.outputs - 1) / plan.outputs;
+  std::int64_t reduced = std::int64_t(pass.reduced[0].size()), outs = std::int64_t(pass.outs[0].size());
+  plan.panelStride = reduced * outs;
+  for (int r = 0; r < int(reduced); r++) plan.entries.push_back({r * kLanes, r});
+  parallelFor(std::int64_t(plan.blocks.size()),
+              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], plan.panelStride); });
+  std::int64_t total = tilesOf(pass.target, plan.outputs) * blocksOf(pass.batch);
+  std::int64_t perTask =
+      std::clamp<std::int64_t>(kTileFloats / ((reduced + outs) * kWinogradPoints * kLanes) / 3 * 3, 3, 12);
+  parallelFor((total + perTask - 1) / perTask, [&](std::int64_t task) {
+    runTiles(plan, task * perTask, int(std::min(perTask, total - task * perTask)));
+  });
+}
+
+}  // namespace selfcompress::cpu
