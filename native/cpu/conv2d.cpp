@@ -182,7 +182,7 @@ void fillConstantChannels(const Conv2dForward& a) {
 }  // namespace
 
 std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
-  return std::size_t(std::max(g.weights(), winogradWorkspace(g))) * sizeof(float);
+  return std::size_t(std::max({g.weights(), winogradWorkspace(g), winogradWeightWorkspace(g)})) * sizeof(float);
 }
 
 void CpuBackend::run(const Conv2dForward& a) {

@@ -47,4 +47,12 @@ void runWinograd(const Pass&, const Kernels&);
 // Floats of workspace that it needs for a geometry; 0 if it is never used there.
 std::int64_t winogradWorkspace(const Conv2dGeometry&);
 
+// The same for the weight gradient (winograd_weight.cpp), with numbers of live channels.
+bool winogradWeightPays(const Conv2dGeometry&, int liveIn, int liveOut);
+void runWinogradWeight(const Conv2dGradWeight&, const std::vector<int>& liveIn, const std::vector<int>& liveOut,
+                       const Kernels&);
+std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);
+// Kernel sizes, strides and groups that Winograd's forms are made for.
+bool winogradFits(const Conv2dGeometry&);
+
 }  // namespace selfcompress::cpu

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu/conv2d_axis.h"
+#include "cpu/conv2d_pass.h"
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
@@ -195,25 +195,35 @@ std::vector<int> liveChannels(ChannelList list, int first, int last) {
 
 }  // namespace
 
-void CpuBackend::run(const Conv2dGradWeight& a) {
+namespace {
+
+void directWeight(const Conv2dGradWeight& a, const Kernels& kernels) {
   const Conv2dGeometry& g = a.geometry;
-  std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
   std::vector<GroupPlan> plans;
   std::vector<WeightTask> tasks;
   int parts = std::max(1, 2 * threads() / g.groups);
   for (int group = 0; group < g.groups; group++) {
-    plans.push_back(planGroup(g, kernels_,
+    plans.push_back(planGroup(g, kernels,
                               liveChannels(a.liveOut, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
                               liveChannels(a.liveIn, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
     cutTasks(plans.back(), group, threads() == 1 ? 1 : parts, tasks);
   }
   parallelFor(std::int64_t(tasks.size()), [&](std::int64_t i) {
     const WeightTask& task = tasks[std::size_t(i)];
-    runTask(a, kernels_, plans[std::size_t(task.group)], task);
+    runTask(a, kernels, plans[std::size_t(task.group)], task);
   });
+}
+
+}  // namespace
+
+void CpuBackend::run(const Conv2dGradWeight& a) {
+  const Conv2dGeometry& g = a.geometry;
+  std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
+  std::vector<int> ins = liveChannels(a.liveIn, 0, g.inChannels), outs = liveChannels(a.liveOut, 0, g.outChannels);
+  if (winogradWeightPays(g, int(ins.size()), int(outs.size()))) runWinogradWeight(a, ins, outs, kernels_);
+  else directWeight(a, kernels_);
   if (!a.gradBias) return;
   std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);
-  std::vector<int> outs = liveChannels(a.liveOut, 0, g.outChannels);
   Shape out = g.output();
   parallelFor(std::int64_t(outs.size()), [&](std::int64_t i) {
     int c = outs[std::size_t(i)];

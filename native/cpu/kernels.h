@@ -101,6 +101,8 @@ struct Kernels {
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradGrad)(const WinogradTiles&, int outputs, const float* plane, float* to);
   void (*winogradOutput)(const WinogradTiles&, int outputs, const WinogradEpilogue&, const float* from);
+  void (*winogradFilter)(const float* from, std::int64_t pointStride, int taps, float* filter);
+  void (*transposeLanes)(const float* from, float* to, std::int64_t rowStride, int n);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output);

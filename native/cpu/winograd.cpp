@@ -12,12 +12,6 @@ namespace {
 // Floats of transformed tiles, source and target together, that one task holds.
 constexpr std::int64_t kTileFloats = 224 * 1024;
 
-bool fits(const Conv2dGeometry& g) {
-  return (g.kernelHeight == 3 || g.kernelHeight == 5) && g.kernelWidth == g.kernelHeight && g.strideH == 1 &&
-         g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 && g.groups == 1 && g.padH < g.kernelHeight &&
-         g.padW < g.kernelWidth;
-}
-
 int outputsOf(const Conv2dGeometry& g) { return 7 - g.kernelHeight; }
 
 std::int64_t tilesOf(Shape target, int outputs) {
@@ -71,10 +65,14 @@ void placeTiles(const Plan& plan, std::int64_t first, int count, bool source, st
   }
 }
 
+// Floats from one point to the next of `channels` channels of `count` tiles: an odd number of vectors, since the 36
+// points of a channel would otherwise compete for the same few sets of the first-level cache.
+std::int64_t pointStride(std::size_t channels, int count) { return (std::int64_t(channels) * count | 1) * kLanes; }
+
 void multiply(const Plan& plan, int count, const float* from, float* to) {
   const auto& reduced = plan.pass.reduced[0];
-  std::int64_t sourceStride = std::int64_t(reduced.size()) * count * kLanes,
-               targetStride = std::int64_t(plan.pass.outs[0].size()) * count * kLanes;
+  std::int64_t sourceStride = pointStride(reduced.size(), count),
+               targetStride = pointStride(plan.pass.outs[0].size(), count);
   thread_local std::vector<ConvPosition> positions;
   positions.clear();
   for (int t = 0; t < count; t++) positions.push_back({t * kLanes, t * kLanes});
@@ -107,8 +105,8 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   const auto &reduced = pass.reduced[0], &outs = pass.outs[0];
   thread_local std::vector<WinogradTile> places;
   thread_local std::vector<float> storage;
-  std::int64_t fromFloats = std::int64_t(reduced.size()) * count * kLanes * kWinogradPoints,
-               toFloats = std::int64_t(outs.size()) * count * kLanes * kWinogradPoints;
+  std::int64_t fromFloats = pointStride(reduced.size(), count) * kWinogradPoints,
+               toFloats = pointStride(outs.size(), count) * kWinogradPoints;
   if (std::int64_t(storage.size()) < fromFloats + toFloats + kLanes)
     storage.resize(std::size_t(fromFloats + toFloats + kLanes));
   auto address = reinterpret_cast<std::uintptr_t>(storage.data());
@@ -116,14 +114,13 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   float* to = from + fromFloats;
 
   placeTiles(plan, first, count, true, places);
-  WinogradTiles tiles{places.data(), count, pass.source.height, pass.source.width,
-                      std::int64_t(reduced.size()) * count * kLanes};
+  WinogradTiles tiles{places.data(), count, pass.source.height, pass.source.width, pointStride(reduced.size(), count)};
   for (std::size_t r = 0; r < reduced.size(); r++)
     plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
                                from + std::int64_t(r) * count * kLanes);
   multiply(plan, count, from, to);
   placeTiles(plan, first, count, false, places);
-  tiles = {places.data(), count, pass.target.height, pass.target.width, std::int64_t(outs.size()) * count * kLanes};
+  tiles = {places.data(), count, pass.target.height, pass.target.width, pointStride(outs.size(), count)};
   for (std::size_t o = 0; o < outs.size(); o++) {
     std::int64_t plane = std::int64_t(outs[o]) * pass.target.pixels() * kLanes;
     WinogradEpilogue epilogue{pass.targetData + plane, pass.mask ? pass.mask + plane : nullptr,
@@ -134,14 +131,20 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
 
 }  // namespace
 
+bool winogradFits(const Conv2dGeometry& g) {
+  return (g.kernelHeight == 3 || g.kernelHeight == 5) && g.kernelWidth == g.kernelHeight && g.strideH == 1 &&
+         g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 && g.groups == 1 && g.padH < g.kernelHeight &&
+         g.padW < g.kernelWidth;
+}
+
 std::int64_t winogradWorkspace(const Conv2dGeometry& g) {
-  return fits(g) ? std::int64_t(kWinogradPoints) * g.inChannels * g.outChannels : 0;
+  return winogradFits(g) ? std::int64_t(kWinogradPoints) * g.inChannels * g.outChannels : 0;
 }
 
 // Multiply-adds of vectors; a transform is counted with its loads and stores.
 bool winogradPays(const Pass& pass) {
   const Conv2dGeometry& g = *pass.geometry;
-  if (!fits(g)) return false;
+  if (!winogradFits(g)) return false;
   double reduced = double(pass.reduced[0].size()), outs = double(pass.outs[0].size()),
          area = double(g.kernelHeight) * g.kernelWidth;
   double direct = double(pass.target.pixels()) * area * reduced * outs;

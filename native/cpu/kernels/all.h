@@ -30,6 +30,8 @@ const Kernels kernels = {
     winogradInput,
     winogradGrad,
     winogradOutput,
+    winogradFilter,
+    transposeLanes,
     planeSum,
     quantizeForward,
     quantizeBackward,

@@ -42,6 +42,32 @@ inline F16 fromBytes(const std::uint8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
 
+#define SC_HAS_TRANSPOSE 1
+// r[i][j] <-> r[j][i]: four rounds that exchange 1, 2, 4 and 8 lanes.
+inline void transpose(F16 (&r)[16]) {
+  __m512 t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i].v, r[i + 1].v);
+    t[i + 1] = _mm512_unpackhi_ps(r[i].v, r[i + 1].v);
+  }
+  __m512 u[16];
+  for (int i = 0; i < 16; i += 4) {
+    u[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+    u[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+    u[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    u[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+  }
+  for (int i = 0; i < 4; i++)
+    for (int half = 0; half < 16; half += 8) {
+      t[half + i] = _mm512_shuffle_f32x4(u[half + i], u[half + 4 + i], 0x88);
+      t[half + 4 + i] = _mm512_shuffle_f32x4(u[half + i], u[half + 4 + i], 0xdd);
+    }
+  for (int i = 0; i < 8; i++) {
+    r[i].v = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
+    r[8 + i].v = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
+  }
+}
+
 constexpr int kTileO = 8, kTileP = 3;
 constexpr int kTileS3 = 3, kTileO3 = 8, kTileS5 = 5, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
 

@@ -13,6 +13,22 @@ inline float sum(F16 a) {
   return t[0];
 }
 
+#ifndef SC_HAS_TRANSPOSE
+// r[i][j] <-> r[j][i]
+inline void transpose(F16 (&r)[16]) {
+  float t[16][16];
+  for (int i = 0; i < 16; i++) store(t[i], r[i]);
+  for (int i = 0; i < 16; i++)
+    for (int j = 0; j < i; j++) {
+      float x = t[i][j];
+      t[i][j] = t[j][i];
+      t[j][i] = x;
+    }
+  for (int i = 0; i < 16; i++) r[i] = load(t[i]);
+}
+#endif
+#undef SC_HAS_TRANSPOSE
+
 // Double-precision sum of the lanes below n, in ascending order.
 inline double sumDouble(F16 a, int n) {
   float t[16];

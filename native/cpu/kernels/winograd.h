@@ -131,5 +131,37 @@ inline void winogradOutput(const WinogradTiles& t, int outputs, const WinogradEp
   winogradOutputTiles<2>(t, e, from);
 }
 
+// Sixteen vectors at `from` (channels, each of 16 images) to sixteen rows (images) of the first n channels.
+inline void transposeLanes(const float* from, float* to, std::int64_t rowStride, int n) {
+  F16 r[16];
+  for (int i = 0; i < 16; i++) r[i] = load(from + i * 16);
+  transpose(r);
+  for (int i = 0; i < 16; i++) {
+    if (n >= 16) store(to + i * rowStride, r[i]);
+    else storeTail(to + i * rowStride, r[i], n);
+  }
+}
+
+// A^T m A to the filter of R x R taps, for 16 input channels at once; filter[tap][16].
+template <int R>
+inline void winogradFilterOf(const float* from, std::int64_t pointStride, float* filter) {
+  F16 half[R][6];
+  for (int x = 0; x < 6; x++) {
+    F16 m[6], column[R];
+    for (int y = 0; y < 6; y++) m[y] = load(from + (y * 6 + x) * pointStride);
+    winogradA<R>(m, column);
+    for (int y = 0; y < R; y++) half[y][x] = column[y];
+  }
+  for (int y = 0; y < R; y++) {
+    F16 row[R];
+    winogradA<R>(half[y], row);
+    for (int x = 0; x < R; x++) store(filter + (y * R + x) * 16, row[x]);
+  }
+}
+inline void winogradFilter(const float* from, std::int64_t pointStride, int taps, float* filter) {
+  if (taps == 3) return winogradFilterOf<3>(from, pointStride, filter);
+  winogradFilterOf<5>(from, pointStride, filter);
+}
+
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

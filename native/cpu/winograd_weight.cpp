@@ -1,0 +1,172 @@
+// Weight gradient by Winograd's minimal filtering: the gradient's tiles are the filters of F(r x r, m x m) on the
+// input's tiles, so that one product for each pair of channels and point takes the place of r^2 m^2 / 36.
+//
+// At each point the sum over tiles and images is a product of matrices, [outs x rows] x [rows x ins], a row being one
+// image of one tile. Both sides are transposed to rows when they are transformed; then the direct form's micro-kernel
+// serves again, with 16 input channels in a vector. Chunks of tiles are taken in order, by all threads together: the
+// sums do not depend on the number of threads.
+#include <algorithm>
+
+#include "cpu/conv2d_pass.h"
+#include "cpu/cpu_backend.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+// Floats of transformed tiles that are held at a time: with the sums they stay in the last-level cache.
+constexpr std::int64_t kChunkFloats = 1024 * 1024;
+
+std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+
+struct Side {  // input or gradient
+  const float* data;
+  Shape shape;
+  const std::vector<int>* channels;
+  std::int64_t width;  // channels of a row, padded
+  int padH, padW;
+  float* rows;  // [point][row][width]
+};
+
+struct Plan {
+  const Kernels& kernels;
+  int outputs;  // m: rows and columns of a gradient's tile
+  int tileRows, tileColumns;
+  std::int64_t chunk;  // tiles of a full chunk
+  Side input, grad;
+  float* sums;  // [point][outs, padded][ins, padded]
+};
+
+// Transforms sixteen channels of one tile and writes them as rows.
+void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t tile, std::int64_t row, int group) {
+  // Seventeen vectors from point to point: an odd number, as in winograd.cpp.
+  constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
+  alignas(64) float buffer[kWinogradPoints * kStride];
+  std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
+  int y = int(tile % perBlock) / plan.tileColumns * plan.outputs,
+      x = int(tile % perBlock) % plan.tileColumns * plan.outputs;
+  WinogradTile place{tile / perBlock * side.shape.elements() * kLanes, y - side.padH, x - side.padW};
+  WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, kStride};
+  int first = group * kLanes, live = std::min(kLanes, int(side.channels->size()) - first);
+  for (int c = 0; c < live; c++) {
+    const float* plane =
+        side.data + std::int64_t((*side.channels)[std::size_t(first + c)]) * side.shape.pixels() * kLanes;
+    if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
+    else plan.kernels.winogradGrad(tiles, plan.outputs, plane, buffer + c * kLanes);
+  }
+  for (int point = 0; point < kWinogradPoints && live < kLanes; point++)
+    std::fill(buffer + point * kStride + std::max(live, 0) * kLanes, buffer + point * kStride + kLanes * kLanes, 0.0f);
+  std::int64_t pointStride = plan.chunk * kLanes * side.width;
+  int n = int(std::min<std::int64_t>(kLanes, side.width - first));
+  for (int point = 0; point < kWinogradPoints; point++)
+    plan.kernels.transposeLanes(buffer + point * kStride,
+                                side.rows + point * pointStride + row * kLanes * side.width + first, side.width, n);
+}
+
+// Adds the rows of a chunk to the sums of one point.
+void multiply(const Plan& plan, int point, std::int64_t rows, bool resume) {
+  const Side &input = plan.input, &grad = plan.grad;
+  int tileOuts = plan.kernels.tileOuts;
+  thread_local std::vector<ConvEntry> entries;
+  thread_local std::vector<ConvPosition> positions;
+  positions.clear();
+  for (std::int64_t i = 0; i < input.width; i += kLanes) positions.push_back({i, i});
+  std::int64_t offsets[16];
+  for (int o = 0; o < tileOuts; o++) offsets[o] = o * input.width;
+  ConvTiles tiles;
+  tiles.source = input.rows + point * plan.chunk * kLanes * input.width;
+  tiles.positions = positions.data();
+  tiles.positionCount = int(positions.size());
+  tiles.outs = tileOuts;
+  tiles.outOffset = offsets;
+  // A panel is `tileOuts` of the gradient's columns: its rows are width / tileOuts apart. Parts of 128 rows stay in the
+  // first-level cache while blocks of outputs pass over them; each part's sum starts from zero, which also keeps the
+  // rounding errors of long sums small.
+  constexpr std::int64_t kPart = 128;
+  for (std::int64_t begin = 0; begin < rows; begin += kPart) {
+    entries.clear();
+    for (std::int64_t row = begin; row < std::min(rows, begin + kPart); row++)
+      entries.push_back({std::int32_t(row * input.width), std::int32_t(row * (grad.width / tileOuts))});
+    tiles.entries = entries.data();
+    tiles.entryCount = int(entries.size());
+    tiles.accumulate = resume || begin > 0;
+    for (std::int64_t first = 0; first < grad.width; first += tileOuts) {
+      tiles.panel = grad.rows + point * plan.chunk * kLanes * grad.width + first;
+      tiles.target = plan.sums + (point * grad.width + first) * input.width;
+      plan.kernels.convTiles(tiles);
+    }
+  }
+}
+
+void writeWeights(const Plan& plan, const Conv2dGradWeight& a, int outIndex) {
+  const Conv2dGeometry& g = a.geometry;
+  int area = g.kernelHeight * g.kernelWidth, ins = int(plan.input.channels->size());
+  float filter[25 * kLanes];
+  float* to = a.gradWeight + std::int64_t((*plan.grad.channels)[std::size_t(outIndex)]) * g.inChannels * area;
+  for (int first = 0; first < ins; first += kLanes) {
+    plan.kernels.winogradFilter(plan.sums + outIndex * plan.input.width + first, plan.grad.width * plan.input.width,
+                                g.kernelHeight, filter);
+    for (int c = first; c < std::min(ins, first + kLanes); c++)
+      for (int tap = 0; tap < area; tap++)
+        to[std::int64_t((*plan.input.channels)[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
+  }
+}
+
+std::int64_t chunkOf(std::int64_t ins, std::int64_t outs, std::int64_t tiles) {
+  return std::min(tiles, std::clamp<std::int64_t>(kChunkFloats / (kWinogradPoints * kLanes * (ins + outs)), 2, 64));
+}
+
+std::int64_t tilesOf(const Conv2dGeometry& g) {
+  int outputs = 7 - g.kernelHeight;
+  return std::int64_t((g.outHeight() + outputs - 1) / outputs) * ((g.outWidth() + outputs - 1) / outputs);
+}
+
+constexpr int kMostTileOuts = 8;
+
+}  // namespace
+
+std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
+  if (!winogradFits(g)) return 0;
+  std::int64_t ins = roundUp(g.inChannels, kLanes), outs = roundUp(g.outChannels, kMostTileOuts) + kMostTileOuts;
+  // Fewer live channels may take larger chunks, but never more floats than this.
+  std::int64_t rows = std::max(kChunkFloats, kWinogradPoints * 2 * kLanes * (ins + outs));
+  return kWinogradPoints * ins * outs + rows + kLanes;
+}
+
+bool winogradWeightPays(const Conv2dGeometry& g, int liveIn, int liveOut) {
+  if (!winogradFits(g) || !liveIn || !liveOut) return false;
+  double ins = double(roundUp(liveIn, kLanes)), outs = double(roundUp(liveOut, 4));
+  double direct = double(g.output().pixels()) * g.kernelHeight * g.kernelWidth * liveIn * liveOut;
+  return double(tilesOf(g)) * (1.15 * kWinogradPoints * ins * outs + 320 * ins + 320 * outs) < direct;
+}
+
+void runWinogradWeight(const Conv2dGradWeight& a, const std::vector<int>& liveIn, const std::vector<int>& liveOut,
+                       const Kernels& kernels) {
+  const Conv2dGeometry& g = a.geometry;
+  int outputs = 7 - g.kernelHeight;
+  std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes),
+               outs = roundUp(std::int64_t(liveOut.size()), kernels.tileOuts);
+  std::int64_t tiles = tilesOf(g) * blocksOf(a.batch), chunk = chunkOf(ins, outs, INT64_MAX);
+  float* memory = static_cast<float*>(a.workspace);
+  float* inputRows = memory + kWinogradPoints * ins * outs;
+  Plan plan{kernels,
+            outputs,
+            (g.outHeight() + outputs - 1) / outputs,
+            (g.outWidth() + outputs - 1) / outputs,
+            chunk,
+            {a.input, g.input(), &liveIn, ins, g.padH, g.padW, inputRows},
+            {a.gradOutput, g.output(), &liveOut, outs, 0, 0, inputRows + kWinogradPoints * chunk * kLanes * ins},
+            memory};
+  std::int64_t inGroups = ins / kLanes, groups = inGroups + roundUp(outs, kLanes) / kLanes;
+  for (std::int64_t first = 0; first < tiles; first += chunk) {
+    std::int64_t count = std::min(chunk, tiles - first);
+    parallelFor(count * groups, [&](std::int64_t task) {
+      std::int64_t row = task / groups, group = task % groups;
+      if (group < inGroups) fillRows(plan, plan.input, true, first + row, row, int(group));
+      else fillRows(plan, plan.grad, false, first + row, row, int(group - inGroups));
+    });
+    parallelFor(kWinogradPoints, [&](std::int64_t point) { multiply(plan, int(point), count * kLanes, first > 0); });
+  }
+  parallelFor(std::int64_t(liveOut.size()), [&](std::int64_t o) { writeWeights(plan, a, int(o)); });
+}
+
+}  // namespace selfcompress::cpu
