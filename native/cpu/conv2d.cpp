@@ -142,7 +142,7 @@ std::int64_t rowsPerTask(const Pass& pass, std::int64_t rows) {
 }
 
 void runPass(const Pass& pass, const Kernels& kernels) {
-  if (winogradPays(pass)) return runWinograd(pass, kernels);
+  if (WinogradForm form = bestWinograd(pass); form.points) return runWinograd(pass, form, kernels);
   int area = pass.geometry->kernelHeight * pass.geometry->kernelWidth;
   std::vector<OutBlock> blocks = makeOutBlocks(pass, kernels.tileOuts, area);
   if (blocks.empty()) return;

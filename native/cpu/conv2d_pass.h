@@ -41,18 +41,25 @@ struct OutBlock {
 // Every output channel in blocks of at most tileOuts; a panel has `taps` rows for each reduced channel.
 std::vector<OutBlock> makeOutBlocks(const Pass&, int tileOuts, int taps);
 
-// Winograd's minimal filtering (winograd.cpp): for square 3x3 and 5x5 kernels without stride, dilation or groups.
-bool winogradPays(const Pass&);
-void runWinograd(const Pass&, const Kernels&);
-// Floats of workspace that it needs for a geometry; 0 if it is never used there.
-std::int64_t winogradWorkspace(const Conv2dGeometry&);
+// Winograd's minimal filtering F(outputs, taps) with points = outputs + taps - 1 on each axis. points == 0: none.
+struct WinogradForm {
+  int points = 0, outputs = 0;
+  int area() const { return points * points; }
+  int tileRows(Shape target) const { return (target.height + outputs - 1) / outputs; }
+  int tileColumns(Shape target) const { return (target.width + outputs - 1) / outputs; }
+  std::int64_t tiles(Shape target) const { return std::int64_t(tileRows(target)) * tileColumns(target); }
+};
+// Forms for a geometry: square 3x3 and 5x5 kernels without stride, dilation or groups.
+std::vector<WinogradForm> winogradForms(const Conv2dGeometry&);
 
-// The same for the weight gradient (winograd_weight.cpp), with numbers of live channels.
-bool winogradWeightPays(const Conv2dGeometry&, int liveIn, int liveOut);
-void runWinogradWeight(const Conv2dGradWeight&, const std::vector<int>& liveIn, const std::vector<int>& liveOut,
-                       const Kernels&);
-std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);
-// Kernel sizes, strides and groups that Winograd's forms are made for.
-bool winogradFits(const Conv2dGeometry&);
+// Forward and data gradient (winograd.cpp).
+WinogradForm bestWinograd(const Pass&);
+void runWinograd(const Pass&, WinogradForm, const Kernels&);
+std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
+// Weight gradient (winograd_weight.cpp), for numbers of live channels.
+WinogradForm bestWinogradWeight(const Conv2dGeometry&, int liveIn, int liveOut);
+void runWinogradWeight(const Conv2dGradWeight&, WinogradForm, const std::vector<int>& liveIn,
+                       const std::vector<int>& liveOut, const Kernels&);
+std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
 
 }  // namespace selfcompress::cpu

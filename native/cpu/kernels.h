@@ -63,7 +63,6 @@ struct WeightTile {
 
 // ---- convolution: Winograd's form ----
 
-inline constexpr int kWinogradPoints = 36;
 struct WinogradTile {
   std::int64_t source;  // floats from a plane's start to that of the tile's block of images
   std::int32_t y, x;    // first row and column in the image; may lie outside
@@ -73,6 +72,7 @@ struct WinogradTiles {
   const WinogradTile* tiles = nullptr;
   int count = 0;
   int height = 0, width = 0;
+  int points = 6, outputs = 4;  // N and m, of each axis
   std::int64_t pointStride = 0;
 };
 struct WinogradEpilogue {
@@ -99,9 +99,9 @@ struct Kernels {
   void (*weightTile)(const WeightTile&);
   void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
-  void (*winogradGrad)(const WinogradTiles&, int outputs, const float* plane, float* to);
-  void (*winogradOutput)(const WinogradTiles&, int outputs, const WinogradEpilogue&, const float* from);
-  void (*winogradFilter)(const float* from, std::int64_t pointStride, int taps, float* filter);
+  void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
+  void (*winogradOutput)(const WinogradTiles&, const WinogradEpilogue&, const float* from);
+  void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
   void (*transposeLanes)(const float* from, float* to, std::int64_t rowStride, int n);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 

@@ -12,36 +12,34 @@ namespace {
 // Floats of transformed tiles, source and target together, that one task holds.
 constexpr std::int64_t kTileFloats = 224 * 1024;
 
-int outputsOf(const Conv2dGeometry& g) { return 7 - g.kernelHeight; }
-
-std::int64_t tilesOf(Shape target, int outputs) {
-  return std::int64_t((target.height + outputs - 1) / outputs) * ((target.width + outputs - 1) / outputs);
-}
-
 // G g G^T of one filter; the data gradient's is turned by half a turn.
-void transformFilter(const float* taps, int r, bool turned, float* to, std::int64_t stride) {
-  static constexpr float points[4] = {1, -1, 2, -2}, scale[4] = {-1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24};
-  auto transform = [r](const float* g, int step, float* t, std::int64_t toStep) {
-    t[0] = 0.25f * g[0];
-    for (int p = 0; p < 4; p++) {
+void transformFilter(const float* taps, int r, bool turned, int n, float* to, std::int64_t stride) {
+  static constexpr float points[] = {1, -1, 2, -2, 0.5f, -0.5f};
+  static constexpr float scale6[] = {-1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24},
+                         scale8[] = {-2.0f / 9, -2.0f / 9, 1.0f / 90, 1.0f / 90, 32.0f / 45, 32.0f / 45};
+  const float* scale = n == 6 ? scale6 : scale8;
+  auto transform = [=](const float* g, int step, float* t, std::int64_t toStep) {
+    t[0] = n == 6 ? 0.25f * g[0] : g[0];
+    for (int p = 0; p < n - 2; p++) {
       float sum = 0;
       for (int i = r - 1; i >= 0; i--) sum = sum * points[p] + g[i * step];
       t[(p + 1) * toStep] = scale[p] * sum;
     }
-    t[5 * toStep] = g[(r - 1) * step];
+    t[(n - 1) * toStep] = g[(r - 1) * step];
   };
-  float g[25], half[6][5];
+  float g[25], half[8][5];
   for (int i = 0; i < r * r; i++) g[i] = taps[turned ? r * r - 1 - i : i];
   for (int x = 0; x < r; x++) transform(g + x, r, half[0] + x, 5);
-  for (int y = 0; y < 6; y++) transform(half[y], 1, to + y * 6 * stride, stride);
+  for (int y = 0; y < n; y++) transform(half[y], 1, to + y * n * stride, stride);
 }
 
 // Panels [point][out block][reduced][count].
-void packFilters(const Pass& pass, const OutBlock& block, std::int64_t pointStride) {
+void packFilters(const Pass& pass, const OutBlock& block, int points, std::int64_t pointStride) {
   float* to = block.panel;
   for (int r : pass.reduced[0])
     for (int o = 0; o < block.count; o++)
-      transformFilter(pass.taps(r, block.channels[o]), pass.geometry->kernelHeight, !pass.forward, to++, pointStride);
+      transformFilter(pass.taps(r, block.channels[o]), pass.geometry->kernelHeight, !pass.forward, points, to++,
+                      pointStride);
 }
 
 struct Plan {
@@ -49,8 +47,9 @@ struct Plan {
   const Kernels& kernels;
   std::vector<OutBlock> blocks;
   std::vector<ConvEntry> entries;
+  WinogradForm form;
   std::int64_t panelStride;  // of a point
-  int outputs, padH, padW, tileRows, tileColumns;
+  int padH, padW, tileRows, tileColumns;
 };
 
 // Tiles [first, first + count) of all blocks of images, for the source or the target.
@@ -59,8 +58,8 @@ void placeTiles(const Plan& plan, std::int64_t first, int count, bool source, st
   Shape shape = source ? plan.pass.source : plan.pass.target;
   tiles.clear();
   for (std::int64_t t = first; t < first + count; t++) {
-    int y = int(t % perBlock) / plan.tileColumns * plan.outputs,
-        x = int(t % perBlock) % plan.tileColumns * plan.outputs;
+    int y = int(t % perBlock) / plan.tileColumns * plan.form.outputs,
+        x = int(t % perBlock) % plan.tileColumns * plan.form.outputs;
     tiles.push_back({t / perBlock * shape.elements() * kLanes, source ? y - plan.padH : y, source ? x - plan.padW : x});
   }
 }
@@ -86,7 +85,7 @@ void multiply(const Plan& plan, int count, const float* from, float* to) {
   tiles.positions = positions.data();
   tiles.positionCount = count;
   tiles.outOffset = offsets;
-  for (int point = 0; point < kWinogradPoints; point++) {
+  for (int point = 0; point < plan.form.area(); point++) {
     tiles.source = from + point * sourceStride;
     int done = 0;
     for (const OutBlock& block : plan.blocks) {
@@ -105,8 +104,8 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   const auto &reduced = pass.reduced[0], &outs = pass.outs[0];
   thread_local std::vector<WinogradTile> places;
   thread_local std::vector<float> storage;
-  std::int64_t fromFloats = pointStride(reduced.size(), count) * kWinogradPoints,
-               toFloats = pointStride(outs.size(), count) * kWinogradPoints;
+  std::int64_t fromFloats = pointStride(reduced.size(), count) * plan.form.area(),
+               toFloats = pointStride(outs.size(), count) * plan.form.area();
   if (std::int64_t(storage.size()) < fromFloats + toFloats + kLanes)
     storage.resize(std::size_t(fromFloats + toFloats + kLanes));
   auto address = reinterpret_cast<std::uintptr_t>(storage.data());
@@ -114,60 +113,81 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   float* to = from + fromFloats;
 
   placeTiles(plan, first, count, true, places);
-  WinogradTiles tiles{places.data(), count, pass.source.height, pass.source.width, pointStride(reduced.size(), count)};
+  WinogradTiles tiles{places.data(),
+                      count,
+                      pass.source.height,
+                      pass.source.width,
+                      plan.form.points,
+                      plan.form.outputs,
+                      pointStride(reduced.size(), count)};
   for (std::size_t r = 0; r < reduced.size(); r++)
     plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
                                from + std::int64_t(r) * count * kLanes);
   multiply(plan, count, from, to);
   placeTiles(plan, first, count, false, places);
-  tiles = {places.data(), count, pass.target.height, pass.target.width, pointStride(outs.size(), count)};
+  tiles = {places.data(),
+           count,
+           pass.target.height,
+           pass.target.width,
+           plan.form.points,
+           plan.form.outputs,
+           pointStride(outs.size(), count)};
   for (std::size_t o = 0; o < outs.size(); o++) {
     std::int64_t plane = std::int64_t(outs[o]) * pass.target.pixels() * kLanes;
     WinogradEpilogue epilogue{pass.targetData + plane, pass.mask ? pass.mask + plane : nullptr,
                               pass.bias ? pass.bias[outs[o]] : 0.0f, pass.relu, pass.accumulate};
-    plan.kernels.winogradOutput(tiles, plan.outputs, epilogue, to + std::int64_t(o) * count * kLanes);
+    plan.kernels.winogradOutput(tiles, epilogue, to + std::int64_t(o) * count * kLanes);
   }
 }
 
 }  // namespace
 
-bool winogradFits(const Conv2dGeometry& g) {
-  return (g.kernelHeight == 3 || g.kernelHeight == 5) && g.kernelWidth == g.kernelHeight && g.strideH == 1 &&
-         g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 && g.groups == 1 && g.padH < g.kernelHeight &&
-         g.padW < g.kernelWidth;
+std::vector<WinogradForm> winogradForms(const Conv2dGeometry& g) {
+  int r = g.kernelHeight;
+  if ((r != 3 && r != 5) || g.kernelWidth != r || g.strideH != 1 || g.strideW != 1 || g.dilationH != 1 ||
+      g.dilationW != 1 || g.groups != 1 || g.padH >= r || g.padW >= r)
+    return {};
+  if (r == 3) return {{6, 4}};
+  return {{6, 2}, {8, 4}};
 }
 
 std::int64_t winogradWorkspace(const Conv2dGeometry& g) {
-  return winogradFits(g) ? std::int64_t(kWinogradPoints) * g.inChannels * g.outChannels : 0;
+  std::int64_t most = 0;
+  for (WinogradForm form : winogradForms(g))
+    most = std::max(most, std::int64_t(form.area()) * g.inChannels * g.outChannels);
+  return most;
 }
 
-// Multiply-adds of vectors; a transform is counted with its loads and stores.
-bool winogradPays(const Pass& pass) {
+// The form with the least work, in multiply-adds of vectors; transforms are counted with their loads and stores.
+WinogradForm bestWinograd(const Pass& pass) {
   const Conv2dGeometry& g = *pass.geometry;
-  if (!winogradFits(g)) return false;
-  double reduced = double(pass.reduced[0].size()), outs = double(pass.outs[0].size()),
-         area = double(g.kernelHeight) * g.kernelWidth;
-  double direct = double(pass.target.pixels()) * area * reduced * outs;
-  double tiles = double(tilesOf(pass.target, outputsOf(g)));
-  return tiles * (1.25 * kWinogradPoints * reduced * outs + 220 * reduced + 160 * outs) < direct;
+  double reduced = double(pass.reduced[0].size()), outs = double(pass.outs[0].size());
+  double least = double(pass.target.pixels()) * g.kernelHeight * g.kernelWidth * reduced * outs;
+  WinogradForm best;
+  if (reduced < 8 || outs < 8) return best;
+  for (WinogradForm form : winogradForms(g)) {
+    double work = double(form.tiles(pass.target)) * form.area() * (1.25 * reduced * outs + 6 * reduced + 4.5 * outs);
+    if (work < least) least = work, best = form;
+  }
+  return best;
 }
 
-void runWinograd(const Pass& pass, const Kernels& kernels) {
+void runWinograd(const Pass& pass, WinogradForm form, const Kernels& kernels) {
   const Conv2dGeometry& g = *pass.geometry;
-  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), {}, 0, outputsOf(g), 0, 0, 0, 0};
+  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), {}, form, 0, 0, 0, 0, 0};
   if (plan.blocks.empty()) return;
   plan.padH = pass.forward ? g.padH : g.kernelHeight - 1 - g.padH;
   plan.padW = pass.forward ? g.padW : g.kernelWidth - 1 - g.padW;
-  plan.tileRows = (pass.target.height + plan.outputs - 1) / plan.outputs;
-  plan.tileColumns = (pass.target.width + plan.outputs - 1) / plan.outputs;
+  plan.tileRows = form.tileRows(pass.target);
+  plan.tileColumns = form.tileColumns(pass.target);
   std::int64_t reduced = std::int64_t(pass.reduced[0].size()), outs = std::int64_t(pass.outs[0].size());
   plan.panelStride = reduced * outs;
   for (int r = 0; r < int(reduced); r++) plan.entries.push_back({r * kLanes, r});
   parallelFor(std::int64_t(plan.blocks.size()),
-              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], plan.panelStride); });
-  std::int64_t total = tilesOf(pass.target, plan.outputs) * blocksOf(pass.batch);
+              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], form.points, plan.panelStride); });
+  std::int64_t total = form.tiles(pass.target) * blocksOf(pass.batch);
   std::int64_t perTask =
-      std::clamp<std::int64_t>(kTileFloats / ((reduced + outs) * kWinogradPoints * kLanes) / 3 * 3, 3, 12);
+      std::clamp<std::int64_t>(kTileFloats / ((reduced + outs) * form.area() * kLanes) / 3 * 3, 3, 12);
   parallelFor((total + perTask - 1) / perTask, [&](std::int64_t task) {
     runTiles(plan, task * perTask, int(std::min(perTask, total - task * perTask)));
   });

@@ -29,7 +29,7 @@ struct Side {  // input or gradient
 
 struct Plan {
   const Kernels& kernels;
-  int outputs;  // m: rows and columns of a gradient's tile
+  WinogradForm form;
   int tileRows, tileColumns;
   std::int64_t chunk;  // tiles of a full chunk
   Side input, grad;
@@ -40,24 +40,24 @@ struct Plan {
 void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t tile, std::int64_t row, int group) {
   // Seventeen vectors from point to point: an odd number, as in winograd.cpp.
   constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
-  alignas(64) float buffer[kWinogradPoints * kStride];
+  alignas(64) float buffer[64 * kStride];
   std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
-  int y = int(tile % perBlock) / plan.tileColumns * plan.outputs,
-      x = int(tile % perBlock) % plan.tileColumns * plan.outputs;
+  int y = int(tile % perBlock) / plan.tileColumns * plan.form.outputs,
+      x = int(tile % perBlock) % plan.tileColumns * plan.form.outputs;
   WinogradTile place{tile / perBlock * side.shape.elements() * kLanes, y - side.padH, x - side.padW};
-  WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, kStride};
+  WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, plan.form.points, plan.form.outputs, kStride};
   int first = group * kLanes, live = std::min(kLanes, int(side.channels->size()) - first);
   for (int c = 0; c < live; c++) {
     const float* plane =
         side.data + std::int64_t((*side.channels)[std::size_t(first + c)]) * side.shape.pixels() * kLanes;
     if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
-    else plan.kernels.winogradGrad(tiles, plan.outputs, plane, buffer + c * kLanes);
+    else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
   }
-  for (int point = 0; point < kWinogradPoints && live < kLanes; point++)
+  for (int point = 0; point < plan.form.area() && live < kLanes; point++)
     std::fill(buffer + point * kStride + std::max(live, 0) * kLanes, buffer + point * kStride + kLanes * kLanes, 0.0f);
   std::int64_t pointStride = plan.chunk * kLanes * side.width;
   int n = int(std::min<std::int64_t>(kLanes, side.width - first));
-  for (int point = 0; point < kWinogradPoints; point++)
+  for (int point = 0; point < plan.form.area(); point++)
     plan.kernels.transposeLanes(buffer + point * kStride,
                                 side.rows + point * pointStride + row * kLanes * side.width + first, side.width, n);
 }
@@ -104,20 +104,15 @@ void writeWeights(const Plan& plan, const Conv2dGradWeight& a, int outIndex) {
   float* to = a.gradWeight + std::int64_t((*plan.grad.channels)[std::size_t(outIndex)]) * g.inChannels * area;
   for (int first = 0; first < ins; first += kLanes) {
     plan.kernels.winogradFilter(plan.sums + outIndex * plan.input.width + first, plan.grad.width * plan.input.width,
-                                g.kernelHeight, filter);
+                                plan.form.points, g.kernelHeight, filter);
     for (int c = first; c < std::min(ins, first + kLanes); c++)
       for (int tap = 0; tap < area; tap++)
         to[std::int64_t((*plan.input.channels)[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
   }
 }
 
-std::int64_t chunkOf(std::int64_t ins, std::int64_t outs, std::int64_t tiles) {
-  return std::min(tiles, std::clamp<std::int64_t>(kChunkFloats / (kWinogradPoints * kLanes * (ins + outs)), 2, 64));
-}
-
-std::int64_t tilesOf(const Conv2dGeometry& g) {
-  int outputs = 7 - g.kernelHeight;
-  return std::int64_t((g.outHeight() + outputs - 1) / outputs) * ((g.outWidth() + outputs - 1) / outputs);
+std::int64_t chunkOf(WinogradForm form, std::int64_t ins, std::int64_t outs) {
+  return std::clamp<std::int64_t>(kChunkFloats / (form.area() * kLanes * (ins + outs)), 2, 64);
 }
 
 constexpr int kMostTileOuts = 8;
@@ -125,36 +120,43 @@ constexpr int kMostTileOuts = 8;
 }  // namespace
 
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
-  if (!winogradFits(g)) return 0;
-  std::int64_t ins = roundUp(g.inChannels, kLanes), outs = roundUp(g.outChannels, kMostTileOuts) + kMostTileOuts;
-  // Fewer live channels may take larger chunks, but never more floats than this.
-  std::int64_t rows = std::max(kChunkFloats, kWinogradPoints * 2 * kLanes * (ins + outs));
-  return kWinogradPoints * ins * outs + rows + kLanes;
+  std::int64_t most = 0, ins = roundUp(g.inChannels, kLanes),
+               outs = roundUp(g.outChannels, kMostTileOuts) + kMostTileOuts;
+  for (WinogradForm form : winogradForms(g)) {
+    // Fewer live channels may take larger chunks, but never more floats than this.
+    std::int64_t rows = std::max(kChunkFloats, form.area() * 2 * kLanes * (ins + outs));
+    most = std::max(most, form.area() * ins * outs + rows + kLanes);
+  }
+  return most;
 }
 
-bool winogradWeightPays(const Conv2dGeometry& g, int liveIn, int liveOut) {
-  if (!winogradFits(g) || !liveIn || !liveOut) return false;
+WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut) {
+  WinogradForm best;
+  if (liveIn < 8 || liveOut < 8) return best;
   double ins = double(roundUp(liveIn, kLanes)), outs = double(roundUp(liveOut, 4));
-  double direct = double(g.output().pixels()) * g.kernelHeight * g.kernelWidth * liveIn * liveOut;
-  return double(tilesOf(g)) * (1.15 * kWinogradPoints * ins * outs + 320 * ins + 320 * outs) < direct;
+  double least = double(g.output().pixels()) * g.kernelHeight * g.kernelWidth * liveIn * liveOut;
+  for (WinogradForm form : winogradForms(g)) {
+    double work = double(form.tiles(g.output())) * form.area() * (1.15 * ins * outs + 9 * ins + 9 * outs);
+    if (work < least) least = work, best = form;
+  }
+  return best;
 }
 
-void runWinogradWeight(const Conv2dGradWeight& a, const std::vector<int>& liveIn, const std::vector<int>& liveOut,
-                       const Kernels& kernels) {
+void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::vector<int>& liveIn,
+                       const std::vector<int>& liveOut, const Kernels& kernels) {
   const Conv2dGeometry& g = a.geometry;
-  int outputs = 7 - g.kernelHeight;
   std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes),
                outs = roundUp(std::int64_t(liveOut.size()), kernels.tileOuts);
-  std::int64_t tiles = tilesOf(g) * blocksOf(a.batch), chunk = chunkOf(ins, outs, INT64_MAX);
+  std::int64_t tiles = form.tiles(g.output()) * blocksOf(a.batch), chunk = chunkOf(form, ins, outs);
   float* memory = static_cast<float*>(a.workspace);
-  float* inputRows = memory + kWinogradPoints * ins * outs;
+  float* inputRows = memory + form.area() * ins * outs;
   Plan plan{kernels,
-            outputs,
-            (g.outHeight() + outputs - 1) / outputs,
-            (g.outWidth() + outputs - 1) / outputs,
+            form,
+            form.tileRows(g.output()),
+            form.tileColumns(g.output()),
             chunk,
             {a.input, g.input(), &liveIn, ins, g.padH, g.padW, inputRows},
-            {a.gradOutput, g.output(), &liveOut, outs, 0, 0, inputRows + kWinogradPoints * chunk * kLanes * ins},
+            {a.gradOutput, g.output(), &liveOut, outs, 0, 0, inputRows + form.area() * chunk * kLanes * ins},
             memory};
   std::int64_t inGroups = ins / kLanes, groups = inGroups + roundUp(outs, kLanes) / kLanes;
   for (std::int64_t first = 0; first < tiles; first += chunk) {
@@ -164,7 +166,7 @@ void runWinogradWeight(const Conv2dGradWeight& a, const std::vector<int>& liveIn
       if (group < inGroups) fillRows(plan, plan.input, true, first + row, row, int(group));
       else fillRows(plan, plan.grad, false, first + row, row, int(group - inGroups));
     });
-    parallelFor(kWinogradPoints, [&](std::int64_t point) { multiply(plan, int(point), count * kLanes, first > 0); });
+    parallelFor(form.area(), [&](std::int64_t point) { multiply(plan, int(point), count * kLanes, first > 0); });
   }
   parallelFor(std::int64_t(liveOut.size()), [&](std::int64_t o) { writeWeights(plan, a, int(o)); });
 }

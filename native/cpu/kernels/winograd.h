@@ -1,10 +1,10 @@
-// Winograd's minimal filtering F(m x m, r x r) with m + r - 1 = 6 (A. Lavin & S. Gray, arXiv 1509.09308): a tile of
-// 6x6 inputs gives m x m outputs with 36 multiplications for each pair of channels. Points 0, 1, -1, 2, -2, infinity.
-// Three one-dimensional transforms, each applied to columns and then rows:
+// Winograd's minimal filtering F(m x m, r x r) with m + r - 1 = N (A. Lavin & S. Gray, arXiv 1509.09308): a tile of
+// N x N inputs gives m x m outputs with N^2 multiplications for each pair of channels. Points: 0, 1, -1, 2, -2 and
+// infinity for N = 6, also 1/2 and -1/2 for N = 8. Three one-dimensional transforms, applied to columns, then rows:
 //
-//     input     B^T d     (6 -> 6)
-//     filter    G g       (r -> 6)
-//     output    A^T m     (6 -> m)
+//     input     B^T d     (N -> N)
+//     filter    G g       (r -> N)
+//     output    A^T m     (N -> m)
 //
 // In the lanes layout a transform is plain arithmetic on vectors of 16 images, without shuffles.
 #pragma once
@@ -22,99 +22,139 @@ inline void winogradB(const F16 (&d)[6], F16 (&t)[6]) {
   t[4] = c - e;
   t[5] = fma(four, d[1], fma(minusFive, d[3], d[5]));
 }
-
-template <int R>
-inline void winogradG(const F16* g, F16 (&t)[6]) {
-  F16 even = g[0], odd = g[1], even2 = g[0], odd2 = set(2) * g[1];
-  if constexpr (R > 2) even = even + g[2], even2 = fma(set(4), g[2], even2);
-  if constexpr (R > 3) odd = odd + g[3], odd2 = fma(set(8), g[3], odd2);
-  if constexpr (R > 4) even = even + g[4], even2 = fma(set(16), g[4], even2);
-  t[0] = set(0.25f) * g[0];
-  t[1] = set(-1.0f / 6) * (even + odd);
-  t[2] = set(-1.0f / 6) * (even - odd);
-  t[3] = set(1.0f / 24) * (even2 + odd2);
-  t[4] = set(1.0f / 24) * (even2 - odd2);
-  t[5] = g[R - 1];
+inline void winogradB(const F16 (&d)[8], F16 (&t)[8]) {
+  const F16 large = set(5.25f), minus = set(-4.25f), half = set(0.5f), quarter = set(0.25f), two = set(2),
+            four = set(4), five = set(-5), fiveHalves = set(-2.5f), fiveQuarters = set(-1.25f);
+  F16 even = fma(minus, d[4], d[2] + d[6]), odd = fma(minus, d[3], d[1] + d[5]);
+  F16 even2 = fma(quarter, d[2], fma(fiveQuarters, d[4], d[6])),
+      odd2 = fma(half, d[1], fma(fiveHalves, d[3], two * d[5]));
+  F16 evenHalf = fma(four, d[2], fma(five, d[4], d[6])), oddHalf = fma(two, d[1], fma(fiveHalves, d[3], half * d[5]));
+  t[0] = fma(large, d[4] - d[2], d[0] - d[6]);
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = even2 + odd2;
+  t[4] = even2 - odd2;
+  t[5] = evenHalf + oddHalf;
+  t[6] = evenHalf - oddHalf;
+  t[7] = fma(large, d[3] - d[5], d[7] - d[1]);
 }
 
-template <int M>
-inline void winogradA(const F16 (&m)[6], F16* y) {
-  F16 s = m[1] + m[2], d = m[1] - m[2], u = m[3] + m[4], v = m[3] - m[4];
-  y[0] = m[0] + s + u;
-  y[1] = fma(set(2), v, d);
-  if constexpr (M > 2) y[2] = fma(set(4), u, s);
-  if constexpr (M > 3) y[3] = fma(set(8), v, d);
-  if constexpr (M > 4) y[4] = fma(set(16), u, s);
-  y[M - 1] = y[M - 1] + m[5];
+// Polynomial with R coefficients at +a and -a, split into even and odd terms.
+template <int R>
+inline void winogradPoint(const F16* g, float a, float scale, F16& plus, F16& minus) {
+  F16 even = g[0], odd = set(a) * g[1];
+  if constexpr (R > 2) even = fma(set(a * a), g[2], even);
+  if constexpr (R > 3) odd = fma(set(a * a * a), g[3], odd);
+  if constexpr (R > 4) even = fma(set(a * a * a * a), g[4], even);
+  plus = set(scale) * (even + odd);
+  minus = set(scale) * (even - odd);
+}
+template <int N, int R>
+inline void winogradG(const F16* g, F16 (&t)[N]) {
+  if constexpr (N == 6) {
+    t[0] = set(0.25f) * g[0];
+    winogradPoint<R>(g, 1, -1.0f / 6, t[1], t[2]);
+    winogradPoint<R>(g, 2, 1.0f / 24, t[3], t[4]);
+  } else {
+    t[0] = g[0];
+    winogradPoint<R>(g, 1, -2.0f / 9, t[1], t[2]);
+    winogradPoint<R>(g, 2, 1.0f / 90, t[3], t[4]);
+    winogradPoint<R>(g, 0.5f, 32.0f / 45, t[5], t[6]);
+  }
+  t[N - 1] = g[R - 1];
+}
+
+template <int N, int M>
+inline void winogradA(const F16 (&m)[N], F16* y) {
+  F16 s = m[1] + m[2], d = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4], sh = zero(), dh = zero();
+  if constexpr (N == 8) sh = m[5] + m[6], dh = m[5] - m[6];
+  float two = 1, half = 1;
+  for (int k = 0; k < M; k++, two *= 2, half *= 0.5f) {
+    y[k] = fma(set(two), k % 2 ? d2 : s2, k % 2 ? d : s);
+    if constexpr (N == 8) y[k] = fma(set(half), k % 2 ? dh : sh, y[k]);
+  }
+  y[0] = y[0] + m[0];
+  y[M - 1] = y[M - 1] + m[N - 1];
 }
 
 // One channel of some tiles: B^T d B.
-inline void winogradInput(const WinogradTiles& t, const float* plane, float* to) {
+template <int N>
+inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float* to) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
-    const float* source = plane + tile.source;
-    F16 half[6][6];
-    for (int x = 0; x < 6; x++) {
-      F16 d[6], column[6];
-      bool inside = tile.x + x >= 0 && tile.x + x < t.width;
-      for (int y = 0; y < 6; y++) {
-        bool valid = inside && tile.y + y >= 0 && tile.y + y < t.height;
-        d[y] = valid ? load(source + ((tile.y + y) * t.width + tile.x + x) * 16) : zero();
+    const float* source = plane + tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
+    bool whole = tile.y >= 0 && tile.x >= 0 && tile.y + N <= t.height && tile.x + N <= t.width;
+    F16 half[N][N];
+    for (int x = 0; x < N; x++) {
+      F16 d[N], column[N];
+      if (whole) {
+        for (int y = 0; y < N; y++) d[y] = load(source + (y * t.width + x) * 16);
+      } else {
+        bool inside = tile.x + x >= 0 && tile.x + x < t.width;
+        for (int y = 0; y < N; y++) {
+          bool valid = inside && tile.y + y >= 0 && tile.y + y < t.height;
+          d[y] = valid ? load(source + (y * t.width + x) * 16) : zero();
+        }
       }
       winogradB(d, column);
-      for (int y = 0; y < 6; y++) half[y][x] = column[y];
+      for (int y = 0; y < N; y++) half[y][x] = column[y];
     }
-    for (int y = 0; y < 6; y++) {
-      F16 row[6];
+    for (int y = 0; y < N; y++) {
+      F16 row[N];
       winogradB(half[y], row);
-      for (int x = 0; x < 6; x++) store(to + (y * 6 + x) * t.pointStride + i * 16, row[x]);
+      for (int x = 0; x < N; x++) store(to + (y * N + x) * t.pointStride + i * 16, row[x]);
     }
   }
 }
+inline void winogradInput(const WinogradTiles& t, const float* plane, float* to) {
+  if (t.points == 6) return winogradInputTiles<6>(t, plane, to);
+  winogradInputTiles<8>(t, plane, to);
+}
 
 // One channel of some tiles of a gradient: G d G^T, a tile being R x R.
-template <int R>
-inline void winogradFilterTiles(const WinogradTiles& t, const float* plane, float* to) {
+template <int N, int R>
+inline void winogradGradTiles(const WinogradTiles& t, const float* plane, float* to) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
     const float* source = plane + tile.source;
-    F16 half[6][R];
+    F16 half[N][R];
     for (int x = 0; x < R; x++) {
-      F16 d[R], column[6];
+      F16 d[R], column[N];
       for (int y = 0; y < R; y++) {
         bool valid = tile.x + x < t.width && tile.y + y < t.height;
         d[y] = valid ? load(source + ((tile.y + y) * t.width + tile.x + x) * 16) : zero();
       }
-      winogradG<R>(d, column);
-      for (int y = 0; y < 6; y++) half[y][x] = column[y];
+      winogradG<N, R>(d, column);
+      for (int y = 0; y < N; y++) half[y][x] = column[y];
     }
-    for (int y = 0; y < 6; y++) {
-      F16 row[6];
-      winogradG<R>(half[y], row);
-      for (int x = 0; x < 6; x++) store(to + (y * 6 + x) * t.pointStride + i * 16, row[x]);
+    for (int y = 0; y < N; y++) {
+      F16 row[N];
+      winogradG<N, R>(half[y], row);
+      for (int x = 0; x < N; x++) store(to + (y * N + x) * t.pointStride + i * 16, row[x]);
     }
   }
 }
-inline void winogradGrad(const WinogradTiles& t, int outputs, const float* plane, float* to) {
-  if (outputs == 4) return winogradFilterTiles<4>(t, plane, to);
-  winogradFilterTiles<2>(t, plane, to);
+inline void winogradGrad(const WinogradTiles& t, const float* plane, float* to) {
+  if (t.points == 6 && t.outputs == 2) return winogradGradTiles<6, 2>(t, plane, to);
+  if (t.points == 6) return winogradGradTiles<6, 4>(t, plane, to);
+  winogradGradTiles<8, 4>(t, plane, to);
 }
 
 // One channel of some tiles: A^T m A, then bias, ReLU, mask and accumulation.
-template <int M>
+template <int N, int M>
 inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& e, const float* from) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
-    F16 half[M][6];
-    for (int x = 0; x < 6; x++) {
-      F16 m[6], column[M];
-      for (int y = 0; y < 6; y++) m[y] = load(from + (y * 6 + x) * t.pointStride + i * 16);
-      winogradA<M>(m, column);
+    F16 half[M][N];
+    for (int x = 0; x < N; x++) {
+      F16 m[N], column[M];
+      for (int y = 0; y < N; y++) m[y] = load(from + (y * N + x) * t.pointStride + i * 16);
+      winogradA<N, M>(m, column);
       for (int y = 0; y < M; y++) half[y][x] = column[y];
     }
     for (int y = 0; y < M && tile.y + y < t.height; y++) {
       F16 row[M];
-      winogradA<M>(half[y], row);
+      winogradA<N, M>(half[y], row);
       for (int x = 0; x < M && tile.x + x < t.width; x++) {
         std::int64_t at = tile.source + ((tile.y + y) * t.width + tile.x + x) * 16;
         F16 v = row[x] + set(e.bias);
@@ -126,9 +166,10 @@ inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& 
     }
   }
 }
-inline void winogradOutput(const WinogradTiles& t, int outputs, const WinogradEpilogue& e, const float* from) {
-  if (outputs == 4) return winogradOutputTiles<4>(t, e, from);
-  winogradOutputTiles<2>(t, e, from);
+inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, const float* from) {
+  if (t.points == 6 && t.outputs == 2) return winogradOutputTiles<6, 2>(t, e, from);
+  if (t.points == 6) return winogradOutputTiles<6, 4>(t, e, from);
+  winogradOutputTiles<8, 4>(t, e, from);
 }
 
 // Sixteen vectors at `from` (channels, each of 16 images) to sixteen rows (images) of the first n channels.
@@ -143,24 +184,25 @@ inline void transposeLanes(const float* from, float* to, std::int64_t rowStride,
 }
 
 // A^T m A to the filter of R x R taps, for 16 input channels at once; filter[tap][16].
-template <int R>
+template <int N, int R>
 inline void winogradFilterOf(const float* from, std::int64_t pointStride, float* filter) {
-  F16 half[R][6];
-  for (int x = 0; x < 6; x++) {
-    F16 m[6], column[R];
-    for (int y = 0; y < 6; y++) m[y] = load(from + (y * 6 + x) * pointStride);
-    winogradA<R>(m, column);
+  F16 half[R][N];
+  for (int x = 0; x < N; x++) {
+    F16 m[N], column[R];
+    for (int y = 0; y < N; y++) m[y] = load(from + (y * N + x) * pointStride);
+    winogradA<N, R>(m, column);
     for (int y = 0; y < R; y++) half[y][x] = column[y];
   }
   for (int y = 0; y < R; y++) {
     F16 row[R];
-    winogradA<R>(half[y], row);
+    winogradA<N, R>(half[y], row);
     for (int x = 0; x < R; x++) store(filter + (y * R + x) * 16, row[x]);
   }
 }
-inline void winogradFilter(const float* from, std::int64_t pointStride, int taps, float* filter) {
-  if (taps == 3) return winogradFilterOf<3>(from, pointStride, filter);
-  winogradFilterOf<5>(from, pointStride, filter);
+inline void winogradFilter(const float* from, std::int64_t pointStride, int points, int taps, float* filter) {
+  if (taps == 3) return winogradFilterOf<6, 3>(from, pointStride, filter);
+  if (points == 6) return winogradFilterOf<6, 5>(from, pointStride, filter);
+  winogradFilterOf<8, 5>(from, pointStride, filter);
 }
 
 }  // namespace
