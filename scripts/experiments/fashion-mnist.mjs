@@ -1,5 +1,5 @@
 // The notebook net on Fashion-MNIST, plain and with five gammas, two seeds each → docs/fashion-mnist.{md,svg,json}
-//   node scripts/experiments/fashion-mnist.mjs [--epochs 12] [--seeds 1,2] [--gammas 0.03,…] [--runs runs/fashion-mnist] [--data-dir DIR]
+//   node scripts/experiments/fashion-mnist.mjs [--epochs 15] [--seeds 1,2] [--gammas 0.03,…] [--runs runs/fashion-mnist] [--data-dir DIR]
 // Runs that are complete are not repeated, so it may be stopped and started again.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { binding } from '../../dist/index.js';
 import { sweepPlot } from './plot.mjs';
 import { scriptOptions, train } from './runs.mjs';
 
-const options = scriptOptions({ epochs: '12', seeds: '1,2', gammas: '0.03,0.07,0.1,0.2,0.5', runs: 'runs/fashion-mnist', 'data-dir': '' });
+const options = scriptOptions({ epochs: '15', seeds: '1,2', gammas: '0.02,0.035,0.05,0.1,0.3', runs: 'runs/fashion-mnist', 'data-dir': '' });
 const epochs = Number(options.epochs);
 const seeds = options.seeds.split(',').map(Number);
 const gammas = options.gammas.split(',').map(Number);
