@@ -1,0 +1,181 @@
+// CPU kernels and the training step against PyTorch, in turn, on this machine: `npm run bench:cpu`
+//   node scripts/bench/cpu.mjs [--json FILE] [--rounds 5] [--only conv|live|quantize|step|peak]
+// Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal).
+import { writeFileSync } from 'node:fs';
+import { binding } from '../../dist/index.js';
+import { scriptOptions } from '../experiments/runs.mjs';
+import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
+import { notebookOfWidth, stepTimer } from './step.mjs';
+
+const options = scriptOptions({ json: '', rounds: '5', only: '' });
+const rounds = Number(options.rounds);
+const ours = nativeServer();
+const torch = torchServer();
+if (!torch)
+  throw new Error('Expected PyTorch for /usr/bin/python3 (Debian: apt install python3-torch libopenblas0-openmp); PYTHON names another one');
+const peer = await torch.ask('version');
+const results = [];
+const add = (name, ratio, atLeast, aim, against = peer) => {
+  results.push({ name, ratio: Number(ratio.toFixed(3)), atLeast, aim, peer: against });
+  const mark = ratio >= aim ? 'aim' : ratio >= atLeast ? 'ok' : 'BELOW';
+  console.log(
+    `${name.padEnd(64)} ${ratio.toFixed(2).padStart(8)}   at least ${String(atLeast).padStart(5)}   aim ${String(aim).padStart(5)}   ${mark}`,
+  );
+};
+const wanted = (group) => !options.only || options.only === group;
+const threadCounts = [1, 2];
+async function useThreads(count) {
+  await ours.ask(`threads ${count}`);
+  await torch.ask(`threads ${count}`);
+  binding.setThreads(count);
+}
+
+const passes = ['forward', 'gradInput', 'gradWeight'];
+const text = ([ins, outs, size, kernel, padding]) => `${ins} ${outs} ${size} ${kernel} ${padding} 128`;
+const label = ([ins, outs, size, kernel]) => `${ins} → ${outs}, ${size}², ${kernel}×${kernel}`;
+const same = [
+  [64, 64, 32, 3, 1],
+  [64, 128, 32, 3, 1],
+  [128, 128, 16, 3, 1],
+  [256, 256, 8, 3, 1],
+  [512, 512, 4, 3, 1],
+  [256, 256, 8, 1, 0],
+  [32, 32, 24, 5, 0],
+  [64, 64, 8, 3, 1],
+];
+const weak = [
+  [3, 64, 32, 3, 1],
+  [1, 32, 28, 5, 0],
+  [64, 64, 32, 1, 0],
+];
+
+async function benchConvolutions() {
+  for (const [title, shapes, atLeast, aim, none] of [
+    ['convolutions', same, 1, 1.3, 0.8],
+    ['first layers and 1×1', weak, 1.5, 3, undefined],
+  ]) {
+    for (const threads of threadCounts) {
+      await useThreads(threads);
+      const ratios = [];
+      for (const shape of shapes) {
+        for (const pass of passes) {
+          const line = `conv ${pass} ${text(shape)}`;
+          ratios.push(
+            await pairedRatio(
+              () => ours.seconds(line),
+              () => torch.seconds(line),
+              rounds,
+            ),
+          );
+          add(`conv ${label(shape)} ${pass}, ${threads} threads`, ratios.at(-1), none ?? atLeast, aim);
+        }
+      }
+      add(`${title}: geometric mean, ${threads} threads`, geometricMean(ratios), atLeast, aim);
+    }
+  }
+}
+
+/** Share of the FMA peak (direct-convolution operations), and quantizer against copying. */
+async function benchPeak() {
+  for (const threads of threadCounts) {
+    await useThreads(threads);
+    for (const shape of same.filter(([ins, , , kernel]) => ins >= 64 && kernel === 3)) {
+      const [ins, outs, size, kernel, padding] = shape;
+      const out = size + 2 * padding - kernel + 1;
+      const multiplyAdds = 128 * outs * out * out * ins * kernel * kernel;
+      for (const pass of passes) {
+        const share = await pairedRatio(
+          () => ours.seconds(`conv ${pass} ${text(shape)}`),
+          async () => ((await ours.seconds('peak')) * multiplyAdds) / (1e9 * threads),
+          rounds,
+        );
+        add(`share of FMA peak: ${label(shape)} ${pass}, ${threads} threads`, share, 0.75, 1, 'register tile in first-level cache');
+      }
+    }
+  }
+}
+
+async function benchLive() {
+  await useThreads(2);
+  for (const percent of [75, 50, 25, 10]) {
+    const ratios = [];
+    for (const shape of [
+      [64, 64, 32, 3, 1],
+      [128, 128, 16, 3, 1],
+      [32, 32, 24, 5, 0],
+    ]) {
+      for (const pass of passes) {
+        const line = `conv ${pass} ${text(shape)}`;
+        const [ins, outs] = shape.map((n) => Math.round((n * percent) / 100));
+        const ideal = (ins * outs) / (shape[0] * shape[1]);
+        ratios.push(
+          await pairedRatio(
+            () => ours.seconds(`${line} ${ins} ${outs}`),
+            async () => (await ours.seconds(line)) * ideal,
+            rounds,
+          ),
+        );
+      }
+    }
+    add(`${percent} % of channels live: ideal cost / cost`, geometricMean(ratios), 1 / 1.25, 1 / 1.1, 'the same layer, all channels live');
+  }
+}
+
+async function benchQuantize() {
+  await useThreads(2);
+  for (const [pass, moved, atLeast, aim] of [
+    ['forward', 2, 40, 100],
+    ['backward', 3, 100, 150],
+  ]) {
+    const line = `quantize ${pass} 256 65536`;
+    const copy = await pairedRatio(
+      () => ours.seconds(line),
+      async () => ((await ours.seconds('copy 16777216')) * moved) / 2,
+      rounds,
+    );
+    add(`quantize ${pass}, 16.8 M weights: bytes moved / copy bandwidth`, copy, 0.8, 0.95, 'memcpy by the same threads');
+    add(
+      `quantize ${pass}, 16.8 M weights`,
+      await pairedRatio(
+        () => ours.seconds(line),
+        () => torch.seconds(line),
+        rounds,
+      ),
+      atLeast,
+      aim,
+    );
+  }
+}
+
+async function benchStep() {
+  await useThreads(2);
+  const timers = {
+    plain: await stepTimer(notebookOfWidth(1, false)),
+    dense: await stepTimer(notebookOfWidth(1)),
+    small: await stepTimer(notebookOfWidth(0.42)),
+  };
+  const share = timers.small.weights / timers.dense.weights;
+  const dense = () => torch.seconds('step compress 512');
+  add('training step, notebook net, batch 512', await pairedRatio(timers.dense.seconds, dense, rounds), 1.6, 2.5);
+  add('training step, plain weights', await pairedRatio(timers.plain.seconds, () => torch.seconds('step plain 512'), rounds), 1.6, 2.5);
+  add(
+    `training step, ${(100 * share).toFixed(0)} % of the weights left, against the dense one`,
+    await pairedRatio(timers.small.seconds, dense, rounds),
+    6,
+    10,
+  );
+  const quantizing = [];
+  for (let i = 0; i < rounds; i++) quantizing.push(1 - (await timers.plain.seconds()) / (await timers.dense.seconds()));
+  console.log(`quantization's share of the step: ${(100 * median(quantizing)).toFixed(1)} % (plain step against compressing step)`);
+  for (const timer of Object.values(timers)) await timer.dispose();
+}
+
+console.log(`${peer}, ${binding.info().isa}, selfcompress ${binding.info().version}; median of ${rounds} interleaved rounds`);
+if (wanted('conv')) await benchConvolutions();
+if (wanted('peak')) await benchPeak();
+if (wanted('live')) await benchLive();
+if (wanted('quantize')) await benchQuantize();
+if (wanted('step')) await benchStep();
+if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
+ours.close();
+torch.close();
