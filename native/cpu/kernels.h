@@ -105,9 +105,10 @@ struct Kernels {
   void (*transposeLanes)(const float* from, float* to, std::int64_t rowStride, int n);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
-  void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output);
+  // large: the whole result does not fit the caches
+  void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output, bool large);
   QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
-                                   float* gradWeight);
+                                   float* gradWeight, bool large);
 
   // One channel of a batch norm, all blocks.
   void (*batchNormForward)(const BatchNormForward&, int channel);

@@ -14,19 +14,24 @@ QuantizeChannel channelConstants(float bitDepth, float exponent) {
   return {range.inverse, range.scale, range.low, range.high, range.clipSlope};
 }
 
+// More floats than caches of usual machines hold.
+constexpr std::int64_t kLarge = 4 << 20;
+
 }  // namespace
 
 void CpuBackend::run(const QuantizeForward& a) {
+  bool large = a.channels * a.perChannel >= kLarge && a.output != a.weight;
   parallelFor(a.channels, [&](std::int64_t c) {
     float* output = a.output + c * a.perChannel;
     if (!(a.bitDepth[c] > 0)) std::memset(output, 0, std::size_t(a.perChannel) * sizeof(float));
     else
       kernels_.quantizeForward(a.weight + c * a.perChannel, a.perChannel,
-                               channelConstants(a.bitDepth[c], a.exponent[c]), output);
+                               channelConstants(a.bitDepth[c], a.exponent[c]), output, large);
   });
 }
 
 void CpuBackend::run(const QuantizeBackward& a) {
+  bool large = a.channels * a.perChannel >= kLarge && a.gradWeight != a.gradOutput;
   parallelFor(a.channels, [&](std::int64_t c) {
     std::int64_t first = c * a.perChannel;
     if (!(a.bitDepth[c] > 0)) {
@@ -34,8 +39,9 @@ void CpuBackend::run(const QuantizeBackward& a) {
       a.gradBitDepth[c] = a.gradExponent[c] = 0;
       return;
     }
-    QuantizeSums sums = kernels_.quantizeBackward(a.weight + first, a.gradOutput + first, a.perChannel,
-                                                  channelConstants(a.bitDepth[c], a.exponent[c]), a.gradWeight + first);
+    QuantizeSums sums =
+        kernels_.quantizeBackward(a.weight + first, a.gradOutput + first, a.perChannel,
+                                  channelConstants(a.bitDepth[c], a.exponent[c]), a.gradWeight + first, large);
     a.gradBitDepth[c] = float(sums.bitDepth + (a.penalty ? double(a.penalty[c]) : 0.0));
     a.gradExponent[c] = float(sums.exponent);
   });

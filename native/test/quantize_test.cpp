@@ -76,6 +76,29 @@ TEST_CASE("quantizer: every instruction set agrees with the reference on hundred
   }
 }
 
+TEST_CASE("quantizer: more weights than the caches hold, on and off 64-byte boundaries") {
+  auto reference = makeReferenceBackend();
+  for (std::int64_t perChannel : {262144, 262147}) {
+    constexpr int channels = 17;
+    Random random{std::uint64_t(perChannel)};
+    auto weight = random.reals(channels * perChannel), gradient = random.reals(channels * perChannel);
+    std::vector<float> bits(channels, 3.5f), exponent(channels, -2.0f);
+    bits[3] = 0;
+    auto run = [&](Backend& b) {
+      Buffer<float> w(b, weight), d(b, bits), e(b, exponent), g(b, gradient), q(b, channels * perChannel, 7.0f),
+          gw(b, channels * perChannel, 7.0f), db(b, channels, 7.0f), de(b, channels, 7.0f);
+      b.run(QuantizeForward{channels, perChannel, w.get(), d.get(), e.get(), q.get()});
+      b.run(QuantizeBackward{channels, perChannel, w.get(), d.get(), e.get(), g.get(), nullptr, gw.get(), db.get(),
+                             de.get()});
+      auto all = q.values(), more = gw.values();
+      all.insert(all.end(), more.begin(), more.end());
+      return all;
+    };
+    std::vector<float> expected = run(*reference);
+    for (auto& backend : cpuBackends()) CHECK(run(*backend) == expected);
+  }
+}
+
 TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its weights are") {
   for (auto& backend : cpuBackends()) {
     std::vector<float> weight(37, std::numeric_limits<float>::infinity());

@@ -133,7 +133,7 @@ async function benchQuantize() {
       async () => ((await ours.seconds('copy 16777216')) * moved) / 2,
       rounds,
     );
-    add(`quantize ${pass}, 16.8 M weights: bytes moved / copy bandwidth`, copy, 0.8, 0.95, 'memcpy by the same threads');
+    add(`quantize ${pass}, 16.8 M weights: bytes moved / copy bandwidth`, copy, 0.8, 0.95, 'streaming copy by the same threads');
     add(
       `quantize ${pass}, 16.8 M weights`,
       await pairedRatio(

@@ -7,9 +7,18 @@ namespace {
 
 inline F16 quantizeCode(F16 u, F16 low, F16 high) { return roundEven(vmin(high, vmax(low, u))); }  // NaN stays NaN
 
-inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& c, float* output) {
+// Results that are too many for the caches are written past them: no line is read only to be overwritten.
+inline bool writesPast(bool large, const float* output) {
+  return large && reinterpret_cast<std::uintptr_t>(output) % 64 == 0;
+}
+
+inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& c, float* output, bool large) {
   const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high);
   std::int64_t i = 0;
+  if (writesPast(large, output)) {
+    for (; i + 16 <= n; i += 16) storePast(output + i, scale * quantizeCode(load(weight + i) * inverse, low, high));
+    fence();
+  }
   for (; i + 16 <= n; i += 16) store(output + i, scale * quantizeCode(load(weight + i) * inverse, low, high));
   if (i < n) {
     int rest = int(n - i);
@@ -34,7 +43,8 @@ inline QuantizeVectors quantizeBackwardOf(F16 w, F16 g, F16 inverse, F16 scale, 
 }
 
 inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel& c,
-                                     float* gradWeight) {
+                                     float* gradWeight, bool large) {
+  const bool past = writesPast(large, gradWeight);
   const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high),
             slope = set(c.clipSlope), ln2 = set(0.693147180559945309f);
   QuantizeSums sums{0, 0};
@@ -43,7 +53,8 @@ inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std
     F16 bitDepth = zero(), exponent = zero();
     for (; i + 16 <= end; i += 16) {
       auto r = quantizeBackwardOf(load(weight + i), load(grad + i), inverse, scale, low, high, slope, ln2);
-      store(gradWeight + i, r.gradWeight);
+      if (past) storePast(gradWeight + i, r.gradWeight);
+      else store(gradWeight + i, r.gradWeight);
       bitDepth = bitDepth + r.bitDepth;
       exponent = exponent + r.exponent;
     }
@@ -59,6 +70,7 @@ inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std
     sums.bitDepth += sumDouble(bitDepth, 16);
     sums.exponent += sumDouble(exponent, 16);
   }
+  if (past) fence();
   return sums;
 }
 
