@@ -102,7 +102,7 @@ struct Kernels {
   void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradOutput)(const WinogradTiles&, const WinogradEpilogue&, const float* from);
   void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
-  void (*transposeLanes)(const float* from, float* to, std::int64_t rowStride, int n);
+  void (*transposeLanes)(const float* const* from, float* to, std::int64_t rowStride, int n);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   // large: the whole result does not fit the caches

@@ -22,9 +22,10 @@ struct Side {  // input or gradient
   const float* data;
   Shape shape;
   const std::vector<int>* channels;
-  std::int64_t width;  // channels of a row, padded
+  std::int64_t width;  // channels, padded to whole groups
+  int group;           // channels of a group: of a vector, or of two register tiles
   int padH, padW;
-  float* rows;  // [point][row][width]
+  float* rows;  // [point][group][row][channel of the group]: a product reads each group from start to end
 };
 
 struct Plan {
@@ -41,56 +42,63 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
   // Seventeen vectors from point to point: an odd number, as in winograd.cpp.
   constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
   alignas(64) float buffer[64 * kStride];
+  alignas(64) static const float zeros[kLanes] = {};
   std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
   int y = int(tile % perBlock) / plan.tileColumns * plan.form.outputs,
       x = int(tile % perBlock) % plan.tileColumns * plan.form.outputs;
   WinogradTile place{tile / perBlock * side.shape.elements() * kLanes, y - side.padH, x - side.padW};
   WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, plan.form.points, plan.form.outputs, kStride};
-  int first = group * kLanes, live = std::min(kLanes, int(side.channels->size()) - first);
-  for (int c = 0; c < live; c++) {
+  int first = group * side.group, live = std::min(side.group, int(side.channels->size()) - first);
+  const float* vectors[kLanes];
+  for (int c = 0; c < kLanes; c++) {
+    vectors[c] = zeros;
+    if (c >= live) continue;
     const float* plane =
         side.data + std::int64_t((*side.channels)[std::size_t(first + c)]) * side.shape.pixels() * kLanes;
-    if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
+    vectors[c] = buffer + c * kLanes;
+    if (plan.form.points == 1) vectors[c] = plane + place.source + (y * side.shape.width + x) * kLanes;
+    else if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
     else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
   }
-  for (int point = 0; point < plan.form.area() && live < kLanes; point++)
-    std::fill(buffer + point * kStride + std::max(live, 0) * kLanes, buffer + point * kStride + kLanes * kLanes, 0.0f);
-  std::int64_t pointStride = plan.chunk * kLanes * side.width;
-  int n = int(std::min<std::int64_t>(kLanes, side.width - first));
-  for (int point = 0; point < plan.form.area(); point++)
-    plan.kernels.transposeLanes(buffer + point * kStride,
-                                side.rows + point * pointStride + row * kLanes * side.width + first, side.width, n);
+  std::int64_t rows = plan.chunk * kLanes;
+  float* to = side.rows + (group * rows + row * kLanes) * side.group;
+  for (int point = 0; point < plan.form.area(); point++) {
+    plan.kernels.transposeLanes(vectors, to + point * rows * side.width, side.group, side.group);
+    for (int c = 0; c < live; c++) vectors[c] += kStride;
+  }
 }
 
-// Adds the rows of a chunk to the sums of one point.
-void multiply(const Plan& plan, int point, std::int64_t rows, bool resume) {
+// Adds the rows of a chunk to the sums of one point and the outputs [firstOut, lastOut).
+void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t lastOut, std::int64_t rows,
+              bool resume) {
   const Side &input = plan.input, &grad = plan.grad;
   int tileOuts = plan.kernels.tileOuts;
   thread_local std::vector<ConvEntry> entries;
   thread_local std::vector<ConvPosition> positions;
+  std::int64_t allRows = plan.chunk * kLanes;
   positions.clear();
-  for (std::int64_t i = 0; i < input.width; i += kLanes) positions.push_back({i, i});
+  for (std::int64_t i = 0; i < input.width; i += kLanes) positions.push_back({i * allRows, i});
   std::int64_t offsets[16];
   for (int o = 0; o < tileOuts; o++) offsets[o] = o * input.width;
   ConvTiles tiles;
-  tiles.source = input.rows + point * plan.chunk * kLanes * input.width;
+  tiles.source = input.rows + point * allRows * input.width;
   tiles.positions = positions.data();
   tiles.positionCount = int(positions.size());
   tiles.outs = tileOuts;
   tiles.outOffset = offsets;
-  // A panel is `tileOuts` of the gradient's columns: its rows are width / tileOuts apart. Parts of 128 rows stay in the
-  // first-level cache while blocks of outputs pass over them; each part's sum starts from zero, which also keeps the
-  // rounding errors of long sums small.
+  // Parts of 128 rows stay in the first-level cache while blocks of outputs pass over them; each part's sum starts from
+  // zero, which also keeps the rounding errors of long sums small.
   constexpr std::int64_t kPart = 128;
   for (std::int64_t begin = 0; begin < rows; begin += kPart) {
     entries.clear();
     for (std::int64_t row = begin; row < std::min(rows, begin + kPart); row++)
-      entries.push_back({std::int32_t(row * input.width), std::int32_t(row * (grad.width / tileOuts))});
+      entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (grad.group / tileOuts))});
     tiles.entries = entries.data();
     tiles.entryCount = int(entries.size());
     tiles.accumulate = resume || begin > 0;
-    for (std::int64_t first = 0; first < grad.width; first += tileOuts) {
-      tiles.panel = grad.rows + point * plan.chunk * kLanes * grad.width + first;
+    for (std::int64_t first = firstOut; first < lastOut; first += tileOuts) {
+      std::int64_t group = first / grad.group;
+      tiles.panel = grad.rows + point * allRows * grad.width + group * allRows * grad.group + first % grad.group;
       tiles.target = plan.sums + (point * grad.width + first) * input.width;
       plan.kernels.convTiles(tiles);
     }
@@ -103,8 +111,10 @@ void writeWeights(const Plan& plan, const Conv2dGradWeight& a, int outIndex) {
   float filter[25 * kLanes];
   float* to = a.gradWeight + std::int64_t((*plan.grad.channels)[std::size_t(outIndex)]) * g.inChannels * area;
   for (int first = 0; first < ins; first += kLanes) {
-    plan.kernels.winogradFilter(plan.sums + outIndex * plan.input.width + first, plan.grad.width * plan.input.width,
-                                plan.form.points, g.kernelHeight, filter);
+    if (plan.form.points == 1) std::copy_n(plan.sums + outIndex * plan.input.width + first, kLanes, filter);
+    else
+      plan.kernels.winogradFilter(plan.sums + outIndex * plan.input.width + first, plan.grad.width * plan.input.width,
+                                  plan.form.points, g.kernelHeight, filter);
     for (int c = first; c < std::min(ins, first + kLanes); c++)
       for (int tap = 0; tap < area; tap++)
         to[std::int64_t((*plan.input.channels)[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
@@ -117,12 +127,18 @@ std::int64_t chunkOf(WinogradForm form, std::int64_t ins, std::int64_t outs) {
 
 constexpr int kMostTileOuts = 8;
 
+// A 1x1 kernel has nothing to save, but the product of matrices is the best way to its sums as well.
+std::vector<WinogradForm> formsOf(const Conv2dGeometry& g) {
+  bool plain = g.kernelHeight == 1 && g.kernelWidth == 1 && g.strideH == 1 && g.strideW == 1 && !g.padH && !g.padW;
+  if (plain && g.groups == 1) return {{1, 1}};
+  return winogradForms(g);
+}
+
 }  // namespace
 
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
-  std::int64_t most = 0, ins = roundUp(g.inChannels, kLanes),
-               outs = roundUp(g.outChannels, kMostTileOuts) + kMostTileOuts;
-  for (WinogradForm form : winogradForms(g)) {
+  std::int64_t most = 0, ins = roundUp(g.inChannels, kLanes), outs = g.outChannels + 2 * kMostTileOuts;
+  for (WinogradForm form : formsOf(g)) {
     // Fewer live channels may take larger chunks, but never more floats than this.
     std::int64_t rows = std::max(kChunkFloats, form.area() * 2 * kLanes * (ins + outs));
     most = std::max(most, form.area() * ins * outs + rows + kLanes);
@@ -132,11 +148,13 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
 
 WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut) {
   WinogradForm best;
-  if (liveIn < 8 || liveOut < 8) return best;
+  int fewest = g.kernelHeight == 1 ? 128 : 8;
+  if (liveIn < fewest || liveOut < fewest) return best;
   double ins = double(roundUp(liveIn, kLanes)), outs = double(roundUp(liveOut, 4));
-  double least = double(g.output().pixels()) * g.kernelHeight * g.kernelWidth * liveIn * liveOut;
-  for (WinogradForm form : winogradForms(g)) {
-    double work = double(form.tiles(g.output())) * form.area() * (1.15 * ins * outs + 9 * ins + 9 * outs);
+  double least =
+      (g.kernelHeight == 1 ? 1.4 : 1) * double(g.output().pixels()) * g.kernelHeight * g.kernelWidth * liveIn * liveOut;
+  for (WinogradForm form : formsOf(g)) {
+    double work = double(form.tiles(g.output())) * form.area() * (1.1 * ins * outs + 8 * ins + 8 * outs);
     if (work < least) least = work, best = form;
   }
   return best;
@@ -146,7 +164,7 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
                        const std::vector<int>& liveOut, const Kernels& kernels) {
   const Conv2dGeometry& g = a.geometry;
   std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes),
-               outs = roundUp(std::int64_t(liveOut.size()), kernels.tileOuts);
+               outs = roundUp(std::int64_t(liveOut.size()), 2 * kernels.tileOuts);
   std::int64_t tiles = form.tiles(g.output()) * blocksOf(a.batch), chunk = chunkOf(form, ins, outs);
   float* memory = static_cast<float*>(a.workspace);
   float* inputRows = memory + form.area() * ins * outs;
@@ -155,18 +173,28 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
             form.tileRows(g.output()),
             form.tileColumns(g.output()),
             chunk,
-            {a.input, g.input(), &liveIn, ins, g.padH, g.padW, inputRows},
-            {a.gradOutput, g.output(), &liveOut, outs, 0, 0, inputRows + form.area() * chunk * kLanes * ins},
+            {a.input, g.input(), &liveIn, ins, kLanes, g.padH, g.padW, inputRows},
+            {a.gradOutput, g.output(), &liveOut, outs, 2 * kernels.tileOuts, 0, 0,
+             inputRows + form.area() * chunk * kLanes * ins},
             memory};
-  std::int64_t inGroups = ins / kLanes, groups = inGroups + roundUp(outs, kLanes) / kLanes;
+  std::int64_t inGroups = ins / kLanes, groups = inGroups + outs / (2 * kernels.tileOuts);
   for (std::int64_t first = 0; first < tiles; first += chunk) {
     std::int64_t count = std::min(chunk, tiles - first);
-    parallelFor(count * groups, [&](std::int64_t task) {
-      std::int64_t row = task / groups, group = task % groups;
-      if (group < inGroups) fillRows(plan, plan.input, true, first + row, row, int(group));
-      else fillRows(plan, plan.grad, false, first + row, row, int(group - inGroups));
+    std::int64_t run = form.points == 1 ? 16 : 2, runs = (count + run - 1) / run;
+    parallelFor(runs * groups, [&](std::int64_t task) {
+      std::int64_t begin = task / groups * run, group = task % groups;
+      for (std::int64_t row = begin; row < std::min(count, begin + run); row++) {
+        if (group < inGroups) fillRows(plan, plan.input, true, first + row, row, int(group));
+        else fillRows(plan, plan.grad, false, first + row, row, int(group - inGroups));
+      }
     });
-    parallelFor(form.area(), [&](std::int64_t point) { multiply(plan, int(point), count * kLanes, first > 0); });
+    // Few points: output channels are shared out as well.
+    std::int64_t blocks = roundUp(std::int64_t(liveOut.size()), kernels.tileOuts) / kernels.tileOuts;
+    std::int64_t parts = form.points == 1 ? blocks : 1, step = blocks / parts * kernels.tileOuts;
+    parallelFor(form.area() * parts, [&](std::int64_t task) {
+      std::int64_t part = task % parts;
+      multiply(plan, int(task / parts), part * step, (part + 1) * step, count * kLanes, first > 0);
+    });
   }
   parallelFor(std::int64_t(liveOut.size()), [&](std::int64_t o) { writeWeights(plan, a, int(o)); });
 }

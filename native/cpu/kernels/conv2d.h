@@ -39,9 +39,14 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
 template <int O>
 inline void convColumn(const ConvTiles& t) {
   int p = 0;
-  for (; p + kTileP <= t.positionCount; p += kTileP) convTile<O, kTileP>(t, t.positions + p);
+  for (; p + kTileP <= t.positionCount; p += kTileP) {
+    if constexpr (kTileP == 3) {
+      if (t.positionCount - p == 4) break;  // 2 + 2, not 3 + 1
+    }
+    convTile<O, kTileP>(t, t.positions + p);
+  }
   if constexpr (kTileP > 2) {
-    if (t.positionCount - p == 2) return convTile<O, 2>(t, t.positions + p);
+    for (; t.positionCount - p >= 2; p += 2) convTile<O, 2>(t, t.positions + p);
   }
   if constexpr (kTileP > 1) {
     for (; p < t.positionCount; p++) convTile<O, 1>(t, t.positions + p);

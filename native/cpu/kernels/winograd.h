@@ -172,10 +172,10 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   winogradOutputTiles<8, 4>(t, e, from);
 }
 
-// Sixteen vectors at `from` (channels, each of 16 images) to sixteen rows (images) of the first n channels.
-inline void transposeLanes(const float* from, float* to, std::int64_t rowStride, int n) {
+// Sixteen vectors (channels, each of 16 images) to sixteen rows (images) of the first n channels.
+inline void transposeLanes(const float* const* from, float* to, std::int64_t rowStride, int n) {
   F16 r[16];
-  for (int i = 0; i < 16; i++) r[i] = load(from + i * 16);
+  for (int i = 0; i < 16; i++) r[i] = load(from[i]);
   transpose(r);
   for (int i = 0; i < 16; i++) {
     if (n >= 16) store(to + i * rowStride, r[i]);
