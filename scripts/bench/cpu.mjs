@@ -1,13 +1,14 @@
 // CPU kernels and the training step against PyTorch, in turn, on this machine: `npm run bench:cpu`
-//   node scripts/bench/cpu.mjs [--json FILE] [--rounds 5] [--only conv|live|quantize|step|peak]
+//   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|live|quantize|step|peak]
 // Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal).
 import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { binding } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
 import { notebookOfWidth, stepTimer } from './step.mjs';
 
-const options = scriptOptions({ json: '', rounds: '5', only: '' });
+const options = scriptOptions({ json: '', markdown: '', rounds: '5', only: '' });
 const rounds = Number(options.rounds);
 const ours = nativeServer();
 const torch = torchServer();
@@ -166,16 +167,27 @@ async function benchStep() {
   );
   const quantizing = [];
   for (let i = 0; i < rounds; i++) quantizing.push(1 - (await timers.plain.seconds()) / (await timers.dense.seconds()));
-  console.log(`quantization's share of the step: ${(100 * median(quantizing)).toFixed(1)} % (plain step against compressing step)`);
+  add('training step: plain weights / compressing', 1 - median(quantizing), 0.97, 0.99, 'our own step with plain weights');
   for (const timer of Object.values(timers)) await timer.dispose();
 }
 
-console.log(`${peer}, ${binding.info().isa}, selfcompress ${binding.info().version}; median of ${rounds} interleaved rounds`);
+const title = `selfcompress ${binding.info().version} (${binding.info().isa}) and ${peer} on ${cpus()[0].model} with ${cpus().length} cores; medians of ${rounds} interleaved rounds`;
+console.log(title);
 if (wanted('conv')) await benchConvolutions();
 if (wanted('peak')) await benchPeak();
 if (wanted('live')) await benchLive();
 if (wanted('quantize')) await benchQuantize();
 if (wanted('step')) await benchStep();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
+if (options.markdown) {
+  const rows = results.map(
+    (r) =>
+      `| ${r.name} | ${r.ratio.toFixed(2)} | ${r.atLeast.toFixed(2)} | ${r.aim.toFixed(2)} | ${r.ratio >= r.aim ? '' : r.ratio >= r.atLeast ? 'below the aim' : '**below**'} | ${r.peer} |`,
+  );
+  writeFileSync(
+    options.markdown,
+    `# CPU benches\n\nWritten by \`npm run bench:cpu -- --markdown docs/bench-cpu.md\`: ${title}.\nA ratio above 1 means that we are faster than the peer, or nearer to the ideal than asked for.\n\n| work | ratio | at least | aim | | against |\n| --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`,
+  );
+}
 ours.close();
 torch.close();
