@@ -1,11 +1,11 @@
 // The package: entries for import and require, the addon, prebuilds, advice when it cannot be built.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import t from 'tap';
 import * as library from '../dist/index.js';
-import { root } from './support.mjs';
+import { root, temporaryFolder } from './support.mjs';
 
 const require = createRequire(import.meta.url);
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -44,6 +44,21 @@ t.test('SELFCOMPRESS_ISA and SELFCOMPRESS_THREADS choose, and refuse nonsense', 
   const wrong = run({ SELFCOMPRESS_ISA: 'mmx' });
   t.not(wrong.status, 0);
   t.match(wrong.stderr, /SELFCOMPRESS_ISA/);
+});
+
+t.test('a prebuilt binary is used where there is one', async (t) => {
+  const folder = temporaryFolder(t);
+  const libc = process.platform === 'linux' ? (existsSync('/etc/alpine-release') ? '.musl' : '.glibc') : '';
+  const prebuilds = join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
+  for (const path of [join(folder, 'scripts/build'), prebuilds]) mkdirSync(path, { recursive: true });
+  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'));
+  copyFileSync(join(root, 'scripts/build/install.mjs'), join(folder, 'scripts/build/install.mjs'));
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  const install = () => spawnSync(process.execPath, [join(folder, 'scripts/build/install.mjs')], { encoding: 'utf8', env: { PATH: '/nonexistent' } });
+  t.equal(install().status, 1, 'none yet, and no compiler');
+  copyFileSync(join(root, 'build/Release/selfcompress.node'), join(prebuilds, `selfcompress${libc}.node`));
+  const { status, stderr } = install();
+  t.equal(status, 0, stderr);
 });
 
 t.test('without compiler or cmake the build says which is missing and how to get it', async (t) => {
