@@ -107,7 +107,7 @@ std::string messageOf(const NetworkDescription& network) {
 
 TEST_CASE("memory plan: buffers that live at the same time do not overlap, others share") {
   Random random(1);
-  for (int trial = 0; trial < 100; trial++) {
+  for (int trial = 0; trial < cases(100); trial++) {
     MemoryPlan plan;
     std::vector<std::array<int, 2>> life;
     for (int i = 0; i < 40; i++) {

@@ -72,7 +72,7 @@ TEST_CASE("batch norm: every instruction set agrees with the reference") {
   for (auto& backend : cpuBackends()) {
     Random random(3);
     CAPTURE(backend->name());
-    for (int trial = 0; trial < 200; trial++) {
+    for (int trial = 0; trial < cases(200); trial++) {
       CAPTURE(trial);
       Case c = randomCase(random);
       Result expected = compute(*reference, c), actual = compute(*backend, c);
@@ -96,7 +96,7 @@ TEST_CASE("batch norm: every instruction set agrees with the reference") {
 TEST_CASE("batch norm: reference gradients against finite differences") {
   auto reference = makeReferenceBackend();
   Random random(4);
-  for (int trial = 0; trial < 20; trial++) {
+  for (int trial = 0; trial < cases(20); trial++) {
     Case c = randomCase(random);
     c.training = true, c.affine = true, c.relu = c.states = c.mask = false;
     auto loss = [&](const Case& k) {

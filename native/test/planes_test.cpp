@@ -27,7 +27,7 @@ template <class Compute>
 void agrees(std::uint64_t seed, int trials, double tolerance, Compute compute) {
   auto reference = makeReferenceBackend();
   for (auto& backend : cpuBackends())
-    for (int trial = 0; trial < trials; trial++) {
+    for (int trial = 0; trial < cases(trials); trial++) {
       CAPTURE(backend->name());
       CAPTURE(trial);
       auto run = [&](Backend& b) {

@@ -40,7 +40,7 @@ TEST_CASE("quantizer: every instruction set agrees with the reference on hundred
   for (auto& backend : cpuBackends()) {
     Random random(1);
     CAPTURE(backend->name());
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < cases(300); trial++) {
       Case c = randomCase(random, trial % 3 == 0);
       CAPTURE(trial);
       auto forward = [&](Backend& b) {
@@ -121,7 +121,7 @@ TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its we
 TEST_CASE("quantizer: gradients of b and e against finite differences of the smooth part") {
   auto reference = makeReferenceBackend();
   Random random(2);
-  for (int trial = 0; trial < 200; trial++) {
+  for (int trial = 0; trial < cases(200); trial++) {
     const int count = 50;
     double b = random.real(1.2f, 6), e = random.real(-4, 0);
     auto weight = random.reals(count, -3, 3), gradient = random.reals(count);

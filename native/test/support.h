@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -16,6 +18,12 @@
 namespace test {
 
 using namespace selfcompress;
+
+// Number of random cases, of `all` in a whole run: SELFCOMPRESS_TEST_SHARE=0.05 takes a twentieth, for emulators.
+inline int cases(int all) {
+  const char* share = std::getenv("SELFCOMPRESS_TEST_SHARE");
+  return share ? std::max(2, int(all * std::atof(share))) : all;
+}
 
 class Random {
  public:

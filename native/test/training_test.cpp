@@ -9,7 +9,7 @@ using namespace test;
 TEST_CASE("cross-entropy: every instruction set agrees with the reference") {
   auto reference = makeReferenceBackend();
   for (auto& backend : cpuBackends())
-    for (int trial = 0; trial < 100; trial++) {
+    for (int trial = 0; trial < cases(100); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 500);
         int classes = random.integer(2, 120), batch = random.integer(1, 70);
@@ -66,7 +66,7 @@ TEST_CASE("cross-entropy: gradient against finite differences") {
 TEST_CASE("mean squared error") {
   auto reference = makeReferenceBackend();
   for (auto& backend : cpuBackends())
-    for (int trial = 0; trial < 50; trial++) {
+    for (int trial = 0; trial < cases(50); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 900);
         Shape s{random.integer(1, 60), 1, 1};
@@ -87,7 +87,7 @@ TEST_CASE("optimizers: every instruction set agrees with the reference over seve
   auto reference = makeReferenceBackend();
   for (Optimizer kind : {Optimizer::kSgd, Optimizer::kAdam, Optimizer::kAdamW})
     for (auto& backend : cpuBackends())
-      for (int trial = 0; trial < 40; trial++) {
+      for (int trial = 0; trial < cases(40); trial++) {
         auto run = [&](Backend& b) {
           Random random(std::uint64_t(trial) + 1300);
           int channels = random.integer(1, 20), perChannel = random.integer(1, trial % 8 ? 50 : 3000),
@@ -195,7 +195,7 @@ TEST_CASE("what dead channels leave decays to exactly zero") {
 TEST_CASE("batches: gathering, augmentation, layouts") {
   auto reference = makeReferenceBackend();
   for (auto& backend : cpuBackends())
-    for (int trial = 0; trial < 60; trial++) {
+    for (int trial = 0; trial < cases(60); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 1700);
         Shape s{random.integer(1, 3), random.integer(1, 12), random.integer(1, 12)};

@@ -1,6 +1,7 @@
 // npm test: the C++ tests through CTest, then the tap tests. The last line is `N passed, N failed`.
-//   test.mjs [all|native|js|sanitize] [part of a tap file's name]...
-// `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers.
+//   test.mjs [all|native|js|sanitize|arm64] [part of a tap file's name]...
+// `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers; `arm64` cross-compiles them and runs a
+// share of their random cases under qemu (Debian: apt install g++-aarch64-linux-gnu qemu-user).
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,8 +12,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
 const [what = 'all', ...parts] = process.argv.slice(2);
-if (!['all', 'native', 'js', 'sanitize'].includes(what)) {
-  console.error(`Expected all, native, js or sanitize but received ${what}`);
+if (!['all', 'native', 'js', 'sanitize', 'arm64'].includes(what)) {
+  console.error(`Expected all, native, js, sanitize or arm64 but received ${what}`);
   process.exit(2);
 }
 let passed = 0;
@@ -94,6 +95,17 @@ if (what === 'sanitize') {
   process.env.ASAN_OPTIONS ??= 'detect_leaks=1';
   process.env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
   await nativeTests('build/sanitize', '-DSELFCOMPRESS_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo');
+}
+if (what === 'arm64') {
+  process.env.SELFCOMPRESS_TEST_SHARE ??= '0.03';
+  await nativeTests(
+    'build/arm64',
+    '-DCMAKE_SYSTEM_NAME=Linux',
+    '-DCMAKE_SYSTEM_PROCESSOR=aarch64',
+    '-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++',
+    '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu',
+    '-Ddoctest_DIR=/usr/lib/cmake/doctest',
+  );
 }
 if (what === 'all' || what === 'native') await nativeTests('build/native');
 if (what === 'all' || what === 'js') await tapTests();
