@@ -179,9 +179,10 @@ async function train(flags: TrainFlags): Promise<void> {
   const { trainer, directory } = flags.resume ? await resume(flags.resume, flags) : await start(flags);
   const { data, options } = trainer;
   const { weights } = inspectNetwork(trainer.description);
+  const memory = bytesText(trainer.memory.parameterBytes + trainer.memory.activationBytes);
   console.log(
     `${directory.run.model} on ${data.name}: ${data.train.count} training and ${data.test.count} test images, ${weights} weights, ` +
-      `γ = ${options.gamma}, ${trainer.backend}, ${binding.info().threads} threads. Results in ${directory.path}`,
+      `γ = ${options.gamma}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
   await directory.begin(trainer);
   trainer.onEpochEnd = (metrics) => directory.record(trainer, metrics);
