@@ -113,6 +113,19 @@ t.test('a network from a JSON file, plain weights, a target', async (t) => {
   t.ok(lines(join(folder, 'target/metrics.jsonl')).length < 30);
 });
 
+t.test('a reader that goes away does not end the run', async (t) => {
+  if (process.platform === 'win32') return t.skip('needs a POSIX shell');
+  const out = join(temporaryFolder(t), 'run');
+  const command = [process.execPath, cli, 'train', '--model', 'mlp', '--limit', 200, '--epochs', 3, '--out', out]
+    .map((word) => JSON.stringify(String(word)))
+    .join(' ');
+  spawnSync('sh', ['-c', `${command} | head -n 1`], { encoding: 'utf8' });
+  const deadline = Date.now() + 20000;
+  while (Date.now() < deadline && (!existsSync(join(out, 'report.html')) || lines(join(out, 'metrics.jsonl')).length < 3))
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(lines(join(out, 'metrics.jsonl')).length, 3);
+});
+
 t.test('info', async (t) => {
   const info = JSON.parse(run('info', '--json').stdout);
   t.ok(info.threads >= 1);

@@ -6,6 +6,13 @@ import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { addTrainCommand } from './train.js';
 
+// A reader that goes away (`selfcompress train | head`) does not end a training run.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 const program = new Command('selfcompress')
   .description('Train self-compressing neural networks: every channel learns its own bit depth, dead channels are removed.')
   .showHelpAfterError('(selfcompress --help shows the options)');
