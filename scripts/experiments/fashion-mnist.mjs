@@ -49,18 +49,9 @@ const row = (gamma) => {
     percent(mean(of(gamma, (r) => r.bitsFraction))),
     percent(mean(of(gamma, (r) => r.weightsFraction)), 1),
     `${(mean(of(gamma, (r) => r.modelBytes)) / 1000).toFixed(1)} kB`,
-    `${mean(of(gamma, (r) => r.firstEpochSeconds / r.lastEpochSeconds)).toFixed(2)}×`,
   ];
 };
-const head = [
-  'γ',
-  `test accuracy (seeds ${seeds.join(', ')})`,
-  'mean − plain (points)',
-  'bits left',
-  'weights left',
-  'model file',
-  'last epoch faster than first',
-];
+const head = ['γ', `test accuracy (seeds ${seeds.join(', ')})`, 'mean − plain (points)', 'bits left', 'weights left', 'model file'];
 const table = [head, head.map(() => '---'), ...['plain', ...gammas].map(row)].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const good = gammas
   .filter((g) => mean(of(g, (r) => r.testAccuracy)) >= plainAccuracy - 0.003)

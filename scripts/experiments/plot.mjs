@@ -50,8 +50,18 @@ export function sweepPlot(results) {
       }),
       Plot.text([{ x: 100, y: level - 0.3 }], { x: 'x', y: 'y', text: () => '0.3 points below', fill: '#d55e00', textAnchor: 'end', dy: 12 }),
       Plot.lineY(means, { x: 'bits', y: 'accuracy', stroke: '#0072b2', strokeOpacity: 0.4, strokeWidth: 2 }),
+      Plot.text(means, {
+        x: 'bits',
+        y: 'accuracy',
+        text: 'label',
+        textAnchor: 'start',
+        dx: 8,
+        dy: 16,
+        fill: '#0072b2',
+        stroke: 'white',
+        strokeWidth: 4,
+      }),
       Plot.dot(points, { x: 'bits', y: 'accuracy', fill: '#0072b2', r: 4.5 }),
-      Plot.text(means, { x: 'bits', y: 'accuracy', text: 'label', dy: 18, fill: '#0072b2' }),
     ],
   });
 }
