@@ -1,8 +1,8 @@
 // What to keep when a bit depth changes, the channel's range or its steps: the same run both ways, on Fashion-MNIST.
-//   node scripts/experiments/keep-range.mjs [--epochs 15] [--gammas 0.05,0.1] [--runs runs/fashion-mnist] [--data-dir DIR]
+//   node scripts/experiments/keep-range.mjs [--epochs 15] [--gammas 0.05] [--runs runs/fashion-mnist] [--data-dir DIR]
 import { scriptOptions, train } from './runs.mjs';
 
-const options = scriptOptions({ epochs: '15', gammas: '0.05,0.1', runs: 'runs/fashion-mnist', 'data-dir': '' });
+const options = scriptOptions({ epochs: '15', gammas: '0.05', runs: 'runs/fashion-mnist', 'data-dir': '' });
 const common = {
   model: 'notebook',
   dataset: 'fashion-mnist',
