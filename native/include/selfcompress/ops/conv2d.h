@@ -10,10 +10,10 @@
 // Lists: channels that are not in `liveIn` are known to be zero and are not read; channels that are not in `liveOut`
 // are not written by forward and not read by the gradients.
 //
-// Numbers: against exact arithmetic the error of an output is below 1e-5 of the largest output for sums of a few hundred
-// terms, and below 3e-5 where a backend takes a fast algorithm (Winograd's, for 3x3 and 5x5 kernels without stride). A
-// NaN or infinity reaches every output that depends on it; a fast algorithm may also spread it to neighbouring pixels of
-// the same image, never to another image.
+// Numbers: against exact arithmetic the error of an output is below 1e-5 of the largest output for sums of a few
+// hundred terms, and below 3e-5 where a backend takes a fast algorithm (Winograd's, for 3x3 and 5x5 kernels without
+// stride). A NaN or infinity reaches every output that depends on it; a fast algorithm may also spread it to
+// neighbouring pixels of the same image, never to another image.
 #pragma once
 
 #include "selfcompress/tensor.h"
