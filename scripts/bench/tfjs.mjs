@@ -27,7 +27,13 @@ const layers = [
 const model = tf.sequential({ layers });
 model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy' });
 const images = tf.randomNormal([batch, 28, 28, 1]);
-const labels = tf.oneHot(tf.range(0, batch, 1, 'int32').mod(10), 10);
+const labels = tf.oneHot(
+  tf.tensor1d(
+    Int32Array.from({ length: batch }, (_, i) => i % 10),
+    'int32',
+  ),
+  10,
+);
 await model.trainOnBatch(images, labels);
 
 const timer = await stepTimer(notebookOfWidth(1, false));
