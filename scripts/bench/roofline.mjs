@@ -1,0 +1,73 @@
+// This machine's roofline with our kernels on it → docs/roofline.svg, and a table on standard output.
+//   node scripts/bench/roofline.mjs
+// Operations are those of the direct algorithm (2 for a multiply-add); bytes are what has to be read and written at least once.
+
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import * as Plot from '@observablehq/plot';
+import { svgFile } from '../experiments/plot.mjs';
+import { nativeServer } from './servers.mjs';
+
+const server = nativeServer();
+const threads = cpus().length;
+await server.ask(`threads ${threads}`);
+const best = async (line) => Math.min(await server.seconds(line), await server.seconds(line), await server.seconds(line));
+const peak = (2 * threads) / (await best('peak'));
+const bandwidth = (16777216 * 8) / (await best('copy 16777216')) / 1e9;
+
+const points = [];
+async function measure(name, line, operations, bytes) {
+  const seconds = await best(line);
+  points.push({ name, intensity: operations / bytes, rate: operations / seconds / 1e9 });
+}
+for (const [ins, outs, size, kernel, padding] of [
+  [64, 64, 32, 3, 1],
+  [256, 256, 8, 3, 1],
+  [32, 32, 24, 5, 0],
+  [64, 64, 32, 1, 0],
+  [3, 64, 32, 3, 1],
+  [1, 32, 28, 5, 0],
+]) {
+  const out = size + 2 * padding - kernel + 1;
+  const operations = 2 * 128 * out * out * outs * ins * kernel * kernel;
+  const bytes = 4 * (128 * (ins * size * size + outs * out * out) + ins * outs * kernel * kernel);
+  for (const pass of ['forward', 'gradInput', 'gradWeight']) {
+    await measure(
+      `${ins}→${outs} ${size}² ${kernel}×${kernel} ${pass}`,
+      `conv ${pass} ${ins} ${outs} ${size} ${kernel} ${padding} 128`,
+      operations,
+      bytes,
+    );
+  }
+}
+const weights = 256 * 65536;
+await measure('quantize forward', 'quantize forward 256 65536', 6 * weights, 8 * weights);
+await measure('quantize backward', 'quantize backward 256 65536', 14 * weights, 12 * weights);
+server.close();
+
+console.log(`peak ${peak.toFixed(0)} GFLOP/s (register tile in first-level cache), copy ${bandwidth.toFixed(1)} GB/s, ${threads} threads\n`);
+console.log('| kernel | operations for each byte | GFLOP/s | of the roof |\n| --- | --- | --- | --- |');
+for (const { name, intensity, rate } of points) {
+  console.log(`| ${name} | ${intensity.toFixed(1)} | ${rate.toFixed(0)} | ${((100 * rate) / Math.min(peak, intensity * bandwidth)).toFixed(0)} % |`);
+}
+const roof = [0.5, peak / bandwidth, 300].map((intensity) => ({ intensity, rate: Math.min(peak, intensity * bandwidth) }));
+writeFileSync(
+  fileURLToPath(new URL('../../docs/roofline.svg', import.meta.url)),
+  svgFile({
+    width: 760,
+    height: 420,
+    marginLeft: 60,
+    marginRight: 30,
+    x: { type: 'log', label: 'operations of the direct algorithm for each byte', tickFormat: '~g', domain: [0.5, 300] },
+    y: { type: 'log', label: 'GFLOP/s', grid: true, tickFormat: '~g' },
+    marks: [
+      Plot.lineY(roof, { x: 'intensity', y: 'rate', stroke: '#d55e00', strokeWidth: 2 }),
+      Plot.dot(points, { x: 'intensity', y: 'rate', fill: '#0072b2', r: 4 }),
+      Plot.text(
+        points.filter((p) => !/grad/.test(p.name)),
+        { x: 'intensity', y: 'rate', text: (p) => p.name.replace(' forward', ''), dy: -12, fill: '#0072b2', stroke: 'white', strokeWidth: 3 },
+      ),
+    ],
+  }),
+);
