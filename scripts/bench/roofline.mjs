@@ -51,23 +51,34 @@ console.log('| kernel | operations for each byte | GFLOP/s | of the roof |\n| --
 for (const { name, intensity, rate } of points) {
   console.log(`| ${name} | ${intensity.toFixed(1)} | ${rate.toFixed(0)} | ${((100 * rate) / Math.min(peak, intensity * bandwidth)).toFixed(0)} % |`);
 }
-const roof = [0.5, peak / bandwidth, 300].map((intensity) => ({ intensity, rate: Math.min(peak, intensity * bandwidth) }));
+const roof = [0.5, peak / bandwidth, 1000].map((intensity) => ({ intensity, rate: Math.min(peak, intensity * bandwidth) }));
 writeFileSync(
   fileURLToPath(new URL('../../docs/roofline.svg', import.meta.url)),
   svgFile({
     width: 760,
     height: 420,
     marginLeft: 60,
-    marginRight: 30,
-    x: { type: 'log', label: 'operations of the direct algorithm for each byte', tickFormat: '~g', domain: [0.5, 300] },
-    y: { type: 'log', label: 'GFLOP/s', grid: true, tickFormat: '~g' },
+    marginRight: 90,
+    x: { type: 'log', label: 'operations of the direct algorithm for each byte', tickFormat: '~g', domain: [0.5, 1000] },
+    y: { type: 'log', label: 'GFLOP/s', grid: true, tickFormat: '~g', domain: [20, 1000] },
     marks: [
       Plot.lineY(roof, { x: 'intensity', y: 'rate', stroke: '#d55e00', strokeWidth: 2 }),
       Plot.dot(points, { x: 'intensity', y: 'rate', fill: '#0072b2', r: 4 }),
-      Plot.text(
-        points.filter((p) => !/grad/.test(p.name)),
-        { x: 'intensity', y: 'rate', text: (p) => p.name.replace(' forward', ''), dy: -12, fill: '#0072b2', stroke: 'white', strokeWidth: 3 },
-      ),
+      ...points
+        .filter((p) => !/grad/.test(p.name))
+        .map((p, i) =>
+          Plot.text([p], {
+            x: 'intensity',
+            y: 'rate',
+            text: () => p.name.replace(' forward', ''),
+            dx: 8,
+            dy: i % 2 ? 9 : -9,
+            textAnchor: 'start',
+            fill: '#0072b2',
+            stroke: 'white',
+            strokeWidth: 3,
+          }),
+        ),
     ],
   }),
 );
