@@ -179,6 +179,7 @@ t.test('wrong options are named', async (t) => {
   t.throws(create({ learnRate: 1 }), { message: /learnRate/ });
   t.throws(create({ schedule: { kind: 'linear' } }), { message: /options\.schedule\.kind/ });
   t.throws(create({ bits: { inital: 3 } }), { message: /inital/ });
+  t.throws(create({ optimizer: { kind: 'adam', keepRange: false } }), { message: /options\.bits\.keepRange/ });
   t.throws(create({ device: 'cuda' }), { message: /cuda/ });
   await t.rejects(Trainer.create({ network: toyNetwork({ size: 14 }), data: toyDataset() }).evaluate(), RangeError, 'images of another shape');
   const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });

@@ -40,7 +40,7 @@ export interface TrainOptions {
   seed: number;
   device: 'auto' | 'cpu' | 'cuda';
   loss: LossDescription;
-  optimizer: OptimizerDescription;
+  optimizer: Omit<OptimizerDescription, 'keepRange'>;
   /** Of weights, biases and norms. Default 0.003. */
   learningRate: number;
   /** Default one-cycle. */
@@ -102,6 +102,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkChoice(o.device, 'options.device', ['auto', 'cpu', 'cuda']);
   checkChoice(o.loss?.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
   checkChoice(o.optimizer?.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
+  if ('keepRange' in o.optimizer) throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNumber(o.learningRate, 'options.learningRate', 0, 1e6);
   checkSchedule(o.schedule, 'options.schedule');
   checkNumber(o.gamma, 'options.gamma', 0, 1e6);

@@ -45,9 +45,16 @@ std::vector<OutBlock> makeOutBlocks(const Pass&, int tileOuts, int taps);
 struct WinogradForm {
   int points = 0, outputs = 0;
   int area() const { return points * points; }
-  int tileRows(Shape target) const { return (target.height + outputs - 1) / outputs; }
-  int tileColumns(Shape target) const { return (target.width + outputs - 1) / outputs; }
-  std::int64_t tiles(Shape target) const { return std::int64_t(tileRows(target)) * tileColumns(target); }
+  int rows(Shape tiled) const { return (tiled.height + outputs - 1) / outputs; }
+  int columns(Shape tiled) const { return (tiled.width + outputs - 1) / outputs; }
+  // Tiles that cover a block of images of this shape.
+  std::int64_t tiles(Shape tiled) const { return std::int64_t(rows(tiled)) * columns(tiled); }
+  // Where tile number `index` of the `tiled` tensor lies in a tensor of `shape`, padded by padH and padW.
+  WinogradTile tile(std::int64_t index, Shape tiled, Shape shape, int padH, int padW) const {
+    int inBlock = int(index % tiles(tiled)), across = columns(tiled);
+    return {index / tiles(tiled) * shape.elements() * kLanes, inBlock / across * outputs - padH,
+            inBlock % across * outputs - padW};
+  }
 };
 // Forms for a geometry: square 3x3 and 5x5 kernels without stride, dilation or groups.
 std::vector<WinogradForm> winogradForms(const Conv2dGeometry&);

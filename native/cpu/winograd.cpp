@@ -1,5 +1,5 @@
 // Forward convolution and data gradient by Winograd's minimal filtering. Some tiles at a time: transform every source
-// channel, multiply channel by channel at each of the 36 points (the direct form's micro-kernel with one tap),
+// channel, multiply channel by channel at each point (the direct form's micro-kernel with one tap),
 // transform back. What a task holds in between stays in the second-level cache.
 #include <algorithm>
 
@@ -46,25 +46,12 @@ struct Plan {
   const Pass& pass;
   const Kernels& kernels;
   std::vector<OutBlock> blocks;
-  std::vector<ConvEntry> entries;
   WinogradForm form;
   std::int64_t panelStride;  // of a point
-  int padH, padW, tileRows, tileColumns;
+  int padH, padW;            // of the source
 };
 
-// Tiles [first, first + count) of all blocks of images, for the source or the target.
-void placeTiles(const Plan& plan, std::int64_t first, int count, bool source, std::vector<WinogradTile>& tiles) {
-  std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
-  Shape shape = source ? plan.pass.source : plan.pass.target;
-  tiles.clear();
-  for (std::int64_t t = first; t < first + count; t++) {
-    int y = int(t % perBlock) / plan.tileColumns * plan.form.outputs,
-        x = int(t % perBlock) % plan.tileColumns * plan.form.outputs;
-    tiles.push_back({t / perBlock * shape.elements() * kLanes, source ? y - plan.padH : y, source ? x - plan.padW : x});
-  }
-}
-
-// Floats from one point to the next of `channels` channels of `count` tiles: an odd number of vectors, since the 36
+// Floats from one point to the next of `channels` channels of `count` tiles: an odd number of vectors, since the
 // points of a channel would otherwise compete for the same few sets of the first-level cache.
 std::int64_t pointStride(std::size_t channels, int count) { return (std::int64_t(channels) * count | 1) * kLanes; }
 
@@ -76,8 +63,8 @@ void multiply(const Plan& plan, int count, const float* from, float* to) {
   positions.clear();
   for (int t = 0; t < count; t++) positions.push_back({t * kLanes, t * kLanes});
   thread_local std::vector<ConvEntry> entries;
-  entries = plan.entries;
-  for (ConvEntry& e : entries) e.source *= count;
+  entries.clear();
+  for (int r = 0; r < int(reduced.size()); r++) entries.push_back({r * count * kLanes, r});
   std::int64_t offsets[16];
   ConvTiles tiles;
   tiles.entries = entries.data();
@@ -112,7 +99,12 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   float* from = storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
   float* to = from + fromFloats;
 
-  placeTiles(plan, first, count, true, places);
+  auto place = [&](Shape shape, int padH, int padW) {
+    places.clear();
+    for (std::int64_t t = first; t < first + count; t++)
+      places.push_back(plan.form.tile(t, pass.target, shape, padH, padW));
+  };
+  place(pass.source, plan.padH, plan.padW);
   WinogradTiles tiles{places.data(),
                       count,
                       pass.source.height,
@@ -124,7 +116,7 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
     plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
                                from + std::int64_t(r) * count * kLanes);
   multiply(plan, count, from, to);
-  placeTiles(plan, first, count, false, places);
+  place(pass.target, 0, 0);
   tiles = {places.data(),
            count,
            pass.target.height,
@@ -174,15 +166,12 @@ WinogradForm bestWinograd(const Pass& pass) {
 
 void runWinograd(const Pass& pass, WinogradForm form, const Kernels& kernels) {
   const Conv2dGeometry& g = *pass.geometry;
-  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), {}, form, 0, 0, 0, 0, 0};
+  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), form, 0, 0, 0};
   if (plan.blocks.empty()) return;
   plan.padH = pass.forward ? g.padH : g.kernelHeight - 1 - g.padH;
   plan.padW = pass.forward ? g.padW : g.kernelWidth - 1 - g.padW;
-  plan.tileRows = form.tileRows(pass.target);
-  plan.tileColumns = form.tileColumns(pass.target);
   std::int64_t reduced = std::int64_t(pass.reduced[0].size()), outs = std::int64_t(pass.outs[0].size());
   plan.panelStride = reduced * outs;
-  for (int r = 0; r < int(reduced); r++) plan.entries.push_back({r * kLanes, r});
   parallelFor(std::int64_t(plan.blocks.size()),
               [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], form.points, plan.panelStride); });
   std::int64_t total = form.tiles(pass.target) * blocksOf(pass.batch);

@@ -1,5 +1,6 @@
 // Weight gradient by Winograd's minimal filtering: the gradient's tiles are the filters of F(r x r, m x m) on the
-// input's tiles, so that one product for each pair of channels and point takes the place of r^2 m^2 / 36.
+// input's tiles, so that one product for each pair of channels and point takes the place of r^2 m^2 / N^2 (N points on
+// an axis).
 //
 // At each point the sum over tiles and images is a product of matrices, [outs x rows] x [rows x ins], a row being one
 // image of one tile. Both sides are transposed to rows when they are transformed; then the direct form's micro-kernel
@@ -31,7 +32,6 @@ struct Side {  // input or gradient
 struct Plan {
   const Kernels& kernels;
   WinogradForm form;
-  int tileRows, tileColumns;
   std::int64_t chunk;  // tiles of a full chunk
   Side input, grad;
   float* sums;  // [point][outs, padded][ins, padded]
@@ -43,10 +43,7 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
   constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
   alignas(64) float buffer[64 * kStride];
   alignas(64) static const float zeros[kLanes] = {};
-  std::int64_t perBlock = std::int64_t(plan.tileRows) * plan.tileColumns;
-  int y = int(tile % perBlock) / plan.tileColumns * plan.form.outputs,
-      x = int(tile % perBlock) % plan.tileColumns * plan.form.outputs;
-  WinogradTile place{tile / perBlock * side.shape.elements() * kLanes, y - side.padH, x - side.padW};
+  WinogradTile place = plan.form.tile(tile, plan.grad.shape, side.shape, side.padH, side.padW);
   WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, plan.form.points, plan.form.outputs, kStride};
   int first = group * side.group, live = std::min(side.group, int(side.channels->size()) - first);
   const float* vectors[kLanes];
@@ -56,7 +53,7 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
     const float* plane =
         side.data + std::int64_t((*side.channels)[std::size_t(first + c)]) * side.shape.pixels() * kLanes;
     vectors[c] = buffer + c * kLanes;
-    if (plan.form.points == 1) vectors[c] = plane + place.source + (y * side.shape.width + x) * kLanes;
+    if (plan.form.points == 1) vectors[c] = plane + place.source + (place.y * side.shape.width + place.x) * kLanes;
     else if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
     else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
   }
@@ -172,8 +169,6 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
   float* inputRows = memory + form.area() * ins * outs;
   Plan plan{kernels,
             form,
-            form.tileRows(g.output()),
-            form.tileColumns(g.output()),
             chunk,
             {a.input, g.input(), &liveIn, ins, kLanes, g.padH, g.padW, inputRows},
             {a.gradOutput, g.output(), &liveOut, outs, 2 * kernels.tileOuts, 0, 0,

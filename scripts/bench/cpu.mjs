@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { binding } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
+import { convLine, multiplyAdds, passes } from './convolutions.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
 import { notebookOfWidth, stepTimer } from './step.mjs';
 
@@ -20,7 +21,7 @@ const add = (name, ratio, atLeast, aim, against = peer) => {
   results.push({ name, ratio: Number(ratio.toFixed(3)), atLeast, aim, peer: against });
   const mark = ratio >= aim ? 'aim' : ratio >= atLeast ? 'ok' : 'BELOW';
   console.log(
-    `${name.padEnd(64)} ${ratio.toFixed(2).padStart(8)}   at least ${String(atLeast).padStart(5)}   aim ${String(aim).padStart(5)}   ${mark}`,
+    `${name.padEnd(64)} ${ratio.toFixed(2).padStart(8)}   at least ${atLeast.toFixed(2).padStart(5)}   aim ${aim.toFixed(2).padStart(5)}   ${mark}`,
   );
 };
 const wanted = (group) => !options.only || options.only === group;
@@ -31,8 +32,6 @@ async function useThreads(count) {
   binding.setThreads(count);
 }
 
-const passes = ['forward', 'gradInput', 'gradWeight'];
-const text = ([ins, outs, size, kernel, padding]) => `${ins} ${outs} ${size} ${kernel} ${padding} 128`;
 const label = ([ins, outs, size, kernel]) => `${ins} → ${outs}, ${size}², ${kernel}×${kernel}`;
 const same = [
   [64, 64, 32, 3, 1],
@@ -60,7 +59,7 @@ async function benchConvolutions() {
       const ratios = [];
       for (const shape of shapes) {
         for (const pass of passes) {
-          const line = `conv ${pass} ${text(shape)}`;
+          const line = convLine(pass, shape);
           ratios.push(
             await pairedRatio(
               () => ours.seconds(line),
@@ -81,13 +80,10 @@ async function benchPeak() {
   for (const threads of threadCounts) {
     await useThreads(threads);
     for (const shape of same.filter(([ins, , , kernel]) => ins >= 64 && kernel === 3)) {
-      const [ins, outs, size, kernel, padding] = shape;
-      const out = size + 2 * padding - kernel + 1;
-      const multiplyAdds = 128 * outs * out * out * ins * kernel * kernel;
       for (const pass of passes) {
         const share = await pairedRatio(
-          () => ours.seconds(`conv ${pass} ${text(shape)}`),
-          async () => ((await ours.seconds('peak')) * multiplyAdds) / (1e9 * threads),
+          () => ours.seconds(convLine(pass, shape)),
+          async () => ((await ours.seconds('peak')) * multiplyAdds(shape)) / (1e9 * threads),
           rounds,
         );
         add(`share of FMA peak: ${label(shape)} ${pass}, ${threads} threads`, share, 0.75, 1, 'register tile in first-level cache');
@@ -106,7 +102,7 @@ async function benchLive() {
       [32, 32, 24, 5, 0],
     ]) {
       for (const pass of passes) {
-        const line = `conv ${pass} ${text(shape)}`;
+        const line = convLine(pass, shape);
         const [ins, outs] = shape.map((n) => Math.round((n * percent) / 100));
         const ideal = (ins * outs) / (shape[0] * shape[1]);
         ratios.push(

@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import * as Plot from '@observablehq/plot';
 import { svgFile } from '../experiments/plot.mjs';
+import { bytesOf, convLine, multiplyAdds, passes } from './convolutions.mjs';
 import { nativeServer } from './servers.mjs';
 
 const server = nativeServer();
@@ -21,7 +22,7 @@ async function measure(name, line, operations, bytes) {
   const seconds = await best(line);
   points.push({ name, intensity: operations / bytes, rate: operations / seconds / 1e9 });
 }
-for (const [ins, outs, size, kernel, padding] of [
+for (const shape of [
   [64, 64, 32, 3, 1],
   [256, 256, 8, 3, 1],
   [32, 32, 24, 5, 0],
@@ -29,16 +30,9 @@ for (const [ins, outs, size, kernel, padding] of [
   [3, 64, 32, 3, 1],
   [1, 32, 28, 5, 0],
 ]) {
-  const out = size + 2 * padding - kernel + 1;
-  const operations = 2 * 128 * out * out * outs * ins * kernel * kernel;
-  const bytes = 4 * (128 * (ins * size * size + outs * out * out) + ins * outs * kernel * kernel);
-  for (const pass of ['forward', 'gradInput', 'gradWeight']) {
-    await measure(
-      `${ins}→${outs} ${size}² ${kernel}×${kernel} ${pass}`,
-      `conv ${pass} ${ins} ${outs} ${size} ${kernel} ${padding} 128`,
-      operations,
-      bytes,
-    );
+  const [ins, outs, size, kernel] = shape;
+  for (const pass of passes) {
+    await measure(`${ins}→${outs} ${size}² ${kernel}×${kernel} ${pass}`, convLine(pass, shape), 2 * multiplyAdds(shape), bytesOf(shape));
   }
 }
 const weights = 256 * 65536;

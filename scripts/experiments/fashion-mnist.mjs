@@ -1,5 +1,5 @@
 // The notebook net on Fashion-MNIST, plain and with five gammas, two seeds each → docs/fashion-mnist.{md,svg,json}
-//   node scripts/experiments/fashion-mnist.mjs [--epochs 15] [--seeds 1,2] [--gammas 0.03,…] [--runs runs/fashion-mnist] [--data-dir DIR]
+//   node scripts/experiments/fashion-mnist.mjs [--epochs 15] [--seeds 1,2] [--gammas 0.02,…] [--runs runs/fashion-mnist] [--data-dir DIR]
 // Runs that are complete are not repeated, so it may be stopped and started again.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -26,8 +26,6 @@ for (const seed of seeds) {
       bitsFraction: last.bitsFraction,
       weightsFraction: last.weightsFraction,
       modelBytes: last.modelBytes,
-      firstEpochSeconds: history[0].epochSeconds,
-      lastEpochSeconds: last.epochSeconds,
     });
   }
 }

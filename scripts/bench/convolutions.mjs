@@ -1,0 +1,15 @@
+// Convolutions as the benches name them: [inChannels, outChannels, size, kernel, padding], 128 images.
+const BATCH = 128;
+
+export const passes = ['forward', 'gradInput', 'gradWeight'];
+
+/** The request to a server (servers.mjs). */
+export const convLine = (pass, [ins, outs, size, kernel, padding]) => `conv ${pass} ${ins} ${outs} ${size} ${kernel} ${padding} ${BATCH}`;
+
+const outSize = ([, , size, kernel, padding]) => size + 2 * padding - kernel + 1;
+
+/** Multiply-adds of the direct algorithm, the same for each pass. */
+export const multiplyAdds = (shape) => BATCH * outSize(shape) ** 2 * shape[0] * shape[1] * shape[3] ** 2;
+
+/** Bytes of input, output and weights. */
+export const bytesOf = (shape) => 4 * (BATCH * (shape[0] * shape[2] ** 2 + shape[1] * outSize(shape) ** 2) + shape[0] * shape[1] * shape[3] ** 2);
