@@ -30,6 +30,11 @@ struct Pass {
   }
 };
 
+// Planes from the channel at `index` of a list to the next one; 0 at the end of the list.
+inline std::int64_t planesAhead(const std::vector<int>& channels, std::size_t index) {
+  return index + 1 < channels.size() ? channels[index + 1] - channels[index] : 0;
+}
+
 // Some output channels of one group that are worked on together, and where their panel starts.
 struct OutBlock {
   int group;

@@ -74,6 +74,16 @@ struct WinogradTiles {
   int height = 0, width = 0;
   int points = 6, outputs = 4;  // N and m, of each axis
   std::int64_t pointStride = 0;
+  // Floats from this channel's plane to that of the channel whose turn is next, 0: none. Its lines are fetched while
+  // this one is worked on: a tile's rows are too short for the processor to see where they lead.
+  std::int64_t ahead = 0;
+};
+// Filters of size x size taps that go side by side into a panel.
+struct WinogradFilters {
+  const float* taps[16];
+  int count = 0;
+  int size = 3, points = 6;
+  bool turned = false;
 };
 struct WinogradEpilogue {
   float* target = nullptr;  // plane of the channel
@@ -101,6 +111,7 @@ struct Kernels {
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradOutput)(const WinogradTiles&, const WinogradEpilogue&, const float* from);
+  void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
   void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
   void (*transposeLanes)(const float* const* from, float* to, std::int64_t rowStride, int n);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);

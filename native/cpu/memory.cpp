@@ -6,6 +6,10 @@
 #include <cstring>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
@@ -13,9 +17,14 @@ namespace {
 
 constexpr std::size_t kLarge = std::size_t(256) << 20;
 
+// From here on memory is asked for in huge pages, where the system has them on request: with channels far apart the
+// kernels touch more small pages at a time than the processor keeps translations of.
+constexpr std::size_t kHugePage = std::size_t(2) << 20;
+
 struct Header {  // just before the aligned address
   void* start;
   std::size_t bytes;
+  std::size_t mapped;  // bytes of a mapping of its own; 0: from the heap
 };
 
 std::atomic<std::size_t> allocatedBytes{0};
@@ -61,12 +70,29 @@ bool canBeHad(std::size_t bytes) {
   return bytes <= available.now && bytes + allocatedBytes.load() <= available.total;
 }
 
+// Zeroed memory for `bytes` and a header; header.start is nullptr if it could not be had.
+Header obtain(std::size_t bytes) {
+  Header header{nullptr, bytes, 0};
+#if defined(__linux__)
+  if (bytes >= kHugePage) {
+    header.mapped = (bytes + sizeof(Header) + kAlignment + kHugePage - 1) / kHugePage * kHugePage;
+    void* start = mmap(nullptr, header.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) return header;
+    madvise(start, header.mapped, MADV_HUGEPAGE);  // a wish: without it the memory is as good, only slower
+    header.start = start;
+    return header;
+  }
+#endif
+  header.start = std::calloc(1, bytes + sizeof(Header) + kAlignment);
+  return header;
+}
+
 }  // namespace
 
 // Memory is zeroed by the system where it hands out fresh pages: nothing is touched before it is used.
 void* CpuBackend::allocate(std::size_t bytes) {
   if (!canBeHad(bytes)) throw std::bad_alloc();
-  Header header{std::calloc(1, bytes + sizeof(Header) + kAlignment), bytes};
+  Header header = obtain(bytes);
   if (!header.start) throw std::bad_alloc();
   auto address = reinterpret_cast<std::uintptr_t>(header.start) + sizeof(Header);
   auto* aligned = reinterpret_cast<std::byte*>((address + kAlignment - 1) / kAlignment * kAlignment);
@@ -80,6 +106,12 @@ void CpuBackend::release(void* memory) {
   Header header;
   std::memcpy(&header, static_cast<std::byte*>(memory) - sizeof(Header), sizeof header);
   allocatedBytes -= header.bytes;
+#if defined(__linux__)
+  if (header.mapped) {
+    munmap(header.start, header.mapped);
+    return;
+  }
+#endif
   std::free(header.start);
 }
 

@@ -10,36 +10,25 @@ namespace selfcompress::cpu {
 namespace {
 
 // Floats of transformed tiles, source and target together, that one task holds.
-constexpr std::int64_t kTileFloats = 112 * 1024;
+constexpr std::int64_t kTileFloats = 56 * 1024;
 
-// G g G^T of one filter; the data gradient's is turned by half a turn.
-void transformFilter(const float* taps, int r, bool turned, int n, float* to, std::int64_t stride) {
-  static constexpr float points[] = {1, -1, 2, -2, 0.5f, -0.5f};
-  static constexpr float scale6[] = {-1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24},
-                         scale8[] = {-2.0f / 9, -2.0f / 9, 1.0f / 90, 1.0f / 90, 32.0f / 45, 32.0f / 45};
-  const float* scale = n == 6 ? scale6 : scale8;
-  auto transform = [=](const float* g, int step, float* t, std::int64_t toStep) {
-    t[0] = n == 6 ? 0.25f * g[0] : g[0];
-    for (int p = 0; p < n - 2; p++) {
-      float sum = 0;
-      for (int i = r - 1; i >= 0; i--) sum = sum * points[p] + g[i * step];
-      t[(p + 1) * toStep] = scale[p] * sum;
-    }
-    t[(n - 1) * toStep] = g[(r - 1) * step];
-  };
-  float g[25], half[8][5];
-  for (int i = 0; i < r * r; i++) g[i] = taps[turned ? r * r - 1 - i : i];
-  for (int x = 0; x < r; x++) transform(g + x, r, half[0] + x, 5);
-  for (int y = 0; y < n; y++) transform(half[y], 1, to + y * n * stride, stride);
-}
-
-// Panels [point][out block][reduced][count].
-void packFilters(const Pass& pass, const OutBlock& block, int points, std::int64_t pointStride) {
+// Panels [point][out block][reduced][count]: the filters of a block, in that order, side by side at each point.
+void packFilters(const Pass& pass, const OutBlock& block, const Kernels& kernels, int points,
+                 std::int64_t pointStride) {
+  WinogradFilters filters;
+  filters.size = pass.geometry->kernelHeight, filters.points = points, filters.turned = !pass.forward;
   float* to = block.panel;
+  auto flush = [&] {
+    if (filters.count) kernels.winogradPack(filters, to, pointStride);
+    to += filters.count;
+    filters.count = 0;
+  };
   for (int r : pass.reduced[0])
-    for (int o = 0; o < block.count; o++)
-      transformFilter(pass.taps(r, block.channels[o]), pass.geometry->kernelHeight, !pass.forward, points, to++,
-                      pointStride);
+    for (int o = 0; o < block.count; o++) {
+      filters.taps[filters.count++] = pass.taps(r, block.channels[o]);
+      if (filters.count == 16) flush();
+    }
+  flush();
 }
 
 struct Plan {
@@ -112,9 +101,11 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
                       plan.form.points,
                       plan.form.outputs,
                       pointStride(reduced.size(), count)};
-  for (std::size_t r = 0; r < reduced.size(); r++)
+  for (std::size_t r = 0; r < reduced.size(); r++) {
+    tiles.ahead = planesAhead(reduced, r) * pass.source.pixels() * kLanes;
     plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
                                from + std::int64_t(r) * count * kLanes);
+  }
   multiply(plan, count, from, to);
   place(pass.target, 0, 0);
   tiles = {places.data(),
@@ -125,6 +116,7 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
            plan.form.outputs,
            pointStride(outs.size(), count)};
   for (std::size_t o = 0; o < outs.size(); o++) {
+    tiles.ahead = planesAhead(outs, o) * pass.target.pixels() * kLanes;
     std::int64_t plane = std::int64_t(outs[o]) * pass.target.pixels() * kLanes;
     WinogradEpilogue epilogue{pass.targetData + plane, pass.mask ? pass.mask + plane : nullptr,
                               pass.bias ? pass.bias[outs[o]] : 0.0f, pass.relu, pass.accumulate};
@@ -172,8 +164,9 @@ void runWinograd(const Pass& pass, WinogradForm form, const Kernels& kernels) {
   plan.padW = pass.forward ? g.padW : g.kernelWidth - 1 - g.padW;
   std::int64_t reduced = std::int64_t(pass.reduced[0].size()), outs = std::int64_t(pass.outs[0].size());
   plan.panelStride = reduced * outs;
-  parallelFor(std::int64_t(plan.blocks.size()),
-              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], form.points, plan.panelStride); });
+  parallelFor(std::int64_t(plan.blocks.size()), [&](std::int64_t b) {
+    packFilters(pass, plan.blocks[std::size_t(b)], kernels, form.points, plan.panelStride);
+  });
   std::int64_t total = form.tiles(pass.target) * blocksOf(pass.batch);
   std::int64_t perTask =
       std::clamp<std::int64_t>(kTileFloats / ((reduced + outs) * form.area() * kLanes) / 3 * 3, 3, 12);

@@ -29,12 +29,18 @@ struct Side {  // input or gradient
   float* rows;  // [point][group][row][channel of the group]: a product reads each group from start to end
 };
 
+// Rows that stay in the first-level cache while blocks of outputs pass over them. Each part's sum starts from zero,
+// which also keeps the rounding errors of long sums small.
+constexpr std::int64_t kPart = 128;
+
 struct Plan {
   const Kernels& kernels;
   WinogradForm form;
   std::int64_t chunk;  // tiles of a full chunk
   Side input, grad;
-  float* sums;  // [point][outs, padded][ins, padded]
+  float* sums;                               // [point][outs, padded][ins, padded]
+  std::vector<ConvEntry> entries = {};       // of a part: its rows
+  std::vector<ConvPosition> positions = {};  // vectors of input channels
 };
 
 // Transforms sixteen channels of one tile and writes them as rows.
@@ -53,6 +59,7 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
     const float* plane =
         side.data + std::int64_t((*side.channels)[std::size_t(first + c)]) * side.shape.pixels() * kLanes;
     vectors[c] = buffer + c * kLanes;
+    tiles.ahead = planesAhead(*side.channels, std::size_t(first + c)) * side.shape.pixels() * kLanes;
     if (plan.form.points == 1) vectors[c] = plane + place.source + (place.y * side.shape.width + place.x) * kLanes;
     else if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
     else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
@@ -70,32 +77,23 @@ void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t l
               bool resume) {
   const Side &input = plan.input, &grad = plan.grad;
   int tileOuts = plan.kernels.tileOuts;
-  thread_local std::vector<ConvEntry> entries;
-  thread_local std::vector<ConvPosition> positions;
   std::int64_t allRows = plan.chunk * kLanes;
-  positions.clear();
-  for (std::int64_t i = 0; i < input.width; i += kLanes) positions.push_back({i * allRows, i});
   std::int64_t offsets[16];
   for (int o = 0; o < tileOuts; o++) offsets[o] = o * input.width;
   ConvTiles tiles;
-  tiles.source = input.rows + point * allRows * input.width;
-  tiles.positions = positions.data();
-  tiles.positionCount = int(positions.size());
+  tiles.entries = plan.entries.data();
+  tiles.positions = plan.positions.data();
+  tiles.positionCount = int(plan.positions.size());
   tiles.outs = tileOuts;
   tiles.outOffset = offsets;
-  // Parts of 128 rows stay in the first-level cache while blocks of outputs pass over them; each part's sum starts from
-  // zero, which also keeps the rounding errors of long sums small.
-  constexpr std::int64_t kPart = 128;
   for (std::int64_t begin = 0; begin < rows; begin += kPart) {
-    entries.clear();
-    for (std::int64_t row = begin; row < std::min(rows, begin + kPart); row++)
-      entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (grad.group / tileOuts))});
-    tiles.entries = entries.data();
-    tiles.entryCount = int(entries.size());
+    tiles.source = input.rows + point * allRows * input.width + begin * kLanes;
+    tiles.entryCount = int(std::min(rows - begin, kPart));
     tiles.accumulate = resume || begin > 0;
     for (std::int64_t first = firstOut; first < lastOut; first += tileOuts) {
       std::int64_t group = first / grad.group;
-      tiles.panel = grad.rows + point * allRows * grad.width + group * allRows * grad.group + first % grad.group;
+      tiles.panel =
+          grad.rows + point * allRows * grad.width + (group * allRows + begin) * grad.group + first % grad.group;
       tiles.target = plan.sums + (point * grad.width + first) * input.width;
       plan.kernels.convTiles(tiles);
     }
@@ -162,8 +160,8 @@ WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut
 void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::vector<int>& liveIn,
                        const std::vector<int>& liveOut, const Kernels& kernels) {
   const Conv2dGeometry& g = a.geometry;
-  std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes),
-               outs = roundUp(std::int64_t(liveOut.size()), 2 * kernels.tileOuts);
+  int group = int(liveOut.size()) <= kernels.tileOuts ? kernels.tileOuts : 2 * kernels.tileOuts;
+  std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes), outs = roundUp(std::int64_t(liveOut.size()), group);
   std::int64_t tiles = form.tiles(g.output()) * blocksOf(a.batch), chunk = chunkOf(form, ins, outs);
   float* memory = static_cast<float*>(a.workspace);
   float* inputRows = memory + form.area() * ins * outs;
@@ -171,10 +169,12 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
             form,
             chunk,
             {a.input, g.input(), &liveIn, ins, kLanes, g.padH, g.padW, inputRows},
-            {a.gradOutput, g.output(), &liveOut, outs, 2 * kernels.tileOuts, 0, 0,
-             inputRows + form.area() * chunk * kLanes * ins},
+            {a.gradOutput, g.output(), &liveOut, outs, group, 0, 0, inputRows + form.area() * chunk * kLanes * ins},
             memory};
-  std::int64_t inGroups = ins / kLanes, groups = inGroups + outs / (2 * kernels.tileOuts);
+  for (std::int64_t row = 0; row < std::min(chunk * kLanes, kPart); row++)
+    plan.entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (group / kernels.tileOuts))});
+  for (std::int64_t i = 0; i < ins; i += kLanes) plan.positions.push_back({i * chunk * kLanes, i});
+  std::int64_t inGroups = ins / kLanes, groups = inGroups + outs / group;
   for (std::int64_t first = 0; first < tiles; first += chunk) {
     std::int64_t count = std::min(chunk, tiles - first);
     std::int64_t run = form.points == 1 ? 16 : 2, runs = (count + run - 1) / run;

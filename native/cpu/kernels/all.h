@@ -30,6 +30,7 @@ const Kernels kernels = {
     winogradInput,
     winogradGrad,
     winogradOutput,
+    winogradPack,
     winogradFilter,
     transposeLanes,
     planeSum,

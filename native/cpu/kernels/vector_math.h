@@ -4,6 +4,19 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
+// Asks for the cache line of an address that may lie outside any buffer.
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_X64)
+inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+#else
+inline void prefetch(const float*) {}
+#endif
+inline void prefetchWrite(const float* p) { prefetch(p); }
+#else
+inline void prefetch(const float* p) { __builtin_prefetch(p, 0, 3); }
+inline void prefetchWrite(const float* p) { __builtin_prefetch(p, 1, 3); }
+#endif
+
 // Sum of the 16 lanes, always as ((((0+8)+(4+12)) + ((2+10)+(6+14))) + (the same of the odd ones)).
 inline float sum(F16 a) {
   float t[16];

@@ -87,6 +87,8 @@ inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float
     F16 half[N][N];
     for (int x = 0; x < N; x++) {
       F16 d[N], column[N];
+      if (t.ahead)
+        for (int y = 0; y < N; y++) prefetch(source + t.ahead + (y * t.width + x) * 16);
       if (whole) {
         for (int y = 0; y < N; y++) d[y] = load(source + (y * t.width + x) * 16);
       } else {
@@ -120,6 +122,8 @@ inline void winogradGradTiles(const WinogradTiles& t, const float* plane, float*
     F16 half[N][R];
     for (int x = 0; x < R; x++) {
       F16 d[R], column[N];
+      if (t.ahead && tile.x + x < t.width)
+        for (int y = 0; y < R; y++) prefetch(source + t.ahead + ((tile.y + y) * t.width + tile.x + x) * 16);
       for (int y = 0; y < R; y++) {
         bool valid = tile.x + x < t.width && tile.y + y < t.height;
         d[y] = valid ? load(source + ((tile.y + y) * t.width + tile.x + x) * 16) : zero();
@@ -145,6 +149,10 @@ template <int N, int M>
 inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& e, const float* from) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
+    if (t.ahead)
+      for (int y = 0; y < M && tile.y + y < t.height; y++)
+        for (int x = 0; x < M && tile.x + x < t.width; x++)
+          prefetchWrite(e.target + t.ahead + tile.source + ((tile.y + y) * t.width + tile.x + x) * 16);
     F16 half[M][N];
     for (int x = 0; x < N; x++) {
       F16 m[N], column[M];
@@ -170,6 +178,36 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   if (t.points == 6 && t.outputs == 2) return winogradOutputTiles<6, 2>(t, e, from);
   if (t.points == 6) return winogradOutputTiles<6, 4>(t, e, from);
   winogradOutputTiles<8, 4>(t, e, from);
+}
+
+// G g G^T of n <= 16 filters, given by their taps, to one place of a panel at each point: to[point * stride + filter].
+// turned: the filters are turned by half a turn, as the data gradient needs them.
+template <int N, int R>
+inline void winogradPackOf(const float* const* taps, int n, bool turned, float* to, std::int64_t stride) {
+  float lanes[R * R][16] = {};
+  for (int i = 0; i < n; i++)
+    for (int tap = 0; tap < R * R; tap++) lanes[turned ? R * R - 1 - tap : tap][i] = taps[i][tap];
+  F16 half[N][R];
+  for (int x = 0; x < R; x++) {
+    F16 g[R], column[N];
+    for (int y = 0; y < R; y++) g[y] = load(lanes[y * R + x]);
+    winogradG<N, R>(g, column);
+    for (int y = 0; y < N; y++) half[y][x] = column[y];
+  }
+  for (int y = 0; y < N; y++) {
+    F16 row[N];
+    winogradG<N, R>(half[y], row);
+    for (int x = 0; x < N; x++) {
+      float* at = to + (y * N + x) * stride;
+      if (n >= 16) store(at, row[x]);
+      else storeTail(at, row[x], n);
+    }
+  }
+}
+inline void winogradPack(const WinogradFilters& f, float* to, std::int64_t stride) {
+  if (f.size == 3) return winogradPackOf<6, 3>(f.taps, f.count, f.turned, to, stride);
+  if (f.points == 6) return winogradPackOf<6, 5>(f.taps, f.count, f.turned, to, stride);
+  winogradPackOf<8, 5>(f.taps, f.count, f.turned, to, stride);
 }
 
 // Sixteen vectors (channels, each of 16 images) to sixteen rows (images) of the first n channels.
