@@ -151,8 +151,11 @@ inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& 
     const WinogradTile& tile = t.tiles[i];
     if (t.ahead)
       for (int y = 0; y < M && tile.y + y < t.height; y++)
-        for (int x = 0; x < M && tile.x + x < t.width; x++)
-          prefetchWrite(e.target + t.ahead + tile.source + ((tile.y + y) * t.width + tile.x + x) * 16);
+        for (int x = 0; x < M && tile.x + x < t.width; x++) {
+          std::int64_t at = t.ahead + tile.source + ((tile.y + y) * t.width + tile.x + x) * 16;
+          prefetchWrite(e.target + at);
+          if (e.mask) prefetch(e.mask + at);
+        }
     F16 half[M][N];
     for (int x = 0; x < N; x++) {
       F16 m[N], column[M];
