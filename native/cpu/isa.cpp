@@ -57,6 +57,8 @@ bool hasAvx512() {
   const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   return hasAvx2() && (savedState() & 0xe6) == 0xe6 && (cpuid(7, 0).ebx & needed) == needed;
 }
+
+bool hasAvx512Bf16() { return hasAvx512() && cpuid(7, 0).eax >= 1 && (cpuid(7, 1).eax & (1u << 5)); }
 #endif
 
 }  // namespace
@@ -87,6 +89,16 @@ bool isaSupported(Isa isa) {
 #endif
 }
 
+bool bf16IsNative(Isa isa) {
+#if SELFCOMPRESS_X86
+  static const bool native = hasAvx512Bf16();
+  return isa == Isa::kAvx512 && native;
+#else
+  (void)isa;
+  return false;
+#endif
+}
+
 Isa chooseIsa() {
   constexpr Isa order[] = {Isa::kAvx512, Isa::kAvx2, Isa::kNeon, Isa::kScalar};
   const char* wanted = std::getenv("SELFCOMPRESS_ISA");
@@ -101,7 +113,14 @@ Isa chooseIsa() {
 
 const Kernels& kernelsOf(Isa isa) {
 #if SELFCOMPRESS_X86
-  if (isa == Isa::kAvx512) return avx512::kernels;
+  if (isa == Isa::kAvx512) {
+    static const Kernels kernels = [] {
+      Kernels best = avx512::kernels;
+      if (bf16IsNative(Isa::kAvx512)) best.pairs = avx512bf16::pairKernels;
+      return best;
+    }();
+    return kernels;
+  }
   if (isa == Isa::kAvx2) return avx2::kernels;
 #elif SELFCOMPRESS_ARM64
   if (isa == Isa::kNeon) return neon::kernels;

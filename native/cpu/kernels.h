@@ -77,10 +77,13 @@ struct WinogradTiles {
   // Floats from this channel's plane to that of the channel whose turn is next, 0: none. Its lines are fetched while
   // this one is worked on: a tile's rows are too short for the processor to see where they lead.
   std::int64_t ahead = 0;
+  // With bf16 products two channels share a word (PairKernels): the first is kept as it is until the second joins it.
+  enum Pairing { kFloats, kFirst, kSecond, kAlone } pairing = kFloats;
 };
 // Filters of size x size taps that go side by side into a panel.
 struct WinogradFilters {
   const float* taps[16];
+  const float* second[16];  // PairKernels: the other filter of each pair, nullptr: zeros
   int count = 0;
   int size = 3, points = 6;
   bool turned = false;
@@ -100,6 +103,20 @@ struct QuantizeChannel {
 };
 struct QuantizeSums {
   double bitDepth, exponent;
+};
+
+// The kernels of bf16 products. Operands are words of two bf16, of which the products of both halves are added in float:
+//
+//     sum += low(a) * low(b) + high(a) * high(b)
+//
+// The halves are two neighbours along the sum: channels in the forward form, images in the weight gradient. A vector of
+// words takes the place of a vector of floats, so that everything else is the same.
+struct PairKernels {
+  void (*convTiles)(const ConvTiles&);
+  void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
+  void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
+  // As transposeLanes, but eight rows of words: of images 2i and 2i + 1.
+  void (*transposeLanes)(const float* const* from, float* to, std::int64_t rowStride, int n);
 };
 
 struct Kernels {
@@ -142,6 +159,8 @@ struct Kernels {
   // Elements [begin, end) of a parameter.
   void (*optimizerStep)(const OptimizerStep&, std::int64_t begin, std::int64_t end);
   double (*sumOfSquares)(const float* values, std::int64_t n);
+
+  PairKernels pairs;
 };
 
 const Kernels& kernelsOf(Isa);
@@ -154,6 +173,9 @@ extern const Kernels kernels;
 }
 namespace avx512 {
 extern const Kernels kernels;
+}
+namespace avx512bf16 {
+extern const PairKernels pairKernels;  // with the processor's own bf16 products
 }
 namespace neon {
 extern const Kernels kernels;

@@ -5,6 +5,8 @@
 
 #include "cpu/kernels/vector_math.h"
 
+#include "cpu/kernels/pairs.h"
+
 #include "cpu/kernels/activation.h"
 #include "cpu/kernels/batch.h"
 #include "cpu/kernels/conv2d.h"
@@ -50,6 +52,7 @@ const Kernels kernels = {
     meanSquaredError,
     optimizerStep,
     sumOfSquares,
+    {convTilesOfPairs, winogradInputPairs, winogradPackPairs, transposeLanesPairs},
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

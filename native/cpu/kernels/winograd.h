@@ -78,7 +78,7 @@ inline void winogradA(const F16 (&m)[N], F16* y) {
 }
 
 // One channel of some tiles: B^T d B.
-template <int N>
+template <int N, WinogradTiles::Pairing pairing>
 inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float* to) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
@@ -104,13 +104,27 @@ inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float
     for (int y = 0; y < N; y++) {
       F16 row[N];
       winogradB(half[y], row);
-      for (int x = 0; x < N; x++) store(to + (y * N + x) * t.pointStride + i * 16, row[x]);
+      for (int x = 0; x < N; x++) {
+        float* at = to + (y * N + x) * t.pointStride + i * 16;
+        if constexpr (pairing == WinogradTiles::kSecond) row[x] = makePairs(load(at), row[x]);
+        if constexpr (pairing == WinogradTiles::kAlone) row[x] = makePairs(row[x], zero());
+        store(at, row[x]);
+      }
     }
   }
 }
+template <WinogradTiles::Pairing pairing>
+inline void winogradInputPairing(const WinogradTiles& t, const float* plane, float* to) {
+  if (t.points == 6) return winogradInputTiles<6, pairing>(t, plane, to);
+  winogradInputTiles<8, pairing>(t, plane, to);
+}
 inline void winogradInput(const WinogradTiles& t, const float* plane, float* to) {
-  if (t.points == 6) return winogradInputTiles<6>(t, plane, to);
-  winogradInputTiles<8>(t, plane, to);
+  winogradInputPairing<WinogradTiles::kFloats>(t, plane, to);
+}
+inline void winogradInputPairs(const WinogradTiles& t, const float* plane, float* to) {
+  if (t.pairing == WinogradTiles::kSecond) return winogradInputPairing<WinogradTiles::kSecond>(t, plane, to);
+  if (t.pairing == WinogradTiles::kAlone) return winogradInputPairing<WinogradTiles::kAlone>(t, plane, to);
+  winogradInput(t, plane, to);
 }
 
 // One channel of some tiles of a gradient: G d G^T, a tile being R x R.
@@ -183,34 +197,54 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   winogradOutputTiles<8, 4>(t, e, from);
 }
 
-// G g G^T of n <= 16 filters, given by their taps, to one place of a panel at each point: to[point * stride + filter].
-// turned: the filters are turned by half a turn, as the data gradient needs them.
-template <int N, int R>
-inline void winogradPackOf(const float* const* taps, int n, bool turned, float* to, std::int64_t stride) {
+// The taps of n <= 16 filters, one a lane; those of a nullptr are zero.
+template <int R>
+inline void gatherTaps(const float* const* taps, int n, bool turned, F16 (&g)[R * R]) {
   float lanes[R * R][16] = {};
   for (int i = 0; i < n; i++)
-    for (int tap = 0; tap < R * R; tap++) lanes[turned ? R * R - 1 - tap : tap][i] = taps[i][tap];
+    if (taps[i])
+      for (int tap = 0; tap < R * R; tap++) lanes[turned ? R * R - 1 - tap : tap][i] = taps[i][tap];
+  for (int tap = 0; tap < R * R; tap++) g[tap] = load(lanes[tap]);
+}
+template <int N, int R>
+inline void transformFilters(const F16 (&taps)[R * R], F16 (&points)[N][N]) {
   F16 half[N][R];
   for (int x = 0; x < R; x++) {
     F16 g[R], column[N];
-    for (int y = 0; y < R; y++) g[y] = load(lanes[y * R + x]);
+    for (int y = 0; y < R; y++) g[y] = taps[y * R + x];
     winogradG<N, R>(g, column);
     for (int y = 0; y < N; y++) half[y][x] = column[y];
   }
-  for (int y = 0; y < N; y++) {
-    F16 row[N];
-    winogradG<N, R>(half[y], row);
-    for (int x = 0; x < N; x++) {
-      float* at = to + (y * N + x) * stride;
-      if (n >= 16) store(at, row[x]);
-      else storeTail(at, row[x], n);
-    }
-  }
+  for (int y = 0; y < N; y++) winogradG<N, R>(half[y], points[y]);
 }
-inline void winogradPack(const WinogradFilters& f, float* to, std::int64_t stride) {
-  if (f.size == 3) return winogradPackOf<6, 3>(f.taps, f.count, f.turned, to, stride);
-  if (f.points == 6) return winogradPackOf<6, 5>(f.taps, f.count, f.turned, to, stride);
-  winogradPackOf<8, 5>(f.taps, f.count, f.turned, to, stride);
+// G g G^T of some filters, side by side in a panel at each point: to[point * stride + filter].
+template <int N, int R, bool kPairs>
+inline void winogradPackOf(const WinogradFilters& f, float* to, std::int64_t stride) {
+  F16 taps[R * R], first[N][N], second[N][N];
+  gatherTaps<R>(f.taps, f.count, f.turned, taps);
+  transformFilters<N, R>(taps, first);
+  if constexpr (kPairs) {
+    gatherTaps<R>(f.second, f.count, f.turned, taps);
+    transformFilters<N, R>(taps, second);
+  }
+  for (int y = 0; y < N; y++)
+    for (int x = 0; x < N; x++) {
+      F16 v = first[y][x];
+      if constexpr (kPairs) v = makePairs(v, second[y][x]);
+      float* at = to + (y * N + x) * stride;
+      if (f.count >= 16) store(at, v);
+      else storeTail(at, v, f.count);
+    }
+}
+template <bool kPairs>
+inline void winogradPackAny(const WinogradFilters& f, float* to, std::int64_t stride) {
+  if (f.size == 3) return winogradPackOf<6, 3, kPairs>(f, to, stride);
+  if (f.points == 6) return winogradPackOf<6, 5, kPairs>(f, to, stride);
+  winogradPackOf<8, 5, kPairs>(f, to, stride);
+}
+inline void winogradPack(const WinogradFilters& f, float* to, std::int64_t stride) { winogradPackAny<false>(f, to, stride); }
+inline void winogradPackPairs(const WinogradFilters& f, float* to, std::int64_t stride) {
+  winogradPackAny<true>(f, to, stride);
 }
 
 // Sixteen vectors (channels, each of 16 images) to sixteen rows (images) of the first n channels.
@@ -221,6 +255,18 @@ inline void transposeLanes(const float* const* from, float* to, std::int64_t row
   for (int i = 0; i < 16; i++) {
     if (n >= 16) store(to + i * rowStride, r[i]);
     else storeTail(to + i * rowStride, r[i], n);
+  }
+}
+
+// The same to eight rows of words, of images 2i and 2i + 1.
+inline void transposeLanesPairs(const float* const* from, float* to, std::int64_t rowStride, int n) {
+  F16 r[16];
+  for (int i = 0; i < 16; i++) r[i] = load(from[i]);
+  transpose(r);
+  for (int i = 0; i < 8; i++) {
+    F16 words = makePairs(r[2 * i], r[2 * i + 1]);
+    if (n >= 16) store(to + i * rowStride, words);
+    else storeTail(to + i * rowStride, words, n);
   }
 }
 

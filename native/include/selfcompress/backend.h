@@ -80,6 +80,7 @@ namespace cpu {
 enum class Isa { kScalar, kAvx2, kAvx512, kNeon };
 const char* isaName(Isa);
 bool isaSupported(Isa);  // compiled in and offered by this processor and operating system
+bool bf16IsNative(Isa);  // bf16 products are instructions of this processor; elsewhere they are put together, slowly
 // The best supported one, or SELFCOMPRESS_ISA=scalar|avx2|avx512|neon. Throws std::runtime_error when that names an
 // unknown or unsupported one.
 Isa chooseIsa();

@@ -1,0 +1,19 @@
+// The kernels of bf16 products, compiled for AVX-512 with its bf16 instructions. See avx512.cpp for what may not be used
+// in here.
+#include <math.h>
+
+#include "cpu/kernels.h"
+#define SELFCOMPRESS_ISA_NAMESPACE selfcompress::cpu::avx512bf16
+#include "cpu/kernels/vector_avx512.h"
+// after the vectors that they are written in
+#include "cpu/kernels/vector_math.h"
+#include "cpu/kernels/pairs_avx512bf16.h"
+// after the pairs
+#include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/winograd.h"
+
+namespace selfcompress::cpu::avx512bf16 {
+
+const PairKernels pairKernels = {convTilesOfPairs, winogradInputPairs, winogradPackPairs, transposeLanesPairs};
+
+}  // namespace selfcompress::cpu::avx512bf16
