@@ -21,6 +21,14 @@
 
 namespace selfcompress {
 
+// What convolutions multiply; everything else, accumulation and master weights are float32 in any case.
+enum class Precision {
+  kFloat32,
+  kTf32,      // CUDA tensor cores: operands rounded to 10 bits of significand
+  kBfloat16,  // operands rounded to 7 bits of significand
+};
+const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
+
 class Backend {
  public:
   virtual ~Backend() = default;
