@@ -3,7 +3,8 @@
 //
 // Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in
 // the argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
-// Implementations: cpu::makeBackend (cpu/), makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
+// Implementations: cpu::makeBackend (cpu/), cuda::makeBackend (cuda/, in a shared library of its own), and
+// makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
 #pragma once
 
 #include <memory>
@@ -29,6 +30,15 @@ enum class Precision {
 };
 const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
 
+// A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
+// Batches that may be on their way at once: while the operations of one run, the next is copied.
+inline constexpr int kStagingSlots = 2;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -40,6 +50,32 @@ class Backend {
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  // ---- Input and output beside running operations; the defaults are those of a backend that works on host memory.
+  // Whether operations may be given pointers to host memory, such as a data set. If not, what they read is copied
+  // first.
+  virtual bool readsHostMemory() const { return true; }
+  // Host memory that copies from and to the device are fastest with.
+  virtual void* allocateStaging(std::size_t bytes) { return allocate(bytes); }
+  virtual void releaseStaging(void* memory) { release(memory); }
+  // Copies from staging memory, beside the operations that run. The slot must be finished (`waitFor`) or never used.
+  virtual void stage(int slot, void* device, const void* staging, std::size_t bytes) {
+    (void)slot;
+    upload(device, staging, bytes);
+  }
+  virtual void useStaged(int slot) { (void)slot; }  // operations from here on come after the slot's copies
+  // In the order of the operations: a copy within the device, and one to staging memory, to be read after `waitFor`.
+  virtual void copy(void* to, const void* from, std::size_t bytes) { download(to, from, bytes); }
+  virtual void fetch(void* staging, const void* device, std::size_t bytes) { download(staging, device, bytes); }
+  virtual void finish(int slot) { (void)slot; }   // marks the end of the slot's operations
+  virtual void waitFor(int slot) { (void)slot; }  // until they are done; throws what went wrong in them
+
+  // ---- Recorded steps. Between the two, operations are recorded instead of run; `copy` and `zero` too, nothing else
+  // may be called. false: this backend does not record.
+  virtual bool beginRecording() { return false; }
+  virtual std::unique_ptr<Recording> endRecording() { return nullptr; }
+  virtual void cancelRecording() {}
+  virtual void replay(Recording&) {}
 
   // Bytes of scratch memory that the three convolutions of this geometry need at most.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
@@ -92,7 +128,8 @@ bool isaSupported(Isa);  // compiled in and offered by this processor and operat
 // unknown or unsupported one.
 Isa chooseIsa();
 
-std::unique_ptr<Backend> makeBackend(Isa);
+// Throws std::runtime_error for a precision that these kernels do not have.
+std::unique_ptr<Backend> makeBackend(Isa, Precision = Precision::kFloat32);
 
 // Threads of the process-wide pool (>= 1). Default: SELFCOMPRESS_THREADS, else the physical cores available to the
 // process. Results do not depend on it. Takes effect for operations that start later; safe to call while others run.
