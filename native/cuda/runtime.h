@@ -106,8 +106,8 @@ class Stream {
   void waitOnHost(int event);
   void synchronize();  // the host waits for both queues; errors of queued work are thrown here at the latest
 
-  // Between the two, operations of the compute queue (launches, copies within the device, zero) are recorded, not run.
-  // `endRecording` may be called without a success in between: it then throws, and the stream is as before.
+  // Between the two, what is queued on the compute queue (launches, copies within the device, zero) is recorded, not
+  // run. An exception in between calls for `cancelRecording`, after which the stream is as before.
   bool canRecord() const;  // false: synchronous
   void beginRecording();
   std::unique_ptr<Recorded> endRecording();
@@ -119,6 +119,7 @@ class Stream {
   const State& state() const { return *state_; }
 
  private:
+  void destroy() noexcept;
   std::unique_ptr<State> state_;
 };
 
