@@ -36,42 +36,18 @@ class CudaBackend final : public Backend {
 
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
 
-  void run(const QuantizeForward& a) override { enqueue(stream_, a); }
-  void run(const QuantizeBackward& a) override { enqueue(stream_, a); }
-  void run(const QuantizeCodes& a) override { enqueue(stream_, a); }
-  void run(const BitPenalty& a) override { enqueue(stream_, a); }
-  void run(const Conv2dForward& a) override { enqueue(stream_, a, precision_); }
-  void run(const Conv2dGradInput& a) override { enqueue(stream_, a, precision_); }
-  void run(const Conv2dGradWeight& a) override { enqueue(stream_, a, precision_); }
-  void run(const BatchNormForward& a) override { enqueue(stream_, a); }
-  void run(const BatchNormBackward& a) override { enqueue(stream_, a); }
-  void run(const ActivationForward& a) override { enqueue(stream_, a); }
-  void run(const ActivationBackward& a) override { enqueue(stream_, a); }
-  void run(const Dropout& a) override { enqueue(stream_, a); }
-  void run(const PoolForward& a) override { enqueue(stream_, a); }
-  void run(const PoolBackward& a) override { enqueue(stream_, a); }
-  void run(const Add& a) override { enqueue(stream_, a); }
-  void run(const CopyChannels& a) override { enqueue(stream_, a); }
-  void run(const StateFromBits& a) override { enqueue(stream_, a); }
-  void run(const StateThroughNorm& a) override { enqueue(stream_, a); }
-  void run(const StateOfSum& a) override { enqueue(stream_, a); }
-  void run(const StateCopy& a) override { enqueue(stream_, a); }
-  void run(const ListChannels& a) override { enqueue(stream_, a); }
-  void run(const CrossEntropy& a) override { enqueue(stream_, a); }
-  void run(const MeanSquaredError& a) override { enqueue(stream_, a); }
-  void run(const OptimizerStep& a) override { enqueue(stream_, a); }
-  void run(const SumOfSquares& a) override { enqueue(stream_, a); }
-  void run(const ClipScale& a) override { enqueue(stream_, a); }
-  void run(const ClampBitDepth& a) override { enqueue(stream_, a); }
-  void run(const RangeGradients& a) override { enqueue(stream_, a); }
-  void run(const KeepRange& a) override { enqueue(stream_, a); }
-  void run(const DecayDead& a) override { enqueue(stream_, a); }
-  void run(const GatherImages& a) override { enqueue(stream_, a); }
-  void run(const GatherLabels& a) override { enqueue(stream_, a); }
-  void run(const ToLanes& a) override { enqueue(stream_, a); }
-  void run(const FromLanes& a) override { enqueue(stream_, a); }
+#define SELFCOMPRESS_RUN(Operation) \
+  void run(const Operation& a) override { queue(a); }
+  SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
+#undef SELFCOMPRESS_RUN
 
  private:
+  template <class Operation>
+  void queue(const Operation& a) {
+    if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
+    else enqueue(stream_, a);
+  }
+
   Stream stream_;
   Precision precision_;
 };

@@ -30,6 +30,17 @@ enum class Precision {
 };
 const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
 
+// Every operation there is, for whoever treats them all alike.
+// clang-format off
+#define SELFCOMPRESS_OPERATIONS(X) \
+  X(QuantizeForward) X(QuantizeBackward) X(QuantizeCodes) X(BitPenalty) X(Conv2dForward) X(Conv2dGradInput) \
+  X(Conv2dGradWeight) X(BatchNormForward) X(BatchNormBackward) X(ActivationForward) X(ActivationBackward) \
+  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(StateFromBits) X(StateThroughNorm) \
+  X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
+  X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
+  X(GatherLabels) X(ToLanes) X(FromLanes)
+// clang-format on
+
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.
 class Recording {
  public:
@@ -80,40 +91,9 @@ class Backend {
   // Bytes of scratch memory that the three convolutions of this geometry need at most.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
 
-  virtual void run(const QuantizeForward&) = 0;
-  virtual void run(const QuantizeBackward&) = 0;
-  virtual void run(const QuantizeCodes&) = 0;
-  virtual void run(const BitPenalty&) = 0;
-  virtual void run(const Conv2dForward&) = 0;
-  virtual void run(const Conv2dGradInput&) = 0;
-  virtual void run(const Conv2dGradWeight&) = 0;
-  virtual void run(const BatchNormForward&) = 0;
-  virtual void run(const BatchNormBackward&) = 0;
-  virtual void run(const ActivationForward&) = 0;
-  virtual void run(const ActivationBackward&) = 0;
-  virtual void run(const Dropout&) = 0;
-  virtual void run(const PoolForward&) = 0;
-  virtual void run(const PoolBackward&) = 0;
-  virtual void run(const Add&) = 0;
-  virtual void run(const CopyChannels&) = 0;
-  virtual void run(const StateFromBits&) = 0;
-  virtual void run(const StateThroughNorm&) = 0;
-  virtual void run(const StateOfSum&) = 0;
-  virtual void run(const StateCopy&) = 0;
-  virtual void run(const ListChannels&) = 0;
-  virtual void run(const CrossEntropy&) = 0;
-  virtual void run(const MeanSquaredError&) = 0;
-  virtual void run(const OptimizerStep&) = 0;
-  virtual void run(const SumOfSquares&) = 0;
-  virtual void run(const ClipScale&) = 0;
-  virtual void run(const ClampBitDepth&) = 0;
-  virtual void run(const RangeGradients&) = 0;
-  virtual void run(const KeepRange&) = 0;
-  virtual void run(const DecayDead&) = 0;
-  virtual void run(const GatherImages&) = 0;
-  virtual void run(const GatherLabels&) = 0;
-  virtual void run(const ToLanes&) = 0;
-  virtual void run(const FromLanes&) = 0;
+#define SELFCOMPRESS_RUN(Operation) virtual void run(const Operation&) = 0;
+  SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
+#undef SELFCOMPRESS_RUN
 };
 
 // Plain scalar loops over the same layout: slow, readable, the reference of every other backend.
