@@ -8,12 +8,12 @@
 
 #include <array>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "cuda/device.h"
+#include "selfcompress/backend.h"
 
 namespace selfcompress::cuda {
 
@@ -34,15 +34,6 @@ DeviceList listDevices();
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-};
-// Device memory that cannot be had: nothing has changed, and the stream is as usable as before.
-class OutOfMemory : public std::bad_alloc {
- public:
-  explicit OutOfMemory(std::string text) : text_(std::move(text)) {}
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_;
 };
 // "Out of memory on the CUDA device: ... bytes were asked for, ..."
 [[noreturn]] void throwOutOfMemory(std::size_t bytes, std::size_t freeBytes, std::size_t heldBytes, std::size_t limit);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "selfcompress/ops/activation.h"
@@ -29,6 +30,17 @@ enum class Precision {
   kBfloat16,  // operands rounded to 7 bits of significand
 };
 const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
+
+// Memory of a device that cannot be had; the message has the sizes. Nothing has changed, and the backend is as usable as
+// before.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
 
 // Every operation there is, for whoever treats them all alike.
 // clang-format off
