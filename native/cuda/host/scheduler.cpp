@@ -10,7 +10,8 @@ namespace selfcompress::cuda::host {
 namespace {
 
 std::string coordinates(uint3 i) {
-  return "(" + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
+  std::string text("(");
+  return text + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
 }
 std::string lineOf(const std::source_location& site) {
   std::string file = site.file_name();
