@@ -24,13 +24,15 @@ void beginAsyncCopy(void* to, const void* from, bool valid) {
   tick();
   const Block& b = *current->block;
   auto* target = static_cast<unsigned char*>(to);
-  if (target < b.shared || target + 16 > b.shared + b.sharedBytes) fault("cpAsync16 to what is not the block's shared memory");
+  if (target < b.shared || target + 16 > b.shared + b.sharedBytes)
+    fault("cpAsync16 to what is not the block's shared memory");
   if (reinterpret_cast<std::uintptr_t>(to) % 16) fault("cpAsync16 to shared memory that is not 16-byte aligned");
   auto* source = static_cast<const unsigned char*>(from);
   if (valid) {
     const Allocation& a = allocationOf(from);
     if (source < a.data || source + 16 > a.data + a.bytes)
-      fault("cpAsync16 reads byte " + std::to_string(source - a.data) + " of an allocation of " + std::to_string(a.bytes) + " bytes");
+      fault("cpAsync16 reads byte " + std::to_string(source - a.data) + " of an allocation of " +
+            std::to_string(a.bytes) + " bytes");
     if (reinterpret_cast<std::uintptr_t>(from) % 16) fault("cpAsync16 from global memory that is not 16-byte aligned");
     Word* words = a.words + (source - a.data) / 4;
     for (int k = 0; k < 4; k++) noteRead<false>(words[k], current->inGlobal);
@@ -108,11 +110,11 @@ float high(std::uint32_t word) { return std::bit_cast<float>(word & 0xffff0000u)
 void combineTf32(WarpCall* const lanes[32]) {
   multiply<8>(
       lanes,
-      [](const Mma& m, int group, int t, float (&a)[16][8]) {
+      [](const Mma& m, int group, int t, float(&a)[16][8]) {
         a[group][t] = tf32(m.a[0]), a[group + 8][t] = tf32(m.a[1]);
         a[group][t + 4] = tf32(m.a[2]), a[group + 8][t + 4] = tf32(m.a[3]);
       },
-      [](const Mma& m, int group, int t, float (&b)[8][8]) {
+      [](const Mma& m, int group, int t, float(&b)[8][8]) {
         b[t][group] = tf32(m.b[0]), b[t + 4][group] = tf32(m.b[1]);
       });
 }
@@ -120,7 +122,7 @@ void combineTf32(WarpCall* const lanes[32]) {
 void combineBf16(WarpCall* const lanes[32]) {
   multiply<16>(
       lanes,
-      [](const Mma& m, int group, int t, float (&a)[16][16]) {
+      [](const Mma& m, int group, int t, float(&a)[16][16]) {
         for (int half = 0; half < 2; half++) {
           int column = 2 * t + 8 * half;
           std::uint32_t upper = m.a[2 * half], lower = m.a[2 * half + 1];
@@ -128,7 +130,7 @@ void combineBf16(WarpCall* const lanes[32]) {
           a[group + 8][column] = low(lower), a[group + 8][column + 1] = high(lower);
         }
       },
-      [](const Mma& m, int group, int t, float (&b)[16][8]) {
+      [](const Mma& m, int group, int t, float(&b)[16][8]) {
         for (int half = 0; half < 2; half++) {
           int row = 2 * t + 8 * half;
           b[row][group] = low(m.b[half]), b[row + 1][group] = high(m.b[half]);

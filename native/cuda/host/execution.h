@@ -36,8 +36,8 @@ class Shared : public host::Range<T, true> {
 
  public:
   Shared(T* data, int count)
-      : Base(data, {reinterpret_cast<const unsigned char*>(data), std::size_t(count) * sizeof(T),
-                    host::sharedWords(data)}) {}
+      : Base(data,
+             {reinterpret_cast<const unsigned char*>(data), std::size_t(count) * sizeof(T), host::sharedWords(data)}) {}
   Shared operator+(int n) const { return Shared(this->data_ + n, this->bounds_); }
 
  private:
@@ -46,7 +46,8 @@ class Shared : public host::Range<T, true> {
 
 namespace host {
 // Checks that the array lies in the block's shared memory and is aligned.
-unsigned char* sharedBytes(std::int64_t byteOffset, std::int64_t count, std::size_t elementBytes, std::size_t alignment);
+unsigned char* sharedBytes(std::int64_t byteOffset, std::int64_t count, std::size_t elementBytes,
+                           std::size_t alignment);
 void launchModel(Stream&, Launch&&);
 }  // namespace host
 
@@ -63,7 +64,7 @@ void launch(Stream& stream, const char* operation, void (*kernel)(Parameters...)
   host::Launch launch{operation, grid, block, sharedBytes, [kernel, copies] { std::apply(kernel, copies); }, {}};
   std::apply(
       [&](const auto&... value) {
-        auto note = [&](const auto& v) {
+        [[maybe_unused]] auto note = [&](const auto& v) {
           if constexpr (std::is_pointer_v<std::decay_t<decltype(v)>>) launch.pointers.push_back(v);
         };
         (note(value), ...);
@@ -177,9 +178,7 @@ inline int __all_sync(unsigned mask, int predicate, std::source_location site = 
   return selfcompress::cuda::host::vote("__all_sync", mask, predicate, site) == mask;
 }
 inline int atomicAdd(int* at, int value) { return selfcompress::cuda::host::atomicAddModel(at, value); }
-inline unsigned atomicAdd(unsigned* at, unsigned value) {
-  return selfcompress::cuda::host::atomicAddModel(at, value);
-}
+inline unsigned atomicAdd(unsigned* at, unsigned value) { return selfcompress::cuda::host::atomicAddModel(at, value); }
 inline unsigned long long atomicAdd(unsigned long long* at, unsigned long long value) {
   return selfcompress::cuda::host::atomicAddModel(at, value);
 }

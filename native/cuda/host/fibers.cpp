@@ -30,7 +30,8 @@ void Fibers::start(Fiber& fiber, std::size_t number) {
 
 Fiber* Fibers::take() {
   if (free_.empty()) {
-    void* memory = mmap(nullptr, kStack + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        mmap(nullptr, kStack + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     mprotect(memory, kPage, PROT_NONE);
     auto fiber = std::make_unique<Fiber>();

@@ -80,7 +80,8 @@ void releaseDevice(void* data) {
   Heap& h = heap();
   std::lock_guard lock(h.mutex);
   auto found = h.all.find(reinterpret_cast<std::uintptr_t>(data) - kGuard);
-  if (found == h.all.end() || found->second.freed) throw KernelFault("release of " + hex(data) + ", which is not device memory");
+  if (found == h.all.end() || found->second.freed)
+    throw KernelFault("release of " + hex(data) + ", which is not device memory");
   Allocation& a = found->second;
   a.freed = true;
   heapVersion++;
@@ -97,7 +98,8 @@ void releaseDevice(void* data) {
     std::free(oldest->second.data - kGuard);
     h.all.erase(oldest);
   }
-  if (!intact) throw KernelFault("memory next to an allocation of " + std::to_string(a.bytes) + " bytes was overwritten");
+  if (!intact)
+    throw KernelFault("memory next to an allocation of " + std::to_string(a.bytes) + " bytes was overwritten");
 }
 
 const Allocation* findAllocation(const void* at) {
@@ -133,8 +135,8 @@ void checkRange(const char* what, const void* device, std::size_t bytes) {
   if (!a) throw KernelFault(std::string(what) + ": " + hex(device) + " is not device memory");
   if (a->freed) throw KernelFault(std::string(what) + ": " + hex(device) + " is device memory that was released");
   if (at < a->data || bytes > a->bytes || std::size_t(at - a->data) > a->bytes - bytes)
-    throw KernelFault(std::string(what) + ": " + std::to_string(bytes) + " bytes from byte " + std::to_string(at - a->data) +
-                      " of an allocation of " + std::to_string(a->bytes));
+    throw KernelFault(std::string(what) + ": " + std::to_string(bytes) + " bytes from byte " +
+                      std::to_string(at - a->data) + " of an allocation of " + std::to_string(a->bytes));
 }
 
 void outOfBounds(bool shared, const Bounds& bounds, const void* at, std::int64_t index, std::size_t elementBytes,
@@ -149,8 +151,8 @@ void outOfBounds(bool shared, const Bounds& bounds, const void* at, std::int64_t
 }
 
 void misaligned(bool shared, std::int64_t index, std::size_t bytes) {
-  fault("element " + std::to_string(index) + " of " + (shared ? "a shared array" : "global memory") + " is not at a multiple of " +
-        std::to_string(bytes) + " bytes");
+  fault("element " + std::to_string(index) + " of " + (shared ? "a shared array" : "global memory") +
+        " is not at a multiple of " + std::to_string(bytes) + " bytes");
 }
 
 Word* sharedWords(const void* at) {
@@ -158,14 +160,16 @@ Word* sharedWords(const void* at) {
   return s.sharedWords() + (static_cast<const unsigned char*>(at) - s.block().shared) / 4;
 }
 
-unsigned char* sharedBytes(std::int64_t byteOffset, std::int64_t count, std::size_t elementBytes, std::size_t alignment) {
+unsigned char* sharedBytes(std::int64_t byteOffset, std::int64_t count, std::size_t elementBytes,
+                           std::size_t alignment) {
   const Block& b = *current->block;
   std::int64_t end = byteOffset + count * std::int64_t(elementBytes);
   if (byteOffset < 0 || count < 0 || end > std::int64_t(b.sharedBytes))
-    fault("a shared array from byte " + std::to_string(byteOffset) + " to " + std::to_string(end) + ", but the launch asked for " +
-          std::to_string(b.sharedBytes) + " bytes");
+    fault("a shared array from byte " + std::to_string(byteOffset) + " to " + std::to_string(end) +
+          ", but the launch asked for " + std::to_string(b.sharedBytes) + " bytes");
   if (byteOffset % std::int64_t(std::max(alignment, std::size_t(4))))
-    fault("a shared array at byte " + std::to_string(byteOffset) + ", which is not a multiple of " + std::to_string(alignment));
+    fault("a shared array at byte " + std::to_string(byteOffset) + ", which is not a multiple of " +
+          std::to_string(alignment));
   return b.shared + byteOffset;
 }
 

@@ -189,7 +189,9 @@ class Range {
       misaligned(kShared, i, 16);
     return at;
   }
-  Word* words(const void* at) const { return bounds_.words + ((static_cast<const unsigned char*>(at) - bounds_.begin) >> 2); }
+  Word* words(const void* at) const {
+    return bounds_.words + ((static_cast<const unsigned char*>(at) - bounds_.begin) >> 2);
+  }
 
   T* data_;
   Bounds bounds_;

@@ -75,7 +75,8 @@ void noteAtomic(Word& w, const Access& me, bool shared, bool exact) {
   if (pending(w, me)) fault("adds to shared memory while an asynchronous copy to it is under way");
   bool afterAtomic = exact && w.write.who & kAtomic;
   if (!afterAtomic && unordered(w.write, me, shared))
-    race(exact ? "adds to" : "adds a floating-point number, by an order that may change, to", "has written", w.write, me, shared);
+    race(exact ? "adds to" : "adds a floating-point number, by an order that may change, to", "has written", w.write,
+         me, shared);
   if (unordered(w.read, me, shared)) race("adds to", "has read", w.read, me, shared);
   if (afterAtomic) merge(w.write, me, shared);
   else w.write = me;
@@ -105,7 +106,8 @@ void noteAtomicAt(const void* at, std::size_t bytes, bool exact) {
     if (address < a.data || address + bytes > a.data + a.bytes) fault("atomicAdd outside an allocation");
     words = a.words + (address - a.data) / 4;
   }
-  for (std::size_t k = 0; k < bytes / 4; k++) noteAtomic(words[k], shared ? current->inShared : current->inGlobal, shared, exact);
+  for (std::size_t k = 0; k < bytes / 4; k++)
+    noteAtomic(words[k], shared ? current->inShared : current->inGlobal, shared, exact);
 }
 
 }  // namespace selfcompress::cuda::host

@@ -1,5 +1,5 @@
-// runtime.h over the host's model of a device. Queued work runs as late as it may: when somebody has to wait for it, and
-// work of the two queues that no event orders runs in random order.
+// runtime.h over the host's model of a device. Queued work runs as late as it may: when somebody has to wait for it,
+// and work of the two queues that no event orders runs in random order.
 #include "cuda/runtime.h"
 
 #include <algorithm>
@@ -34,14 +34,19 @@ class RecordedWork final : public Recorded {
 };
 
 void checkLaunch(const host::Launch& l, const DeviceLimits& limits) {
-  auto fail = [&](const std::string& what) { throw Error(std::string("CUDA: ") + l.operation + " could not be launched: " + what); };
+  auto fail = [&](const std::string& what) {
+    throw Error(std::string("CUDA: ") + l.operation + " could not be launched: " + what);
+  };
   std::uint64_t threads = std::uint64_t(l.block.x) * l.block.y * l.block.z;
   if (threads == 0 || threads > 1024 || l.block.z > 64)
-    fail("a block of " + std::to_string(l.block.x) + "x" + std::to_string(l.block.y) + "x" + std::to_string(l.block.z) + " threads");
+    fail("a block of " + std::to_string(l.block.x) + "x" + std::to_string(l.block.y) + "x" + std::to_string(l.block.z) +
+         " threads");
   if (!l.grid.x || !l.grid.y || !l.grid.z || l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535)
-    fail("a grid of " + std::to_string(l.grid.x) + "x" + std::to_string(l.grid.y) + "x" + std::to_string(l.grid.z) + " blocks");
+    fail("a grid of " + std::to_string(l.grid.x) + "x" + std::to_string(l.grid.y) + "x" + std::to_string(l.grid.z) +
+         " blocks");
   if (l.sharedBytes > limits.sharedBytesPerBlock)
-    fail(std::to_string(l.sharedBytes) + " bytes of shared memory of at most " + std::to_string(limits.sharedBytesPerBlock));
+    fail(std::to_string(l.sharedBytes) + " bytes of shared memory of at most " +
+         std::to_string(limits.sharedBytesPerBlock));
   for (const void* p : l.pointers)
     if (p && !host::findAllocation(p)) fail("a parameter points to memory that is not the device's");
 }
@@ -207,9 +212,8 @@ void Stream::copy(Queue queue, void* to, const void* from, std::size_t bytes) {
   if (!fromDevice && !s.isPinned(from, bytes)) {
     if (s.recording) throw Error("CUDA: a copy from host memory that is not pinned while a step is recorded");
     auto* first = static_cast<const unsigned char*>(from);
-    s.add(queue, [to, data = std::vector<unsigned char>(first, first + bytes)] {
-      std::memcpy(to, data.data(), data.size());
-    });
+    s.add(queue,
+          [to, data = std::vector<unsigned char>(first, first + bytes)] { std::memcpy(to, data.data(), data.size()); });
     return;
   }
   s.add(queue, [=] {

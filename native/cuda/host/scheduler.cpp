@@ -43,7 +43,8 @@ void fault(const std::string& what) {
   std::string text;
   if (current) {
     const Block& b = *current->block;
-    text = std::string(b.operation) + ", block " + coordinates(b.index) + ", thread " + coordinates(current->index) + ": ";
+    text =
+        std::string(b.operation) + ", block " + coordinates(b.index) + ", thread " + coordinates(current->index) + ": ";
   }
   throw KernelFault(text + what);
 }
@@ -166,12 +167,14 @@ Thread* Scheduler::threadReturned() {
   t.state = Thread::State::kReturned;
   returned_++;
   warps_[t.number / 32].returned |= 1u << t.number % 32;
-  if (arrived_ > 0) fault("returned while " + std::to_string(arrived_) + " threads wait at " + barrierName_ + " (" + lineOf(barrierSite_) + ")");
+  if (arrived_ > 0)
+    fault("returned while " + std::to_string(arrived_) + " threads wait at " + barrierName_ + " (" +
+          lineOf(barrierSite_) + ")");
   const Warp& warp = warps_[t.number / 32];
   for (int lane = 0; lane < 32; lane++)
     if (warp.waiting >> lane & 1 && warp.calls[lane]->mask >> (t.number % 32) & 1)
-      fault("returned while lane " + std::to_string(lane) + " of its warp waits for it in " + warp.calls[lane]->name + " (" +
-            lineOf(warp.calls[lane]->site) + ")");
+      fault("returned while lane " + std::to_string(lane) + " of its warp waits for it in " + warp.calls[lane]->name +
+            " (" + lineOf(warp.calls[lane]->site) + ")");
   if (returned_ == threadCount_) return nullptr;
   if (ready_.empty()) fault("nothing can go on after it returned: " + whoWaits());
   return take();
@@ -180,10 +183,12 @@ Thread* Scheduler::threadReturned() {
 int Scheduler::barrier(const char* name, int predicate, const std::source_location& site) {
   Thread& t = *current;
   if (returned_ > 0)
-    fault(std::string(name) + " (" + lineOf(site) + ") after " + std::to_string(returned_) + " threads of the block have returned");
+    fault(std::string(name) + " (" + lineOf(site) + ") after " + std::to_string(returned_) +
+          " threads of the block have returned");
   if (arrived_ == 0) barrierSite_ = site, barrierName_ = name;
   else if (site.line() != barrierSite_.line() || site.column() != barrierSite_.column())
-    fault(std::string(name) + " (" + lineOf(site) + ") while other threads wait at " + barrierName_ + " (" + lineOf(barrierSite_) + ")");
+    fault(std::string(name) + " (" + lineOf(site) + ") while other threads wait at " + barrierName_ + " (" +
+          lineOf(barrierSite_) + ")");
   barrierOr_ |= predicate != 0;
   if (++arrived_ < threadCount_) {
     t.state = Thread::State::kAtBarrier;
@@ -248,11 +253,12 @@ void Scheduler::finish(Warp& warp, WarpCall& call, unsigned first) {
 std::string Scheduler::whoWaits() const {
   std::string text;
   if (arrived_ > 0)
-    text = std::to_string(arrived_) + " of " + std::to_string(threadCount_) + " threads wait at " + barrierName_ + " (" + lineOf(barrierSite_) + ")";
+    text = std::to_string(arrived_) + " of " + std::to_string(threadCount_) + " threads wait at " + barrierName_ +
+           " (" + lineOf(barrierSite_) + ")";
   for (unsigned i = 0; i < threadCount_; i++)
     if (threads_[i].state == Thread::State::kInWarpCall)
-      return text + (text.empty() ? "" : ", ") + "thread " + coordinates(threads_[i].index) + " waits in " + threads_[i].call->name + " (" +
-             lineOf(threads_[i].call->site) + ")";
+      return text + (text.empty() ? "" : ", ") + "thread " + coordinates(threads_[i].index) + " waits in " +
+             threads_[i].call->name + " (" + lineOf(threads_[i].call->site) + ")";
   return text;
 }
 

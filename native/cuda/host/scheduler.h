@@ -51,8 +51,8 @@ class Scheduler {
   static void fiberMain();
   void startBlock(std::uint32_t number);
   void runBlock(std::uint32_t number);
-  Thread* take();           // one that can go on
-  void leave();             // to another thread; returns when this one goes on
+  Thread* take();            // one that can go on
+  void leave();              // to another thread; returns when this one goes on
   Thread* threadReturned();  // the next one, nullptr after the last
   void drawAccesses();
   void finish(Warp&, WarpCall&, unsigned firstThread);

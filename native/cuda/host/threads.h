@@ -33,8 +33,8 @@ struct Access {
   bool operator==(const Access&) const = default;
 };
 inline constexpr std::uint16_t kThreadBits = 0x03ff;
-inline constexpr std::uint16_t kAtomic = 0x0400;    // by an atomic operation
-inline constexpr std::uint16_t kPending = 0x0800;   // by an asynchronous copy that was not waited for yet
+inline constexpr std::uint16_t kAtomic = 0x0400;     // by an atomic operation
+inline constexpr std::uint16_t kPending = 0x0800;    // by an asynchronous copy that was not waited for yet
 inline constexpr std::uint16_t kManyLanes = 0x1000;  // by several threads of the warp (who & kThreadBits) / 32
 inline constexpr std::uint16_t kMany = 0x2000;       // by threads of several warps or blocks
 inline constexpr std::uint16_t kUnknown = 0x4000;    // through a reference: it may have been anyone
