@@ -173,7 +173,7 @@ TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same 
   };
   for (float bias : {0.0f, 0.2f}) {
     auto expected = trainedWith(makeReferenceBackend(), bias);
-    for (auto& backend : cpuBackends()) {
+    for (auto& backend : testedBackends()) {
       auto name = backend->name();
       CAPTURE(name);
       CHECK(difference(trainedWith(std::move(backend), bias), expected) < 0.03);
