@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <stdexcept>
+#include <string>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -123,6 +125,11 @@ void CpuBackend::download(void* host, const void* device, std::size_t bytes) {
 }
 void CpuBackend::zero(void* device, std::size_t bytes) { std::memset(device, 0, bytes); }
 
-std::unique_ptr<Backend> makeBackend(Isa isa) { return std::make_unique<CpuBackend>(isa); }
+std::unique_ptr<Backend> makeBackend(Isa isa, Precision precision) {
+  if (precision != Precision::kFloat32)
+    throw std::runtime_error(std::string("Expected a precision that the CPU has (fp32) but received \"") +
+                             precisionName(precision) + "\"");
+  return std::make_unique<CpuBackend>(isa);
+}
 
 }  // namespace selfcompress::cpu

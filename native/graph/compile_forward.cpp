@@ -23,9 +23,9 @@ void Compiler::compileInput() {
   BufferId image = tensor(0).value = program_.floats(elements(0));
   const StepCounter* counter = training() ? &scalars_->counter : nullptr;
   program_.add({image}, [=](const Execution& x) {
-    x.backend.run(GatherImages{s, x.batch, x.data->bytes.empty() ? nullptr : x.data->bytes.data(),
-                               x.data->floats.empty() ? nullptr : x.data->floats.data(), x.indices, x.data->mean.data(),
-                               x.data->invStd.data(), x.augmentation, counter, x.at(image)});
+    const BatchMemory& in = x.input;
+    x.backend.run(GatherImages{s, x.batch, in.bytes, in.floats, in.indices, in.mean, in.invStd, x.augmentation, counter,
+                               x.at(image)});
   });
 }
 
@@ -158,7 +158,7 @@ void Compiler::compileLoss() {
   if (options_.loss == Loss::kCrossEntropy) {
     float smoothing = options_.labelSmoothing;
     program_.add({output, gradient}, [=](const Execution& x) {
-      x.backend.run(CrossEntropy{features, x.batch, smoothing, x.at(output), x.labels, x.at(gradient), result});
+      x.backend.run(CrossEntropy{features, x.batch, smoothing, x.at(output), x.input.labels, x.at(gradient), result});
     });
     return;
   }
@@ -170,7 +170,7 @@ void Compiler::compileLoss() {
   backend_.upload(invStd, ones.data(), ones.size() * sizeof(float));
   program_.add({output, target, gradient}, [=](const Execution& x) {
     x.backend.run(
-        GatherImages{s, x.batch, nullptr, x.data->targets.data(), x.indices, mean, invStd, {}, nullptr, x.at(target)});
+        GatherImages{s, x.batch, nullptr, x.input.targets, x.input.indices, mean, invStd, {}, nullptr, x.at(target)});
     x.backend.run(MeanSquaredError{s, x.batch, x.at(output), x.at(target), x.at(gradient), result});
   });
 }

@@ -5,21 +5,11 @@
 // device memory that the calls read.
 #pragma once
 
+#include "graph/batch.h"
 #include "graph/parameters.h"
-#include "graph/program.h"
 #include "graph/shapes.h"
 
 namespace selfcompress {
-
-// Numbers of a step, in device memory.
-struct StepScalars {
-  double step = 1;
-  StepCounter counter;
-  float learningRate = 0, bitDepthLearningRate = 0, exponentLearningRate = 0, gamma = 0;
-  float clipScale = 1, gradientNorm = 0;
-  double sumOfSquares = 0;
-  LossResult loss;
-};
 
 // What is known of the channels of one tensor, in device memory; refreshed at the start of a program.
 struct ChannelInfo {

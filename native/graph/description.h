@@ -81,6 +81,7 @@ struct NetworkOptions {
   int batchSize = 1;
   float deadDecay = 0.05f;
   bool shareMemory = true;  // false: every buffer has memory of its own, to test the sharing
+  bool recordSteps = true;  // false: every operation is queued anew, to test the recording
 };
 
 inline constexpr const char* kInputName = "input";

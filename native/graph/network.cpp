@@ -16,14 +16,22 @@ Network::Network(std::unique_ptr<Backend> backend, const NetworkDescription& des
                            std::to_string(features));
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), device_);
   parameterBytes_ = device_.bytes();
-  scalars_ = device_.allocate<StepScalars>(1);
-  layerBits_ = device_.allocate<float>(description_.nodes.size());
-  indices_ = device_.allocate<std::int32_t>(std::size_t(options_.batchSize));
-  labels_ = device_.allocate<std::int32_t>(std::size_t(options_.batchSize));
+  // One piece, so that the result of a step is one copy.
+  resultBytes_ = sizeof(StepScalars) + description_.nodes.size() * sizeof(float);
+  scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
+  layerBits_ = reinterpret_cast<float*>(scalars_ + 1);
+  for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
+  input_ = std::make_unique<BatchInput>(*backend_, device_, topology_.shapes[0],
+                                        options_.loss == Loss::kMeanSquaredError ? features : 0, options_.batchSize);
+  recordings_ = std::make_unique<RecordedSteps>(*backend_, options_.recordSteps);
   compileTraining();
   compileEvaluation();
   arena_ = device_.allocate<std::byte>(
       std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
+}
+
+Network::~Network() {
+  if (!inFlight_.empty()) settle();
 }
 
 void Network::compileTraining() {
@@ -100,6 +108,7 @@ void Network::checkBatch(const DataSet& data, const std::int32_t* indices, std::
 }
 
 State Network::state() const {
+  requireIdle();
   State state;
   for (const std::string& name : parameters_->tensorNames()) {
     Parameters::Tensor tensor = parameters_->tensor(name);
@@ -120,114 +129,10 @@ void Network::checkState(const std::string& name, std::size_t length) const {
 }
 
 void Network::loadState(const State& state) {
+  requireIdle();
   for (const auto& [name, values] : state) checkState(name, values.size());
   for (const auto& [name, values] : state)
     backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
-}
-
-Execution Network::execution(const Plan& plan, int batch) const {
-  return {*backend_, arena_, plan.program.memory(), batch, nullptr, indices_, labels_, {}};
-}
-
-void Network::uploadBatch(const DataSet& data, const std::int32_t* indices, int count) {
-  backend_->upload(indices_, indices, std::size_t(count) * sizeof(std::int32_t));
-  if (data.labels.empty()) return;
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; i++) labels[std::size_t(i)] = data.labels[std::size_t(indices[i])];
-  backend_->upload(labels_, labels.data(), labels.size() * sizeof(std::int32_t));
-}
-
-void Network::uploadScalars(const StepSettings& s) {
-  StepScalars scalars;
-  scalars.step = s.step;
-  scalars.counter = {s.seed, std::uint64_t(s.step)};
-  scalars.learningRate = s.learningRate;
-  scalars.bitDepthLearningRate = s.bitDepthLearningRate;
-  scalars.exponentLearningRate = s.exponentLearningRate;
-  scalars.gamma = s.gamma;
-  backend_->upload(scalars_, &scalars, sizeof scalars);
-}
-
-StepResult Network::readResult() const {
-  backend_->synchronize();
-  StepScalars scalars;
-  std::vector<float> bits(description_.nodes.size());
-  backend_->download(&scalars, scalars_, sizeof scalars);
-  backend_->download(bits.data(), layerBits_, bits.size() * sizeof(float));
-  StepResult result{scalars.loss.lossSum / double(scalars.loss.count), scalars.loss.correct, 0, scalars.gradientNorm};
-  for (float b : bits) result.bitsPerWeight += b;
-  return result;
-}
-
-StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count,
-                              const StepSettings& settings) {
-  uploadBatch(data, indices, count);
-  uploadScalars(settings);
-  Execution e = execution(train_, count);
-  e.data = &data;
-  e.augmentation = settings.augmentation;
-  train_.program.run(e, 0, train_.program.size());
-  return readResult();
-}
-
-std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data, const std::int32_t* indices,
-                                                             int count, const StepSettings& settings) {
-  State statistics;  // a forward pass in training mode moves the running statistics: put them back
-  std::map<std::string, std::vector<float>> result;
-  auto read = [&](const float* memory, std::int64_t n) {
-    std::vector<float> values(static_cast<std::size_t>(n));
-    backend_->download(values.data(), memory, values.size() * sizeof(float));
-    return values;
-  };
-  for (const Parameter& p : parameters_->all())
-    if (!p.gradient) statistics[p.name] = read(p.value, p.count);
-  uploadBatch(data, indices, count);
-  uploadScalars(settings);
-  Execution e = execution(train_, count);
-  e.data = &data;
-  e.augmentation = settings.augmentation;
-  train_.program.run(e, 0, train_.backward);
-  backend_->synchronize();
-  for (const Parameter& p : parameters_->all())
-    if (p.gradient) result[p.name] = read(p.gradient, p.count);
-  loadState(statistics);
-  return result;
-}
-
-EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indices, std::size_t count) {
-  uploadScalars({});
-  Execution e = execution(evaluate_, 0);
-  e.data = &data;
-  evaluate_.program.run(e, 0, evaluate_.states);
-  for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
-    e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
-    uploadBatch(data, indices + first, e.batch);
-    evaluate_.program.run(e, evaluate_.states, evaluate_.loss);
-    backend_->synchronize();
-  }
-  StepScalars scalars;
-  backend_->download(&scalars, scalars_, sizeof scalars);
-  return {count ? scalars.loss.lossSum / double(scalars.loss.count) : 0, scalars.loss.correct, std::int64_t(count)};
-}
-
-std::vector<float> Network::predict(const float* images, std::size_t count) {
-  Shape in = topology_.shapes[0], out = topology_.shapes[std::size_t(topology_.output)];
-  std::vector<float> result(count * std::size_t(out.elements()));
-  Execution e = execution(evaluate_, 0);
-  evaluate_.program.run(e, 0, evaluate_.states);
-  for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
-    int batch = e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
-    float* plain = e.at(evaluate_.plain);
-    backend_->upload(plain, images + first * std::size_t(in.elements()),
-                     std::size_t(batch) * std::size_t(in.elements()) * sizeof(float));
-    backend_->run(ToLanes{in, batch, plain, e.at(evaluate_.image)});
-    evaluate_.program.run(e, evaluate_.input, evaluate_.forward);
-    backend_->run(FromLanes{out, batch, e.at(evaluate_.output), plain});
-    backend_->synchronize();
-    backend_->download(result.data() + first * std::size_t(out.elements()), plain,
-                       std::size_t(batch) * std::size_t(out.elements()) * sizeof(float));
-  }
-  return result;
 }
 
 }  // namespace selfcompress

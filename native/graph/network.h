@@ -1,11 +1,12 @@
 // A network compiled for one backend and batch size: parameters, the plan of a step, and its execution.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "graph/compiler.h"
+#include "graph/recorded_steps.h"
 
 namespace selfcompress {
 
@@ -39,6 +40,7 @@ class Network {
  public:
   // Throws DescriptionError, or std::bad_alloc when the memory cannot be had. Parameters start at zero.
   Network(std::unique_ptr<Backend>, const NetworkDescription&, const NetworkOptions&);
+  ~Network();  // waits for steps that were begun
 
   std::string backendName() const { return backend_->name(); }
   const NetworkDescription& description() const { return description_; }
@@ -56,6 +58,13 @@ class Network {
   void loadState(const State&);
 
   StepResult trainStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  // The same in two halves, so that a device need not wait for the host: a step may be begun before the result of the
+  // one before was taken, up to kStagingSlots of them. Until the last result is taken nothing else may be called.
+  void beginStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  StepResult finishStep();                                // of the earliest step begun; throws what went wrong in it
+  bool stepsOverlap() const { return input_->staged(); }  // whether beginning early gains anything
+  std::int64_t replayedSteps() const { return recordings_->replays(); }
+
   EvaluationResult evaluate(const DataSet&, const std::int32_t* indices, std::size_t count);
   // images: [count][C][H][W], normalised -> [count][features]
   std::vector<float> predict(const float* images, std::size_t count);
@@ -73,9 +82,10 @@ class Network {
   void compileTraining();
   void compileEvaluation();
   Execution execution(const Plan&, int batch) const;
-  void uploadBatch(const DataSet&, const std::int32_t* indices, int count);
-  void uploadScalars(const StepSettings&);
-  StepResult readResult() const;
+  Execution trainingExecution(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  int nextSlot() { return slot_ = (slot_ + 1) % kStagingSlots; }
+  void requireIdle() const;
+  void settle() noexcept;  // waits for whatever is queued
 
   std::unique_ptr<Backend> backend_;
   NetworkDescription description_;
@@ -84,11 +94,15 @@ class Network {
   DeviceMemory device_;
   std::unique_ptr<Parameters> parameters_;
   StepScalars* scalars_ = nullptr;
-  float* layerBits_ = nullptr;
-  std::int32_t *indices_ = nullptr, *labels_ = nullptr;
-  std::size_t parameterBytes_ = 0;
+  float* layerBits_ = nullptr;  // [nodes], behind the scalars
+  std::size_t parameterBytes_ = 0, resultBytes_ = 0;
   Plan train_, evaluate_;
   std::byte* arena_ = nullptr;
+  std::unique_ptr<BatchInput> input_;
+  std::array<std::byte*, kStagingSlots> results_{};  // staging memory: scalars and layer bits of each slot's step
+  std::unique_ptr<RecordedSteps> recordings_;
+  int slot_ = kStagingSlots - 1;  // used last
+  std::deque<int> inFlight_;      // slots of steps whose result was not taken yet
 };
 
 }  // namespace selfcompress

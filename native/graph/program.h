@@ -4,11 +4,21 @@
 #include <functional>
 #include <vector>
 
-#include "graph/data_set.h"
 #include "graph/memory_plan.h"
 #include "selfcompress/backend.h"
 
 namespace selfcompress {
+
+// Where the operations find the batch: the data set itself, or a copy on the device (batch.h).
+struct BatchMemory {
+  const std::uint8_t* bytes = nullptr;    // images, or
+  const float* floats = nullptr;          // images
+  const std::int32_t* indices = nullptr;  // device memory, [batch]: which of these images and targets
+  const std::int32_t* labels = nullptr;   // device memory, [batch]: of the batch
+  const float* targets = nullptr;
+  const float *mean = nullptr, *invStd = nullptr;
+  const void* numbers = nullptr;  // device memory: StepScalars that came with the batch, or nullptr
+};
 
 // What a call may depend on besides what was fixed when it was compiled.
 struct Execution {
@@ -16,9 +26,7 @@ struct Execution {
   std::byte* arena;
   const MemoryPlan& memory;
   int batch;  // images, 1..the batch size of the network
-  const DataSet* data = nullptr;
-  const std::int32_t* indices = nullptr;  // device memory, [batch]
-  const std::int32_t* labels = nullptr;   // device memory, [batch]
+  BatchMemory input = {};
   Augmentation augmentation = {};
 
   float* at(BufferId id) const {
@@ -58,20 +66,31 @@ class DeviceMemory {
   DeviceMemory& operator=(const DeviceMemory&) = delete;
   ~DeviceMemory() {
     for (void* p : owned_) backend_.release(p);
+    for (void* p : staging_) backend_.releaseStaging(p);
   }
   template <class T>
   T* allocate(std::size_t count) {  // zeroed
-    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
     owned_.reserve(owned_.size() + 1);
-    owned_.push_back(backend_.allocate(count * sizeof(T)));
+    owned_.push_back(backend_.allocate(bytesOf<T>(count)));
     bytes_ += count * sizeof(T);
     return static_cast<T*>(owned_.back());
   }
-  std::size_t bytes() const { return bytes_; }
+  template <class T>
+  T* allocateStaging(std::size_t count) {
+    staging_.reserve(staging_.size() + 1);
+    staging_.push_back(backend_.allocateStaging(bytesOf<T>(count)));
+    return static_cast<T*>(staging_.back());
+  }
+  std::size_t bytes() const { return bytes_; }  // without staging memory, which is the host's
 
  private:
+  template <class T>
+  static std::size_t bytesOf(std::size_t count) {
+    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+    return count * sizeof(T);
+  }
   Backend& backend_;
-  std::vector<void*> owned_;
+  std::vector<void*> owned_, staging_;
   std::size_t bytes_ = 0;
 };
 

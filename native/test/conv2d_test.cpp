@@ -113,7 +113,7 @@ namespace {
 
 void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double bound) {
   auto reference = makeReferenceBackend();
-  auto backends = cpuBackends();
+  auto backends = testedBackends();
   double worst = 0;
   for (int seed = 1; seed <= cases(count); seed++) {
     Case c = makeCase(std::uint64_t(seed), geometry);
@@ -155,7 +155,7 @@ TEST_CASE("wide 1x1 convolutions agree with the reference") {
 TEST_CASE("convolutions give the same bits for every number of threads") {
   for (std::uint64_t seed = 1000; seed < 1000 + std::uint64_t(cases(40)); seed++) {
     Case c = makeCase(seed, seed % 4 ? randomGeometry : plainGeometry);
-    for (auto& backend : cpuBackends())
+    for (auto& backend : testedBackends())
       for (Which which : {kForward, kGradInput, kGradWeight})
         sameForAllThreads([&] { return runCase(*backend, c, which); });
   }
@@ -173,7 +173,7 @@ TEST_CASE("long sums are taken in parts") {  // more entries than one block of t
   c.before = c.input;
   c.lists = false;
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends())
+  for (auto& backend : testedBackends())
     for (Which which : {kForward, kGradInput})
       CHECK(difference(runCase(*backend, c, which), runCase(*reference, c, which), 1.0) < 4e-6);
 }
@@ -185,7 +185,7 @@ TEST_CASE("not-a-number and infinity pass through a convolution") {
   c.weight[0] = INFINITY;
   auto reference = makeReferenceBackend();
   std::vector<float> expected = runCase(*reference, c, kForward);
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     std::vector<float> actual = runCase(*backend, c, kForward);
     for (std::size_t i = 0; i < actual.size(); i++) CHECK(std::isfinite(actual[i]) == std::isfinite(expected[i]));
   }

@@ -26,7 +26,7 @@ void addSpecialValues(Random& random, std::vector<float>& values) {
 template <class Compute>
 void agrees(std::uint64_t seed, int trials, double tolerance, Compute compute) {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends())
+  for (auto& backend : testedBackends())
     for (int trial = 0; trial < cases(trials); trial++) {
       CAPTURE(backend->name());
       CAPTURE(trial);

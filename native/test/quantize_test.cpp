@@ -37,7 +37,7 @@ Case randomCase(Random& random, bool special) {
 
 TEST_CASE("quantizer: every instruction set agrees with the reference on hundreds of shapes") {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Random random(1);
     CAPTURE(backend->name());
     for (int trial = 0; trial < cases(300); trial++) {
@@ -95,12 +95,12 @@ TEST_CASE("quantizer: more weights than the caches hold, on and off 64-byte boun
       return all;
     };
     std::vector<float> expected = run(*reference);
-    for (auto& backend : cpuBackends()) CHECK(run(*backend) == expected);
+    for (auto& backend : testedBackends()) CHECK(run(*backend) == expected);
   }
 }
 
 TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its weights are") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     std::vector<float> weight(37, std::numeric_limits<float>::infinity());
     weight[3] = -2, weight[4] = std::numeric_limits<float>::quiet_NaN();
     for (float bits : {0.0f, -3.0f, std::numeric_limits<float>::quiet_NaN()}) {
@@ -156,7 +156,7 @@ TEST_CASE("quantizer: gradients of b and e against finite differences of the smo
 }
 
 TEST_CASE("bit penalty: Q by hand, own and coupled") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Buffer<float> b(*backend, {3.0f, 0.0f, -1.0f, 5.0f}), next(*backend, {2.0f, 0.0f, 4.0f}), gamma(*backend, 1, 0.5f),
         penalty(*backend, 4, 0.0f), q(*backend, 1, 0.0f);
     Buffer<std::int32_t> state(*backend, {kLive, kConstant, kZero, kLive, kLive, kLive});

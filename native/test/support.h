@@ -14,6 +14,9 @@
 #include <vector>
 
 #include "selfcompress/backend.h"
+#if defined(SELFCOMPRESS_CUDA_HOST)
+#include "cuda/cuda_backend.h"
+#endif
 
 namespace test {
 
@@ -73,10 +76,25 @@ class Buffer {
   std::size_t size_;
 };
 
-inline std::vector<std::unique_ptr<Backend>> cpuBackends() {
+// The backends that are compared with the reference. Built with SELFCOMPRESS_CUDA_HOST: the CUDA backend on the host's
+// model of a device (native/cuda/host/), one of its devices by the seed; else every instruction set of this processor.
+inline std::vector<std::unique_ptr<Backend>> testedBackends(
+    [[maybe_unused]] Precision precision = Precision::kFloat32) {
   std::vector<std::unique_ptr<Backend>> all;
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  std::vector<cuda::DeviceInfo> devices = cuda::listDevices().devices;
+  if (precision != Precision::kFloat32)
+    std::erase_if(devices, [](const cuda::DeviceInfo& device) { return device.computeCapability < 80; });
+  const cuda::DeviceInfo& chosen = devices[cuda::host::settings().seed % devices.size()];
+  cuda::StreamOptions options;
+  std::vector<cuda::DeviceInfo> listed = cuda::listDevices().devices;
+  while (listed[std::size_t(options.device)].name != chosen.name) options.device++;
+  all.push_back(cuda::makeBackend(options, precision));
+#else
+  if (precision != Precision::kFloat32) return all;
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon})
     if (cpu::isaSupported(isa)) all.push_back(cpu::makeBackend(isa));
+#endif
   return all;
 }
 
@@ -101,7 +119,8 @@ inline bool sameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Runs `body` with 1, 2 and 5 threads and checks that the results are the same to the bit.
+// Runs `body` with 1, 2 and 5 threads and checks that the results are the same to the bit. On the model of a device:
+// with three orders of its threads and blocks.
 template <class Body>
 std::vector<float> sameForAllThreads(Body body) {
   int before = cpu::threads();

@@ -8,7 +8,7 @@ using namespace test;
 
 TEST_CASE("cross-entropy: every instruction set agrees with the reference") {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends())
+  for (auto& backend : testedBackends())
     for (int trial = 0; trial < cases(100); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 500);
@@ -65,7 +65,7 @@ TEST_CASE("cross-entropy: gradient against finite differences") {
 
 TEST_CASE("mean squared error") {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends())
+  for (auto& backend : testedBackends())
     for (int trial = 0; trial < cases(50); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 900);
@@ -86,7 +86,7 @@ TEST_CASE("mean squared error") {
 TEST_CASE("optimizers: every instruction set agrees with the reference over several steps") {
   auto reference = makeReferenceBackend();
   for (Optimizer kind : {Optimizer::kSgd, Optimizer::kAdam, Optimizer::kAdamW})
-    for (auto& backend : cpuBackends())
+    for (auto& backend : testedBackends())
       for (int trial = 0; trial < cases(40); trial++) {
         auto run = [&](Backend& b) {
           Random random(std::uint64_t(trial) + 1300);
@@ -135,7 +135,7 @@ TEST_CASE("optimizers: the first step by hand") {
 
 TEST_CASE("gradient norm and clipping") {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Random random(21);
     auto values = random.reals(100001);
     double expected = 0;
@@ -154,7 +154,7 @@ TEST_CASE("gradient norm and clipping") {
 }
 
 TEST_CASE("bit depths: clamped, never all dead") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     auto clamp = [&](std::vector<float> bits, float floor) {
       Buffer<float> b(*backend, bits);
       backend->run(ClampBitDepth{int(bits.size()), floor, b.get()});
@@ -169,7 +169,7 @@ TEST_CASE("bit depths: clamped, never all dead") {
 }
 
 TEST_CASE("depth and range: gradients by the chain rule, and the range stays") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Buffer<float> bits(*backend, {3.0f, 0.0f, 2.0f}), exponent(*backend, {-4.0f, -5.0f, -6.0f}),
         before(*backend, 3, 9.0f);
     Buffer<float> gradBits(*backend, {0.5f, 0.0f, -1.0f}), gradExponent(*backend, {0.25f, 0.0f, 2.0f});
@@ -183,7 +183,7 @@ TEST_CASE("depth and range: gradients by the chain rule, and the range stays") {
 }
 
 TEST_CASE("what dead channels leave decays to exactly zero") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Buffer<std::int32_t> state(*backend, {kLive, kConstant, kZero});
     Buffer<float> bias(*backend, {1.0f, 1.0f, -1.0f}), mean(*backend, {1.0f, 2.0f, 1.0f});
     for (int i = 0; i < 300; i++) backend->run(DecayDead{3, state.get(), 0.05f, bias.get(), mean.get()});
@@ -194,7 +194,7 @@ TEST_CASE("what dead channels leave decays to exactly zero") {
 
 TEST_CASE("batches: gathering, augmentation, layouts") {
   auto reference = makeReferenceBackend();
-  for (auto& backend : cpuBackends())
+  for (auto& backend : testedBackends())
     for (int trial = 0; trial < cases(60); trial++) {
       auto run = [&](Backend& b) {
         Random random(std::uint64_t(trial) + 1700);
@@ -221,7 +221,7 @@ TEST_CASE("batches: gathering, augmentation, layouts") {
 }
 
 TEST_CASE("plain images to lanes and back") {
-  for (auto& backend : cpuBackends()) {
+  for (auto& backend : testedBackends()) {
     Random random(31);
     Shape s{3, 5, 4};
     auto values = random.reals(s.elements() * 21);

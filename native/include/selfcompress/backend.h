@@ -3,10 +3,12 @@
 //
 // Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in
 // the argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
-// Implementations: cpu::makeBackend (cpu/), makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
+// Implementations: cpu::makeBackend (cpu/), cuda::makeBackend (cuda/, in a shared library of its own), and
+// makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "selfcompress/ops/activation.h"
@@ -21,6 +23,45 @@
 
 namespace selfcompress {
 
+// What convolutions multiply; everything else, accumulation and master weights are float32 in any case.
+enum class Precision {
+  kFloat32,
+  kTf32,      // CUDA tensor cores: operands rounded to 10 bits of significand
+  kBfloat16,  // operands rounded to 7 bits of significand
+};
+const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
+
+// Memory of a device that cannot be had; the message has the sizes. Nothing has changed, and the backend is as usable as
+// before.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
+// Every operation there is, for whoever treats them all alike.
+// clang-format off
+#define SELFCOMPRESS_OPERATIONS(X) \
+  X(QuantizeForward) X(QuantizeBackward) X(QuantizeCodes) X(BitPenalty) X(Conv2dForward) X(Conv2dGradInput) \
+  X(Conv2dGradWeight) X(BatchNormForward) X(BatchNormBackward) X(ActivationForward) X(ActivationBackward) \
+  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(StateFromBits) X(StateThroughNorm) \
+  X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
+  X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
+  X(GatherLabels) X(ToLanes) X(FromLanes)
+// clang-format on
+
+// A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
+// Batches that may be on their way at once: while the operations of one run, the next is copied.
+inline constexpr int kStagingSlots = 2;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -33,43 +74,38 @@ class Backend {
   virtual void zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  // ---- Input and output beside running operations; the defaults are those of a backend that works on host memory.
+  // Whether operations may be given pointers to host memory, such as a data set. If not, what they read is copied
+  // first.
+  virtual bool readsHostMemory() const { return true; }
+  // Host memory that copies from and to the device are fastest with.
+  virtual void* allocateStaging(std::size_t bytes) { return allocate(bytes); }
+  virtual void releaseStaging(void* memory) { release(memory); }
+  // Copies from staging memory, beside the operations that run. The slot must be finished (`waitFor`) or never used.
+  virtual void stage(int slot, void* device, const void* staging, std::size_t bytes) {
+    (void)slot;
+    upload(device, staging, bytes);
+  }
+  virtual void useStaged(int slot) { (void)slot; }  // operations from here on come after the slot's copies
+  // In the order of the operations: a copy within the device, and one to staging memory, to be read after `waitFor`.
+  virtual void copy(void* to, const void* from, std::size_t bytes) { download(to, from, bytes); }
+  virtual void fetch(void* staging, const void* device, std::size_t bytes) { download(staging, device, bytes); }
+  virtual void finish(int slot) { (void)slot; }   // marks the end of the slot's operations
+  virtual void waitFor(int slot) { (void)slot; }  // until they are done; throws what went wrong in them
+
+  // ---- Recorded steps. Between the two, operations are recorded instead of run; `copy` and `zero` too, nothing else
+  // may be called. false: this backend does not record.
+  virtual bool beginRecording() { return false; }
+  virtual std::unique_ptr<Recording> endRecording() { return nullptr; }
+  virtual void cancelRecording() {}
+  virtual void replay(Recording&) {}
+
   // Bytes of scratch memory that the three convolutions of this geometry need at most.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
 
-  virtual void run(const QuantizeForward&) = 0;
-  virtual void run(const QuantizeBackward&) = 0;
-  virtual void run(const QuantizeCodes&) = 0;
-  virtual void run(const BitPenalty&) = 0;
-  virtual void run(const Conv2dForward&) = 0;
-  virtual void run(const Conv2dGradInput&) = 0;
-  virtual void run(const Conv2dGradWeight&) = 0;
-  virtual void run(const BatchNormForward&) = 0;
-  virtual void run(const BatchNormBackward&) = 0;
-  virtual void run(const ActivationForward&) = 0;
-  virtual void run(const ActivationBackward&) = 0;
-  virtual void run(const Dropout&) = 0;
-  virtual void run(const PoolForward&) = 0;
-  virtual void run(const PoolBackward&) = 0;
-  virtual void run(const Add&) = 0;
-  virtual void run(const CopyChannels&) = 0;
-  virtual void run(const StateFromBits&) = 0;
-  virtual void run(const StateThroughNorm&) = 0;
-  virtual void run(const StateOfSum&) = 0;
-  virtual void run(const StateCopy&) = 0;
-  virtual void run(const ListChannels&) = 0;
-  virtual void run(const CrossEntropy&) = 0;
-  virtual void run(const MeanSquaredError&) = 0;
-  virtual void run(const OptimizerStep&) = 0;
-  virtual void run(const SumOfSquares&) = 0;
-  virtual void run(const ClipScale&) = 0;
-  virtual void run(const ClampBitDepth&) = 0;
-  virtual void run(const RangeGradients&) = 0;
-  virtual void run(const KeepRange&) = 0;
-  virtual void run(const DecayDead&) = 0;
-  virtual void run(const GatherImages&) = 0;
-  virtual void run(const GatherLabels&) = 0;
-  virtual void run(const ToLanes&) = 0;
-  virtual void run(const FromLanes&) = 0;
+#define SELFCOMPRESS_RUN(Operation) virtual void run(const Operation&) = 0;
+  SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
+#undef SELFCOMPRESS_RUN
 };
 
 // Plain scalar loops over the same layout: slow, readable, the reference of every other backend.
@@ -85,7 +121,8 @@ bool bf16IsNative(Isa);  // bf16 products are instructions of this processor; el
 // unknown or unsupported one.
 Isa chooseIsa();
 
-std::unique_ptr<Backend> makeBackend(Isa);
+// Throws std::runtime_error for a precision that these kernels do not have.
+std::unique_ptr<Backend> makeBackend(Isa, Precision = Precision::kFloat32);
 
 // Threads of the process-wide pool (>= 1). Default: SELFCOMPRESS_THREADS, else the physical cores available to the
 // process. Results do not depend on it. Takes effect for operations that start later; safe to call while others run.

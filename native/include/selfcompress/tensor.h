@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "selfcompress/host_device.h"
+
 namespace selfcompress {
 
 inline constexpr int kLanes = 16;      // images in a block
@@ -25,17 +27,19 @@ struct Shape {
   int channels = 0;
   int height = 1;
   int width = 1;
-  int pixels() const { return height * width; }
-  std::int64_t elements() const { return std::int64_t(channels) * height * width; }
+  SELFCOMPRESS_HOST_DEVICE int pixels() const { return height * width; }
+  SELFCOMPRESS_HOST_DEVICE std::int64_t elements() const { return std::int64_t(channels) * height * width; }
   bool operator==(const Shape&) const = default;
 };
 
-inline int blocksOf(int batch) { return (batch + kLanes - 1) / kLanes; }
+SELFCOMPRESS_HOST_DEVICE inline int blocksOf(int batch) { return (batch + kLanes - 1) / kLanes; }
 
 // Floats that a batch of `batch` images of `shape` takes in the lanes layout.
-inline std::int64_t laneElements(Shape shape, int batch) { return shape.elements() * kLanes * blocksOf(batch); }
+SELFCOMPRESS_HOST_DEVICE inline std::int64_t laneElements(Shape shape, int batch) {
+  return shape.elements() * kLanes * blocksOf(batch);
+}
 
-inline std::size_t laneOffset(Shape s, int n, int c, int h, int w) {
+SELFCOMPRESS_HOST_DEVICE inline std::size_t laneOffset(Shape s, int n, int c, int h, int w) {
   return ((((std::size_t(n) / kLanes) * s.channels + c) * s.height + h) * s.width + w) * kLanes + n % kLanes;
 }
 

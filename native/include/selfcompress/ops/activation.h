@@ -48,14 +48,17 @@ struct Dropout {
 // The generator: element `offset` (in floats, of the lanes layout) is kept when
 // uniformFrom(mix64(dropoutKey(...) + offset)) >= probability. Functions that kernels of a higher instruction set use
 // too have internal linkage, so that every file keeps its own copy.
-static inline std::uint64_t mix64(std::uint64_t x) {  // splitmix64 (Steele, Lea & Flood 2014)
+SELFCOMPRESS_HOST_DEVICE static inline std::uint64_t mix64(std::uint64_t x) {  // splitmix64 (Steele, Lea & Flood 2014)
   x += 0x9e3779b97f4a7c15ull;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
   return x ^ (x >> 31);
 }
-static inline float uniformFrom(std::uint64_t bits) { return float(bits >> 40) * 0x1p-24f; }  // [0, 1)
-static inline std::uint64_t dropoutKey(std::uint64_t seed, std::uint64_t step, std::uint32_t site) {
+SELFCOMPRESS_HOST_DEVICE static inline float uniformFrom(std::uint64_t bits) {  // [0, 1)
+  return float(bits >> 40) * 0x1p-24f;
+}
+SELFCOMPRESS_HOST_DEVICE static inline std::uint64_t dropoutKey(std::uint64_t seed, std::uint64_t step,
+                                                                std::uint32_t site) {
   return mix64(mix64(mix64(seed) ^ step) ^ (0x64726f70ull << 32 | site));
 }
 

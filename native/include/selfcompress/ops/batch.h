@@ -44,8 +44,8 @@ struct ImageTransform {
   bool flip = false;
   int cutTop = 0, cutBottom = 0, cutLeft = 0, cutRight = 0;  // half-open; empty: no cutout
 };
-static inline ImageTransform imageTransform(const Augmentation& a, Shape shape, const StepCounter* counter,
-                                            int position) {
+SELFCOMPRESS_HOST_DEVICE static inline ImageTransform imageTransform(const Augmentation& a, Shape shape,
+                                                                     const StepCounter* counter, int position) {
   ImageTransform t;
   if (!counter || (!a.shift && !a.flip && !a.cutout)) return t;
   std::uint64_t key =

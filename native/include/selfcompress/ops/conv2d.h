@@ -29,13 +29,19 @@ struct Conv2dGeometry {
   int dilationH = 1, dilationW = 1;
   int groups = 1;  // divides inChannels and outChannels
 
-  int outHeight() const { return (height + 2 * padH - dilationH * (kernelHeight - 1) - 1) / strideH + 1; }
-  int outWidth() const { return (width + 2 * padW - dilationW * (kernelWidth - 1) - 1) / strideW + 1; }
-  int inPerGroup() const { return inChannels / groups; }
-  int outPerGroup() const { return outChannels / groups; }
-  Shape input() const { return {inChannels, height, width}; }
-  Shape output() const { return {outChannels, outHeight(), outWidth()}; }
-  std::int64_t weights() const { return std::int64_t(outChannels) * inPerGroup() * kernelHeight * kernelWidth; }
+  SELFCOMPRESS_HOST_DEVICE int outHeight() const {
+    return (height + 2 * padH - dilationH * (kernelHeight - 1) - 1) / strideH + 1;
+  }
+  SELFCOMPRESS_HOST_DEVICE int outWidth() const {
+    return (width + 2 * padW - dilationW * (kernelWidth - 1) - 1) / strideW + 1;
+  }
+  SELFCOMPRESS_HOST_DEVICE int inPerGroup() const { return inChannels / groups; }
+  SELFCOMPRESS_HOST_DEVICE int outPerGroup() const { return outChannels / groups; }
+  SELFCOMPRESS_HOST_DEVICE Shape input() const { return {inChannels, height, width}; }
+  SELFCOMPRESS_HOST_DEVICE Shape output() const { return {outChannels, outHeight(), outWidth()}; }
+  SELFCOMPRESS_HOST_DEVICE std::int64_t weights() const {
+    return std::int64_t(outChannels) * inPerGroup() * kernelHeight * kernelWidth;
+  }
 };
 
 struct Conv2dForward {

@@ -12,7 +12,7 @@ struct PoolGeometry {
   int strideH = 2, strideW = 2;
   int padH = 0, padW = 0;  // at most half the kernel
   bool countIncludePad = true;
-  Shape output() const {
+  SELFCOMPRESS_HOST_DEVICE Shape output() const {
     return {input.channels, (input.height + 2 * padH - kernelHeight) / strideH + 1,
             (input.width + 2 * padW - kernelWidth) / strideW + 1};
   }

@@ -1,0 +1,55 @@
+// Every operation of the CUDA backend: each `enqueue` queues its kernels on the stream and returns at once. One file per
+// family under kernels/, compiled by nvcc for a GPU and by a C++ compiler for the host model (device.h).
+#pragma once
+
+#include "cuda/device.h"
+#include "selfcompress/backend.h"
+
+namespace selfcompress::cuda {
+
+// kernels/quantize.cu
+void enqueue(Stream&, const QuantizeForward&);
+void enqueue(Stream&, const QuantizeBackward&);
+void enqueue(Stream&, const QuantizeCodes&);
+void enqueue(Stream&, const BitPenalty&);
+// kernels/conv2d.cu and its parts
+std::size_t conv2dWorkspace(const DeviceLimits&, const Conv2dGeometry&, int batch);
+void enqueue(Stream&, const Conv2dForward&, Precision);
+void enqueue(Stream&, const Conv2dGradInput&, Precision);
+void enqueue(Stream&, const Conv2dGradWeight&, Precision);
+// kernels/norm.cu
+void enqueue(Stream&, const BatchNormForward&);
+void enqueue(Stream&, const BatchNormBackward&);
+// kernels/activation.cu
+void enqueue(Stream&, const ActivationForward&);
+void enqueue(Stream&, const ActivationBackward&);
+void enqueue(Stream&, const Dropout&);
+// kernels/pooling.cu
+void enqueue(Stream&, const PoolForward&);
+void enqueue(Stream&, const PoolBackward&);
+// kernels/elementwise.cu
+void enqueue(Stream&, const Add&);
+void enqueue(Stream&, const CopyChannels&);
+void enqueue(Stream&, const StateFromBits&);
+void enqueue(Stream&, const StateThroughNorm&);
+void enqueue(Stream&, const StateOfSum&);
+void enqueue(Stream&, const StateCopy&);
+void enqueue(Stream&, const ListChannels&);
+// kernels/loss.cu
+void enqueue(Stream&, const CrossEntropy&);
+void enqueue(Stream&, const MeanSquaredError&);
+// kernels/optimizer.cu
+void enqueue(Stream&, const OptimizerStep&);
+void enqueue(Stream&, const SumOfSquares&);
+void enqueue(Stream&, const ClipScale&);
+void enqueue(Stream&, const ClampBitDepth&);
+void enqueue(Stream&, const RangeGradients&);
+void enqueue(Stream&, const KeepRange&);
+void enqueue(Stream&, const DecayDead&);
+// kernels/batch.cu
+void enqueue(Stream&, const GatherImages&);
+void enqueue(Stream&, const GatherLabels&);
+void enqueue(Stream&, const ToLanes&);
+void enqueue(Stream&, const FromLanes&);
+
+}  // namespace selfcompress::cuda

@@ -1,0 +1,264 @@
+// The quantizer (equations in ops/quantize.h). A block takes up to kChunk consecutive weights of one channel, so the
+// channel's constants are computed once per block, and a dead channel is written with zeros and not read.
+//
+// - forward: weights are read once and results written once, 16 bytes at a time.
+// - backward, fused: one pass reads w and g once, writes dL/dw once and sums dL/db (the penalty included) and dL/de on
+//   the way: float within a warp, double over the warps. Channels of more than kChunk weights leave one partial sum
+//   per block in scratch memory, which a second kernel adds up in the order of the blocks.
+// - codes: once per export; integers of single weights.
+// - size penalty: sums over channels, in one block.
+//
+// Channels whose length is no multiple of 4 start off a 16-byte boundary: single weights up to it, float4s, and single
+// weights at the end.
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/kernels/common.cuh"
+
+namespace selfcompress::cuda {
+namespace {
+
+constexpr int kChunk = 8192;  // weights of a block
+constexpr double kLn2 = 0.693147180559945309417232;
+
+struct ChunkGrid {
+  int chunks = 1;  // of a channel
+  unsigned blocks = 0;
+  int threads = kThreads;
+};
+ChunkGrid chunkGrid(int channels, std::int64_t perChannel) {
+  std::int64_t chunks = (perChannel + kChunk - 1) / kChunk,
+               vectors = (std::min<std::int64_t>(perChannel, kChunk) + 3) / 4;
+  blocksFor(perChannel * channels / 4);
+  return {int(chunks), unsigned(chunks * channels), int(std::min<std::int64_t>(kThreads, (vectors + 31) / 32 * 32))};
+}
+
+// A block's weights [begin, end) as float4s [vectors, rest) with up to three single ones before and after.
+struct Chunk {
+  int channel, index;
+  std::int64_t begin, vectors, rest, end;
+};
+__device__ inline Chunk chunkOfBlock(std::int64_t perChannel, int chunks) {
+  Chunk c;
+  c.channel = int(blockIdx.x / unsigned(chunks));
+  c.index = int(blockIdx.x % unsigned(chunks));
+  std::int64_t first = c.channel * perChannel, from = std::int64_t(c.index) * kChunk;
+  c.begin = first + from;
+  c.end = first + (from + kChunk < perChannel ? from + kChunk : perChannel);
+  c.vectors = (c.begin + 3) / 4 * 4;
+  if (c.vectors > c.end) c.vectors = c.end;
+  c.rest = c.end / 4 * 4;
+  if (c.rest < c.vectors) c.rest = c.vectors;
+  return c;
+}
+// The thread's part of a chunk.
+template <class One, class Four>
+__device__ inline void forChunk(const Chunk& c, One one, Four four) {
+  const int t = int(threadIdx.x);
+  if (c.begin + t < c.vectors) one(c.begin + t);
+  for (std::int64_t i = c.vectors + 4 * t; i < c.rest; i += 4 * int(blockDim.x)) four(i);
+  if (c.rest + t < c.end) one(c.rest + t);
+}
+
+struct Range {
+  float inverse, scale, low, high, clipSlope;
+};
+constexpr int kRangeBytes = 4 * sizeof(double);
+// Powers of two in double precision, one each by three threads. All threads of the block call it.
+__device__ inline Range channelRange(float bitDepth, float exponent) {
+  Shared<double> powers = sharedArray<double>(0, 3);
+  if (threadIdx.x < 3) {
+    double e = double(exponent), b = bitDepth > 0 ? double(bitDepth) : 0.0;
+    powers[int(threadIdx.x)] = exp2(threadIdx.x == 0 ? b - 1 : threadIdx.x == 1 ? e : -e);
+  }
+  __syncthreads();
+  double half = powers[0], scale = powers[1];
+  return {float(powers[2]), float(scale), float(-half), float(half - 1), float(kLn2 * scale * half)};
+}
+// NaN stays NaN.
+__device__ inline float clip(float u, const Range& r) { return u < r.low ? r.low : u > r.high ? r.high : u; }
+
+__global__ void __launch_bounds__(kThreads) quantizeForwardKernel(QuantizeForward a, int chunks) {
+  const Chunk c = chunkOfBlock(a.perChannel, chunks);
+  const auto weight = global(a.weight);
+  const auto output = global(a.output);
+  const float bitDepth = global(a.bitDepth)[c.channel];
+  if (!(bitDepth > 0)) {
+    forChunk(
+        c, [&](std::int64_t i) { output[i] = 0.0f; },
+        [&](std::int64_t i) {
+          output.store4(i, float4{0.0f, 0.0f, 0.0f, 0.0f});
+        });
+    return;
+  }
+  const Range range = channelRange(bitDepth, global(a.exponent)[c.channel]);
+  auto quantized = [&](float w) { return range.scale * rintf(clip(w * range.inverse, range)); };
+  forChunk(
+      c, [&](std::int64_t i) { output[i] = quantized(weight[i]); },
+      [&](std::int64_t i) { output.store4(i, map(weight.load4(i), quantized)); });
+}
+
+// One weight's dL/dw; adds to the sums of dL/db and dL/de.
+struct BackwardOfWeight {
+  Range range;
+  float bitDepth = 0, exponent = 0;
+  __device__ float operator()(float w, float g) {
+    const float u = w * range.inverse, q = range.scale * rintf(clip(u, range));
+    const bool below = u<range.low, above = u> range.high;
+    bitDepth += g * (above ? range.clipSlope : below ? -range.clipSlope : 0.0f);
+    exponent += g * float(kLn2) * (below || above ? q : q - w);
+    return below || above ? 0.0f : g;
+  }
+};
+
+__device__ inline void writeSums(const QuantizeBackward& a, int channel, double bitDepth, double exponent) {
+  global(a.gradBitDepth)[channel] = float(bitDepth + (a.penalty ? double(global(a.penalty)[channel]) : 0.0));
+  global(a.gradExponent)[channel] = float(exponent);
+}
+
+__global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackward a, int chunks, double* partial) {
+  const Chunk c = chunkOfBlock(a.perChannel, chunks);
+  const auto weight = global(a.weight), gradient = global(a.gradOutput);
+  const auto result = global(a.gradWeight);
+  const float bitDepth = global(a.bitDepth)[c.channel];
+  if (!(bitDepth > 0)) {
+    forChunk(
+        c, [&](std::int64_t i) { result[i] = 0.0f; },
+        [&](std::int64_t i) {
+          result.store4(i, float4{0.0f, 0.0f, 0.0f, 0.0f});
+        });
+    if (c.index == 0 && threadIdx.x == 0) global(a.gradBitDepth)[c.channel] = global(a.gradExponent)[c.channel] = 0.0f;
+    return;
+  }
+  BackwardOfWeight backward{channelRange(bitDepth, global(a.exponent)[c.channel])};
+  auto one = [&](float w, float g) { return backward(w, g); };
+  forChunk(
+      c, [&](std::int64_t i) { result[i] = backward(weight[i], gradient[i]); },
+      [&](std::int64_t i) { result.store4(i, map(weight.load4(i), gradient.load4(i), one)); });
+  const float sums[2] = {backward.bitDepth, backward.exponent};
+  double total[2];
+  blockSums<2>(sums, sharedArray<double>(kRangeBytes, 2 * int(blockDim.x / 32)), total);
+  if (threadIdx.x != 0) return;
+  if (chunks == 1) return writeSums(a, c.channel, total[0], total[1]);
+  global(partial)[2 * std::int64_t(blockIdx.x)] = total[0];
+  global(partial)[2 * std::int64_t(blockIdx.x) + 1] = total[1];
+}
+
+// A warp adds up the partial sums of one channel.
+__global__ void __launch_bounds__(kThreads) quantizeSumsKernel(QuantizeBackward a, int chunks, const double* partial) {
+  const int channel = int(threadInGrid() / 32), lane = int(threadIdx.x % 32);
+  if (channel >= a.channels || !(global(a.bitDepth)[channel] > 0)) return;
+  const auto sums = global(partial) + 2 * std::int64_t(channel) * chunks;
+  double bitDepth = 0, exponent = 0;
+  for (int i = lane; i < chunks; i += 32) {
+    bitDepth += sums[2 * i];
+    exponent += sums[2 * i + 1];
+  }
+  bitDepth = warpSum(bitDepth);
+  exponent = warpSum(exponent);
+  if (lane == 0) writeSums(a, channel, bitDepth, exponent);
+}
+
+// The bits of the shortest two's complement integer that holds both.
+__device__ inline std::int32_t bitsFor(std::int32_t smallest, std::int32_t largest) {
+  std::int32_t bits = 0;
+  if (smallest != 0 || largest != 0)
+    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;)
+      bits++;
+  return bits;
+}
+
+// A block for each channel.
+__global__ void __launch_bounds__(kThreads) quantizeCodesKernel(QuantizeCodes a) {
+  const int channel = int(blockIdx.x), t = int(threadIdx.x);
+  const auto weight = global(a.weight) + channel * a.perChannel;
+  const auto codes = global(a.codes) + channel * a.perChannel;
+  const float bitDepth = global(a.bitDepth)[channel];
+  const Range range = channelRange(bitDepth > 31 ? 31.0f : bitDepth, global(a.exponent)[channel]);
+  std::int32_t smallest = 0, largest = 0;
+  for (std::int64_t i = t; i < a.perChannel; i += blockDim.x) {
+    const float r = rintf(clip(weight[i] * range.inverse, range));
+    std::int32_t code = 0;
+    if (bitDepth > 0 && r == r)
+      code = r >= 1073741824.0f ? 1073741823 : r <= -1073741824.0f ? -1073741824 : std::int32_t(r);
+    codes[i] = code;
+    smallest = code < smallest ? code : smallest;
+    largest = code > largest ? code : largest;
+  }
+  for (int distance = 16; distance > 0; distance /= 2) {
+    const std::int32_t s = __shfl_xor_sync(kAllLanes, smallest, distance),
+                       l = __shfl_xor_sync(kAllLanes, largest, distance);
+    smallest = s < smallest ? s : smallest;
+    largest = l > largest ? l : largest;
+  }
+  Shared<std::int32_t> ends = sharedArray<std::int32_t>(kRangeBytes, 2 * kWarps);
+  if (t % 32 == 0) {
+    ends[t / 32] = smallest;
+    ends[kWarps + t / 32] = largest;
+  }
+  __syncthreads();
+  if (t != 0) return;
+  for (int warp = 1; warp < kWarps; warp++) {
+    smallest = ends[warp] < smallest ? ends[warp] : smallest;
+    largest = ends[kWarps + warp] > largest ? ends[kWarps + warp] : largest;
+  }
+  global(a.codeBits)[channel] = bitsFor(smallest, largest);
+}
+
+// Sum of max(b, 0) over the thread's channels; 32 bits each without bit depths.
+__device__ inline double bitsOf(const float* bitDepth, int channels) {
+  double bits = 0;
+  for (int i = int(threadIdx.x); i < channels; i += int(blockDim.x)) {
+    const double b = bitDepth ? double(global(bitDepth)[i]) : 32.0;
+    bits += b < 0 ? 0.0 : b;
+  }
+  return bits;
+}
+
+__global__ void __launch_bounds__(kThreads) bitPenaltyKernel(BitPenalty a) {
+  double live = 0, coupled = 0;
+  for (int i = int(threadIdx.x); i < a.inChannels; i += int(blockDim.x))
+    live += !a.inputState || global(a.inputState)[i] == kLive ? 1.0 : 0.0;
+  for (int k = 0; k < a.consumerCount; k++) {
+    const BitPenaltyConsumer& c = a.consumers[k];
+    coupled += c.kernelArea * bitsOf(c.bitDepth, c.channels) * c.featuresPerChannel / (a.originalWeights * c.groups);
+  }
+  const double values[3] = {live, coupled, bitsOf(a.bitDepth, a.channels)};
+  double sums[3];
+  blockSums<3>(values, sharedArray<double>(0, 3 * kWarps), sums);
+  const double own = double(a.kernelArea) * sums[0] / a.groups / a.originalWeights;
+  if (a.penalty)
+    for (int i = int(threadIdx.x); i < a.channels; i += int(blockDim.x))
+      global(a.penalty)[i] = float(double(global(a.gamma)[0]) * (own + sums[1]));
+  if (threadIdx.x == 0) global(a.layerBits)[0] = float(own * sums[2]);
+}
+
+}  // namespace
+
+void enqueue(Stream& stream, const QuantizeForward& a) {
+  const ChunkGrid grid = chunkGrid(a.channels, a.perChannel);
+  launch(stream, "quantize forward", quantizeForwardKernel, dim3(grid.blocks), dim3(grid.threads), kRangeBytes, a,
+         grid.chunks);
+}
+
+void enqueue(Stream& stream, const QuantizeBackward& a) {
+  const ChunkGrid grid = chunkGrid(a.channels, a.perChannel);
+  auto* partial =
+      grid.chunks > 1 ? static_cast<double*>(scratch(stream, std::size_t(grid.blocks) * 2 * sizeof(double))) : nullptr;
+  launch(stream, "quantize backward", quantizeBackwardKernel, dim3(grid.blocks), dim3(grid.threads),
+         kRangeBytes + blockSumBytes(2), a, grid.chunks, partial);
+  if (grid.chunks > 1)
+    launch(stream, "quantize backward", quantizeSumsKernel, dim3(blocksFor(a.channels * std::int64_t(32))),
+           dim3(kThreads), 0, a, grid.chunks, partial);
+}
+
+void enqueue(Stream& stream, const QuantizeCodes& a) {
+  launch(stream, "quantize codes", quantizeCodesKernel, dim3(unsigned(a.channels)), dim3(kThreads),
+         kRangeBytes + 2 * kWarps * sizeof(std::int32_t), a);
+}
+
+void enqueue(Stream& stream, const BitPenalty& a) {
+  launch(stream, "bit penalty", bitPenaltyKernel, dim3(1), dim3(kThreads), blockSumBytes(3), a);
+}
+
+}  // namespace selfcompress::cuda

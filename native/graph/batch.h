@@ -1,0 +1,59 @@
+// From a data set in host memory to what the operations of a step read.
+//
+// A backend that reads host memory gets pointers into the data set. For the others the host gathers the images of the
+// batch, with their labels or targets and the numbers of the step, into staging memory, and the backend copies them to
+// the device beside the step that runs: two slots, used in turn.
+#pragma once
+
+#include <array>
+
+#include "graph/data_set.h"
+#include "graph/program.h"
+
+namespace selfcompress {
+
+// Numbers of a step, in device memory.
+struct StepScalars {
+  double step = 1;
+  StepCounter counter;
+  float learningRate = 0, bitDepthLearningRate = 0, exponentLearningRate = 0, gamma = 0;
+  float clipScale = 1, gradientNorm = 0;
+  double sumOfSquares = 0;
+  LossResult loss;
+};
+
+class BatchInput {
+ public:
+  // Batches of at most `batchSize` images of this shape, with `targets` values each.
+  BatchInput(Backend&, DeviceMemory&, Shape image, std::int64_t targets, int batchSize);
+  BatchInput(const BatchInput&) = delete;
+
+  bool staged() const { return !backend_.readsHostMemory(); }
+  // The images `indices` of `data`. If staged: on their way with `numbers`, which may be nullptr; operations may read
+  // them after Backend::useStaged(slot). The former operations of the slot are done (Backend::waitFor). The addresses
+  // depend on the slot and on whether the images are bytes, nothing else.
+  BatchMemory put(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars* numbers);
+
+ private:
+  // What is copied: numbers, labels, mean and 1/std in one piece, then targets, then images.
+  struct Slot {
+    std::byte *staging = nullptr, *device = nullptr;                                    // the first piece
+    float *stagingTargets = nullptr, *targets = nullptr;                                // allocated when first needed
+    std::byte *stagingImages[2] = {nullptr, nullptr}, *images[2] = {nullptr, nullptr};  // of bytes, of floats; the same
+  };
+  BatchMemory putDirectly(const DataSet&, const std::int32_t* indices, int count);
+  void stageHead(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars*);
+  void stageImages(int slot, const DataSet&, const std::int32_t* indices, int count);
+  void stageTargets(int slot, const DataSet&, const std::int32_t* indices, int count);
+
+  Backend& backend_;
+  DeviceMemory& device_;
+  Shape shape_;
+  std::int64_t targets_;
+  int batchSize_;
+  std::int32_t *indices_ = nullptr, *labels_ = nullptr;                   // staged: 0, 1, 2, ... and unused
+  std::size_t labelsAt_ = 0, meanAt_ = 0, invStdAt_ = 0, headBytes_ = 0;  // offsets in the first piece
+  std::array<Slot, kStagingSlots> slots_;
+};
+
+}  // namespace selfcompress

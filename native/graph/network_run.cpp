@@ -1,0 +1,155 @@
+// Running what was compiled: training steps, evaluation, prediction, gradients.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "graph/network.h"
+
+namespace selfcompress {
+namespace {
+
+StepScalars scalarsOf(const StepSettings& s) {
+  StepScalars scalars;
+  scalars.step = s.step;
+  scalars.counter = {s.seed, std::uint64_t(s.step)};
+  scalars.learningRate = s.learningRate;
+  scalars.bitDepthLearningRate = s.bitDepthLearningRate;
+  scalars.exponentLearningRate = s.exponentLearningRate;
+  scalars.gamma = s.gamma;
+  return scalars;
+}
+
+}  // namespace
+
+Execution Network::execution(const Plan& plan, int batch) const {
+  return {*backend_, arena_, plan.program.memory(), batch};
+}
+
+void Network::settle() noexcept {
+  try {
+    backend_->synchronize();
+  } catch (const std::exception&) {  // an error of the device, which the next call meets as well
+  }
+}
+
+void Network::requireIdle() const {
+  if (!inFlight_.empty()) throw std::logic_error("Expected no step under way but some were begun and not finished");
+}
+
+// The batch and the numbers of the step on their way to where the operations find them.
+Execution Network::trainingExecution(int slot, const DataSet& data, const std::int32_t* indices, int count,
+                                     const StepSettings& settings) {
+  StepScalars scalars = scalarsOf(settings);
+  Execution e = execution(train_, count);
+  e.input = input_->put(slot, data, indices, count, &scalars);
+  e.augmentation = settings.augmentation;
+  if (input_->staged()) backend_->useStaged(slot);
+  else backend_->upload(scalars_, &scalars, sizeof scalars);
+  return e;
+}
+
+void Network::beginStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
+  if (inFlight_.size() >= std::size_t(kStagingSlots))
+    throw std::logic_error("Expected at most " + std::to_string(kStagingSlots) + " steps under way");
+  int slot = nextSlot();
+  try {
+    Execution e = trainingExecution(slot, data, indices, count, settings);
+    StepKey key{slot, count, e.input.bytes != nullptr, e.input.targets != nullptr, settings.augmentation};
+    recordings_->run(key, [&] {
+      if (e.input.numbers) backend_->copy(scalars_, e.input.numbers, sizeof(StepScalars));
+      train_.program.run(e, 0, train_.program.size());
+    });
+    backend_->fetch(results_[std::size_t(slot)], scalars_, resultBytes_);
+    backend_->finish(slot);
+  } catch (...) {
+    settle();  // the slot will be used again
+    throw;
+  }
+  inFlight_.push_back(slot);
+}
+
+StepResult Network::finishStep() {
+  if (inFlight_.empty()) throw std::logic_error("Expected a step under way but none was begun");
+  int slot = inFlight_.front();
+  inFlight_.pop_front();
+  backend_->waitFor(slot);
+  StepScalars scalars;
+  std::vector<float> bits(description_.nodes.size());
+  std::memcpy(&scalars, results_[std::size_t(slot)], sizeof scalars);
+  std::memcpy(bits.data(), results_[std::size_t(slot)] + sizeof scalars, bits.size() * sizeof(float));
+  StepResult result{scalars.loss.lossSum / double(scalars.loss.count), scalars.loss.correct, 0, scalars.gradientNorm};
+  for (float b : bits) result.bitsPerWeight += b;
+  return result;
+}
+
+StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count,
+                              const StepSettings& settings) {
+  requireIdle();
+  beginStep(data, indices, count, settings);
+  return finishStep();
+}
+
+std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data, const std::int32_t* indices,
+                                                             int count, const StepSettings& settings) {
+  requireIdle();
+  State statistics;  // a forward pass in training mode moves the running statistics: put them back
+  std::map<std::string, std::vector<float>> result;
+  auto read = [&](const float* memory, std::int64_t n) {
+    std::vector<float> values(static_cast<std::size_t>(n));
+    backend_->download(values.data(), memory, values.size() * sizeof(float));
+    return values;
+  };
+  for (const Parameter& p : parameters_->all())
+    if (!p.gradient) statistics[p.name] = read(p.value, p.count);
+  Execution e = trainingExecution(nextSlot(), data, indices, count, settings);
+  if (e.input.numbers) backend_->copy(scalars_, e.input.numbers, sizeof(StepScalars));
+  train_.program.run(e, 0, train_.backward);
+  backend_->synchronize();
+  for (const Parameter& p : parameters_->all())
+    if (p.gradient) result[p.name] = read(p.gradient, p.count);
+  loadState(statistics);
+  return result;
+}
+
+EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indices, std::size_t count) {
+  requireIdle();
+  StepScalars scalars;
+  backend_->upload(scalars_, &scalars, sizeof scalars);
+  Execution e = execution(evaluate_, 0);
+  evaluate_.program.run(e, 0, evaluate_.states);
+  std::array<bool, kStagingSlots> used{};
+  for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
+    e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    int slot = nextSlot();
+    if (std::exchange(used[std::size_t(slot)], true)) backend_->waitFor(slot);
+    e.input = input_->put(slot, data, indices + first, e.batch, nullptr);
+    backend_->useStaged(slot);
+    evaluate_.program.run(e, evaluate_.states, evaluate_.loss);
+    backend_->finish(slot);
+  }
+  backend_->synchronize();
+  backend_->download(&scalars, scalars_, sizeof scalars);
+  return {count ? scalars.loss.lossSum / double(scalars.loss.count) : 0, scalars.loss.correct, std::int64_t(count)};
+}
+
+std::vector<float> Network::predict(const float* images, std::size_t count) {
+  requireIdle();
+  Shape in = topology_.shapes[0], out = topology_.shapes[std::size_t(topology_.output)];
+  std::vector<float> result(count * std::size_t(out.elements()));
+  Execution e = execution(evaluate_, 0);
+  evaluate_.program.run(e, 0, evaluate_.states);
+  for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
+    int batch = e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    float* plain = e.at(evaluate_.plain);
+    backend_->upload(plain, images + first * std::size_t(in.elements()),
+                     std::size_t(batch) * std::size_t(in.elements()) * sizeof(float));
+    backend_->run(ToLanes{in, batch, plain, e.at(evaluate_.image)});
+    evaluate_.program.run(e, evaluate_.input, evaluate_.forward);
+    backend_->run(FromLanes{out, batch, e.at(evaluate_.output), plain});
+    backend_->download(result.data() + first * std::size_t(out.elements()), plain,
+                       std::size_t(batch) * std::size_t(out.elements()) * sizeof(float));
+  }
+  return result;
+}
+
+}  // namespace selfcompress
