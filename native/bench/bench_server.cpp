@@ -2,6 +2,7 @@
 // minute. Reads lines of words from standard input, answers each with the seconds of one run on standard output.
 //
 //     threads N
+//     precision fp32|bf16    of the convolutions that follow
 //     conv forward|gradInput|gradWeight IN OUT SIZE KERNEL PADDING BATCH [LIVE_IN LIVE_OUT]
 //     quantize forward|backward CHANNELS PER_CHANNEL
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
@@ -189,7 +190,11 @@ int main() {
     words >> work;
     double seconds = 0;
     try {
-      if (work == "threads") {
+      if (work == "precision") {
+        std::string name;
+        words >> name;
+        backend = cpu::makeBackend(cpu::chooseIsa(), name == "bf16" ? Precision::kBfloat16 : Precision::kFloat32);
+      } else if (work == "threads") {
         int count = 1;
         words >> count;
         cpu::setThreads(count);

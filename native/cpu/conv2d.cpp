@@ -8,7 +8,7 @@
 
 namespace selfcompress::cpu {
 
-std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts, int taps) {
+std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts, int taps, bool pairs) {
   std::vector<OutBlock> blocks;
   float* panel = pass.panels;
   for (int g = 0; g < pass.geometry->groups; g++) {
@@ -19,7 +19,8 @@ std::vector<OutBlock> makeOutBlocks(const Pass& pass, int tileOuts, int taps) {
       int parts = (left + tileOuts - 1) / tileOuts;
       int count = (left + parts - 1) / parts;
       blocks.push_back({g, outs.data() + first, count, panel});
-      panel += std::int64_t(pass.reduced[std::size_t(g)].size()) * taps * count;
+      std::int64_t reduced = std::int64_t(pass.reduced[std::size_t(g)].size());
+      panel += (pairs ? (reduced + 1) / 2 : reduced) * taps * count;
       first += count;
     }
   }
@@ -144,7 +145,7 @@ std::int64_t rowsPerTask(const Pass& pass, std::int64_t rows) {
 void runPass(const Pass& pass, const Kernels& kernels) {
   if (WinogradForm form = bestWinograd(pass); form.points) return runWinograd(pass, form, kernels);
   int area = pass.geometry->kernelHeight * pass.geometry->kernelWidth;
-  std::vector<OutBlock> blocks = makeOutBlocks(pass, kernels.tileOuts, area);
+  std::vector<OutBlock> blocks = makeOutBlocks(pass, kernels.tileOuts, area, false);
   if (blocks.empty()) return;
   parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
   std::vector<GroupEntries> entries;
@@ -203,7 +204,8 @@ void CpuBackend::run(const Conv2dForward& a) {
             a.output,
             static_cast<float*>(a.workspace),
             a.relu,
-            false};
+            false,
+            pairs(a.exact)};
   runPass(pass, kernels_);
   fillConstantChannels(a);
 }
@@ -226,7 +228,8 @@ void CpuBackend::run(const Conv2dGradInput& a) {
             a.gradInput,
             static_cast<float*>(a.workspace),
             false,
-            a.accumulate};
+            a.accumulate,
+            pairs(false)};
   runPass(pass, kernels_);
 }
 

@@ -21,6 +21,7 @@ struct Pass {
   float* targetData;
   float* panels;
   bool relu = false, accumulate = false;
+  bool pairs = false;  // bf16 products, where the form has them (PairKernels)
 
   // Weight of a tap between absolute channels.
   const float* taps(int reducedChannel, int outChannel) const {
@@ -43,8 +44,9 @@ struct OutBlock {
   float* panel;  // [reduced][taps][count]
 };
 
-// Every output channel in blocks of at most tileOuts; a panel has `taps` rows for each reduced channel.
-std::vector<OutBlock> makeOutBlocks(const Pass&, int tileOuts, int taps);
+// Every output channel in blocks of at most tileOuts; a panel has `taps` rows for each reduced channel (or pair of
+// them).
+std::vector<OutBlock> makeOutBlocks(const Pass&, int tileOuts, int taps, bool pairs);
 
 // Winograd's minimal filtering F(outputs, taps) with points = outputs + taps - 1 on each axis. points == 0: none.
 struct WinogradForm {
@@ -69,9 +71,9 @@ WinogradForm bestWinograd(const Pass&);
 void runWinograd(const Pass&, WinogradForm, const Kernels&);
 std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
 // Weight gradient (winograd_weight.cpp), for numbers of live channels.
-WinogradForm bestWinogradWeight(const Conv2dGeometry&, int liveIn, int liveOut);
+WinogradForm bestWinogradWeight(const Conv2dGeometry&, int liveIn, int liveOut, bool pairs);
 void runWinogradWeight(const Conv2dGradWeight&, WinogradForm, const std::vector<int>& liveIn,
-                       const std::vector<int>& liveOut, const Kernels&);
+                       const std::vector<int>& liveOut, const Kernels&, bool pairs);
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
 
 }  // namespace selfcompress::cpu

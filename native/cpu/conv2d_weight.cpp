@@ -220,8 +220,8 @@ void CpuBackend::run(const Conv2dGradWeight& a) {
   const Conv2dGeometry& g = a.geometry;
   std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
   std::vector<int> ins = liveChannels(a.liveIn, 0, g.inChannels), outs = liveChannels(a.liveOut, 0, g.outChannels);
-  WinogradForm form = bestWinogradWeight(g, int(ins.size()), int(outs.size()));
-  if (form.points) runWinogradWeight(a, form, ins, outs, kernels_);
+  WinogradForm form = bestWinogradWeight(g, int(ins.size()), int(outs.size()), pairs(false));
+  if (form.points) runWinogradWeight(a, form, ins, outs, kernels_, pairs(false));
   else directWeight(a, kernels_);
   if (!a.gradBias) return;
   std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);

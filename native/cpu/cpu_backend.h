@@ -8,7 +8,7 @@ namespace selfcompress::cpu {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(Isa isa) : isa_(isa), kernels_(kernelsOf(isa)) {}
+  CpuBackend(Isa isa, Precision precision) : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -55,7 +55,11 @@ class CpuBackend final : public Backend {
   void run(const FromLanes&) override;
 
  private:
+  // Whether a convolution may multiply in bf16.
+  bool pairs(bool exact) const { return precision_ == Precision::kBfloat16 && !exact; }
+
   Isa isa_;
+  Precision precision_;
   const Kernels& kernels_;
 };
 

@@ -57,7 +57,8 @@ bool hasAvx512() {
   const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   return hasAvx2() && (savedState() & 0xe6) == 0xe6 && (cpuid(7, 0).ebx & needed) == needed;
 }
-
+#endif
+#if SELFCOMPRESS_AVX512_BF16
 bool hasAvx512Bf16() { return hasAvx512() && cpuid(7, 0).eax >= 1 && (cpuid(7, 1).eax & (1u << 5)); }
 #endif
 
@@ -90,7 +91,7 @@ bool isaSupported(Isa isa) {
 }
 
 bool bf16IsNative(Isa isa) {
-#if SELFCOMPRESS_X86
+#if SELFCOMPRESS_AVX512_BF16
   static const bool native = hasAvx512Bf16();
   return isa == Isa::kAvx512 && native;
 #else
@@ -116,7 +117,9 @@ const Kernels& kernelsOf(Isa isa) {
   if (isa == Isa::kAvx512) {
     static const Kernels kernels = [] {
       Kernels best = avx512::kernels;
+#if SELFCOMPRESS_AVX512_BF16
       if (bf16IsNative(Isa::kAvx512)) best.pairs = avx512bf16::pairKernels;
+#endif
       return best;
     }();
     return kernels;

@@ -105,7 +105,8 @@ struct QuantizeSums {
   double bitDepth, exponent;
 };
 
-// The kernels of bf16 products. Operands are words of two bf16, of which the products of both halves are added in float:
+// The kernels of bf16 products. Operands are words of two bf16, of which the products of both halves are added in
+// float:
 //
 //     sum += low(a) * low(b) + high(a) * high(b)
 //

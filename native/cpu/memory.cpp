@@ -126,10 +126,10 @@ void CpuBackend::download(void* host, const void* device, std::size_t bytes) {
 void CpuBackend::zero(void* device, std::size_t bytes) { std::memset(device, 0, bytes); }
 
 std::unique_ptr<Backend> makeBackend(Isa isa, Precision precision) {
-  if (precision != Precision::kFloat32)
-    throw std::runtime_error(std::string("Expected a precision that the CPU has (fp32) but received \"") +
+  if (precision == Precision::kTf32)
+    throw std::runtime_error(std::string("Expected a precision that the CPU has (fp32 or bf16) but received \"") +
                              precisionName(precision) + "\"");
-  return std::make_unique<CpuBackend>(isa);
+  return std::make_unique<CpuBackend>(isa, precision);
 }
 
 }  // namespace selfcompress::cpu

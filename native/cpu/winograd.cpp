@@ -16,17 +16,21 @@ constexpr std::int64_t kTileFloats = 56 * 1024;
 void packFilters(const Pass& pass, const OutBlock& block, const Kernels& kernels, int points,
                  std::int64_t pointStride) {
   WinogradFilters filters;
+  auto pack = pass.pairs ? kernels.pairs.winogradPack : kernels.winogradPack;
   filters.size = pass.geometry->kernelHeight, filters.points = points, filters.turned = !pass.forward;
   float* to = block.panel;
   auto flush = [&] {
-    if (filters.count) kernels.winogradPack(filters, to, pointStride);
+    if (filters.count) pack(filters, to, pointStride);
     to += filters.count;
     filters.count = 0;
   };
-  for (int r : pass.reduced[0])
+  const std::vector<int>& reduced = pass.reduced[0];
+  for (std::size_t r = 0; r < reduced.size(); r += pass.pairs ? 2 : 1)
     for (int o = 0; o < block.count; o++) {
-      filters.taps[filters.count++] = pass.taps(r, block.channels[o]);
-      if (filters.count == 16) flush();
+      filters.taps[filters.count] = pass.taps(reduced[r], block.channels[o]);
+      if (pass.pairs)
+        filters.second[filters.count] = r + 1 < reduced.size() ? pass.taps(reduced[r + 1], block.channels[o]) : nullptr;
+      if (++filters.count == 16) flush();
     }
   flush();
 }
@@ -38,22 +42,27 @@ struct Plan {
   WinogradForm form;
   std::int64_t panelStride;  // of a point
   int padH, padW;            // of the source
+
+  // Terms of a product: source channels, or pairs of them.
+  int terms() const {
+    int reduced = int(pass.reduced[0].size());
+    return pass.pairs ? (reduced + 1) / 2 : reduced;
+  }
 };
 
 // Floats from one point to the next of `channels` channels of `count` tiles: an odd number of vectors, since the
 // points of a channel would otherwise compete for the same few sets of the first-level cache.
-std::int64_t pointStride(std::size_t channels, int count) { return (std::int64_t(channels) * count | 1) * kLanes; }
+std::int64_t pointStride(std::int64_t channels, int count) { return (channels * count | 1) * kLanes; }
 
 void multiply(const Plan& plan, int count, const float* from, float* to) {
-  const auto& reduced = plan.pass.reduced[0];
-  std::int64_t sourceStride = pointStride(reduced.size(), count),
-               targetStride = pointStride(plan.pass.outs[0].size(), count);
+  std::int64_t sourceStride = pointStride(plan.terms(), count),
+               targetStride = pointStride(std::int64_t(plan.pass.outs[0].size()), count);
   thread_local std::vector<ConvPosition> positions;
   positions.clear();
   for (int t = 0; t < count; t++) positions.push_back({t * kLanes, t * kLanes});
   thread_local std::vector<ConvEntry> entries;
   entries.clear();
-  for (int r = 0; r < int(reduced.size()); r++) entries.push_back({r * count * kLanes, r});
+  for (int r = 0; r < plan.terms(); r++) entries.push_back({r * count * kLanes, r});
   std::int64_t offsets[16];
   ConvTiles tiles;
   tiles.entries = entries.data();
@@ -61,6 +70,7 @@ void multiply(const Plan& plan, int count, const float* from, float* to) {
   tiles.positions = positions.data();
   tiles.positionCount = count;
   tiles.outOffset = offsets;
+  auto convTiles = plan.pass.pairs ? plan.kernels.pairs.convTiles : plan.kernels.convTiles;
   for (int point = 0; point < plan.form.area(); point++) {
     tiles.source = from + point * sourceStride;
     int done = 0;
@@ -69,7 +79,7 @@ void multiply(const Plan& plan, int count, const float* from, float* to) {
       tiles.panel = block.panel + point * plan.panelStride;
       tiles.outs = block.count;
       tiles.target = to + point * targetStride;
-      plan.kernels.convTiles(tiles);
+      convTiles(tiles);
       done += block.count;
     }
   }
@@ -80,8 +90,8 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
   const auto &reduced = pass.reduced[0], &outs = pass.outs[0];
   thread_local std::vector<WinogradTile> places;
   thread_local std::vector<float> storage;
-  std::int64_t fromFloats = pointStride(reduced.size(), count) * plan.form.area(),
-               toFloats = pointStride(outs.size(), count) * plan.form.area();
+  std::int64_t fromFloats = pointStride(plan.terms(), count) * plan.form.area(),
+               toFloats = pointStride(std::int64_t(outs.size()), count) * plan.form.area();
   if (std::int64_t(storage.size()) < fromFloats + toFloats + kLanes)
     storage.resize(std::size_t(fromFloats + toFloats + kLanes));
   auto address = reinterpret_cast<std::uintptr_t>(storage.data());
@@ -100,11 +110,16 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
                       pass.source.width,
                       plan.form.points,
                       plan.form.outputs,
-                      pointStride(reduced.size(), count)};
+                      pointStride(plan.terms(), count)};
+  auto transform = pass.pairs ? plan.kernels.pairs.winogradInput : plan.kernels.winogradInput;
   for (std::size_t r = 0; r < reduced.size(); r++) {
     tiles.ahead = planesAhead(reduced, r) * pass.source.pixels() * kLanes;
-    plan.kernels.winogradInput(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
-                               from + std::int64_t(r) * count * kLanes);
+    if (pass.pairs)
+      tiles.pairing = r % 2                    ? WinogradTiles::kSecond
+                      : r + 1 < reduced.size() ? WinogradTiles::kFirst
+                                               : WinogradTiles::kAlone;
+    transform(tiles, pass.sourceData + std::int64_t(reduced[r]) * pass.source.pixels() * kLanes,
+              from + std::int64_t(pass.pairs ? r / 2 : r) * count * kLanes);
   }
   multiply(plan, count, from, to);
   place(pass.target, 0, 0);
@@ -114,7 +129,7 @@ void runTiles(const Plan& plan, std::int64_t first, int count) {
            pass.target.width,
            plan.form.points,
            plan.form.outputs,
-           pointStride(outs.size(), count)};
+           pointStride(std::int64_t(outs.size()), count)};
   for (std::size_t o = 0; o < outs.size(); o++) {
     tiles.ahead = planesAhead(outs, o) * pass.target.pixels() * kLanes;
     std::int64_t plane = std::int64_t(outs[o]) * pass.target.pixels() * kLanes;
@@ -147,10 +162,11 @@ std::int64_t winogradWorkspace(const Conv2dGeometry& g) {
 WinogradForm bestWinograd(const Pass& pass) {
   const Conv2dGeometry& g = *pass.geometry;
   double reduced = double(pass.reduced[0].size()), outs = double(pass.outs[0].size());
+  double product = pass.pairs ? 0.65 : 1.2;
   double least = 1.15 * double(pass.target.pixels()) * g.kernelHeight * g.kernelWidth * reduced * outs;
   WinogradForm best;
   for (WinogradForm form : winogradForms(g)) {
-    double work = double(form.tiles(pass.target)) * form.area() * (1.2 * reduced * outs + 10 * reduced + 18 * outs);
+    double work = double(form.tiles(pass.target)) * form.area() * (product * reduced * outs + 10 * reduced + 12 * outs);
     if (work < least) least = work, best = form;
   }
   return best;
@@ -158,12 +174,12 @@ WinogradForm bestWinograd(const Pass& pass) {
 
 void runWinograd(const Pass& pass, WinogradForm form, const Kernels& kernels) {
   const Conv2dGeometry& g = *pass.geometry;
-  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1), form, 0, 0, 0};
+  Plan plan{pass, kernels, makeOutBlocks(pass, kernels.tileOuts, 1, pass.pairs), form, 0, 0, 0};
   if (plan.blocks.empty()) return;
   plan.padH = pass.forward ? g.padH : g.kernelHeight - 1 - g.padH;
   plan.padW = pass.forward ? g.padW : g.kernelWidth - 1 - g.padW;
   std::int64_t reduced = std::int64_t(pass.reduced[0].size()), outs = std::int64_t(pass.outs[0].size());
-  plan.panelStride = reduced * outs;
+  plan.panelStride = plan.terms() * outs;
   parallelFor(std::int64_t(plan.blocks.size()), [&](std::int64_t b) {
     packFilters(pass, plan.blocks[std::size_t(b)], kernels, form.points, plan.panelStride);
   });

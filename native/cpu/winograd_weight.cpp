@@ -37,10 +37,13 @@ struct Plan {
   const Kernels& kernels;
   WinogradForm form;
   std::int64_t chunk;  // tiles of a full chunk
+  bool pairs;          // rows hold words of two images (PairKernels)
   Side input, grad;
-  float* sums;                               // [point][outs, padded][ins, padded]
-  std::vector<ConvEntry> entries = {};       // of a part: its rows
+  float* sums;                          // [point][outs, padded][ins, padded]
+  std::vector<ConvEntry> entries = {};  // of a part: its rows
   std::vector<ConvPosition> positions = {};  // vectors of input channels
+
+  int rowsPerTile() const { return pairs ? kLanes / 2 : kLanes; }
 };
 
 // Transforms sixteen channels of one tile and writes them as rows.
@@ -64,10 +67,11 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
     else if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
     else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
   }
-  std::int64_t rows = plan.chunk * kLanes;
-  float* to = side.rows + (group * rows + row * kLanes) * side.group;
+  std::int64_t perTile = plan.rowsPerTile(), rows = plan.chunk * perTile;
+  auto transpose = plan.pairs ? plan.kernels.pairs.transposeLanes : plan.kernels.transposeLanes;
+  float* to = side.rows + (group * rows + row * perTile) * side.group;
   for (int point = 0; point < plan.form.area(); point++) {
-    plan.kernels.transposeLanes(vectors, to + point * rows * side.width, side.group, side.group);
+    transpose(vectors, to + point * rows * side.width, side.group, side.group);
     for (int c = 0; c < live; c++) vectors[c] += kStride;
   }
 }
@@ -77,7 +81,8 @@ void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t l
               bool resume) {
   const Side &input = plan.input, &grad = plan.grad;
   int tileOuts = plan.kernels.tileOuts;
-  std::int64_t allRows = plan.chunk * kLanes;
+  std::int64_t allRows = plan.chunk * plan.rowsPerTile();
+  auto convTiles = plan.pairs ? plan.kernels.pairs.convTiles : plan.kernels.convTiles;
   std::int64_t offsets[16];
   for (int o = 0; o < tileOuts; o++) offsets[o] = o * input.width;
   ConvTiles tiles;
@@ -95,7 +100,7 @@ void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t l
       tiles.panel =
           grad.rows + point * allRows * grad.width + (group * allRows + begin) * grad.group + first % grad.group;
       tiles.target = plan.sums + (point * grad.width + first) * input.width;
-      plan.kernels.convTiles(tiles);
+      convTiles(tiles);
     }
   }
 }
@@ -142,7 +147,7 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
 }
 
 // As bestWinograd; the direct form's small tiles take 1.6 cycles for a multiply-add with 3x3 kernels, 1.3 with 5x5.
-WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut) {
+WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut, bool pairs) {
   WinogradForm best;
   bool one = g.kernelHeight == 1;
   if (!liveIn || !liveOut || (one && (liveIn < 128 || liveOut < 128))) return best;
@@ -151,14 +156,15 @@ WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut
                  liveIn * liveOut;
   for (WinogradForm form : formsOf(g)) {
     double transform = one ? 8 : 26;
-    double work = double(form.tiles(g.output())) * form.area() * (1.1 * ins * outs + transform * (ins + outs));
+    double work =
+        double(form.tiles(g.output())) * form.area() * ((pairs ? 0.6 : 1.1) * ins * outs + transform * (ins + outs));
     if (work < least) least = work, best = form;
   }
   return best;
 }
 
 void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::vector<int>& liveIn,
-                       const std::vector<int>& liveOut, const Kernels& kernels) {
+                       const std::vector<int>& liveOut, const Kernels& kernels, bool pairs) {
   const Conv2dGeometry& g = a.geometry;
   int group = int(liveOut.size()) <= kernels.tileOuts ? kernels.tileOuts : 2 * kernels.tileOuts;
   std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes), outs = roundUp(std::int64_t(liveOut.size()), group);
@@ -168,12 +174,14 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
   Plan plan{kernels,
             form,
             chunk,
+            pairs,
             {a.input, g.input(), &liveIn, ins, kLanes, g.padH, g.padW, inputRows},
-            {a.gradOutput, g.output(), &liveOut, outs, group, 0, 0, inputRows + form.area() * chunk * kLanes * ins},
+            {a.gradOutput, g.output(), &liveOut, outs, group, 0, 0, nullptr},
             memory};
-  for (std::int64_t row = 0; row < std::min(chunk * kLanes, kPart); row++)
+  plan.grad.rows = inputRows + form.area() * chunk * plan.rowsPerTile() * ins;
+  for (std::int64_t row = 0; row < std::min(chunk * plan.rowsPerTile(), kPart); row++)
     plan.entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (group / kernels.tileOuts))});
-  for (std::int64_t i = 0; i < ins; i += kLanes) plan.positions.push_back({i * chunk * kLanes, i});
+  for (std::int64_t i = 0; i < ins; i += kLanes) plan.positions.push_back({i * chunk * plan.rowsPerTile(), i});
   std::int64_t inGroups = ins / kLanes, groups = inGroups + outs / group;
   for (std::int64_t first = 0; first < tiles; first += chunk) {
     std::int64_t count = std::min(chunk, tiles - first);
@@ -190,7 +198,7 @@ void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::
     std::int64_t parts = form.points == 1 ? blocks : 1, step = blocks / parts * kernels.tileOuts;
     parallelFor(form.area() * parts, [&](std::int64_t task) {
       std::int64_t part = task % parts;
-      multiply(plan, int(task / parts), part * step, (part + 1) * step, count * kLanes, first > 0);
+      multiply(plan, int(task / parts), part * step, (part + 1) * step, count * plan.rowsPerTile(), first > 0);
     });
   }
   parallelFor(std::int64_t(liveOut.size()), [&](std::int64_t o) { writeWeights(plan, a, int(o)); });

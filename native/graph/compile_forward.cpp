@@ -46,13 +46,13 @@ void Compiler::forwardWeightLayer(int i) {
   }
   BufferId input = tensor(in).value, output = tensor(i + 1).value = program_.floats(elements(i + 1)),
            workspace = program_.bytes(backend_.conv2dWorkspace(g, options_.batchSize));
-  bool relu = appliesRelu(i);
+  bool relu = appliesRelu(i), exact = !training();
   // A linear layer reads features: with an image before it, the lists of the channels do not fit and are left out.
   ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
   ChannelInfo out = tensor(i + 1).channels;
   program_.add({quantized, input, output, workspace}, [=](const Execution& x) {
     x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu,
-                                liveIn, out.live, out.state, x.at(output), x.at(workspace)});
+                                liveIn, out.live, out.state, x.at(output), x.at(workspace), exact});
   });
 }
 

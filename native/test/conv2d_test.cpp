@@ -35,7 +35,7 @@ struct Case {
   Conv2dGeometry geometry;
   int batch;
   std::vector<float> input, weight, bias, gradOutput, before;
-  bool lists, withBias, relu, mask, accumulate;
+  bool lists, withBias, relu, mask, accumulate, exact = false;
   std::vector<std::int32_t> liveIn, liveOut, state;
 };
 
@@ -90,7 +90,7 @@ std::vector<float> runCase(Backend& backend, const Case& c, Which which) {
   if (which == kForward) {
     Buffer<float> output(backend, laneElements(g.output(), c.batch), 7.0f);
     backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn,
-                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get()});
+                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get(), c.exact});
     return output.values();
   }
   if (which == kGradInput) {
@@ -152,6 +152,45 @@ TEST_CASE("wide 1x1 convolutions agree with the reference") {
       1e-5);
 }
 
+// Both operands of a product are rounded to 7 bits of significand; Winograd's form magnifies that, since it rounds what
+// it has transformed. Winograd's is the only form that is rounded at all.
+TEST_CASE("bf16 convolutions agree with the reference within the bounds of bf16") {
+  auto reference = makeReferenceBackend();
+  double worst = 0, squares = 0;
+  std::int64_t count = 0;
+  for (int seed = 1; seed <= cases(30); seed++) {
+    Case c = makeCase(std::uint64_t(seed), seed % 5 ? plainGeometry : randomGeometry);
+    CAPTURE(seed);
+    for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon}) {
+      if (!cpu::isaSupported(isa)) continue;
+      CAPTURE(std::string(cpu::isaName(isa)));
+      auto backend = cpu::makeBackend(isa, Precision::kBfloat16);
+      for (Which which : {kForward, kGradInput, kGradWeight}) {
+        std::vector<float> expected = runCase(*reference, c, which), actual = runCase(*backend, c, which);
+        worst = std::max(worst, difference(actual, expected, 1.0));
+        CHECK(difference(actual, expected, 1.0) < 0.15);
+        double sum = 0, error = 0;
+        for (std::size_t i = 0; i < actual.size(); i++)
+          sum += double(expected[i]) * expected[i], error += std::pow(double(actual[i]) - expected[i], 2);
+        if (actual.size() > 1000) CHECK(error < 0.06 * 0.06 * sum);
+        if (sum > 0) squares += error / sum, count++;
+        if (seed < 5) sameForAllThreads([&] { return runCase(*backend, c, which); });
+      }
+    }
+  }
+  MESSAGE("largest error, of the largest output: " << worst);
+  MESSAGE("root mean square error, of the outputs': " << std::sqrt(squares / double(count)));
+}
+
+TEST_CASE("an exact convolution of a bf16 backend is that of a float32 one") {
+  for (int seed = 1; seed <= cases(6); seed++) {
+    Case c = makeCase(std::uint64_t(seed), plainGeometry);
+    c.exact = true;
+    auto exact = cpu::makeBackend(cpu::chooseIsa(), Precision::kBfloat16), plain = cpu::makeBackend(cpu::chooseIsa());
+    CHECK(sameBits(runCase(*exact, c, kForward), runCase(*plain, c, kForward)));
+  }
+}
+
 TEST_CASE("convolutions give the same bits for every number of threads") {
   for (std::uint64_t seed = 1000; seed < 1000 + std::uint64_t(cases(40)); seed++) {
     Case c = makeCase(seed, seed % 4 ? randomGeometry : plainGeometry);
@@ -163,7 +202,7 @@ TEST_CASE("convolutions give the same bits for every number of threads") {
 
 TEST_CASE("long sums are taken in parts") {  // more entries than one block of the panel
   Case c = makeCase(1);
-  c.geometry = {210, 19, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+  c.geometry = {210, 19, 5, 5, 3, 3, 1, 1, 2, 1, 2, 1, 1};  // dilated: the direct form
   c.batch = 18;
   Random random(5);
   c.input = random.reals(laneElements(c.geometry.input(), c.batch));

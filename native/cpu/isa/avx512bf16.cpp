@@ -1,13 +1,13 @@
-// The kernels of bf16 products, compiled for AVX-512 with its bf16 instructions. See avx512.cpp for what may not be used
-// in here.
+// The kernels of bf16 products, compiled for AVX-512 with its bf16 instructions. See avx512.cpp for what may not be
+// used in here.
 #include <math.h>
 
 #include "cpu/kernels.h"
 #define SELFCOMPRESS_ISA_NAMESPACE selfcompress::cpu::avx512bf16
 #include "cpu/kernels/vector_avx512.h"
 // after the vectors that they are written in
-#include "cpu/kernels/vector_math.h"
 #include "cpu/kernels/pairs_avx512bf16.h"
+#include "cpu/kernels/vector_math.h"
 // after the pairs
 #include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/winograd.h"

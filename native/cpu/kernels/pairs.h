@@ -1,5 +1,5 @@
-// Words of two bf16 in the lanes of a vector, where the processor has no instructions for them. A float is rounded to the
-// nearest bf16, ties to even; NaN stays NaN.
+// Words of two bf16 in the lanes of a vector, where the processor has no instructions for them. A float is rounded to
+// the nearest bf16, ties to even; NaN stays NaN.
 #pragma once
 
 #include <string.h>

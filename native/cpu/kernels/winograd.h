@@ -242,7 +242,9 @@ inline void winogradPackAny(const WinogradFilters& f, float* to, std::int64_t st
   if (f.points == 6) return winogradPackOf<6, 5, kPairs>(f, to, stride);
   winogradPackOf<8, 5, kPairs>(f, to, stride);
 }
-inline void winogradPack(const WinogradFilters& f, float* to, std::int64_t stride) { winogradPackAny<false>(f, to, stride); }
+inline void winogradPack(const WinogradFilters& f, float* to, std::int64_t stride) {
+  winogradPackAny<false>(f, to, stride);
+}
 inline void winogradPackPairs(const WinogradFilters& f, float* to, std::int64_t stride) {
   winogradPackAny<true>(f, to, stride);
 }

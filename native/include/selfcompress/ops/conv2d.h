@@ -56,6 +56,8 @@ struct Conv2dForward {
                                               // are not in liveOut, are filled with act(bias)
   float* output = nullptr;                    // lanes
   void* workspace = nullptr;                  // Backend::conv2dWorkspace(geometry, batch) bytes
+  bool exact = false;  // in float32 even if the backend was made to multiply bf16: evaluation measures what the model
+                       // file computes
 };
 
 // dL/dinput, for live input channels; others are not written.
