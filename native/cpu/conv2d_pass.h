@@ -1,5 +1,8 @@
 // Forward convolution and data gradient as one pass: both are a sum over reduced channels and taps. Forward reduces
 // input channels; the data gradient reduces output channels, with the panel transposed.
+//
+// What does not change from step to step, for a geometry and lists of live channels, is planned once (conv2d_plans.h):
+// the step itself allocates nothing.
 #pragma once
 
 #include <vector>
@@ -9,44 +12,10 @@
 
 namespace selfcompress::cpu {
 
-// A pass in terms of source (read) and target (written) tensors; "reduced" channels are summed over.
-struct Pass {
-  const Conv2dGeometry* geometry;
-  bool forward;
-  Shape source, target;
-  int batch;
-  Axis rows, columns;
-  std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
-  const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
-  float* targetData;
-  float* panels;
-  bool relu = false, accumulate = false;
-  bool pairs = false;  // bf16 products, where the form has them (PairKernels)
-
-  // Weight of a tap between absolute channels.
-  const float* taps(int reducedChannel, int outChannel) const {
-    int inPerGroup = geometry->inPerGroup(), area = geometry->kernelHeight * geometry->kernelWidth;
-    int out = forward ? outChannel : reducedChannel, in = forward ? reducedChannel : outChannel;
-    return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
-  }
-};
-
 // Planes from the channel at `index` of a list to the next one; 0 at the end of the list.
 inline std::int64_t planesAhead(const std::vector<int>& channels, std::size_t index) {
   return index + 1 < channels.size() ? channels[index + 1] - channels[index] : 0;
 }
-
-// Some output channels of one group that are worked on together, and where their panel starts.
-struct OutBlock {
-  int group;
-  const int* channels;
-  int count;
-  float* panel;  // [reduced][taps][count]
-};
-
-// Every output channel in blocks of at most tileOuts; a panel has `taps` rows for each reduced channel (or pair of
-// them).
-std::vector<OutBlock> makeOutBlocks(const Pass&, int tileOuts, int taps, bool pairs);
 
 // Winograd's minimal filtering F(outputs, taps) with points = outputs + taps - 1 on each axis. points == 0: none.
 struct WinogradForm {
@@ -66,14 +35,59 @@ struct WinogradForm {
 // Forms for a geometry: square 3x3 and 5x5 kernels without stride, dilation or groups.
 std::vector<WinogradForm> winogradForms(const Conv2dGeometry&);
 
-// Forward and data gradient (winograd.cpp).
-WinogradForm bestWinograd(const Pass&);
-void runWinograd(const Pass&, WinogradForm, const Kernels&);
+// Some output channels of one group that are worked on together, and where their panel starts.
+struct OutBlock {
+  int group;
+  const int* channels;
+  int count;
+  std::int64_t panel;  // floats from the first panel; [terms][taps][count]
+};
+
+// Entry lists of one group for every pair (row class, column class), ordered by reduced channel and then tap.
+struct GroupEntries {
+  std::vector<std::vector<ConvEntry>> byClass;
+};
+
+// A pass in terms of source (read) and target (written) tensors; "reduced" channels are summed over.
+struct PassPlan {
+  Conv2dGeometry geometry;
+  bool forward = true;
+  bool pairs = false;  // bf16 products, where the form has them (PairKernels)
+  Shape source, target;
+  std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
+  WinogradForm form;                            // points == 0: the direct form
+  std::vector<OutBlock> blocks;
+  Axis rows, columns;                 // direct form
+  std::vector<GroupEntries> entries;  // direct form, of each group
+
+  // Terms that a Winograd product of the first group adds up: source channels, or pairs of them.
+  int terms() const {
+    int channels = int(reduced[0].size());
+    return pairs && form.points ? (channels + 1) / 2 : channels;
+  }
+};
+PassPlan makePassPlan(const Conv2dGeometry&, bool forward, bool pairs, const std::vector<int>& liveIn,
+                      const std::vector<int>& liveOut, const Kernels&);
+// The form with the least work (winograd.cpp).
+WinogradForm bestWinograd(const PassPlan&);
+
+struct Pass {
+  const PassPlan& plan;
+  int batch;
+  const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
+  float* targetData;
+  float* panels;
+  bool relu = false, accumulate = false;
+
+  // Weight of a tap between absolute channels.
+  const float* taps(int reducedChannel, int outChannel) const {
+    const Conv2dGeometry& g = plan.geometry;
+    int inPerGroup = g.inPerGroup(), area = g.kernelHeight * g.kernelWidth;
+    int out = plan.forward ? outChannel : reducedChannel, in = plan.forward ? reducedChannel : outChannel;
+    return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
+  }
+};
+void runWinograd(const Pass&, const Kernels&);
 std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
-// Weight gradient (winograd_weight.cpp), for numbers of live channels.
-WinogradForm bestWinogradWeight(const Conv2dGeometry&, int liveIn, int liveOut, bool pairs);
-void runWinogradWeight(const Conv2dGradWeight&, WinogradForm, const std::vector<int>& liveIn,
-                       const std::vector<int>& liveOut, const Kernels&, bool pairs);
-std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
 
 }  // namespace selfcompress::cpu

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu/conv2d_pass.h"
+#include "cpu/conv2d_weight_plan.h"
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
@@ -15,16 +15,6 @@ namespace {
 constexpr int kPixelBlock = 64;
 // Tiles of one task: their accumulators stay in the second-level cache.
 constexpr int kTilesPerTask = 340;
-
-struct Stream {
-  int channel, tap;
-};
-
-// Runs of a tuple of taps over a whole output plane, and where each block of rows starts in them.
-struct Pattern {
-  std::vector<WeightRun> runs;
-  std::vector<int> rowBlock;  // first run of each block of rows, and the end
-};
 
 Pattern makePattern(const Conv2dGeometry& g, const Stream* streams, int count, int rowsPerBlock) {
   Pattern pattern;
@@ -57,18 +47,6 @@ Pattern makePattern(const Conv2dGeometry& g, const Stream* streams, int count, i
   return pattern;
 }
 
-// One group: its live channels, its streams cut into chunks, and the pattern of each chunk.
-struct GroupPlan {
-  std::vector<int> outs;
-  std::vector<Stream> streams;
-  int perChunk = 1, tileOuts = 1;
-  std::vector<Pattern> patterns;
-  std::vector<int> patternOf;  // per chunk
-  int chunks() const { return (int(streams.size()) + perChunk - 1) / perChunk; }
-  int chunkSize(int chunk) const { return std::min(perChunk, int(streams.size()) - chunk * perChunk); }
-  int outBlocks() const { return (int(outs.size()) + tileOuts - 1) / tileOuts; }
-};
-
 GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector<int> outs,
                     const std::vector<int>& ins) {
   GroupPlan plan;
@@ -95,11 +73,6 @@ GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector
   }
   return plan;
 }
-
-// A rectangle of tiles: output blocks [outBegin, outEnd) x chunks [chunkBegin, chunkEnd) of a group.
-struct WeightTask {
-  int group, outBegin, outEnd, chunkBegin, chunkEnd;
-};
 
 void cutTasks(const GroupPlan& plan, int group, int parts, std::vector<WeightTask>& tasks) {
   int outBlocks = plan.outBlocks(), chunks = plan.chunks();
@@ -181,53 +154,48 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan&
     }
 }
 
-std::vector<int> liveChannels(ChannelList list, int first, int last) {
-  std::vector<int> result;
-  if (!list.index) {
-    for (int c = first; c < last; c++) result.push_back(c);
-    return result;
-  }
-  const std::int32_t* end = list.index + *list.count;
-  for (const std::int32_t* c = std::lower_bound(list.index, end, first); c != end && *c < last; c++)
-    result.push_back(*c);
-  return result;
+std::vector<int> between(const std::vector<int>& channels, int first, int last) {
+  auto at = [&](int c) { return std::lower_bound(channels.begin(), channels.end(), c); };
+  return {at(first), at(last)};
 }
 
 }  // namespace
 
-namespace {
-
-void directWeight(const Conv2dGradWeight& a, const Kernels& kernels) {
-  const Conv2dGeometry& g = a.geometry;
-  std::vector<GroupPlan> plans;
-  std::vector<WeightTask> tasks;
-  int parts = std::max(1, 2 * threads() / g.groups);
+WeightPlan makeWeightPlan(const Conv2dGeometry& g, bool pairs, std::vector<int> liveIn, std::vector<int> liveOut,
+                          const Kernels& kernels, int threads) {
+  WeightPlan plan;
+  plan.geometry = g, plan.pairs = pairs;
+  plan.ins = std::move(liveIn), plan.outs = std::move(liveOut);
+  plan.form = bestWinogradWeight(plan);
+  if (plan.form.points) {
+    planWinogradWeight(plan, kernels);
+    return plan;
+  }
+  int parts = threads == 1 ? 1 : std::max(1, 2 * threads / g.groups);
   for (int group = 0; group < g.groups; group++) {
-    plans.push_back(planGroup(g, kernels,
-                              liveChannels(a.liveOut, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
-                              liveChannels(a.liveIn, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
-    cutTasks(plans.back(), group, threads() == 1 ? 1 : parts, tasks);
+    plan.groups.push_back(planGroup(g, kernels,
+                                    between(plan.outs, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
+                                    between(plan.ins, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
+    cutTasks(plan.groups.back(), group, parts, plan.tasks);
   }
-  parallelFor(std::int64_t(tasks.size()), [&](std::int64_t i) {
-    const WeightTask& task = tasks[std::size_t(i)];
-    runTask(a, kernels, plans[std::size_t(task.group)], task);
-  });
+  return plan;
 }
-
-}  // namespace
 
 void CpuBackend::run(const Conv2dGradWeight& a) {
   const Conv2dGeometry& g = a.geometry;
   std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
-  std::vector<int> ins = liveChannels(a.liveIn, 0, g.inChannels), outs = liveChannels(a.liveOut, 0, g.outChannels);
-  WinogradForm form = bestWinogradWeight(g, int(ins.size()), int(outs.size()), pairs(false));
-  if (form.points) runWinogradWeight(a, form, ins, outs, kernels_, pairs(false));
-  else directWeight(a, kernels_);
+  const WeightPlan& plan = plans_.weight(g, pairs(false), a.liveIn, a.liveOut);
+  if (plan.form.points) runWinogradWeight(a, plan, kernels_);
+  else
+    parallelFor(std::int64_t(plan.tasks.size()), [&](std::int64_t i) {
+      const WeightTask& task = plan.tasks[std::size_t(i)];
+      runTask(a, kernels_, plan.groups[std::size_t(task.group)], task);
+    });
   if (!a.gradBias) return;
   std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);
   Shape out = g.output();
-  parallelFor(std::int64_t(outs.size()), [&](std::int64_t i) {
-    int c = outs[std::size_t(i)];
+  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t i) {
+    int c = plan.outs[std::size_t(i)];
     a.gradBias[c] = kernels_.planeSum(a.gradOutput + std::int64_t(c) * out.pixels() * kLanes, out.elements() * kLanes,
                                       blocksOf(a.batch), out.pixels());
   });

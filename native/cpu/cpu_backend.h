@@ -1,6 +1,7 @@
 // The CPU backend: cuts every operation into tasks for the pool and calls the kernels of one instruction set.
 #pragma once
 
+#include "cpu/conv2d_plans.h"
 #include "cpu/kernels.h"
 #include "cpu/threads.h"
 
@@ -8,7 +9,8 @@ namespace selfcompress::cpu {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, Precision precision) : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)) {}
+  CpuBackend(Isa isa, Precision precision)
+      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), plans_(kernels_) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -61,6 +63,7 @@ class CpuBackend final : public Backend {
   Isa isa_;
   Precision precision_;
   const Kernels& kernels_;
+  ConvPlans plans_;
 };
 
 }  // namespace selfcompress::cpu

@@ -62,7 +62,7 @@ class Pool {
   int threads() const { return wanted_.load(); }
   void setThreads(int threads) { wanted_ = threads; }
 
-  void run(std::int64_t count, const std::function<void(std::int64_t)>& task) {
+  void run(std::int64_t count, TaskRef task) {
     std::lock_guard turn(callers_);
     int helpers = int(std::min<std::int64_t>(wanted_.load(), count)) - 1;
     if (int(workers_.size()) != wanted_ - 1) resize(wanted_ - 1);
@@ -85,7 +85,7 @@ class Pool {
   }
 
  private:
-  static void runAlone(std::int64_t count, const std::function<void(std::int64_t)>& task) {
+  static void runAlone(std::int64_t count, TaskRef task) {
     struct Scope {
       Scope() { insideTask = true; }
       ~Scope() { insideTask = false; }
@@ -151,7 +151,7 @@ class Pool {
   std::atomic<int> pending_{0};
   std::atomic<std::int64_t> next_{0};
   std::int64_t count_ = 0;
-  const std::function<void(std::int64_t)>* task_ = nullptr;
+  const TaskRef* task_ = nullptr;
   std::exception_ptr failure_;
 };
 
@@ -163,7 +163,7 @@ Pool& pool() {
 
 }  // namespace
 
-void parallelFor(std::int64_t count, const std::function<void(std::int64_t)>& task) {
+void parallelFor(std::int64_t count, TaskRef task) {
   if (count <= 0) return;
   if (insideTask || count == 1) {
     for (std::int64_t i = 0; i < count; i++) task(i);

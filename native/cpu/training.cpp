@@ -11,6 +11,14 @@ namespace {
 
 constexpr std::int64_t kChunk = 16384;  // elements of a parameter per task
 
+// Room for intermediate sums, kept from call to call.
+template <class T>
+std::vector<T>& scratch(std::size_t count) {
+  thread_local std::vector<T> values;
+  values.assign(count, T(0));
+  return values;
+}
+
 void addLosses(LossResult& result, const std::vector<double>& losses, int batch, std::int64_t correct) {
   for (int i = 0; i < batch; i++) result.lossSum += losses[std::size_t(i)];
   result.correct += correct;
@@ -21,8 +29,8 @@ void addLosses(LossResult& result, const std::vector<double>& losses, int batch,
 
 void CpuBackend::run(const CrossEntropy& a) {
   int blocks = blocksOf(a.batch);
-  std::vector<double> losses(std::size_t(blocks) * kLanes);
-  std::vector<int> correct(static_cast<std::size_t>(blocks));
+  std::vector<double>& losses = scratch<double>(std::size_t(blocks) * kLanes);
+  std::vector<int>& correct = scratch<int>(std::size_t(blocks));
   parallelFor(blocks, [&](std::int64_t n) {
     correct[std::size_t(n)] = kernels_.crossEntropy(a, int(n), losses.data() + n * kLanes);
   });
@@ -32,7 +40,7 @@ void CpuBackend::run(const CrossEntropy& a) {
 }
 
 void CpuBackend::run(const MeanSquaredError& a) {
-  std::vector<double> losses(std::size_t(blocksOf(a.batch)) * kLanes);
+  std::vector<double>& losses = scratch<double>(std::size_t(blocksOf(a.batch)) * kLanes);
   parallelFor(blocksOf(a.batch),
               [&](std::int64_t n) { kernels_.meanSquaredError(a, int(n), losses.data() + n * kLanes); });
   addLosses(*a.result, losses, a.batch, 0);
@@ -53,7 +61,7 @@ void CpuBackend::run(const OptimizerStep& a) {
 
 void CpuBackend::run(const SumOfSquares& a) {
   std::int64_t chunks = (a.count + kChunk - 1) / kChunk;
-  std::vector<double> sums(static_cast<std::size_t>(chunks));
+  std::vector<double>& sums = scratch<double>(std::size_t(chunks));
   parallelFor(chunks, [&](std::int64_t i) {
     sums[std::size_t(i)] = kernels_.sumOfSquares(a.values + i * kChunk, std::min(kChunk, a.count - i * kChunk));
   });

@@ -8,7 +8,7 @@
 // sums do not depend on the number of threads.
 #include <algorithm>
 
-#include "cpu/conv2d_pass.h"
+#include "cpu/conv2d_weight_plan.h"
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
@@ -33,26 +33,21 @@ struct Side {  // input or gradient
 // which also keeps the rounding errors of long sums small.
 constexpr std::int64_t kPart = 128;
 
-struct Plan {
+struct Run {
+  const WeightPlan& plan;
   const Kernels& kernels;
-  WinogradForm form;
-  std::int64_t chunk;  // tiles of a full chunk
-  bool pairs;          // rows hold words of two images (PairKernels)
   Side input, grad;
-  float* sums;                          // [point][outs, padded][ins, padded]
-  std::vector<ConvEntry> entries = {};  // of a part: its rows
-  std::vector<ConvPosition> positions = {};  // vectors of input channels
-
-  int rowsPerTile() const { return pairs ? kLanes / 2 : kLanes; }
+  float* sums;  // [point][outs, padded][ins, padded]
 };
 
 // Transforms sixteen channels of one tile and writes them as rows.
-void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t tile, std::int64_t row, int group) {
+void fillRows(const Run& run, const Side& side, bool isInput, std::int64_t tile, std::int64_t row, int group) {
   // Seventeen vectors from point to point: an odd number, as in winograd.cpp.
   constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
   alignas(64) float buffer[64 * kStride];
   alignas(64) static const float zeros[kLanes] = {};
-  WinogradTile place = plan.form.tile(tile, plan.grad.shape, side.shape, side.padH, side.padW);
+  const WeightPlan& plan = run.plan;
+  WinogradTile place = plan.form.tile(tile, run.grad.shape, side.shape, side.padH, side.padW);
   WinogradTiles tiles{&place, 1, side.shape.height, side.shape.width, plan.form.points, plan.form.outputs, kStride};
   int first = group * side.group, live = std::min(side.group, int(side.channels->size()) - first);
   const float* vectors[kLanes];
@@ -64,11 +59,11 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
     vectors[c] = buffer + c * kLanes;
     tiles.ahead = planesAhead(*side.channels, std::size_t(first + c)) * side.shape.pixels() * kLanes;
     if (plan.form.points == 1) vectors[c] = plane + place.source + (place.y * side.shape.width + place.x) * kLanes;
-    else if (isInput) plan.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
-    else plan.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
+    else if (isInput) run.kernels.winogradInput(tiles, plane, buffer + c * kLanes);
+    else run.kernels.winogradGrad(tiles, plane, buffer + c * kLanes);
   }
   std::int64_t perTile = plan.rowsPerTile(), rows = plan.chunk * perTile;
-  auto transpose = plan.pairs ? plan.kernels.pairs.transposeLanes : plan.kernels.transposeLanes;
+  auto transpose = plan.pairs ? run.kernels.pairs.transposeLanes : run.kernels.transposeLanes;
   float* to = side.rows + (group * rows + row * perTile) * side.group;
   for (int point = 0; point < plan.form.area(); point++) {
     transpose(vectors, to + point * rows * side.width, side.group, side.group);
@@ -77,12 +72,12 @@ void fillRows(const Plan& plan, const Side& side, bool isInput, std::int64_t til
 }
 
 // Adds the rows of a chunk to the sums of one point and the outputs [firstOut, lastOut).
-void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t lastOut, std::int64_t rows,
-              bool resume) {
-  const Side &input = plan.input, &grad = plan.grad;
-  int tileOuts = plan.kernels.tileOuts;
+void multiply(const Run& run, int point, std::int64_t firstOut, std::int64_t lastOut, std::int64_t rows, bool resume) {
+  const WeightPlan& plan = run.plan;
+  const Side &input = run.input, &grad = run.grad;
+  int tileOuts = run.kernels.tileOuts;
   std::int64_t allRows = plan.chunk * plan.rowsPerTile();
-  auto convTiles = plan.pairs ? plan.kernels.pairs.convTiles : plan.kernels.convTiles;
+  auto convTiles = plan.pairs ? run.kernels.pairs.convTiles : run.kernels.convTiles;
   std::int64_t offsets[16];
   for (int o = 0; o < tileOuts; o++) offsets[o] = o * input.width;
   ConvTiles tiles;
@@ -99,25 +94,25 @@ void multiply(const Plan& plan, int point, std::int64_t firstOut, std::int64_t l
       std::int64_t group = first / grad.group;
       tiles.panel =
           grad.rows + point * allRows * grad.width + (group * allRows + begin) * grad.group + first % grad.group;
-      tiles.target = plan.sums + (point * grad.width + first) * input.width;
+      tiles.target = run.sums + (point * grad.width + first) * input.width;
       convTiles(tiles);
     }
   }
 }
 
-void writeWeights(const Plan& plan, const Conv2dGradWeight& a, int outIndex) {
+void writeWeights(const Run& run, const Conv2dGradWeight& a, int outIndex) {
+  const WeightPlan& plan = run.plan;
   const Conv2dGeometry& g = a.geometry;
-  int area = g.kernelHeight * g.kernelWidth, ins = int(plan.input.channels->size());
+  int area = g.kernelHeight * g.kernelWidth, ins = int(plan.ins.size());
   float filter[25 * kLanes];
-  float* to = a.gradWeight + std::int64_t((*plan.grad.channels)[std::size_t(outIndex)]) * g.inChannels * area;
+  float* to = a.gradWeight + std::int64_t(plan.outs[std::size_t(outIndex)]) * g.inChannels * area;
   for (int first = 0; first < ins; first += kLanes) {
-    if (plan.form.points == 1) std::copy_n(plan.sums + outIndex * plan.input.width + first, kLanes, filter);
-    else
-      plan.kernels.winogradFilter(plan.sums + outIndex * plan.input.width + first, plan.grad.width * plan.input.width,
-                                  plan.form.points, g.kernelHeight, filter);
+    const float* sums = run.sums + outIndex * plan.inWidth + first;
+    if (plan.form.points == 1) std::copy_n(sums, kLanes, filter);
+    else run.kernels.winogradFilter(sums, plan.outWidth * plan.inWidth, plan.form.points, g.kernelHeight, filter);
     for (int c = first; c < std::min(ins, first + kLanes); c++)
       for (int tap = 0; tap < area; tap++)
-        to[std::int64_t((*plan.input.channels)[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
+        to[std::int64_t(plan.ins[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
   }
 }
 
@@ -147,61 +142,67 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
 }
 
 // As bestWinograd; the direct form's small tiles take 1.6 cycles for a multiply-add with 3x3 kernels, 1.3 with 5x5.
-WinogradForm bestWinogradWeight(const Conv2dGeometry& g, int liveIn, int liveOut, bool pairs) {
+WinogradForm bestWinogradWeight(const WeightPlan& plan) {
+  const Conv2dGeometry& g = plan.geometry;
+  std::int64_t liveIn = std::int64_t(plan.ins.size()), liveOut = std::int64_t(plan.outs.size());
   WinogradForm best;
   bool one = g.kernelHeight == 1;
   if (!liveIn || !liveOut || (one && (liveIn < 128 || liveOut < 128))) return best;
   double ins = double(roundUp(liveIn, kLanes)), outs = double(roundUp(liveOut, 4));
   double least = (g.kernelHeight == 5 ? 1.3 : 1.6) * double(g.output().pixels()) * g.kernelHeight * g.kernelWidth *
-                 liveIn * liveOut;
+                 double(liveIn * liveOut);
   for (WinogradForm form : formsOf(g)) {
-    double transform = one ? 8 : 26;
-    double work =
-        double(form.tiles(g.output())) * form.area() * ((pairs ? 0.6 : 1.1) * ins * outs + transform * (ins + outs));
+    double transform = one ? 8 : 26, product = plan.pairs ? 0.6 : 1.1;
+    double work = double(form.tiles(g.output())) * form.area() * (product * ins * outs + transform * (ins + outs));
     if (work < least) least = work, best = form;
   }
   return best;
 }
 
-void runWinogradWeight(const Conv2dGradWeight& a, WinogradForm form, const std::vector<int>& liveIn,
-                       const std::vector<int>& liveOut, const Kernels& kernels, bool pairs) {
+void planWinogradWeight(WeightPlan& plan, const Kernels& kernels) {
+  int tileOuts = kernels.tileOuts;
+  plan.outGroup = int(plan.outs.size()) <= tileOuts ? tileOuts : 2 * tileOuts;
+  plan.inWidth = roundUp(std::int64_t(plan.ins.size()), kLanes);
+  plan.outWidth = roundUp(std::int64_t(plan.outs.size()), plan.outGroup);
+  plan.chunk = chunkOf(plan.form, plan.inWidth, plan.outWidth);
+  std::int64_t rows = plan.chunk * plan.rowsPerTile();
+  for (std::int64_t row = 0; row < std::min(rows, kPart); row++)
+    plan.entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (plan.outGroup / tileOuts))});
+  for (std::int64_t i = 0; i < plan.inWidth; i += kLanes) plan.positions.push_back({i * rows, i});
+}
+
+void runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
   const Conv2dGeometry& g = a.geometry;
-  int group = int(liveOut.size()) <= kernels.tileOuts ? kernels.tileOuts : 2 * kernels.tileOuts;
-  std::int64_t ins = roundUp(std::int64_t(liveIn.size()), kLanes), outs = roundUp(std::int64_t(liveOut.size()), group);
-  std::int64_t tiles = form.tiles(g.output()) * blocksOf(a.batch), chunk = chunkOf(form, ins, outs);
-  float* memory = static_cast<float*>(a.workspace);
-  float* inputRows = memory + form.area() * ins * outs;
-  Plan plan{kernels,
-            form,
-            chunk,
-            pairs,
-            {a.input, g.input(), &liveIn, ins, kLanes, g.padH, g.padW, inputRows},
-            {a.gradOutput, g.output(), &liveOut, outs, group, 0, 0, nullptr},
-            memory};
-  plan.grad.rows = inputRows + form.area() * chunk * plan.rowsPerTile() * ins;
-  for (std::int64_t row = 0; row < std::min(chunk * plan.rowsPerTile(), kPart); row++)
-    plan.entries.push_back({std::int32_t(row * kLanes), std::int32_t(row * (group / kernels.tileOuts))});
-  for (std::int64_t i = 0; i < ins; i += kLanes) plan.positions.push_back({i * chunk * plan.rowsPerTile(), i});
-  std::int64_t inGroups = ins / kLanes, groups = inGroups + outs / group;
+  WinogradForm form = plan.form;
+  std::int64_t tiles = form.tiles(g.output()) * blocksOf(a.batch), chunk = plan.chunk;
+  float* sums = static_cast<float*>(a.workspace);
+  float* inputRows = sums + form.area() * plan.inWidth * plan.outWidth;
+  float* gradRows = inputRows + form.area() * chunk * plan.rowsPerTile() * plan.inWidth;
+  Run run{plan,
+          kernels,
+          {a.input, g.input(), &plan.ins, plan.inWidth, kLanes, g.padH, g.padW, inputRows},
+          {a.gradOutput, g.output(), &plan.outs, plan.outWidth, plan.outGroup, 0, 0, gradRows},
+          sums};
+  std::int64_t inGroups = plan.inWidth / kLanes, groups = inGroups + plan.outWidth / plan.outGroup;
   for (std::int64_t first = 0; first < tiles; first += chunk) {
     std::int64_t count = std::min(chunk, tiles - first);
-    std::int64_t run = form.points == 1 ? 16 : 2, runs = (count + run - 1) / run;
-    parallelFor(runs * groups, [&](std::int64_t task) {
-      std::int64_t begin = task / groups * run, group = task % groups;
-      for (std::int64_t row = begin; row < std::min(count, begin + run); row++) {
-        if (group < inGroups) fillRows(plan, plan.input, true, first + row, row, int(group));
-        else fillRows(plan, plan.grad, false, first + row, row, int(group - inGroups));
+    std::int64_t length = form.points == 1 ? 16 : 2, lengths = (count + length - 1) / length;
+    parallelFor(lengths * groups, [&](std::int64_t task) {
+      std::int64_t begin = task / groups * length, group = task % groups;
+      for (std::int64_t row = begin; row < std::min(count, begin + length); row++) {
+        if (group < inGroups) fillRows(run, run.input, true, first + row, row, int(group));
+        else fillRows(run, run.grad, false, first + row, row, int(group - inGroups));
       }
     });
     // Few points: output channels are shared out as well.
-    std::int64_t blocks = roundUp(std::int64_t(liveOut.size()), kernels.tileOuts) / kernels.tileOuts;
+    std::int64_t blocks = roundUp(std::int64_t(plan.outs.size()), kernels.tileOuts) / kernels.tileOuts;
     std::int64_t parts = form.points == 1 ? blocks : 1, step = blocks / parts * kernels.tileOuts;
     parallelFor(form.area() * parts, [&](std::int64_t task) {
       std::int64_t part = task % parts;
-      multiply(plan, int(task / parts), part * step, (part + 1) * step, count * plan.rowsPerTile(), first > 0);
+      multiply(run, int(task / parts), part * step, (part + 1) * step, count * plan.rowsPerTile(), first > 0);
     });
   }
-  parallelFor(std::int64_t(liveOut.size()), [&](std::int64_t o) { writeWeights(plan, a, int(o)); });
+  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t o) { writeWeights(run, a, int(o)); });
 }
 
 }  // namespace selfcompress::cpu

@@ -59,9 +59,9 @@ BatchMemory BatchInput::put(int slot, const DataSet& data, const std::int32_t* i
 BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* indices, int count) {
   backend_.upload(indices_, indices, std::size_t(count) * sizeof(std::int32_t));
   if (!data.labels.empty()) {
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; i++) labels[std::size_t(i)] = data.labels[std::size_t(indices[i])];
-    backend_.upload(labels_, labels.data(), labels.size() * sizeof(std::int32_t));
+    hostLabels_.resize(std::size_t(batchSize_));
+    for (int i = 0; i < count; i++) hostLabels_[std::size_t(i)] = data.labels[std::size_t(indices[i])];
+    backend_.upload(labels_, hostLabels_.data(), std::size_t(count) * sizeof(std::int32_t));
   }
   BatchMemory memory;
   if (data.bytes.empty()) memory.floats = data.floats.data();

@@ -52,6 +52,7 @@ class BatchInput {
   std::int64_t targets_;
   int batchSize_;
   std::int32_t *indices_ = nullptr, *labels_ = nullptr;                   // staged: 0, 1, 2, ... and unused
+  std::vector<std::int32_t> hostLabels_;                                  // not staged: of the batch
   std::size_t labelsAt_ = 0, meanAt_ = 0, invStdAt_ = 0, headBytes_ = 0;  // offsets in the first piece
   std::array<Slot, kStagingSlots> slots_;
 };

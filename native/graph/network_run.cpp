@@ -1,6 +1,7 @@
 // Running what was compiled: training steps, evaluation, prediction, gradients.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "graph/network.h"
@@ -55,10 +56,11 @@ void Network::beginStep(const DataSet& data, const std::int32_t* indices, int co
   try {
     Execution e = trainingExecution(slot, data, indices, count, settings);
     StepKey key{slot, count, e.input.bytes != nullptr, e.input.targets != nullptr, settings.augmentation};
-    recordings_->run(key, [&] {
+    auto operations = [&] {
       if (e.input.numbers) backend_->copy(scalars_, e.input.numbers, sizeof(StepScalars));
       train_.program.run(e, 0, train_.program.size());
-    });
+    };
+    recordings_->run(key, std::ref(operations));  // by reference: a step allocates nothing
     backend_->fetch(results_[std::size_t(slot)], scalars_, resultBytes_);
     backend_->finish(slot);
   } catch (...) {
@@ -74,11 +76,13 @@ StepResult Network::finishStep() {
   inFlight_.pop_front();
   backend_->waitFor(slot);
   StepScalars scalars;
-  std::vector<float> bits(description_.nodes.size());
   std::memcpy(&scalars, results_[std::size_t(slot)], sizeof scalars);
-  std::memcpy(bits.data(), results_[std::size_t(slot)] + sizeof scalars, bits.size() * sizeof(float));
   StepResult result{scalars.loss.lossSum / double(scalars.loss.count), scalars.loss.correct, 0, scalars.gradientNorm};
-  for (float b : bits) result.bitsPerWeight += b;
+  for (std::size_t i = 0; i < description_.nodes.size(); i++) {
+    float bits;
+    std::memcpy(&bits, results_[std::size_t(slot)] + sizeof scalars + i * sizeof bits, sizeof bits);
+    result.bitsPerWeight += bits;
+  }
   return result;
 }
 

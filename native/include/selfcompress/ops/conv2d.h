@@ -28,6 +28,7 @@ struct Conv2dGeometry {
   int padH = 0, padW = 0;  // zeros on both sides
   int dilationH = 1, dilationW = 1;
   int groups = 1;  // divides inChannels and outChannels
+  bool operator==(const Conv2dGeometry&) const = default;
 
   SELFCOMPRESS_HOST_DEVICE int outHeight() const {
     return (height + 2 * padH - dilationH * (kernelHeight - 1) - 1) / strideH + 1;

@@ -1,0 +1,67 @@
+// The weight gradient as it is planned once for a geometry and lists of live channels. Direct form: the plane of
+// (output channels) x (streams), a stream being an input channel and a tap, is cut into register tiles. Winograd's
+// form: see winograd_weight.cpp.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/conv2d_pass.h"
+
+namespace selfcompress::cpu {
+
+struct Stream {
+  int channel, tap;
+};
+
+// Runs of a tuple of taps over a whole output plane, and where each block of rows starts in them.
+struct Pattern {
+  std::vector<WeightRun> runs;
+  std::vector<int> rowBlock;  // first run of each block of rows, and the end
+};
+
+// One group: its live channels, its streams cut into chunks, and the pattern of each chunk.
+struct GroupPlan {
+  std::vector<int> outs;
+  std::vector<Stream> streams;
+  int perChunk = 1, tileOuts = 1;
+  std::vector<Pattern> patterns;
+  std::vector<int> patternOf;  // per chunk
+  int chunks() const { return (int(streams.size()) + perChunk - 1) / perChunk; }
+  int chunkSize(int chunk) const { return std::min(perChunk, int(streams.size()) - chunk * perChunk); }
+  int outBlocks() const { return (int(outs.size()) + tileOuts - 1) / tileOuts; }
+};
+
+// A rectangle of tiles: output blocks [outBegin, outEnd) x chunks [chunkBegin, chunkEnd) of a group.
+struct WeightTask {
+  int group, outBegin, outEnd, chunkBegin, chunkEnd;
+};
+
+struct WeightPlan {
+  Conv2dGeometry geometry;
+  bool pairs = false;
+  std::vector<int> ins, outs;  // live channels
+  WinogradForm form;           // points == 0: the direct form
+  // direct form
+  std::vector<GroupPlan> groups;
+  std::vector<WeightTask> tasks;
+  // Winograd's form
+  int outGroup = 0;                        // output channels that are transposed together: one or two register tiles
+  std::int64_t inWidth = 0, outWidth = 0;  // channels, padded to whole vectors and groups
+  std::int64_t chunk = 0;                  // tiles that are in work at a time
+  std::vector<ConvEntry> entries;          // the rows of a part
+  std::vector<ConvPosition> positions;     // vectors of input channels
+
+  int rowsPerTile() const { return pairs ? kLanes / 2 : kLanes; }  // a row holds one image, or two as bf16
+};
+// `threads`: how many the tasks of the direct form are cut for.
+WeightPlan makeWeightPlan(const Conv2dGeometry&, bool pairs, std::vector<int> liveIn, std::vector<int> liveOut,
+                          const Kernels&, int threads);
+
+// winograd_weight.cpp
+WinogradForm bestWinogradWeight(const WeightPlan&);
+void planWinogradWeight(WeightPlan&, const Kernels&);
+void runWinogradWeight(const Conv2dGradWeight&, const WeightPlan&, const Kernels&);
+std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
+
+}  // namespace selfcompress::cpu

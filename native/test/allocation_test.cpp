@@ -1,0 +1,58 @@
+// A training step allocates nothing: what it needs is planned and kept when the network is made and in its first steps.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "test/networks.h"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+// Every allocation of this program, of all its threads.
+void* operator new(std::size_t bytes) {
+  allocations++;
+  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new[](std::size_t bytes) { return operator new(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+
+using namespace test;
+
+TEST_CASE("a training step allocates nothing") {
+  for (int threads : {1, 3}) {
+    CAPTURE(threads);
+    cpu::setThreads(threads);
+    for (Precision precision : {Precision::kFloat32, Precision::kBfloat16}) {
+      // Wide enough that the fast convolutions take part.
+      NetworkDescription wide{{3, 12, 12},
+                              {conv("c1", "input", 20, 5), act(Activation::kRelu, "r1", "c1"),
+                               conv("c2", "r1", 24, 3, 1), simple(NodeKind::kBatchNorm, "norm", {"c2"}),
+                               pool(Pool::kMax, "pool", "norm"), conv("c3", "pool", 20, 3, 1), linear("out", "c3", 4)},
+                              "out"};
+      for (const NetworkDescription& description : {wide, richNetwork(false)}) {
+        NetworkOptions options;
+        options.batchSize = 40;
+        options.optimizer.maxGradientNorm = 1;
+        Network network(cpu::makeBackend(cpu::chooseIsa(), precision), description, options);
+        network.loadState(randomState(network, 3, 5));
+        DataSet data = randomData(description.input, 60, 4);
+        std::vector<std::int32_t> indices = firstIndices(40);
+        int step = 1;
+        // Every thread has its own memory, which grows when it first gets a task of a kind.
+        for (; step <= 20; step++) network.trainStep(data, indices.data(), 40, settings(step));
+        long fewest = 1000000;
+        for (int i = 0; i < 10; i++) {
+          long before = allocations;
+          network.trainStep(data, indices.data(), 40, settings(++step));
+          fewest = std::min(fewest, allocations - before);
+        }
+        CHECK(fewest == 0);
+      }
+    }
+  }
+}
