@@ -111,25 +111,59 @@ std::vector<float> runCase(Backend& backend, const Case& c, Which which) {
 
 namespace {
 
-void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double bound) {
-  auto reference = makeReferenceBackend();
-  auto backends = testedBackends();
-  double worst = 0;
-  for (int seed = 1; seed <= cases(count); seed++) {
-    Case c = makeCase(std::uint64_t(seed), geometry);
-    CAPTURE(seed);
-    for (Which which : {kForward, kGradInput, kGradWeight}) {
-      std::vector<float> expected = runCase(*reference, c, which);
-      for (auto& backend : backends) {
-        CAPTURE(backend->name());
-        CAPTURE(int(which));
-        double error = difference(runCase(*backend, c, which), expected, 1.0);
-        worst = std::max(worst, error);
-        CHECK(error < bound);
-      }
-    }
+// The operands that multiply, as a precision has them: 11 bits of significand with ties away from zero, or 8 with ties
+// to even.
+std::vector<float> rounded(std::vector<float> values, Precision precision) {
+  for (float& v : values) {
+    int exponent = 0;
+    float significand = std::frexp(v, &exponent);
+    if (precision == Precision::kTf32) v = std::ldexp(std::round(std::ldexp(significand, 11)), exponent - 11);
+    if (precision == Precision::kBfloat16) v = std::ldexp(std::nearbyint(std::ldexp(significand, 8)), exponent - 8);
   }
-  MESSAGE("largest relative error: " << worst);
+  return values;
+}
+std::vector<float> expectedOfRounded(Backend& reference, const Case& c, Which which, Precision precision) {
+  Case r = c;
+  r.input = rounded(c.input, precision), r.weight = rounded(c.weight, precision),
+  r.gradOutput = rounded(c.gradOutput, precision);
+  std::vector<float> result = runCase(reference, r, which);
+  if (which == kGradWeight) {  // the bias's gradient is a sum, not a product
+    std::vector<float> exact = runCase(reference, c, which);
+    std::copy(exact.begin() + c.geometry.weights(), exact.end(), result.begin() + c.geometry.weights());
+  }
+  return result;
+}
+
+// With the lower precisions a convolution has to be within `bound` of the reference on rounded operands, or on exact
+// ones where it takes no tensor cores; and within what rounding them may do, of the reference on exact operands.
+void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double bound) {
+  struct Roughness {
+    Precision precision;
+    double bound;
+  };
+  auto reference = makeReferenceBackend();
+  for (auto [precision, rough] :
+       {Roughness{Precision::kFloat32, bound}, {Precision::kTf32, 1e-3}, {Precision::kBfloat16, 8e-3}})
+    for (auto& backend : testedBackends(precision)) {
+      CAPTURE(backend->name());
+      double worst = 0, worstRough = 0;
+      for (int seed = 1; seed <= cases(count); seed++) {
+        Case c = makeCase(std::uint64_t(seed), geometry);
+        CAPTURE(seed);
+        for (Which which : {kForward, kGradInput, kGradWeight}) {
+          CAPTURE(int(which));
+          std::vector<float> actual = runCase(*backend, c, which);
+          double error = difference(actual, runCase(*reference, c, which), 1.0);
+          CHECK(error < rough);
+          worstRough = std::max(worstRough, error);
+          if (precision != Precision::kFloat32)
+            error = std::min(error, difference(actual, expectedOfRounded(*reference, c, which, precision), 1.0));
+          CHECK(error < bound);
+          worst = std::max(worst, error);
+        }
+      }
+      MESSAGE(backend->name() << ": largest relative error " << worst << ", with exact operands " << worstRough);
+    }
 }
 
 }  // namespace
@@ -155,9 +189,10 @@ TEST_CASE("wide 1x1 convolutions agree with the reference") {
 TEST_CASE("convolutions give the same bits for every number of threads") {
   for (std::uint64_t seed = 1000; seed < 1000 + std::uint64_t(cases(40)); seed++) {
     Case c = makeCase(seed, seed % 4 ? randomGeometry : plainGeometry);
-    for (auto& backend : testedBackends())
-      for (Which which : {kForward, kGradInput, kGradWeight})
-        sameForAllThreads([&] { return runCase(*backend, c, which); });
+    for (Precision precision : {Precision::kFloat32, Precision::kTf32, Precision::kBfloat16})
+      for (auto& backend : testedBackends(precision))
+        for (Which which : {kForward, kGradInput, kGradWeight})
+          sameForAllThreads([&] { return runCase(*backend, c, which); });
   }
 }
 
@@ -185,10 +220,11 @@ TEST_CASE("not-a-number and infinity pass through a convolution") {
   c.weight[0] = INFINITY;
   auto reference = makeReferenceBackend();
   std::vector<float> expected = runCase(*reference, c, kForward);
-  for (auto& backend : testedBackends()) {
-    std::vector<float> actual = runCase(*backend, c, kForward);
-    for (std::size_t i = 0; i < actual.size(); i++) CHECK(std::isfinite(actual[i]) == std::isfinite(expected[i]));
-  }
+  for (Precision precision : {Precision::kFloat32, Precision::kTf32, Precision::kBfloat16})
+    for (auto& backend : testedBackends(precision)) {
+      std::vector<float> actual = runCase(*backend, c, kForward);
+      for (std::size_t i = 0; i < actual.size(); i++) CHECK(std::isfinite(actual[i]) == std::isfinite(expected[i]));
+    }
 }
 
 TEST_CASE("gradients of the reference agree with finite differences") {
