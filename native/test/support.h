@@ -98,6 +98,15 @@ inline std::vector<std::unique_ptr<Backend>> testedBackends(
   return all;
 }
 
+// The one that a user would get, of these.
+inline std::unique_ptr<Backend> chosenBackend() {
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  return std::move(testedBackends().front());
+#else
+  return cpu::makeBackend(cpu::chooseIsa());
+#endif
+}
+
 // Largest |a - b| relative to the largest magnitude of `expected` (at least `floor`); NaN must meet NaN, inf the same
 // inf.
 inline double difference(const std::vector<float>& actual, const std::vector<float>& expected, double floor = 1e-3) {
