@@ -28,6 +28,16 @@ inline int cases(int all) {
   return share ? std::max(2, int(all * std::atof(share))) : all;
 }
 
+// Where the seeds of these cases start: 1; on the model of a device, where each of its seeds runs a share of the cases,
+// not the same ones for all.
+inline std::uint64_t firstSeed([[maybe_unused]] int all) {
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  return 1 + (cuda::host::settings().seed - 1) * std::uint64_t(cases(all));
+#else
+  return 1;
+#endif
+}
+
 class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed) {}
