@@ -10,6 +10,7 @@ namespace selfcompress::node {
 
 struct DeviceOptions {
   enum class Kind { kAuto, kCpu, kCuda } kind = Kind::kAuto;
+  std::string text = "auto";
   int index = -1;  // of the CUDA device; -1: not said
   Precision precision = Precision::kFloat32;
   std::size_t memoryLimit = 0;

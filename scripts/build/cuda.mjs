@@ -31,7 +31,8 @@ if (!nvcc.path) {
 if (nvcc.version < 12.8 && !flags.arch)
   fail(`${nvcc.path} is of CUDA ${nvcc.version}, which does not know all of sm_${architectures.join(', ')}. Use 12.8 or newer, or --arch.`);
 const wanted = flags.arch ? flags.arch.split(',').map(Number) : architectures;
-if (!wanted.every((a) => Number.isInteger(a) && a >= 75)) fail(`Expected architectures from 75 on, such as 80 or 80,90, for --arch but received "${flags.arch}"`);
+if (!wanted.every((a) => Number.isInteger(a) && a >= 75))
+  fail(`Expected architectures from 75 on, such as 80 or 80,90, for --arch but received "${flags.arch}"`);
 
 const objects = join(root, 'build/cuda');
 const out = flags.out ?? join(root, 'build/Release');
@@ -99,7 +100,15 @@ async function compileAll() {
 const started = performance.now();
 const compiled = await compileAll();
 const library = join(out, fileName);
-const link = ['-shared', '-cudart', 'static', ...(windows ? [] : ['-Xlinker', `--version-script=${join(root, 'native/cuda/library.map')},-s`]), ...compiled, '-o', library];
+const link = [
+  '-shared',
+  '-cudart',
+  'static',
+  ...(windows ? [] : ['-Xlinker', `--version-script=${join(root, 'native/cuda/library.map')},-s`]),
+  ...compiled,
+  '-o',
+  library,
+];
 if (spawnSync(nvcc.path, link, { stdio: 'inherit' }).status !== 0) fail('the CUDA library could not be linked');
 const size = `${(statSync(library).size / 2 ** 20).toFixed(1)} MiB`;
 console.log(`${library}: sm_${wanted.join(', ')}, ${size}, CUDA ${nvcc.version}, ${((performance.now() - started) / 1000).toFixed(0)} s`);

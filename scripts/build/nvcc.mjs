@@ -11,7 +11,9 @@ const exe = process.platform === 'win32' ? 'nvcc.exe' : 'nvcc';
 /** { path, version, tried }: path is undefined where there is none. */
 export function findNvcc() {
   const { CUDACXX, CUDA_HOME, CUDA_PATH } = process.env;
-  const candidates = CUDACXX ? [CUDACXX] : [...[CUDA_HOME, CUDA_PATH].filter(Boolean).map((d) => join(d, 'bin', exe)), exe, join('/usr/local/cuda/bin', exe)];
+  const candidates = CUDACXX
+    ? [CUDACXX]
+    : [...[CUDA_HOME, CUDA_PATH].filter(Boolean).map((d) => join(d, 'bin', exe)), exe, join('/usr/local/cuda/bin', exe)];
   for (const path of candidates) {
     if (path !== exe && !existsSync(path)) continue;
     const { status, stdout } = spawnSync(path, ['--version'], { encoding: 'utf8' });
