@@ -23,14 +23,37 @@ export interface Info {
   isas: string[];
   /** Threads that share the work of an operation. */
   threads: number;
-  /** `reason` says what was looked for when CUDA is not available. */
-  cuda: { available: boolean; reason: string };
+  /** Whether networks can run on a GPU; looked for anew at every call. */
+  cuda: CudaInfo;
   /** Compiler that built the addon. */
   compiler: string;
   /** Node-API version the addon was built for. */
   napi: number;
 }
 export function info(): Info;
+
+export interface CudaInfo {
+  available: boolean;
+  /** For people: what was looked for and what was missing, or the number of devices. */
+  reason: string;
+  /** The first thing that was looked for and not found, null when CUDA is available. */
+  missing: 'library' | 'driver' | 'device' | null;
+  /** Path of the shared library with the CUDA backend, found or not: SELFCOMPRESS_CUDA_LIBRARY, else beside the addon. */
+  library: string;
+  devices: { name: string /** Compute capability, e.g. "9.0". */; computeCapability: string; memoryBytes: number }[];
+}
+
+/**
+ * Where a network runs. 'auto' is CUDA where it is available, else the CPU. 'cuda' is the device that SELFCOMPRESS_CUDA_DEVICE
+ * names by number, else the first; 'cuda:1' is device 1.
+ */
+export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+
+/**
+ * What convolutions and linear layers multiply: float32, or operands rounded to 10 bits (tf32: CUDA only) or 7 bits (bf16) of
+ * significand, on tensor cores of compute capability 8.0 and above. Sums, weights and everything else are float32 in any case.
+ */
+export type Precision = 'fp32' | 'tf32' | 'bf16';
 
 /** Threads that share the work of an operation, 1..1024. Results do not depend on it. */
 export function setThreads(count: number): void;
@@ -196,8 +219,16 @@ export interface OptimizerDescription {
 }
 
 export interface NetworkOptions {
-  /** 'auto' is CUDA where it is available, else the CPU; 'cuda' without a device is an Error that says what was looked for. */
-  device?: 'auto' | 'cpu' | 'cuda';
+  /** Default 'auto'. A CUDA device that is not there is an Error that says what was looked for. */
+  device?: Device;
+  /** Default 'fp32'. One that the device does not have is an error. */
+  precision?: Precision;
+  /**
+   * Most bytes of a CUDA device's memory that all networks of this process may hold together. Default 0: the value of
+   * SELFCOMPRESS_CUDA_MEMORY (as in 8G), else no limit. Memory that cannot be had is an Error with the sizes, after which
+   * everything else goes on as before. Networks on the CPU have no limit of their own.
+   */
+  memoryLimit?: number;
   loss: LossDescription;
   optimizer: OptimizerDescription;
   /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
@@ -273,7 +304,7 @@ export interface MemoryReport {
 export class Network {
   /** Checks the description completely; errors name the node. Parameters start at zero. */
   constructor(description: NetworkDescription, options: NetworkOptions);
-  /** Backend in use, e.g. "cpu/avx2". */
+  /** Backend in use, e.g. "cpu/avx2" or "cuda/NVIDIA H100 80GB HBM3/bf16". */
   readonly backend: string;
   readonly parameters: ParameterInfo[];
   /** Output shape [channels, height, width] of every node. */

@@ -1,5 +1,7 @@
 /** Errors of the library. Wrong arguments are TypeErrors and RangeErrors, made here in one form. */
 
+import type { Device } from './binding.js';
+
 /** Short text of a value for an error message. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
@@ -74,6 +76,14 @@ export function checkInteger(value: unknown, argument: string, low: number, high
 export function checkChoice<T extends string>(value: unknown, argument: string, choices: readonly T[]): T {
   if (!choices.includes(value as T)) throw wrongType(`one of ${choices.map((c) => `"${c}"`).join(', ')}`, argument, value);
   return value as T;
+}
+
+const DEVICE = /^(auto|cpu|cuda|cuda:\d{1,3})$/;
+
+/** 'auto', 'cpu', 'cuda' or 'cuda:N'; whether there is such a device, the native side knows. */
+export function checkDevice(value: unknown, argument: string): Device {
+  if (typeof value !== 'string' || !DEVICE.test(value)) throw wrongType('one of "auto", "cpu", "cuda", "cuda:0", "cuda:1", ...', argument, value);
+  return value as Device;
 }
 
 /** TypeError for a name that is not among `names`. */

@@ -1,16 +1,17 @@
 /** selfcompress eval */
 import { type Command, Option } from 'commander';
-import { binding } from '../binding.js';
+import { binding, type Device, type Precision } from '../binding.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { percentText } from '../report/text.js';
 import { compileModel, loadModel } from './load-model.js';
-import { integer } from './values.js';
+import { device, integer } from './values.js';
 
 interface EvalFlags {
   dataset: string;
   dataDir?: string;
   threads?: number;
-  device: 'auto' | 'cpu' | 'cuda';
+  device: Device;
+  precision: Precision;
   json?: boolean;
 }
 
@@ -22,7 +23,8 @@ export function addEvalCommand(program: Command): void {
     .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).makeOptionMandatory())
     .option('--data-dir <dir>', "folder with the data set's standard files")
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))
-    .addOption(new Option('--device <kind>', 'where to run').choices(['auto', 'cpu', 'cuda']).default('auto'))
+    .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
+    .addOption(new Option('--precision <kind>', 'of what convolutions multiply').choices(['fp32', 'tf32', 'bf16']).default('fp32'))
     .option('--json', 'print JSON')
     .action(evaluate);
 }
@@ -31,7 +33,7 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const model = await loadModel(path);
   const { shape, classes, test } = await loadDataset(flags.dataset, { dataDir: flags.dataDir });
-  const network = await compileModel(model, flags.device);
+  const network = await compileModel(model, { device: flags.device, precision: flags.precision });
   // Images are normalised as in training, whatever the data set's own statistics are.
   const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean: model.info.mean, std: model.info.std });
   const { loss, correct, count } = await network.evaluate(

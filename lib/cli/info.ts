@@ -1,6 +1,12 @@
 /** selfcompress info */
 import type { Command } from 'commander';
-import { binding } from '../binding.js';
+import { binding, type CudaInfo } from '../binding.js';
+import { bytesText } from '../report/text.js';
+
+function cudaLines({ available, reason, devices }: CudaInfo): string[] {
+  if (!available) return [`CUDA             not available: ${reason}`];
+  return devices.map((d, i) => `cuda:${i}           ${d.name}, compute capability ${d.computeCapability}, ${bytesText(d.memoryBytes)}`);
+}
 
 export function addInfoCommand(program: Command): void {
   program
@@ -16,7 +22,7 @@ export function addInfoCommand(program: Command): void {
           `node             ${info.node}, ${info.platform}`,
           `instruction set  ${info.isa} (available: ${info.isas.join(', ')})`,
           `threads          ${info.threads}`,
-          `CUDA             ${info.cuda.available ? 'available' : `not available: ${info.cuda.reason}`}`,
+          ...cudaLines(info.cuda),
         ].join('\n'),
       );
     });

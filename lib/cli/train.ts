@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { binding, type NetworkDescription } from '../binding.js';
+import { binding, type Device, type NetworkDescription, type Precision } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
@@ -14,7 +14,7 @@ import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../tr
 import { RunDirectory } from '../training/run-directory.js';
 import { scheduleKinds } from '../training/schedule.js';
 import { Trainer } from '../training/trainer.js';
-import { augmentation, integer, number } from './values.js';
+import { augmentation, bytes, device, integer, number } from './values.js';
 
 interface TrainFlags {
   model: string;
@@ -42,7 +42,9 @@ interface TrainFlags {
   targetAccuracy?: number;
   seed: number;
   threads?: number;
-  device: 'auto' | 'cpu' | 'cuda';
+  device: Device;
+  precision: Precision;
+  memoryLimit?: number;
   out?: string;
   force?: boolean;
   resume?: string;
@@ -83,7 +85,11 @@ export function addTrainCommand(program: Command): void {
     .option('--target-accuracy <share>', 'stop once the test accuracy (0..1) is at least this', number(0, 1))
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))
-    .addOption(choice('--device <kind>', 'where to train', ['auto', 'cpu', 'cuda'], defaults.device))
+    .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, defaults.device)
+    .addOption(
+      choice('--precision <kind>', 'of what convolutions multiply; tf32 and bf16 are for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision),
+    )
+    .option('--memory-limit <size>', 'most memory of a CUDA device to use, such as 8G', bytes)
     .option('--out <dir>', 'folder for metrics, checkpoint, model file and report (default: a new one under runs/)')
     .option('--force', 'replace a run that the folder holds already')
     .option('--resume <dir>', 'go on with the run of this folder')
@@ -96,6 +102,8 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
     batchSize: flags.batchSize,
     seed: flags.seed,
     device: flags.device,
+    precision: flags.precision,
+    memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     learningRate: flags.lr,
     schedule: flags.schedule === 'step' ? { kind: 'step', at: [0.5, 0.75] } : { kind: flags.schedule },
@@ -149,7 +157,7 @@ async function start(flags: TrainFlags): Promise<{ trainer: Trainer; directory: 
   return { trainer, directory: await RunDirectory.create(flags.out ?? newRunPath(flags), { model, dataset, dataDir, limit, threads }, flags.force) };
 }
 
-async function resume(path: string, flags: TrainFlags): Promise<{ trainer: Trainer; directory: RunDirectory }> {
+async function resume(path: string, flags: TrainFlags, command: Command): Promise<{ trainer: Trainer; directory: RunDirectory }> {
   const directory = await RunDirectory.open(path);
   const { dataset, dataDir, limit } = directory.run;
   const data = await loadDataset(dataset, { dataDir: flags.dataDir ?? dataDir, limit });
@@ -157,7 +165,14 @@ async function resume(path: string, flags: TrainFlags): Promise<{ trainer: Train
     flags.targetBits === undefined && flags.targetAccuracy === undefined
       ? undefined
       : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
-  const trainer = await Trainer.resume(await readCheckpoint(path), data, { epochs: flags.epochs, target });
+  const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
+  const trainer = await Trainer.resume(await readCheckpoint(path), data, {
+    epochs: flags.epochs,
+    target,
+    device: given('device', flags.device),
+    precision: given('precision', flags.precision),
+    memoryLimit: given('memoryLimit', flags.memoryLimit),
+  });
   return { trainer, directory };
 }
 
@@ -174,9 +189,9 @@ function stopOnInterrupt(trainer: Trainer): () => void {
   return () => process.off('SIGINT', onInterrupt);
 }
 
-async function train(flags: TrainFlags): Promise<void> {
+async function train(flags: TrainFlags, command: Command): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
-  const { trainer, directory } = flags.resume ? await resume(flags.resume, flags) : await start(flags);
+  const { trainer, directory } = flags.resume ? await resume(flags.resume, flags, command) : await start(flags);
   const { data, options } = trainer;
   const { weights } = inspectNetwork(trainer.description);
   const memory = bytesText(trainer.memory.parameterBytes + trainer.memory.activationBytes);

@@ -1,5 +1,7 @@
 /** Values of command line options. */
 import { InvalidArgumentError } from 'commander';
+import type { Device } from '../binding.js';
+import { checkDevice } from '../errors.js';
 
 export function number(low: number, high = Number.POSITIVE_INFINITY): (text: string) => number {
   const what = high === Number.POSITIVE_INFINITY ? `a number >= ${low}` : `a number from ${low} to ${high}`;
@@ -19,6 +21,22 @@ export function integer(low: number, high = Number.MAX_SAFE_INTEGER): (text: str
       throw new InvalidArgumentError(`Expected ${what} but received ${JSON.stringify(text)}.`);
     return value;
   };
+}
+
+/** `cuda:1` */
+export function device(text: string): Device {
+  try {
+    return checkDevice(text, 'the device');
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+/** `8G`, `500M` or bytes */
+export function bytes(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,15})([KMG]?)B?$/i.exec(text) ?? [];
+  if (!digits || Number(digits) === 0) throw new InvalidArgumentError(`Expected a size such as 8G or 500M but received ${JSON.stringify(text)}.`);
+  return Number(digits) * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
 }
 
 /** `shift=2,flip,cutout=8` */

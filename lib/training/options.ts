@@ -1,6 +1,6 @@
 /** Options of a training run: what they mean, their defaults, and their checks. */
-import type { Augmentation, LossDescription, NetworkDescription, OptimizerDescription } from '../binding.js';
-import { checkChoice, checkInteger, checkNames, checkNumber, wrongType } from '../errors.js';
+import type { Augmentation, Device, LossDescription, NetworkDescription, OptimizerDescription, Precision } from '../binding.js';
+import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, wrongType } from '../errors.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 
 export interface BitOptions {
@@ -38,7 +38,11 @@ export interface TrainOptions {
   batchSize: number;
   /** Of initial weights, shuffling, augmentation and dropout. Default 1. */
   seed: number;
-  device: 'auto' | 'cpu' | 'cuda';
+  device: Device;
+  /** Of what convolutions and linear layers multiply. Default fp32. */
+  precision: Precision;
+  /** Most bytes of a CUDA device's memory to use. Default 0: SELFCOMPRESS_CUDA_MEMORY, else no limit. */
+  memoryLimit: number;
   loss: LossDescription;
   optimizer: Omit<OptimizerDescription, 'keepRange'>;
   /** Of weights, biases and norms. Default 0.003. */
@@ -62,6 +66,8 @@ export const defaultTrainOptions: TrainOptions = {
   batchSize: 512,
   seed: 1,
   device: 'auto',
+  precision: 'fp32',
+  memoryLimit: 0,
   loss: { kind: 'crossEntropy' },
   optimizer: { kind: 'adam' },
   learningRate: 0.003,
@@ -99,7 +105,9 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkInteger(o.epochs, 'options.epochs', 1, 1_000_000);
   checkInteger(o.batchSize, 'options.batchSize', 1, 1 << 20);
   checkInteger(o.seed, 'options.seed', 0);
-  checkChoice(o.device, 'options.device', ['auto', 'cpu', 'cuda']);
+  checkDevice(o.device, 'options.device');
+  checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
+  checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
   checkChoice(o.loss?.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
   checkChoice(o.optimizer?.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
   if ('keepRange' in o.optimizer) throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');

@@ -103,13 +103,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   /**
-   * Goes on where a checkpoint (a file, a run's folder, or its contents) was written. `epochs` and `target` may be
-   * changed; with other epochs the schedules change as well.
+   * Goes on where a checkpoint (a file, a run's folder, or its contents) was written. `epochs`, `target` and where it runs
+   * may be changed; with other epochs the schedules change as well.
    */
   static async resume(
     from: string | Checkpoint,
     data: Dataset,
-    changes: Pick<PartialTrainOptions, 'epochs' | 'target' | 'device'> = {},
+    changes: Pick<PartialTrainOptions, 'epochs' | 'target' | 'device' | 'precision' | 'memoryLimit'> = {},
   ): Promise<Trainer> {
     const checkpoint = typeof from === 'string' ? await readCheckpoint(from) : from;
     const { trainCount, name } = checkpoint.data;
@@ -220,9 +220,18 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   #compile(): Network {
-    const { device, loss, penalty, batchSize } = this.options;
+    const { device, precision, memoryLimit, loss, penalty, batchSize } = this.options;
     const optimizer = { ...this.options.optimizer, keepRange: this.options.bits.keepRange };
-    return new binding.Network(this.#description, { device, loss, optimizer, penalty, batchSize, originalWeights: this.#origin.weights });
+    return new binding.Network(this.#description, {
+      device,
+      precision,
+      memoryLimit,
+      loss,
+      optimizer,
+      penalty,
+      batchSize,
+      originalWeights: this.#origin.weights,
+    });
   }
 
   #dataInfo(): DataInfo {

@@ -9,7 +9,6 @@ namespace selfcompress::cuda {
 namespace {
 
 constexpr int kMostDevices = 64;
-constexpr int kLeastCapability = 75;
 
 std::atomic<std::size_t> heldBytes[kMostDevices];
 
@@ -108,8 +107,11 @@ DeviceList listDevices() {
     list.devices.push_back(
         {properties.name, 10 * properties.major + properties.minor, std::size_t(properties.totalGlobalMem)});
   }
-  if (list.devices.empty()) list.reason = "the properties of the devices could not be read";
-  else list.missing.clear();
+  bool usable = std::any_of(list.devices.begin(), list.devices.end(),
+                            [](const DeviceInfo& d) { return d.computeCapability >= kLeastCapability; });
+  if (usable) list.missing.clear();
+  else if (list.devices.empty()) list.reason = "the properties of the devices could not be read";
+  else list.reason = "none of its devices has compute capability 7.5 or above";
   return list;
 }
 

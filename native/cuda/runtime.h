@@ -17,13 +17,15 @@
 
 namespace selfcompress::cuda {
 
+inline constexpr int kLeastCapability = 75;  // of a device that the kernels are built for
+
 struct DeviceInfo {
   std::string name;
   int computeCapability = 0;  // 10 * major + minor
   std::size_t memoryBytes = 0;
 };
-// The devices that the driver offers. None: `missing` says what was looked for ("driver", "device") and `reason` why
-// not.
+// The devices that the driver offers. None of them usable: `missing` says what was looked for ("driver", "device") and
+// `reason` why not.
 struct DeviceList {
   std::vector<DeviceInfo> devices;
   std::string missing, reason;

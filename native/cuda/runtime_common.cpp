@@ -25,6 +25,13 @@ std::size_t parseBytes(const char* text) {
   return std::size_t(value) << shift;
 }
 
+int firstUsable() {
+  std::vector<DeviceInfo> devices = listDevices().devices;
+  auto found = std::find_if(devices.begin(), devices.end(),
+                            [](const DeviceInfo& d) { return d.computeCapability >= kLeastCapability; });
+  return found == devices.end() ? 0 : int(found - devices.begin());
+}
+
 [[noreturn]] void throwVariable(const char* what, const char* name, const char* value) {
   throw std::runtime_error(std::string("Expected ") + what + " for " + name + " but received '" + value + "'");
 }
@@ -40,7 +47,7 @@ void throwOutOfMemory(std::size_t bytes, std::size_t freeBytes, std::size_t held
 
 StreamOptions withEnvironment(StreamOptions options) {
   if (options.device < 0) {
-    options.device = 0;
+    options.device = firstUsable();
     if (const char* text = std::getenv("SELFCOMPRESS_CUDA_DEVICE"); text && *text) {
       auto [rest, error] = std::from_chars(text, text + std::strlen(text), options.device);
       if (error != std::errc() || *rest || options.device < 0)

@@ -2,6 +2,7 @@
 #include "node/addon.h"
 
 #include "node/arguments.h"
+#include "node/device.h"
 
 namespace selfcompress::node {
 namespace {
@@ -24,14 +25,11 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   Napi::Array isas = Napi::Array::New(env);
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon})
     if (cpu::isaSupported(isa)) isas.Set(isas.Length(), cpu::isaName(isa));
-  Napi::Object cuda = Napi::Object::New(env);
-  cuda.Set("available", false);
-  cuda.Set("reason", "this build of selfcompress has no CUDA backend");
   result.Set("version", SELFCOMPRESS_VERSION);
   result.Set("isa", cpu::isaName(cpu::chooseIsa()));
   result.Set("isas", isas);
   result.Set("threads", cpu::threads());
-  result.Set("cuda", cuda);
+  result.Set("cuda", cudaInfo(env));
   result.Set("compiler", compilerName());
   result.Set("napi", NAPI_VERSION);
   return result;

@@ -28,6 +28,8 @@ inline void throwInJavaScript(napi_env env, std::exception_ptr exception) {
     error.ThrowAsJavaScriptException();
   } catch (const DescriptionError& error) {
     Napi::RangeError::New(env, error.what()).ThrowAsJavaScriptException();
+  } catch (const OutOfMemory& error) {
+    Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
   } catch (const std::bad_alloc&) {
     Napi::Error::New(env, "Out of memory").ThrowAsJavaScriptException();
   } catch (const std::exception& error) {

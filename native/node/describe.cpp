@@ -141,11 +141,9 @@ NetworkDescription readDescription(const Napi::Value& value, const std::string& 
 
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  f.allowOnly({"device", "loss", "optimizer", "penalty", "originalWeights", "batchSize", "deadDecay"});
+  f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
+               "deadDecay"});
   NetworkOptions options;
-  if (f.choice("device", {"auto", "cpu", "cuda"}, 0) == 2)
-    throw Napi::Error::New(f.env(), "Expected an available device for " + f.path("device") +
-                                        " but received \"cuda\": this build of selfcompress has no CUDA backend");
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
       loss.choice("kind", {"crossEntropy", "meanSquaredError"}) ? Loss::kMeanSquaredError : Loss::kCrossEntropy;

@@ -8,7 +8,7 @@
 namespace selfcompress::node {
 
 NetworkDescription readDescription(const Napi::Value&, const std::string& path);
-// Throws an Error when `device` asks for one that is not there.
+// All but what device.h reads.
 NetworkOptions readOptions(const Napi::Value&, const std::string& path);
 Augmentation readAugmentation(const Fields& settings);
 

@@ -6,6 +6,7 @@
 
 #include "node/data_set.h"
 #include "node/describe.h"
+#include "node/device.h"
 
 namespace selfcompress::node {
 namespace {
@@ -63,8 +64,9 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   NetworkDescription description = readDescription(info[0], "network");
   NetworkOptions options = readOptions(info[1], "options");
+  DeviceOptions device = readDevice(info[1], "options");
   auto object = std::make_shared<NetworkObject>();
-  object->network = std::make_unique<Network>(cpu::makeBackend(cpu::chooseIsa()), description, options);
+  object->network = std::make_unique<Network>(makeBackend(env, device, "options"), description, options);
   MemoryReport memory = object->network->memory();
   wrap(info, object, std::int64_t(memory.parameterBytes + memory.activationBytes));
   Napi::Object self = info.This().As<Napi::Object>(), report = Napi::Object::New(env);
@@ -80,15 +82,20 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
 
 Shared self(const Napi::CallbackInfo& info) { return unwrap<NetworkObject>(info.This(), "this"); }
 
+// Work on the network. With `begin`: work in two parts, of which the first may run before the work queued before this
+// has ended, if that is of the same kind.
 Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::function<void()> work,
-                  Stream::Result result = {}, std::vector<Napi::Reference<Napi::Value>> keep = {}) {
+                  Stream::Result result = {}, std::vector<Napi::Reference<Napi::Value>> keep = {},
+                  std::function<void()> begin = {}) {
   if (object->disposed) {
     auto deferred = Napi::Promise::Deferred::New(info.Env());
     deferred.Reject(
         Napi::Error::New(info.Env(), "Expected a network in use for this but received a disposed one").Value());
     return deferred.Promise();
   }
-  return addonData(info.Env()).stream.queue(info.Env(), std::move(keep), std::move(work), std::move(result));
+  const void* series = begin && object->network->stepsOverlap() ? object.get() : nullptr;
+  return addonData(info.Env())
+      .stream.queue(info.Env(), {std::move(keep), std::move(work), std::move(result), std::move(begin), series});
 }
 
 // The images of a step or evaluation: copied, so that the caller may reuse the array at once.
@@ -133,12 +140,11 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
   auto batch = std::make_shared<Batch>(
       readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
   auto result = std::make_shared<StepResult>();
+  auto begin = [=] {
+    object->network->beginStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
+  };
   return queue(
-      info, object,
-      [=] {
-        *result =
-            object->network->trainStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
-      },
+      info, object, [=] { *result = object->network->finishStep(); },
       [=](Napi::Env env) -> Napi::Value {
         Napi::Object out = Napi::Object::New(env);
         out.Set("loss", result->loss);
@@ -146,7 +152,8 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
         out.Set("bitsPerWeight", result->bitsPerWeight);
         out.Set("gradientNorm", result->gradientNorm);
         return out;
-      });
+      },
+      {}, begin);
 }
 
 Napi::Value gradients(const Napi::CallbackInfo& info) {

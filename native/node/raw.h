@@ -44,8 +44,7 @@ Napi::Value queueRaw(const Napi::CallbackInfo& info, const TypedArrays& arrays, 
   arrays.verify();
   auto backend = addonData(info.Env()).backend;
   return addonData(info.Env())
-      .stream.queue(
-          info.Env(), arrays.keepAlive(), [=] { work(*backend); }, std::move(result));
+      .stream.queue(info.Env(), {arrays.keepAlive(), [=] { work(*backend); }, std::move(result), {}, nullptr});
 }
 
 }  // namespace selfcompress::node

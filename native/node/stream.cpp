@@ -3,15 +3,32 @@
 #include <new>
 #include <string>
 
+#include "selfcompress/backend.h"
+
 namespace selfcompress::node {
 
 struct Stream::Job {
   napi_deferred deferred = nullptr;
-  std::vector<Napi::Reference<Napi::Value>> keep;
-  std::function<void()> work;
-  Result result;
+  Work work;
+  bool begun = false;
   std::string failure;
   bool failed = false;
+
+  void attempt(const std::function<void()>& part) {
+    try {
+      if (part && !failed) part();
+    } catch (const OutOfMemory& error) {
+      failed = true, failure = error.what();
+    } catch (const std::bad_alloc&) {
+      failed = true, failure = "Out of memory";
+    } catch (const std::exception& error) {
+      failed = true, failure = error.what();
+    }
+  }
+  void begin() {
+    if (!begun) attempt(work.begin);
+    begun = true;
+  }
 };
 
 Stream::Stream(Napi::Env env) : env_(env) {
@@ -35,11 +52,11 @@ void Stream::start(Napi::Env env) {
   thread_ = std::thread([this] { loop(); });
 }
 
-Napi::Promise Stream::queue(Napi::Env env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work,
-                            Result result) {
+Napi::Promise Stream::queue(Napi::Env env, Work work) {
   if (stopping_) throw Napi::Error::New(env, "The environment is being closed");
   if (!thread_.joinable()) start(env);
-  auto job = std::unique_ptr<Job>(new Job{nullptr, std::move(keep), std::move(work), std::move(result), "", false});
+  auto job = std::make_unique<Job>();
+  job->work = std::move(work);
   napi_value promise;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) throw Napi::Error::New(env);
   if (pending_++ == 0) napi_ref_threadsafe_function(env, done_);
@@ -61,19 +78,26 @@ void Stream::loop() {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    try {
-      job->work();
-    } catch (const std::bad_alloc&) {
-      job->failed = true, job->failure = "Out of memory";
-    } catch (const std::exception& error) {
-      job->failed = true, job->failure = error.what();
-    }
-    job->work = nullptr;  // what it holds is released here, before the promise settles
+    job->begin();
+    if (job->work.series) beginNext(job->work.series);
+    job->attempt(job->work.run);
+    job->work.run = job->work.begin = nullptr;  // what they hold is released here, before the promise settles
     if (napi_call_threadsafe_function(done_, job.get(), napi_tsfn_blocking) == napi_ok) job.release();
     else
       job.release();  // the environment is closing: its references may only be touched on its own thread, which is gone
   }
   napi_release_threadsafe_function(done_, napi_tsfn_release);
+}
+
+// Only this thread takes jobs out of the queue while it runs, so the job stays where it is; `stop` waits for this
+// thread.
+void Stream::beginNext(const void* series) {
+  Job* next = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    if (!stopping_ && !jobs_.empty() && jobs_.front()->work.series == series) next = jobs_.front().get();
+  }
+  if (next) next->begin();
 }
 
 void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
@@ -87,7 +111,7 @@ void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
   // dropped.
   try {
     if (!job->failed) {
-      napi_resolve_deferred(env, job->deferred, job->result ? job->result(env) : env.Undefined());
+      napi_resolve_deferred(env, job->deferred, job->work.result ? job->work.result(env) : env.Undefined());
       return;
     }
   } catch (const Napi::Error& error) {

@@ -22,15 +22,24 @@ class Stream {
 
   // What the promise is fulfilled with, made on the JavaScript thread.
   using Result = std::function<Napi::Value(Napi::Env)>;
-  // Queues `work`, which runs on the worker thread after all that was queued before. An exception of `work` rejects the
-  // promise with an Error. `keep` stays referenced until then. While work is pending the process stays alive.
-  Napi::Promise queue(Napi::Env, std::vector<Napi::Reference<Napi::Value>> keep, std::function<void()> work,
-                      Result result = {});
+  struct Work {
+    std::vector<Napi::Reference<Napi::Value>> keep;  // stays referenced until the promise settles
+    std::function<void()> run;
+    Result result;
+    // Optional first half of the work. Where the work queued just before belongs to the same series, it may run before
+    // that one's `run`: a device then has the next step while the host waits for the last one. At most one is ahead.
+    std::function<void()> begin;
+    const void* series = nullptr;
+  };
+  // Queues work, which runs on the worker thread after all that was queued before. An exception of it rejects the
+  // promise with an Error. While work is pending the process stays alive.
+  Napi::Promise queue(Napi::Env, Work);
 
  private:
   struct Job;
   void start(Napi::Env);
   void loop();
+  void beginNext(const void* series);
   void stop();
   static void settle(napi_env, napi_value, void* stream, void* job);
 

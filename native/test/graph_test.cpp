@@ -97,7 +97,7 @@ TEST_CASE("gradients of a rich network against finite differences") {
   }
 }
 
-TEST_CASE("steps on every instruction set follow the reference, for full and partial batches") {
+TEST_CASE("steps on every backend follow the reference, for full and partial batches") {
   NetworkDescription description = richNetwork(false);
   NetworkOptions options;
   options.batchSize = 37;
@@ -114,9 +114,8 @@ TEST_CASE("steps on every instruction set follow the reference, for full and par
     return losses;
   };
   auto expected = train(makeReferenceBackend());
-  for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon}) {
-    if (!cpu::isaSupported(isa)) continue;
-    auto actual = sameForAllThreads([&] { return train(cpu::makeBackend(isa)); });
+  for (std::size_t b = 0; b < testedBackends().size(); b++) {
+    auto actual = sameForAllThreads([&] { return train(std::move(testedBackends()[b])); });
     for (std::size_t i = 0; i < expected.size(); i++)
       CHECK(actual[i] == doctest::Approx(expected[i]).epsilon(0.02));  // rounding of codes amplifies
   }
@@ -133,7 +132,7 @@ TEST_CASE("sharing buffers changes nothing but the memory") {
     std::vector<MemoryReport> memory;
     for (bool share : {true, false}) {
       options.shareMemory = share;
-      Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options);
+      Network network(chosenBackend(), richNetwork(false), options);
       network.loadState(randomState(network, 3, 3));
       for (int step = 1; step <= 4; step++) network.trainStep(data, indices.data(), step == 2 ? 9 : 20, settings(step));
       states.push_back(network.state());
@@ -184,7 +183,7 @@ TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same 
 TEST_CASE("evaluation with dead channels equals a direct computation, and predict agrees with evaluate") {
   NetworkOptions options;
   options.batchSize = 7;
-  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options),
+  Network network(chosenBackend(), richNetwork(false), options),
       truth(makeReferenceBackend(), richNetwork(false), options);
   State state = randomState(network, 8, 4);
   state["c2.bitDepth"] = {0, 0, 3, 0, 4};
@@ -203,7 +202,7 @@ TEST_CASE("evaluation with dead channels equals a direct computation, and predic
 
 TEST_CASE("loading a state is all or nothing") {
   NetworkOptions options;
-  Network network(cpu::makeBackend(cpu::chooseIsa()), richNetwork(false), options);
+  Network network(chosenBackend(), richNetwork(false), options);
   State before = network.state();
   CHECK_THROWS_AS(network.loadState({{"c1.bias", {1, 1, 1, 1, 1}}, {"c1.nothing", {1}}}), DescriptionError);
   CHECK_THROWS_AS(network.loadState({{"c1.bias", {1, 1, 1, 1, 1}}, {"c2.bias", {1}}}), DescriptionError);
@@ -225,7 +224,7 @@ TEST_CASE("mean squared error and dropout train") {
     for (int k = 0; k < 2; k++)
       data.targets.push_back(data.floats[std::size_t(i * 6 + k)] * data.floats[std::size_t(i * 6 + 2)]);
   data.features = 2;
-  Network network(cpu::makeBackend(cpu::chooseIsa()), description, options);
+  Network network(chosenBackend(), description, options);
   network.loadState(randomState(network, 5, 4));
   auto indices = firstIndices(64);
   network.checkBatch(data, indices.data(), 64);

@@ -28,6 +28,16 @@ inline int cases(int all) {
   return share ? std::max(2, int(all * std::atof(share))) : all;
 }
 
+// Where the seeds of these cases start: 1; on the model of a device, where each of its seeds runs a share of the cases,
+// not the same ones for all.
+inline std::uint64_t firstSeed([[maybe_unused]] int all) {
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  return 1 + (cuda::host::settings().seed - 1) * std::uint64_t(cases(all));
+#else
+  return 1;
+#endif
+}
+
 class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed) {}
@@ -96,6 +106,15 @@ inline std::vector<std::unique_ptr<Backend>> testedBackends(
     if (cpu::isaSupported(isa)) all.push_back(cpu::makeBackend(isa));
 #endif
   return all;
+}
+
+// The one that a user would get, of these.
+inline std::unique_ptr<Backend> chosenBackend() {
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  return std::move(testedBackends().front());
+#else
+  return cpu::makeBackend(cpu::chooseIsa());
+#endif
 }
 
 // Largest |a - b| relative to the largest magnitude of `expected` (at least `floor`); NaN must meet NaN, inf the same

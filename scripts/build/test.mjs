@@ -1,7 +1,8 @@
 // npm test: the C++ tests through CTest, then the tap tests. The last line is `N passed, N failed`.
-//   test.mjs [all|native|js|sanitize|arm64] [part of a tap file's name]...
+//   test.mjs [all|native|js|sanitize|arm64|cuda-host] [part of a tap file's name, or a seed of the model]...
 // `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers; `arm64` cross-compiles them and runs a
-// share of their random cases under qemu (Debian: apt install g++-aarch64-linux-gnu qemu-user).
+// share of their random cases under qemu (Debian: apt install g++-aarch64-linux-gnu qemu-user). `cuda-host` runs the CUDA backend over the
+// model of a GPU in native/cuda/host/, with a share of the random cases for each of several orders of its threads.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,8 +13,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
 const [what = 'all', ...parts] = process.argv.slice(2);
-if (!['all', 'native', 'js', 'sanitize', 'arm64'].includes(what)) {
-  console.error(`Expected all, native, js, sanitize or arm64 but received ${what}`);
+if (!['all', 'native', 'js', 'sanitize', 'arm64', 'cuda-host'].includes(what)) {
+  console.error(`Expected all, native, js, sanitize, arm64 or cuda-host but received ${what}`);
   process.exit(2);
 }
 let passed = 0;
@@ -40,7 +41,7 @@ function watch(command, args, show) {
   });
 }
 
-/** CMake's package search finds doctest or not: without it there are no C++ tests to build. */
+/** CMake's package search finds doctest or not. */
 function hasDoctest() {
   const probe = spawnSync('cmake', ['--find-package', '-DNAME=doctest', '-DCOMPILER_ID=GNU', '-DLANGUAGE=CXX', '-DMODE=EXIST'], {
     cwd: root,
@@ -49,14 +50,29 @@ function hasDoctest() {
   return probe.status === 0;
 }
 
-async function nativeTests(folder, ...settings) {
+function hasBoostContext() {
+  const header = ['-x', 'c++', '-fsyntax-only', '-include', 'boost/context/detail/fcontext.hpp', '/dev/null'];
+  return spawnSync(process.env.CXX ?? 'c++', header).status === 0;
+}
+
+/** Whether the C++ tests could be built. Without doctest there are none to build. */
+function buildTests(folder, ...settings) {
   if (!hasDoctest()) {
     console.log('C++ tests SKIPPED: doctest was not found (Debian and Ubuntu: apt install doctest-dev; macOS: brew install doctest)');
-    return;
+    return false;
   }
-  if (!must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings])) return;
-  if (!must('cmake', ['--build', folder, '--config', 'Release', '--parallel', String(availableParallelism())])) return;
-  const { code, output } = await watch('ctest', ['--test-dir', folder, '-C', 'Release', '--verbose', '--timeout', '900'], (text) =>
+  return (
+    must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings]) &&
+    must('cmake', ['--build', folder, '--config', 'Release', '--parallel', String(availableParallelism())])
+  );
+}
+
+async function nativeTests(folder, ...settings) {
+  if (buildTests(folder, ...settings)) await runTests(folder);
+}
+
+async function runTests(folder, ...options) {
+  const { code, output } = await watch('ctest', ['--test-dir', folder, '-C', 'Release', '--verbose', '--timeout', '900', ...options], (text) =>
     process.stdout.write(text),
   );
   let cases = 0;
@@ -107,6 +123,18 @@ if (what === 'arm64') {
     '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu',
     '-Ddoctest_DIR=/usr/lib/cmake/doctest',
   );
+}
+if (what === 'cuda-host') {
+  process.env.SELFCOMPRESS_TEST_SHARE ??= '0.1';
+  if (!hasBoostContext()) {
+    console.log('Tests of the CUDA backend on the host SKIPPED: Boost.Context was not found (Debian and Ubuntu: apt install libboost-context-dev)');
+  } else if (buildTests('build/cuda-host', '-DSELFCOMPRESS_CUDA_HOST=ON')) {
+    for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {
+      console.log(`threads and blocks in order ${seed}`);
+      process.env.SELFCOMPRESS_CUDA_SEED = seed;
+      await runTests('build/cuda-host', '--parallel', String(availableParallelism()));
+    }
+  }
 }
 if (what === 'all' || what === 'native') await nativeTests('build/native');
 if (what === 'all' || what === 'js') await tapTests();

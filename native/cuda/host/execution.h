@@ -61,7 +61,13 @@ void launch(Stream& stream, const char* operation, void (*kernel)(Parameters...)
             std::size_t sharedBytes, const Arguments&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments));
   std::tuple<std::decay_t<Parameters>...> copies(arguments...);
-  host::Launch launch{operation, grid, block, sharedBytes, [kernel, copies] { std::apply(kernel, copies); }, {}};
+  host::Launch launch{operation,
+                      grid,
+                      block,
+                      sharedBytes,
+                      [kernel, copies] { std::apply(kernel, copies); },
+                      {},
+                      reinterpret_cast<const void*>(kernel)};
   std::apply(
       [&](const auto&... value) {
         [[maybe_unused]] auto note = [&](const auto& v) {

@@ -98,6 +98,7 @@ struct Launch {
   std::size_t sharedBytes;
   std::function<void()> body;
   std::vector<const void*> pointers;  // parameters that are pointers
+  const void* kernel = nullptr;       // its function, for whoever wants its name
 };
 
 // How the model runs: the same settings give the same order of threads.

@@ -16,6 +16,12 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// Of a region; more than tableRows, and whole blocks.
+__host__ __device__ inline std::int64_t packedWords(const Pass& pass, Packing packing) {
+  return std::int64_t(pass.packedChannels) * pass.tableRows / (packing == Packing::kBfloat16 ? 2 : 1);
+}
+static_assert(kChannelUnit * kRowUnit / 2 % kThreads == 0);
+
 // The weight that multiplies row k for the m-th live target channel; zero outside of both.
 struct Operand {
   const Pass& pass;
@@ -53,11 +59,11 @@ __global__ void __launch_bounds__(kThreads) packPass(Pass pass, Packing packing)
   }
   if (packing == Packing::kNone) return;
   int stepRows = packing == Packing::kTf32 ? 8 : 16;
-  std::int64_t words = std::int64_t(pass.packedChannels) * pass.tableRows;
+  std::int64_t words = packedWords(pass, packing);
   Global<std::uint32_t> to = global(pass.packed) + words * regionIndex;
   int usedRows = (rows + kRowUnit - 1) / kRowUnit * kRowUnit;
   if (packing == Packing::kColumns) {
-    if (id >= words || id / pass.packedChannels >= usedRows) return;
+    if (id / pass.packedChannels >= usedRows) return;
     to[id] = __float_as_uint(a.at(id % pass.packedChannels, id / pass.packedChannels));
   } else {
     int steps = pass.tableRows / stepRows, fragment = id / 128;
@@ -69,9 +75,7 @@ __global__ void __launch_bounds__(kThreads) packPass(Pass pass, Packing packing)
 }  // namespace
 
 void pack(Stream& stream, const char* operation, const Pass& pass, Packing packing) {
-  std::int64_t words = std::int64_t(pass.packedChannels) * pass.tableRows;
-  if (packing == Packing::kBfloat16) words /= 2;
-  if (packing == Packing::kNone || words < pass.tableRows) words = pass.tableRows;
+  std::int64_t words = packing == Packing::kNone ? pass.tableRows : packedWords(pass, packing);
   dim3 grid(unsigned((words + kThreads - 1) / kThreads),
             unsigned(pass.geometry.groups * pass.classesH * pass.classesW));
   launch(stream, operation, packPass, grid, dim3(kThreads), 0, pass, packing);

@@ -12,8 +12,14 @@
 //
 // Numbers: against exact arithmetic the error of an output is below 1e-5 of the largest output for sums of a few
 // hundred terms, and below 3e-5 where a backend takes a fast algorithm (Winograd's, for 3x3 and 5x5 kernels without
-// stride). A NaN or infinity reaches every output that depends on it; a fast algorithm may also spread it to
-// neighbouring pixels of the same image, never to another image.
+// stride). With Precision::kTf32 or kBfloat16 both operands of every product are first rounded, to 11 or 8 bits of
+// significand: a product is off by at most 2^-10 or 2^-7 of itself, an output, against exact operands, by less than
+// 1e-3 or 8e-3 of the largest output; with the rounded operands the bounds of float32 hold. Accumulation, bias and
+// gradBias are float32 always, and so are convolutions with few channels in a group.
+//
+// A NaN or infinity reaches every output that depends on it. A fast algorithm may also spread it to neighbouring pixels
+// of the same image, never to another image; and a backend that multiplies the zeros of the padding too (the CUDA one)
+// makes NaN of any pixel of a channel whose weights are not finite, and of any weight whose gradOutput is not.
 #pragma once
 
 #include "selfcompress/tensor.h"

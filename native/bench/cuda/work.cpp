@@ -1,0 +1,160 @@
+#include "bench/cuda/work.h"
+
+namespace selfcompress::bench {
+namespace {
+
+constexpr double kFloat = sizeof(float);
+
+std::string text(int value) { return std::to_string(value); }
+std::string text(Shape s) { return text(s.channels) + "x" + text(s.height) + "x" + text(s.width); }
+
+int live(const ChannelList& list, int channels) { return list.index ? *list.count : channels; }
+int notZero(const std::int32_t* state, int channels) {
+  if (!state) return channels;
+  int count = 0;
+  for (int c = 0; c < channels; c++) count += state[c] != kZero;
+  return count;
+}
+double channelBytes(Shape shape, int batch) { return double(shape.pixels()) * kLanes * blocksOf(batch) * kFloat; }
+double tensorBytes(Shape shape, int batch, const std::int32_t* state) {
+  return channelBytes(shape, batch) * notZero(state, shape.channels);
+}
+int liveBits(const float* bitDepth, int channels) {
+  int count = 0;
+  for (int c = 0; c < channels; c++) count += bitDepth[c] > 0;
+  return count;
+}
+
+struct ConvWork {
+  double input, output, weights;  // bytes
+  Work work;
+};
+ConvWork convWork(const Conv2dGeometry& g, int batch, const ChannelList& ins, const ChannelList& outs) {
+  const int in = live(ins, g.inChannels), out = live(outs, g.outChannels), area = g.kernelHeight * g.kernelWidth;
+  ConvWork c{channelBytes(g.input(), batch) * in,
+             channelBytes(g.output(), batch) * out,
+             double(in) / g.groups * out * area * kFloat,
+             {}};
+  c.work.what = text(in) + " -> " + text(out) + ", " + text(g.kernelHeight) + "x" + text(g.kernelWidth) + ", " +
+                text(g.outHeight()) + "x" + text(g.outWidth());
+  c.work.flops = 2.0 * in / g.groups * out * area * g.outHeight() * g.outWidth() * batch;
+  c.work.products = true;
+  return c;
+}
+
+Work of(std::string what, double bytes, double flops = 0) { return {std::move(what), bytes, 0, flops, false}; }
+Work ofChannels(int channels, double bytesOfEach) { return of(text(channels), channels * bytesOfEach); }
+
+}  // namespace
+
+Work workOf(const QuantizeForward& a) {
+  const double live = liveBits(a.bitDepth, a.channels), dead = a.channels - live, n = double(a.perChannel);
+  return of(text(a.channels) + "x" + std::to_string(a.perChannel), (2 * live + dead) * n * kFloat, 6 * live * n);
+}
+Work workOf(const QuantizeBackward& a) {
+  const double live = liveBits(a.bitDepth, a.channels), dead = a.channels - live, n = double(a.perChannel);
+  return of(text(a.channels) + "x" + std::to_string(a.perChannel), (3 * live + dead) * n * kFloat, 16 * live * n);
+}
+Work workOf(const QuantizeCodes& a) { return ofChannels(a.channels, 2 * double(a.perChannel) * kFloat); }
+Work workOf(const BitPenalty& a) { return ofChannels(a.channels, 2 * kFloat); }
+
+Work workOf(const Conv2dForward& a) {
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  c.work.bytes = c.input + c.weights + c.output;
+  return c.work;
+}
+Work workOf(const Conv2dGradInput& a) {
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  c.work.bytes = c.output + c.weights + c.input * (1 + (a.reluInput ? 1 : 0) + (a.accumulate ? 1 : 0));
+  return c.work;
+}
+Work workOf(const Conv2dGradWeight& a) {
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  c.work.bytes = c.output + c.input + double(a.geometry.weights()) * kFloat;
+  return c.work;
+}
+
+Work workOf(const BatchNormForward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.inputState), y = tensorBytes(a.shape, a.batch, a.outputState);
+  const double again = a.training ? x : 0;
+  return {text(a.shape), x + again + y, again, (a.training ? 8 : 3) * x / kFloat, false};
+}
+Work workOf(const BatchNormBackward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.inputState), read = x * (2 + (a.reluOutput ? 1 : 0));
+  return {text(a.shape), 2 * read + x * (1 + (a.reluInput ? 1 : 0)), read, 12 * x / kFloat, false};
+}
+Work workOf(const ActivationForward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.state);
+  return of(text(a.shape), 2 * x, (a.kind == Activation::kRelu ? 1 : 30) * x / kFloat);
+}
+Work workOf(const ActivationBackward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.state);
+  return of(text(a.shape), 3 * x, (a.kind == Activation::kRelu ? 1 : 50) * x / kFloat);
+}
+Work workOf(const Dropout& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.state);
+  return of(text(a.shape), 2 * x, 40 * x / kFloat);
+}
+Work workOf(const PoolForward& a) {
+  const PoolGeometry& g = a.geometry;
+  const double x = tensorBytes(g.input, a.batch, a.state), y = tensorBytes(g.output(), a.batch, a.state);
+  return of(text(g.input), x + y, y / kFloat * g.kernelHeight * g.kernelWidth);
+}
+Work workOf(const PoolBackward& a) {
+  const PoolGeometry& g = a.geometry;
+  const double x = tensorBytes(g.input, a.batch, a.state), y = tensorBytes(g.output(), a.batch, a.state);
+  const double reads = (a.kind == Pool::kMax ? 1 : 0) + (a.reluInput ? 1 : 0);
+  return of(text(g.input), (1 + reads) * x + y, y / kFloat * g.kernelHeight * g.kernelWidth * 3);
+}
+Work workOf(const Add& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.stateA), y = tensorBytes(a.shape, a.batch, a.stateB);
+  return of(text(a.shape), x + y + std::max(x, y), std::max(x, y) / kFloat);
+}
+Work workOf(const CopyChannels& a) {
+  const double x = channelBytes(a.input, a.batch) * notZero(a.state, a.count);
+  return of(text(a.input), (a.accumulate ? 3 : 2) * x);
+}
+
+Work workOf(const StateFromBits& a) { return ofChannels(a.channels, 3 * kFloat); }
+Work workOf(const StateThroughNorm& a) { return ofChannels(a.channels, 3 * kFloat); }
+Work workOf(const StateOfSum& a) { return ofChannels(a.channels, 3 * kFloat); }
+Work workOf(const StateCopy& a) { return ofChannels(a.channels, (1 + a.repeat) * kFloat); }
+Work workOf(const ListChannels& a) { return ofChannels(a.channels, 2 * kFloat); }
+
+Work workOf(const CrossEntropy& a) {
+  const double z = tensorBytes({a.classes, 1, 1}, a.batch, nullptr);
+  return of(text(a.classes), z * (a.gradLogits ? 2 : 1), 40 * z / kFloat);
+}
+Work workOf(const MeanSquaredError& a) {
+  const double z = tensorBytes(a.shape, a.batch, nullptr);
+  return of(text(a.shape), z * (a.gradOutput ? 3 : 2), 4 * z / kFloat);
+}
+
+Work workOf(const OptimizerStep& a) {
+  double count = double(a.count);
+  if (a.frozenBitDepth) {
+    const int channels = int(a.count / a.perChannel);
+    count *= double(liveBits(a.frozenBitDepth, channels)) / channels;
+  }
+  const bool sgd = a.kind == Optimizer::kSgd;
+  return of(std::to_string(a.count), count * (sgd ? 5 : 7) * kFloat, count * (sgd ? 6 : 14));
+}
+Work workOf(const SumOfSquares& a) {
+  return of(std::to_string(a.count), double(a.count) * kFloat, 2 * double(a.count));
+}
+Work workOf(const ClipScale&) { return of("1", 3 * kFloat); }
+Work workOf(const ClampBitDepth& a) { return ofChannels(a.channels, 2 * kFloat); }
+Work workOf(const RangeGradients& a) { return ofChannels(a.channels, 5 * kFloat); }
+Work workOf(const KeepRange& a) { return ofChannels(a.channels, 4 * kFloat); }
+Work workOf(const DecayDead& a) { return ofChannels(a.channels, 5 * kFloat); }
+
+Work workOf(const GatherImages& a) {
+  const double y = tensorBytes(a.shape, a.batch, nullptr),
+               raw = double(a.shape.elements()) * a.batch * (a.bytes ? 1 : kFloat);
+  return of(text(a.shape), raw + y, 2 * y / kFloat);
+}
+Work workOf(const GatherLabels& a) { return of(text(a.batch), 3 * kFloat * a.batch); }
+Work workOf(const ToLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }
+Work workOf(const FromLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }
+
+}  // namespace selfcompress::bench
