@@ -24,11 +24,32 @@ inline float averageFactor(const PoolGeometry& g, const Window& w) {
 // Where x takes the place of `best`: larger, or a NaN over a number.
 inline M16 beats(F16 x, F16 best) { return either(less(best, x), isNan(select(isNan(best), zero(), x))); }
 
+// Windows that lie side by side and cover the image: every pixel belongs to exactly one of them.
+inline bool windowsTile(const PoolGeometry& g) {
+  return g.kernelHeight == g.strideH && g.kernelWidth == g.strideW && !g.padH && !g.padW &&
+         g.input.height % g.strideH == 0 && g.input.width % g.strideW == 0;
+}
+
+// The usual case, 2x2 pixels in a window.
+inline void poolMaxForward2x2(const float* in, Shape shape, float* to) {
+  const int width = shape.width;
+  for (int y = 0; y < shape.height; y += 2) {
+    const float *upper = in + y * width * 16, *lower = upper + width * 16;
+    for (int x = 0; x < width * 16; x += 32, to += 16) {
+      F16 v = load(upper + x), p[3] = {load(upper + x + 16), load(lower + x), load(lower + x + 16)};
+      for (int i = 0; i < 3; i++) v = select(beats(p[i], v), p[i], v);
+      store(to, v);
+    }
+  }
+}
+
 inline void poolForward(const PoolForward& a, int block, int channel) {
   const PoolGeometry& g = a.geometry;
   const Shape out = g.output();
   const float* in = a.input + planeOffset(g.input, block, channel);
   float* to = a.output + planeOffset(out, block, channel);
+  if (a.kind == Pool::kMax && g.kernelHeight == 2 && g.kernelWidth == 2 && windowsTile(g))
+    return poolMaxForward2x2(in, g.input, to);
   for (int y = 0; y < out.height; y++)
     for (int x = 0; x < out.width; x++, to += 16) {
       const Window w = windowAt(g, y, x);
@@ -42,6 +63,27 @@ inline void poolForward(const PoolForward& a, int block, int channel) {
     }
 }
 
+// As poolMaxForward2x2, the mask included: one pass over the memory.
+inline void poolMaxBackward2x2(const float* in, const float* mask, const float* from, Shape shape, float* to) {
+  const int width = shape.width;
+  for (int y = 0; y < shape.height; y += 2)
+    for (int x = 0; x < width; x += 2, from += 16) {
+      const int at[4] = {(y * width + x) * 16, (y * width + x + 1) * 16, ((y + 1) * width + x) * 16,
+                         ((y + 1) * width + x + 1) * 16};
+      const F16 grad = load(from);
+      F16 best = load(in + at[0]), g[4] = {grad, zero(), zero(), zero()};
+      for (int i = 1; i < 4; i++) {
+        F16 p = load(in + at[i]);
+        M16 better = beats(p, best);
+        best = select(better, p, best);
+        g[i] = select(better, grad, zero());
+        for (int j = 0; j < i; j++) g[j] = select(better, zero(), g[j]);
+      }
+      for (int i = 0; i < 4; i++)
+        store(to + at[i], mask ? select(less(zero(), load(mask + at[i])), g[i], zero()) : g[i]);
+    }
+}
+
 inline void poolBackward(const PoolBackward& a, int block, int channel) {
   const PoolGeometry& g = a.geometry;
   const Shape out = g.output();
@@ -49,6 +91,8 @@ inline void poolBackward(const PoolBackward& a, int block, int channel) {
   const std::int64_t plane = planeOffset(g.input, block, channel);
   const float *in = a.input ? a.input + plane : nullptr, *from = a.gradOutput + planeOffset(out, block, channel);
   float* to = a.gradInput + plane;
+  if (a.kind == Pool::kMax && g.kernelHeight == 2 && g.kernelWidth == 2 && windowsTile(g))
+    return poolMaxBackward2x2(in, a.reluInput ? a.reluInput + plane : nullptr, from, g.input, to);
   for (int i = 0; i < pixels; i++) store(to + i * 16, zero());
   for (int y = 0; y < out.height; y++)
     for (int x = 0; x < out.width; x++, from += 16) {
