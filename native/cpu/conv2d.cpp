@@ -110,6 +110,7 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     tiles.outs = block.count;
     tiles.outOffset = offsets;
     tiles.target = pass.targetData;
+    tiles.ahead = true;
     // A sum that is added to an old value cannot be parked in the target in between: it is taken in one go.
     int step = pass.accumulate ? int(list.size()) : kEntryBlock;
     int begin = 0;
@@ -184,7 +185,10 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   plan.reduced = forward ? ins : outs, plan.outs = forward ? outs : ins;
   plan.form = bestWinograd(plan);
   plan.blocks = makeOutBlocks(plan, kernels.tileOuts);
-  if (plan.form.points) return plan;
+  if (plan.form.points) {
+    planWinograd(plan);
+    return plan;
+  }
   auto axis = forward ? forwardAxis : gradInputAxis;
   plan.rows = axis(plan.target.height, plan.source.height, g.kernelHeight, g.strideH, g.padH, g.dilationH);
   plan.columns = axis(plan.target.width, plan.source.width, g.kernelWidth, g.strideW, g.padW, g.dilationW);

@@ -57,6 +57,9 @@ struct PassPlan {
   std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
   WinogradForm form;                            // points == 0: the direct form
   std::vector<OutBlock> blocks;
+  int tilesPerTask = 0;               // Winograd's form: tiles that are transformed together
+  std::vector<ConvEntry> products;    // and the terms of a product,
+  std::vector<ConvPosition> inTask;   // its positions
   Axis rows, columns;                 // direct form
   std::vector<GroupEntries> entries;  // direct form, of each group
 
@@ -68,8 +71,9 @@ struct PassPlan {
 };
 PassPlan makePassPlan(const Conv2dGeometry&, bool forward, bool pairs, const std::vector<int>& liveIn,
                       const std::vector<int>& liveOut, const Kernels&);
-// The form with the least work (winograd.cpp).
+// winograd.cpp: the form with the least work; the rest of the plan, once the form is chosen.
 WinogradForm bestWinograd(const PassPlan&);
+void planWinograd(PassPlan&);
 
 struct Pass {
   const PassPlan& plan;

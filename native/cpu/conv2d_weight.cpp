@@ -94,8 +94,13 @@ struct Planes {
   }
 };
 
+// How far ahead of a tile the next block of rows lies, in floats; 0 where another tile has fetched it.
+struct Ahead {
+  std::int64_t grad, source;
+};
+
 void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input, const Planes& grad, int block,
-             int blocks, int outBlock, int chunk, int rowBlock, int sourceStep, float* accumulator) {
+             int blocks, int outBlock, int chunk, int rowBlock, int sourceStep, Ahead ahead, float* accumulator) {
   alignas(64) static const float zeros[kLanes] = {};
   const Pattern& pattern = plan.patterns[std::size_t(plan.patternOf[std::size_t(chunk)])];
   const float *grads[16], *sources[kMaxStreams];
@@ -115,6 +120,10 @@ void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input,
   tile.blocks = blocks;
   tile.gradStride = grad.shape.elements() * kLanes;
   tile.sourceStride = input.shape.elements() * kLanes;
+  // The taps of a channel read the same lines: those of its first chunk fetch them.
+  const Stream* streams = &plan.streams[std::size_t(chunk * plan.perChunk)];
+  tile.planes = streams[0].channel == streams[tile.streams - 1].channel ? 1 : tile.streams;
+  tile.gradAhead = ahead.grad, tile.sourceAhead = streams[0].tap == 0 ? ahead.source : 0;
   tile.accumulator = accumulator;
   if (tile.runCount) kernels.weightTile(tile);
 }
@@ -131,12 +140,15 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan&
   int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
   // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
   int blocks = blocksOf(a.batch), visit = std::max(1, kPixelBlock / g.output().pixels());
+  int rows = std::max(1, kPixelBlock / g.outWidth());
+  std::int64_t gradRows = std::int64_t(rows) * g.outWidth() * kLanes,
+               sourceRows = std::int64_t(rows) * g.strideH * g.width * kLanes;
   for (int block = 0; block < blocks; block += visit)
     for (int rowBlock = 0; rowBlock < rowBlocks; rowBlock++)
       for (int o = 0; o < outBlocks; o++)
         for (int c = 0; c < chunks; c++)
           runTile(plan, kernels, input, grad, block, std::min(visit, blocks - block), task.outBegin + o,
-                  task.chunkBegin + c, rowBlock, g.strideW * kLanes,
+                  task.chunkBegin + c, rowBlock, g.strideW * kLanes, {c ? 0 : gradRows, o ? 0 : sourceRows},
                   accumulators + (std::int64_t(o) * chunks + c) * tileFloats);
   int area = g.kernelHeight * g.kernelWidth, inPerGroup = g.inPerGroup();
   for (int o = 0; o < outBlocks; o++)

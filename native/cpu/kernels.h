@@ -36,6 +36,7 @@ struct ConvTiles {
   bool relu = false;
   const float* mask = nullptr;  // as target: multiply by (mask > 0)
   bool accumulate = false;      // add the result to target
+  bool ahead = false;           // fetch the lines of the next positions' targets: they are far from the caches
 };
 
 // ---- convolution: weight gradient ----
@@ -58,6 +59,8 @@ struct WeightTile {
   int runCount = 0;
   int blocks = 1;                                 // the runs are repeated over this many blocks of images
   std::int64_t gradStride = 0, sourceStride = 0;  // floats from one block to the next
+  std::int64_t gradAhead = 0, sourceAhead = 0;    // lines so many floats ahead are fetched; 0: none
+  int planes = 0;                                 // of the sources: the first ones, which lie in different planes
   float* accumulator = nullptr;                   // [outs][streams][16]
 };
 

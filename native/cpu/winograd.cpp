@@ -40,25 +40,21 @@ std::int64_t panelStride(const PassPlan& plan) {
   return std::int64_t(plan.terms()) * std::int64_t(plan.outs[0].size());
 }
 
-// Floats from one point to the next of `channels` channels of `count` tiles: an odd number of vectors, since the
+// Floats from one point to the next of `channels` channels of a task's tiles: an odd number of vectors, since the
 // points of a channel would otherwise compete for the same few sets of the first-level cache.
-std::int64_t pointStride(std::int64_t channels, int count) { return (channels * count | 1) * kLanes; }
+std::int64_t pointStride(std::int64_t channels, const PassPlan& plan) {
+  return (channels * plan.tilesPerTask | 1) * kLanes;
+}
 
 void multiply(const Pass& pass, const Kernels& kernels, int count, const float* from, float* to) {
   const PassPlan& plan = pass.plan;
-  std::int64_t sourceStride = pointStride(plan.terms(), count),
-               targetStride = pointStride(std::int64_t(plan.outs[0].size()), count);
-  thread_local std::vector<ConvPosition> positions;
-  positions.clear();
-  for (int t = 0; t < count; t++) positions.push_back({t * kLanes, t * kLanes});
-  thread_local std::vector<ConvEntry> entries;
-  entries.clear();
-  for (int r = 0; r < plan.terms(); r++) entries.push_back({r * count * kLanes, r});
+  std::int64_t sourceStride = pointStride(plan.terms(), plan),
+               targetStride = pointStride(std::int64_t(plan.outs[0].size()), plan);
   std::int64_t offsets[16];
   ConvTiles tiles;
-  tiles.entries = entries.data();
-  tiles.entryCount = int(entries.size());
-  tiles.positions = positions.data();
+  tiles.entries = plan.products.data();
+  tiles.entryCount = int(plan.products.size());
+  tiles.positions = plan.inTask.data();
   tiles.positionCount = count;
   tiles.outOffset = offsets;
   auto convTiles = plan.pairs ? kernels.pairs.convTiles : kernels.convTiles;
@@ -66,7 +62,7 @@ void multiply(const Pass& pass, const Kernels& kernels, int count, const float* 
     tiles.source = from + point * sourceStride;
     int done = 0;
     for (const OutBlock& block : plan.blocks) {
-      for (int o = 0; o < block.count; o++) offsets[o] = std::int64_t(done + o) * count * kLanes;
+      for (int o = 0; o < block.count; o++) offsets[o] = std::int64_t(done + o) * plan.tilesPerTask * kLanes;
       tiles.panel = pass.panels + block.panel + point * panelStride(plan);
       tiles.outs = block.count;
       tiles.target = to + point * targetStride;
@@ -91,8 +87,8 @@ class TileTask {
       : pass_(pass), plan_(pass.plan), kernels_(kernels), first_(first), count_(count) {}
 
   void run() {
-    std::int64_t fromFloats = pointStride(plan_.terms(), count_) * plan_.form.area(),
-                 toFloats = pointStride(std::int64_t(plan_.outs[0].size()), count_) * plan_.form.area();
+    std::int64_t fromFloats = pointStride(plan_.terms(), plan_) * plan_.form.area(),
+                 toFloats = pointStride(std::int64_t(plan_.outs[0].size()), plan_) * plan_.form.area();
     float* from = tileMemory(fromFloats + toFloats);
     transformSource(from);
     multiply(pass_, kernels_, count_, from, from + fromFloats);
@@ -111,7 +107,7 @@ class TileTask {
             shape.width,
             plan_.form.points,
             plan_.form.outputs,
-            pointStride(channels, count_)};
+            pointStride(channels, plan_)};
   }
 
   void transformSource(float* from) const {
@@ -129,7 +125,7 @@ class TileTask {
                         : r + 1 < reduced.size() ? WinogradTiles::kFirst
                                                  : WinogradTiles::kAlone;
       transform(tiles, pass_.sourceData + reduced[r] * plane,
-                from + std::int64_t(plan_.pairs ? r / 2 : r) * count_ * kLanes);
+                from + std::int64_t(plan_.pairs ? r / 2 : r) * plan_.tilesPerTask * kLanes);
     }
   }
 
@@ -141,7 +137,7 @@ class TileTask {
       tiles.ahead = planesAhead(outs, o) * plane;
       WinogradEpilogue epilogue{pass_.targetData + at, pass_.mask ? pass_.mask + at : nullptr,
                                 pass_.bias ? pass_.bias[outs[o]] : 0.0f, pass_.relu, pass_.accumulate};
-      kernels_.winogradOutput(tiles, epilogue, to + std::int64_t(o) * count_ * kLanes);
+      kernels_.winogradOutput(tiles, epilogue, to + std::int64_t(o) * plan_.tilesPerTask * kLanes);
     }
   }
 
@@ -185,13 +181,19 @@ WinogradForm bestWinograd(const PassPlan& plan) {
   return best;
 }
 
+void planWinograd(PassPlan& plan) {
+  std::int64_t channels = std::int64_t(plan.reduced[0].size() + plan.outs[0].size());
+  plan.tilesPerTask =
+      int(std::clamp<std::int64_t>(kTileFloats / (channels * plan.form.area() * kLanes) / 3 * 3, 3, 12));
+  for (int r = 0; r < plan.terms(); r++) plan.products.push_back({r * plan.tilesPerTask * kLanes, r});
+  for (int t = 0; t < plan.tilesPerTask; t++) plan.inTask.push_back({t * kLanes, t * kLanes});
+}
+
 void runWinograd(const Pass& pass, const Kernels& kernels) {
   const PassPlan& plan = pass.plan;
   parallelFor(std::int64_t(plan.blocks.size()),
               [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], kernels, panelStride(plan)); });
-  std::int64_t channels = std::int64_t(plan.reduced[0].size() + plan.outs[0].size());
-  std::int64_t total = plan.form.tiles(plan.target) * blocksOf(pass.batch);
-  std::int64_t perTask = std::clamp<std::int64_t>(kTileFloats / (channels * plan.form.area() * kLanes) / 3 * 3, 3, 12);
+  std::int64_t total = plan.form.tiles(plan.target) * blocksOf(pass.batch), perTask = plan.tilesPerTask;
   parallelFor((total + perTask - 1) / perTask, [&](std::int64_t task) {
     TileTask(pass, kernels, task * perTask, int(std::min(perTask, total - task * perTask))).run();
   });

@@ -23,6 +23,9 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   for (int o = 0; o < O; o++)
     for (int p = 0; p < P; p++)
       sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : t.bias ? set(t.bias[o]) : zero();
+  if (t.ahead)
+    for (int o = 0; o < O; o++)
+      for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
   const ConvEntry* end = t.entries + t.entryCount;
   for (const ConvEntry* entry = t.entries; entry != end; entry++) {
     const float* row = t.panel + std::int64_t(entry->row) * O;
@@ -113,6 +116,10 @@ inline void weightTileOf(const WeightTile& t) {
         in[s] = load(source[s]);
         source[s] += step[s];
       }
+      if (t.gradAhead)
+        for (int o = 0; o < O; o++) prefetch(grad[o] + x + t.gradAhead);
+      if (t.sourceAhead)
+        for (int s = 0; s < t.planes; s++) prefetch(source[s] + t.sourceAhead);
       for (int o = 0; o < O; o++) {
         F16 g = load(grad[o] + x);
         for (int s = 0; s < S; s++) sum[o][s] = fma(g, in[s], sum[o][s]);
