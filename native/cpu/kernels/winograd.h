@@ -109,6 +109,7 @@ inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float
         if constexpr (pairing == WinogradTiles::kSecond) row[x] = makePairs(load(at), row[x]);
         if constexpr (pairing == WinogradTiles::kAlone) row[x] = makePairs(row[x], zero());
         store(at, row[x]);
+        if (N == 8 && t.ahead) prefetchWrite(at + t.count * 16);
       }
     }
   }
@@ -174,6 +175,8 @@ inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& 
     for (int x = 0; x < N; x++) {
       F16 m[N], column[M];
       for (int y = 0; y < N; y++) m[y] = load(from + (y * N + x) * t.pointStride + i * 16);
+      if (N == 8 && t.ahead)  // 64 lines of the second-level cache, far apart
+        for (int y = 0; y < N; y++) prefetch(from + (y * N + x) * t.pointStride + (i + t.count) * 16);
       winogradA<N, M>(m, column);
       for (int y = 0; y < M; y++) half[y][x] = column[y];
     }
