@@ -92,29 +92,36 @@ async function benchPeak() {
   }
 }
 
+/**
+ * Layers with dead channels, before their removal, against three ideals: the multiply-adds of the live channels by the direct
+ * algorithm at the machine's peak; their share of what the whole layer costs us (it takes Winograd's form, whose transforms
+ * do not shrink with the product of the channels); and the layer after removal.
+ */
 async function benchLive() {
   await useThreads(2);
+  const shapes = [
+    [64, 64, 32, 3, 1],
+    [128, 128, 16, 3, 1],
+    [32, 32, 24, 5, 0],
+  ];
   for (const percent of [75, 50, 25, 10]) {
-    const ratios = [];
-    for (const shape of [
-      [64, 64, 32, 3, 1],
-      [128, 128, 16, 3, 1],
-      [32, 32, 24, 5, 0],
-    ]) {
+    const ratios = { peak: [], dense: [], removed: [] };
+    for (const shape of shapes) {
+      const live = shape.slice(0, 2).map((n) => Math.round((n * percent) / 100));
+      const removed = [...live, ...shape.slice(2)];
       for (const pass of passes) {
-        const line = convLine(pass, shape);
-        const [ins, outs] = shape.map((n) => Math.round((n * percent) / 100));
-        const ideal = (ins * outs) / (shape[0] * shape[1]);
-        ratios.push(
-          await pairedRatio(
-            () => ours.seconds(`${line} ${ins} ${outs}`),
-            async () => (await ours.seconds(line)) * ideal,
-            rounds,
-          ),
-        );
+        const cost = () => ours.seconds(`${convLine(pass, shape)} ${live.join(' ')}`);
+        const share = (live[0] * live[1]) / (shape[0] * shape[1]);
+        const against = (ideal) => pairedRatio(cost, ideal, rounds);
+        ratios.peak.push(await against(async () => ((await ours.seconds('peak')) * multiplyAdds(removed)) / 2e9));
+        ratios.dense.push(await against(async () => (await ours.seconds(convLine(pass, shape))) * share));
+        ratios.removed.push(await against(() => ours.seconds(convLine(pass, removed))));
       }
     }
-    add(`${percent} % of channels live: ideal cost / cost`, geometricMean(ratios), 1 / 1.25, 1 / 1.1, 'the same layer, all channels live');
+    const name = `${percent} % of channels live`;
+    add(`${name}: their multiply-adds at peak / cost`, geometricMean(ratios.peak), 1 / 1.25, 1 / 1.1, 'register tile in first-level cache');
+    add(`${name}: after removal / before`, geometricMean(ratios.removed), 1 / 1.25, 1 / 1.1, 'the layer without its dead channels');
+    add(`${name}: share of the whole layer / cost`, geometricMean(ratios.dense), 1 / 1.25, 1 / 1.1, 'the same layer, all channels live');
   }
 }
 
@@ -149,11 +156,13 @@ async function benchStep() {
   const timers = {
     plain: await stepTimer(notebookOfWidth(1, false)),
     dense: await stepTimer(notebookOfWidth(1)),
+    bf16: await stepTimer(notebookOfWidth(1), { precision: 'bf16' }),
     small: await stepTimer(notebookOfWidth(0.42)),
   };
   const share = timers.small.weights / timers.dense.weights;
   const dense = () => torch.seconds('step compress 512');
   add('training step, notebook net, batch 512', await pairedRatio(timers.dense.seconds, dense, rounds), 1.6, 2.5);
+  add('training step, notebook net, batch 512, bf16', await pairedRatio(timers.bf16.seconds, dense, rounds), 2, 3.5);
   add('training step, plain weights', await pairedRatio(timers.plain.seconds, () => torch.seconds('step plain 512'), rounds), 1.6, 2.5);
   add(
     `training step, ${(100 * share).toFixed(0)} % of the weights left, against the dense one`,

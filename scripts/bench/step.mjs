@@ -11,9 +11,15 @@ export function notebookOfWidth(width, compress = true) {
 }
 
 /** Returns a function that runs steps for about `least` seconds and gives the seconds of one, and the weights' number. */
-export async function stepTimer(description, { batch = 512, least = 0.4 } = {}) {
+export async function stepTimer(description, { batch = 512, least = 0.4, precision = 'fp32' } = {}) {
   const { parameters, weights } = inspectNetwork(description);
-  const network = new binding.Network(description, { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: batch });
+  const network = new binding.Network(description, {
+    device: 'cpu',
+    precision,
+    loss: { kind: 'crossEntropy' },
+    optimizer: { kind: 'adam' },
+    batchSize: batch,
+  });
   await network.loadState(initialState(parameters, 1, { bitDepth: 8, headroom: 1 }));
   const images = Uint8Array.from({ length: batch * 784 }, (_, i) => (i * 2654435761) >>> 24);
   const data = new binding.DataSet({
