@@ -4,6 +4,7 @@
 //     threads N
 //     precision fp32|bf16    of the convolutions that follow
 //     conv forward|gradInput|gradWeight IN OUT SIZE KERNEL PADDING BATCH [LIVE_IN LIVE_OUT]
+//     depthwise forward|gradInput|gradWeight CHANNELS SIZE KERNEL PADDING BATCH
 //     quantize forward|backward CHANNELS PER_CHANNEL
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
 //     peak                   seconds of 1e9 multiply-adds on each thread, in registers
@@ -78,16 +79,20 @@ class Memory {
   std::vector<void*> owned_;
 };
 
-double timeConv(Backend& backend, std::istream& words) {
+double timeConv(Backend& backend, std::istream& words, bool depthwise) {
   std::string which;
   int in, out, size, kernel, padding, batch;
-  words >> which >> in >> out >> size >> kernel >> padding >> batch;
-  if (!words) throw std::runtime_error("conv: expected PASS IN OUT SIZE KERNEL PADDING BATCH");
+  words >> which >> in;
+  if (depthwise) out = in;
+  else words >> out;
+  words >> size >> kernel >> padding >> batch;
+  if (!words) throw std::runtime_error("expected PASS IN OUT SIZE KERNEL PADDING BATCH, or one number of channels");
   int liveIn = in, liveOut = out;
   words >> liveIn >> liveOut;
   Conv2dGeometry g;
   g.inChannels = in, g.outChannels = out, g.height = g.width = size;
   g.kernelHeight = g.kernelWidth = kernel, g.padH = g.padW = padding;
+  if (depthwise) g.groups = in;
   Memory memory(backend);
   float *x = memory.random(laneElements(g.input(), batch)), *y = memory.random(laneElements(g.output(), batch)),
         *w = memory.random(g.weights());
@@ -198,7 +203,7 @@ int main() {
         int count = 1;
         words >> count;
         cpu::setThreads(count);
-      } else if (work == "conv") seconds = timeConv(*backend, words);
+      } else if (work == "conv" || work == "depthwise") seconds = timeConv(*backend, words, work == "depthwise");
       else if (work == "quantize") seconds = timeQuantize(*backend, words);
       else if (work == "copy") seconds = timeCopy(*backend, words);
       else if (work == "peak") seconds = timePeak(*backend);

@@ -143,6 +143,7 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   const std::vector<OutBlock>& blocks = plan.blocks;
   if (blocks.empty()) return;
   if (plan.form.points) return runWinograd(pass, kernels);
+  if (plan.depthwise) return runDepthwise(pass, kernels);
   parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
 
   std::int64_t rows = std::int64_t(blocksOf(pass.batch)) * plan.target.height;
@@ -189,6 +190,8 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
     planWinograd(plan);
     return plan;
   }
+  plan.depthwise = isDepthwise(g, forward);
+  if (plan.depthwise) return plan;
   auto axis = forward ? forwardAxis : gradInputAxis;
   plan.rows = axis(plan.target.height, plan.source.height, g.kernelHeight, g.strideH, g.padH, g.dilationH);
   plan.columns = axis(plan.target.width, plan.source.width, g.kernelWidth, g.strideW, g.padW, g.dilationW);

@@ -56,6 +56,7 @@ struct PassPlan {
   Shape source, target;
   std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
   WinogradForm form;                            // points == 0: the direct form
+  bool depthwise = false;                       // one plane at a time (depthwise.cpp)
   std::vector<OutBlock> blocks;
   int tilesPerTask = 0;               // Winograd's form: tiles that are transformed together
   std::vector<ConvEntry> products;    // and the terms of a product,
@@ -91,6 +92,8 @@ struct Pass {
     return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
   }
 };
+bool isDepthwise(const Conv2dGeometry&, bool forward);
+void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);
 std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
 

@@ -39,6 +39,23 @@ struct ConvTiles {
   bool ahead = false;           // fetch the lines of the next positions' targets: they are far from the caches
 };
 
+// ---- convolution: one input channel for each output channel ----
+
+// target = epilogue(bias + correlation of the source plane with the taps): out[y][x] reads row y * stride + i *
+// dilation - pad, which may lie outside the image. pad may be negative.
+struct DepthwisePlane {
+  const float* source = nullptr;
+  int sourceHeight = 0, sourceWidth = 0;
+  float* target = nullptr;
+  int height = 0, width = 0;    // of the target
+  const float* taps = nullptr;  // [kernelHeight][kernelWidth]
+  int kernelHeight = 0, kernelWidth = 0, strideH = 1, strideW = 1, padH = 0, padW = 0, dilationH = 1, dilationW = 1;
+  float bias = 0;
+  bool relu = false;
+  const float* mask = nullptr;  // as target: multiply by (mask > 0)
+  bool accumulate = false;      // add the result to target
+};
+
 // ---- convolution: weight gradient ----
 
 inline constexpr int kMaxStreams = 8;
@@ -127,6 +144,7 @@ struct Kernels {
   int tileOuts;                                // output channels of a ConvTiles call
   int rowOuts3, rowOuts5, rowOuts1, streams1;  // outs of a weight tile with 3, 5 and other streams
   void (*convTiles)(const ConvTiles&);
+  void (*depthwise)(const DepthwisePlane&);
   void (*weightTile)(const WeightTile&);
   void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);

@@ -1,5 +1,5 @@
 // CPU kernels and the training step against PyTorch, in turn, on this machine: `npm run bench:cpu`
-//   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|live|quantize|step|peak]
+//   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|depthwise|live|quantize|step|peak]
 // Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal).
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -73,6 +73,24 @@ async function benchConvolutions() {
       add(`${title}: geometric mean, ${threads} threads`, geometricMean(ratios), atLeast, aim);
     }
   }
+}
+
+async function benchDepthwise() {
+  await useThreads(2);
+  const ratios = [];
+  for (const [channels, size, kernel, padding] of [
+    [64, 32, 3, 1],
+    [128, 16, 5, 2],
+    [256, 8, 3, 1],
+  ]) {
+    for (const pass of passes) {
+      const line = `depthwise ${pass} ${channels} ${size} ${kernel} ${padding} 128`;
+      const sides = [() => ours.seconds(line), () => torch.seconds(line)];
+      ratios.push(await pairedRatio(...sides, rounds));
+      add(`depthwise ${channels}, ${size}², ${kernel}×${kernel} ${pass}, 2 threads`, ratios.at(-1), 0, 1);
+    }
+  }
+  add('depthwise: geometric mean, 2 threads', geometricMean(ratios), 1, 1.3);
 }
 
 /** Share of the FMA peak (direct-convolution operations), and quantizer against copying. */
@@ -179,6 +197,7 @@ async function benchStep() {
 const title = `selfcompress ${binding.info().version} (${binding.info().isa}) and ${peer} on ${cpus()[0].model} with ${cpus().length} cores; medians of ${rounds} interleaved rounds`;
 console.log(title);
 if (wanted('conv')) await benchConvolutions();
+if (wanted('depthwise')) await benchDepthwise();
 if (wanted('peak')) await benchPeak();
 if (wanted('live')) await benchLive();
 if (wanted('quantize')) await benchQuantize();

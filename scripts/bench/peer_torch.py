@@ -2,6 +2,7 @@
 
     threads N
     conv forward|gradInput|gradWeight IN OUT SIZE KERNEL PADDING BATCH     the faster of contiguous and channels_last
+    depthwise forward|gradInput|gradWeight CHANNELS SIZE KERNEL PADDING BATCH
     quantize forward|backward CHANNELS PER_CHANNEL                         eager, as a user would write it
     step plain|compress BATCH                                              one training step of the notebook net, Adam
     version
@@ -84,17 +85,21 @@ def make_step(kind, batch):
     return [step]
 
 
-def make_conv(which, ins, outs, size, kernel, padding, batch):
+def make_depthwise(which, channels, size, kernel, padding, batch):
+    return make_conv(which, channels, channels, size, kernel, padding, batch, channels)
+
+
+def make_conv(which, ins, outs, size, kernel, padding, batch, groups=1):
     runs = []
     for layout in (torch.contiguous_format, torch.channels_last):
         x = torch.randn(batch, ins, size, size).contiguous(memory_format=layout)
-        w = torch.randn(outs, ins, kernel, kernel).contiguous(memory_format=layout)
+        w = torch.randn(outs, ins // groups, kernel, kernel).contiguous(memory_format=layout)
         with torch.no_grad():
-            grad = torch.randn_like(F.conv2d(x, w, padding=padding))
-        args = (grad, x, w, [0], [1, 1], [padding, padding], [1, 1], False, [0, 0], 1)
+            grad = torch.randn_like(F.conv2d(x, w, padding=padding, groups=groups))
+        args = (grad, x, w, [0], [1, 1], [padding, padding], [1, 1], False, [0, 0], groups)
         mask = [which == "gradInput", which == "gradWeight", False]
         if which == "forward":
-            runs.append(lambda x=x, w=w: F.conv2d(x, w, padding=padding))
+            runs.append(lambda x=x, w=w: F.conv2d(x, w, padding=padding, groups=groups))
         else:
             runs.append(lambda args=args: torch.ops.aten.convolution_backward(*args, mask))
     return runs
@@ -124,9 +129,9 @@ def answer(line):
         return 0.0
     if line not in prepared:
         prepared.clear()
-        make = {"conv": make_conv, "quantize": make_quantize, "step": make_step}[words[0]]
+        make = {"conv": make_conv, "depthwise": make_depthwise, "quantize": make_quantize, "step": make_step}[words[0]]
         prepared[line] = make(words[1], *map(int, words[2:]))
-    if words[0] == "conv":
+    if words[0] in ("conv", "depthwise"):
         with torch.no_grad():
             return min(seconds_of(run) for run in prepared[line])
     return min(seconds_of(run) for run in prepared[line])

@@ -10,6 +10,7 @@
 #include "cpu/kernels/activation.h"
 #include "cpu/kernels/batch.h"
 #include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/elementwise.h"
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/norm.h"
@@ -27,6 +28,7 @@ const Kernels kernels = {
     kTileO1,
     kTileS1,
     convTiles,
+    depthwise,
     weightTile,
     sumLanes,
     winogradInput,
