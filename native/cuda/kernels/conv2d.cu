@@ -93,7 +93,13 @@ void cutPass(Pass& p, Cutter& cut, bool packed) {
                                 p.targetHeight * p.targetWidth * kLanes);
 }
 
+void checkPrecision(Stream& stream, Precision precision) {
+  if (precision != Precision::kFloat32 && limits(stream).computeCapability < 80)
+    throw std::invalid_argument("Convolutions in tf32 and bf16 need a device of compute capability 8.0 or later");
+}
+
 void runPass(Stream& stream, const char* operation, Pass& p, Precision precision, void* workspace) {
+  checkPrecision(stream, precision);
   if (isDirect(p)) return passDirect(stream, operation, p);
   Cutter cut(workspace);
   cutPass(p, cut, true);
@@ -165,6 +171,7 @@ void enqueue(Stream& stream, const Conv2dGradInput& a, Precision precision) {
 }
 
 void enqueue(Stream& stream, const Conv2dGradWeight& a, Precision precision) {
+  checkPrecision(stream, precision);
   Cutter cut(a.workspace);
   Pass p = makePass(a.geometry, a.batch, false, a.liveIn, a.liveOut);
   p.values = a.input;
