@@ -79,7 +79,7 @@ class WeightLoader {
       Row r = rows[n];
       bool valid = meets(pass_, start, r);
       std::int64_t from = valid ? (start.source + r.source) * kLanes + quad * 4 : 0;
-      cpAsync16(to.at(quadAt<kVectors>(kChannels + n, place), 4), values.at(from, 4), valid);
+      cpAsync16Cached(to.at(quadAt<kVectors>(kChannels + n, place), 4), values.at(from, 4), valid);
     }
     advance();
   }
