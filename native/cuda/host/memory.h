@@ -144,6 +144,9 @@ class Element {
   Word* words_;
 };
 
+// Told of every access of the current thread to shared memory, if set: for tests of how kernels use the banks.
+inline void (*sharedTrace)(std::size_t byteOffset, std::size_t bytes) = nullptr;
+
 template <class T, bool kShared>
 class Range {
  public:
@@ -181,6 +184,9 @@ class Range {
       outOfBounds(kShared, bounds_, data_, i, sizeof(T), count);
     if (address % alignof(T) != 0) [[unlikely]]
       misaligned(kShared, i, alignof(T));
+    if constexpr (kShared)
+      if (sharedTrace) [[unlikely]]
+        sharedTrace(address - reinterpret_cast<std::uintptr_t>(current->block->shared), wanted);
     return reinterpret_cast<T*>(address);
   }
   T* aligned16(std::int64_t i) const {
