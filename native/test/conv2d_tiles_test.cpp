@@ -1,6 +1,8 @@
 // Convolutions whose sizes lie on both sides of what kernels cut them into: tiles of channels, pixels and terms,
 // pipelines longer than the sum, sums split into parts, groups at the border of the direct kernels, residues of
 // strides.
+#include <array>
+
 #include "test/conv2d_cases.h"
 
 using namespace test;
