@@ -86,13 +86,14 @@ void compareRuns(const NetworkDescription& description, int batch, int steps, fl
     CAPTURE(name);
     compare(train(std::move(backend), description, batch, steps, bitsPerStep), expected, 0.02);
   }
-  // Tensor cores round operands, so codes differ soon: 3 % of the loss in the first steps, 5 % of the mean.
+  // Tensor cores round operands: 1 % of the loss in the first step, then other codes too: 6 %; 5 % of the mean.
   for (Precision precision : {Precision::kTf32, Precision::kBfloat16})
     for (auto& backend : testedBackends(precision)) {
       auto name = backend->name();
       CAPTURE(name);
       Run run = train(std::move(backend), description, batch, steps, bitsPerStep);
-      for (std::size_t i = 0; i < 3; i++) CHECK(run.losses[i] == doctest::Approx(expected.losses[i]).epsilon(0.03));
+      for (std::size_t i = 0; i < 3; i++)
+        CHECK(run.losses[i] == doctest::Approx(expected.losses[i]).epsilon(i ? 0.06 : 0.01));
       CHECK(mean(run.losses) == doctest::Approx(mean(expected.losses)).epsilon(0.05));
     }
 }
