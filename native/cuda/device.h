@@ -3,7 +3,8 @@
 //
 // Rules for kernels:
 // - Memory is reached through Global<T> (`global(pointer)`) and Shared<T> (`sharedArray<T>(byteOffset, count)`), never
-//   through raw pointers: on the host both check bounds, and shared memory starts as poison.
+//   through raw pointers: on the host both check bounds, and shared memory starts as poison. `array[i]` is read into a
+//   variable of its type, not `auto`, and a structure as a whole: `array[i].field` is not.
 // - All shared memory is dynamic; its size is given at the launch.
 // - Launches go through `launch`, asynchronous copies and tensor cores through ptx.h.
 // - Only these intrinsics: __syncthreads, __syncthreads_or, __syncwarp, __shfl_sync, __shfl_xor_sync, __shfl_down_sync,

@@ -82,7 +82,7 @@ inline void store(T* at, Word* words, const T& value) {
 }
 
 // What `array[i]` gives: a read where a value is needed, a write where it is assigned to. It cannot be kept: write
-// `float x = array[i]`, not `auto`.
+// `float x = array[i]`, not `auto`. A structure is read and written as a whole.
 template <class T, bool kShared>
 class Element {
  public:
@@ -156,9 +156,6 @@ class Range {
     T* at = checked(i, 1);
     if constexpr (std::is_const_v<T>) {
       return std::remove_const_t<T>(load<kShared>(const_cast<std::remove_const_t<T>*>(at), words(at)));
-    } else if constexpr (std::is_class_v<T>) {
-      for (std::size_t k = 0; k < (sizeof(T) + 3) / 4; k++) noteUnknown(words(at)[k], me<kShared>());
-      return *at;  // fields of a structure: neither a read nor a write as far as the model knows
     } else {
       return Element<T, kShared>(at, words(at));
     }
