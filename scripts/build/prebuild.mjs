@@ -1,7 +1,7 @@
-// prebuilds/<platform>-<arch>/: the addon for this platform, in the layout that node-gyp-build loads, and the CUDA library, if
-// `npm run build:cuda` has built it.
+// prebuilds/<platform>-<arch>/: the addon for this platform, in the layout that node-gyp-build loads, and the CUDA library for
+// all architectures where there is nvcc.
 // prebuildify drives the build; node-gyp-cmake.mjs stands in for node-gyp. One Node-API binary serves all versions of Node.
-import { copyFileSync, existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,8 +20,7 @@ await prebuildify({
   nodeGyp: fileURLToPath(new URL('node-gyp-cmake.mjs', import.meta.url)),
 });
 
-const name = process.platform === 'win32' ? 'selfcompress-cuda.dll' : 'selfcompress-cuda.so';
-const library = join(root, 'build/Release', name);
-const cuda = existsSync(library);
-if (cuda) copyFileSync(library, join(root, 'prebuilds', `${process.platform}-${process.arch}`, name));
-console.log(`prebuilds/ is ready, ${cuda ? 'with' : 'without'} the CUDA library`);
+const folder = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
+const { status } = spawnSync(process.execPath, [join(root, 'scripts/build/cuda.mjs'), '--if-present', '--out', folder], { stdio: 'inherit' });
+if (status !== 0) process.exit(1);
+console.log('prebuilds/ is ready');
