@@ -150,7 +150,7 @@ const training = (device, precision) => `
   const settings = (step) => ({ step, seed: 3, gamma: 0.1, learningRate: 0.01, bitDepthLearningRate: 0.05, exponentLearningRate: 0.02, augmentation: { flip: true, shift: 1 } });`;
 
 t.test('steps that are queued ahead give the numbers of steps one by one, and those of the CPU', onModel, async (t) => {
-  const steps = (device, precision, ahead) =>
+  const steps = (device, precision, ahead, env = {}) =>
     evaluate(
       `${training(device, precision)}
        const losses = [];
@@ -163,11 +163,12 @@ t.test('steps that are queued ahead give the numbers of steps one by one, and th
        const state = await network.state();
        const { loss, correct, count } = await network.evaluate(data, sc.range(48));
        console.log(JSON.stringify({ losses, loss, correct, count, weights: [...state['conv2.weight']] }));`,
-      { SELFCOMPRESS_CUDA_LIBRARY: model },
+      { SELFCOMPRESS_CUDA_LIBRARY: model, ...env },
     );
   const cpu = steps('cpu', 'fp32', true);
   const ahead = steps('cuda', 'fp32', true);
   t.same(ahead, steps('cuda', 'fp32', false), 'to the bit');
+  t.same(ahead, steps('cuda', 'fp32', true, { SELFCOMPRESS_CUDA_SYNC: 1 }), 'to the bit, one operation at a time');
   t.equal(ahead.count, 48);
   const apart = (other) => Math.max(...other.losses.map((loss, i) => Math.abs(loss - cpu.losses[i]) / cpu.losses[i]));
   t.ok(apart(ahead) < 0.02, `losses ${ahead.losses} and ${cpu.losses}`);
