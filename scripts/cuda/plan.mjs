@@ -9,7 +9,7 @@ const build = process.env.SELFCOMPRESS_PLAN_BUILD ?? 'build/cuda-host';
 
 export function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options });
-  if (result.error || result.status !== 0) throw new Error(`${command} ${args.join(' ')} failed\n${result.error?.message ?? result.stderr ?? ""}`);
+  if (result.error || result.status !== 0) throw new Error(`${command} ${args.join(' ')} failed\n${result.error?.message ?? result.stderr ?? ''}`);
   return result.stdout;
 }
 
