@@ -1,6 +1,7 @@
 // npm run cuda:resources: what every kernel takes of a multiprocessor, compiled for sm_80 and sm_90, and which instructions its
 // PTX has. Needs nvcc, and what test:cuda:host needs; no GPU. Fails for a spilled register and for an instruction that is missing.
 //   --check            compare with docs/cuda-resources.json instead of writing it
+//   --if-present       do nothing where there is no nvcc
 //   --only conv2d      files whose name begins so: prints, writes nothing
 // Registers, static shared memory and spills are those of ptxas. Block sizes and dynamic shared memory are those of the launches
 // that steps of three networks make (plan.mjs), else a kernel's launch bounds.
@@ -13,7 +14,9 @@ import { notebook, resnet18, variety } from './networks.mjs';
 import { occupancyOf } from './occupancy.mjs';
 import { plansOf, root } from './plan.mjs';
 
-const { values: flags } = parseArgs({ options: { check: { type: 'boolean' }, only: { type: 'string', default: '' } } });
+const { values: flags } = parseArgs({
+  options: { check: { type: 'boolean' }, 'if-present': { type: 'boolean' }, only: { type: 'string', default: '' } },
+});
 const architectures = [80, 90];
 const jsonFile = join(root, 'docs/cuda-resources.json');
 const markdownFile = join(root, 'docs/cuda-resources.md');
@@ -93,6 +96,10 @@ function differences(rows) {
   return [...found, ...[...written.keys()].map((key) => `${key} is in the file, but no kernel`)];
 }
 
+if (flags['if-present'] && !nvcc.path) {
+  console.log('No nvcc: the resources of the CUDA kernels are not checked');
+  process.exit(0);
+}
 const launches = launchesOfSteps();
 const rows = (await compileKernels(architectures, flags.only)).map((kernel) => rowOf(kernel, launches.get(kernel.kernel)));
 if (flags.only) {
