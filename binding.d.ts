@@ -51,7 +51,7 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
 /**
  * What convolutions and linear layers multiply: float32, or operands rounded to 10 bits (tf32: CUDA only) or 7 bits (bf16) of
- * significand, on tensor cores of compute capability 8.0 and above. Sums, weights and everything else are float32 in any case.
+ * significand, on tensor cores of compute capability 8.0 and above, or by the CPU (bf16; fast with AVX-512's bf16 products). Sums, weights and everything else are float32 in any case.
  */
 export type Precision = 'fp32' | 'tf32' | 'bf16';
 

@@ -87,7 +87,7 @@ export function addTrainCommand(program: Command): void {
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))
     .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, defaults.device)
     .addOption(
-      choice('--precision <kind>', 'of what convolutions multiply; tf32 and bf16 are for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision),
+      choice('--precision <kind>', 'of what convolutions multiply; tf32 is for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision),
     )
     .option('--memory-limit <size>', 'most memory of a CUDA device to use, such as 8G', bytes)
     .option('--out <dir>', 'folder for metrics, checkpoint, model file and report (default: a new one under runs/)')

@@ -9,7 +9,8 @@
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
 //     peak                   seconds of 1e9 multiply-adds on each thread, in registers
 //
-// The instruction set comes from SELFCOMPRESS_ISA.
+//     bench_server                     the processor; the instruction set comes from SELFCOMPRESS_ISA
+//     bench_server cuda fp32|tf32|bf16 the first CUDA device: conv and quantize
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -28,19 +29,23 @@
 
 #include "cpu/kernels.h"
 #include "cpu/threads.h"
+#include "cuda/loader.h"
 #include "selfcompress/backend.h"
 
 using namespace selfcompress;
 
 namespace {
 
-// Seconds of one run, of enough runs to take 60 ms.
-double secondsOf(const std::function<void()>& run) {
+// Seconds of one run, of enough runs to take 60 ms. A device gets several at a time, and is waited for after them.
+double secondsOf(Backend& backend, const std::function<void()>& run) {
   using Clock = std::chrono::steady_clock;
+  const int atOnce = backend.readsHostMemory() ? 1 : 20;
   run();
+  backend.synchronize();
   auto start = Clock::now();
-  for (int runs = 1;; runs++) {
-    run();
+  for (int runs = atOnce;; runs += atOnce) {
+    for (int i = 0; i < atOnce; i++) run();
+    backend.synchronize();
     double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (seconds > 0.06) return seconds / runs;
   }
@@ -53,12 +58,18 @@ class Memory {
     for (void* p : owned_) backend_.release(p);
   }
   float* random(std::int64_t count) {
-    auto* data = static_cast<float*>(bytes(std::size_t(count) * sizeof(float)));
+    std::vector<float> values(static_cast<std::size_t>(count));
     std::uint32_t state = 1;
-    for (std::int64_t i = 0; i < count; i++) {
+    for (float& value : values) {
       state = state * 1664525u + 1013904223u;
-      data[i] = float(state >> 8) * 0x1p-23f - 1;
+      value = float(state >> 8) * 0x1p-23f - 1;
     }
+    return copy(values);
+  }
+  template <class T>
+  T* copy(const std::vector<T>& values) {
+    auto* data = static_cast<T*>(bytes(values.size() * sizeof(T)));
+    backend_.upload(data, values.data(), values.size() * sizeof(T));
     return data;
   }
   void* bytes(std::size_t count) {
@@ -67,10 +78,9 @@ class Memory {
   }
   // The first `live` of every channel in even steps, as an operation wants them.
   ChannelList list(int channels, int live) {
-    auto* index = static_cast<std::int32_t*>(bytes(std::size_t(channels) * sizeof(std::int32_t)));
-    auto* count = static_cast<std::int32_t*>(bytes(sizeof(std::int32_t)));
-    for (int i = 0; i < live; i++) index[i] = int(std::int64_t(i) * channels / live);
-    *count = live;
+    std::vector<std::int32_t> list(static_cast<std::size_t>(channels));
+    for (int i = 0; i < live; i++) list[std::size_t(i)] = int(std::int64_t(i) * channels / live);
+    std::int32_t *index = copy(list), *count = copy(std::vector<std::int32_t>{live});
     return {index, count};
   }
 
@@ -101,15 +111,15 @@ double timeConv(Backend& backend, std::istream& words, bool depthwise) {
   if (liveIn < in || liveOut < out) ins = memory.list(in, liveIn), outs = memory.list(out, liveOut);
   if (which == "forward") {
     Conv2dForward a{g, batch, x, w, nullptr, false, ins, outs, nullptr, y, workspace};
-    return secondsOf([&] { backend.run(a); });
+    return secondsOf(backend, [&] { backend.run(a); });
   }
   if (which == "gradInput") {
     Conv2dGradInput a{g, batch, y, w, ins, outs, nullptr, false, x, workspace};
-    return secondsOf([&] { backend.run(a); });
+    return secondsOf(backend, [&] { backend.run(a); });
   }
   if (which != "gradWeight") throw std::runtime_error("conv: expected forward, gradInput or gradWeight");
   Conv2dGradWeight a{g, batch, x, y, ins, outs, w, nullptr, workspace};
-  return secondsOf([&] { backend.run(a); });
+  return secondsOf(backend, [&] { backend.run(a); });
 }
 
 double timeQuantize(Backend& backend, std::istream& words) {
@@ -119,17 +129,17 @@ double timeQuantize(Backend& backend, std::istream& words) {
   if (!words) throw std::runtime_error("quantize: expected forward|backward CHANNELS PER_CHANNEL");
   Memory memory(backend);
   std::int64_t count = std::int64_t(channels) * perChannel;
-  float *w = memory.random(count), *q = memory.random(count), *b = memory.random(channels),
-        *e = memory.random(channels), *gradB = memory.random(channels), *gradE = memory.random(channels),
-        *penalty = memory.random(channels);
-  for (int c = 0; c < channels; c++) b[c] = 4, e[c] = -3;
+  float *w = memory.random(count), *q = memory.random(count),
+        *b = memory.copy(std::vector<float>(std::size_t(channels), 4.0f)),
+        *e = memory.copy(std::vector<float>(std::size_t(channels), -3.0f)), *gradB = memory.random(channels),
+        *gradE = memory.random(channels), *penalty = memory.random(channels);
   if (which == "forward") {
     QuantizeForward a{channels, perChannel, w, b, e, q};
-    return secondsOf([&] { backend.run(a); });
+    return secondsOf(backend, [&] { backend.run(a); });
   }
   float* gradW = memory.random(count);
   QuantizeBackward a{channels, perChannel, w, b, e, q, penalty, gradW, gradB, gradE};
-  return secondsOf([&] { backend.run(a); });
+  return secondsOf(backend, [&] { backend.run(a); });
 }
 
 // Copies 64 Ki floats, past the caches where the processor can.
@@ -150,7 +160,7 @@ double timeCopy(Backend& backend, std::istream& words) {
   Memory memory(backend);
   float *from = memory.random(count), *to = memory.random(count);
   constexpr std::int64_t kPart = 1 << 16;
-  return secondsOf([&] {
+  return secondsOf(backend, [&] {
     cpu::parallelFor((count + kPart - 1) / kPart, [&](std::int64_t i) {
       copyPart(from + i * kPart, to + i * kPart, std::min(kPart, count - i * kPart));
     });
@@ -173,7 +183,7 @@ double timePeak(Backend& backend) {
   for (int o = 0; o < 16; o++) offsets[o] = o * kPositions * kLanes;
   double perCall = double(kEntries) * kPositions * kLanes * kernels.tileOuts;
   auto calls = std::int64_t(1e9 / perCall);
-  return secondsOf([&] {
+  return secondsOf(backend, [&] {
     cpu::parallelFor(cpu::threads(), [&](std::int64_t t) {
       cpu::ConvTiles tiles;
       tiles.source = source, tiles.panel = panel, tiles.entries = entries.data(), tiles.entryCount = kEntries;
@@ -184,8 +194,35 @@ double timePeak(Backend& backend) {
   });
 }
 
+std::unique_ptr<Backend> backendOf(int count, char** words) {
+  if (count == 1) return cpu::makeBackend(cpu::chooseIsa());
+  if (count == 3 && std::string(words[1]) == "cuda")
+    for (Precision p : {Precision::kFloat32, Precision::kTf32, Precision::kBfloat16})
+      if (std::string(words[2]) == precisionName(p)) return cuda::loadBackend({-1, 0, p});
+  throw std::runtime_error("expected nothing, or cuda fp32|tf32|bf16");
+}
+
+// The seconds of what a line asks for.
+double answer(Backend& backend, const std::string& line) {
+  std::istringstream words(line);
+  std::string work;
+  words >> work;
+  if (!backend.readsHostMemory() && work != "conv" && work != "quantize")
+    throw std::runtime_error(work + ": only on the processor");
+  if (work == "conv") return timeConv(backend, words);
+  if (work == "quantize") return timeQuantize(backend, words);
+  if (work == "copy") return timeCopy(backend, words);
+  if (work == "peak") return timePeak(backend);
+  if (work != "threads") throw std::runtime_error("unknown work: " + work);
+  int count = 1;
+  words >> count;
+  cpu::setThreads(count);
+  return 0;
+}
+
 }  // namespace
 
+<<<<<<< HEAD
 int main() {
   auto backend = cpu::makeBackend(cpu::chooseIsa());
   std::string line;
@@ -211,9 +248,18 @@ int main() {
     } catch (const std::exception& error) {
       std::fprintf(stderr, "%s\n", error.what());
       return 1;
+=======
+int main(int count, char** words) {
+  try {
+    auto backend = backendOf(count, words);
+    for (std::string line; std::getline(std::cin, line);) {
+      std::printf("%.9f\n", answer(*backend, line));
+      std::fflush(stdout);
+>>>>>>> cuda
     }
-    std::printf("%.9f\n", seconds);
-    std::fflush(stdout);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
   }
   return 0;
 }

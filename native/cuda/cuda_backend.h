@@ -44,7 +44,8 @@ class CudaBackend final : public Backend {
  private:
   template <class Operation>
   void queue(const Operation& a) {
-    if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
+    if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
+    else if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
     else enqueue(stream_, a);
   }
 

@@ -3,7 +3,8 @@
 //
 // Rules for kernels:
 // - Memory is reached through Global<T> (`global(pointer)`) and Shared<T> (`sharedArray<T>(byteOffset, count)`), never
-//   through raw pointers: on the host both check bounds, and shared memory starts as poison.
+//   through raw pointers: on the host both check bounds, and shared memory starts as poison. `array[i]` is read into a
+//   variable of its type, not `auto`, and a structure as a whole: `array[i].field` is not.
 // - All shared memory is dynamic; its size is given at the launch.
 // - Launches go through `launch`, asynchronous copies and tensor cores through ptx.h.
 // - Only these intrinsics: __syncthreads, __syncthreads_or, __syncwarp, __shfl_sync, __shfl_xor_sync, __shfl_down_sync,
@@ -32,7 +33,7 @@ void* scratch(Stream&, std::size_t bytes);
 // Properties of the stream's device that launch configurations may depend on.
 struct DeviceLimits {
   int multiprocessors = 1;
-  int computeCapability = 75;         // 10 * major + minor
+  int computeCapability = 75;                  // 10 * major + minor
   std::size_t sharedBytesPerBlock = 48 << 10;  // dynamic, with opt-in
 };
 const DeviceLimits& limits(const Stream&);
@@ -48,7 +49,12 @@ class Global {
   __device__ explicit operator bool() const { return data_ != nullptr; }
   // Four floats with one 128-bit access; i is a multiple of 4 and the base 16-byte aligned.
   __device__ float4 load4(std::int64_t i) const { return *reinterpret_cast<const float4*>(data_ + i); }
-  __device__ void store4(std::int64_t i, float4 v) const { *reinterpret_cast<float4*>(data_ + i) = v; }
+  // In assembly: nvcc may cut an assignment into four stores of 32 bits.
+  __device__ void store4(std::int64_t i, float4 v) const {
+    asm volatile("st.global.v4.f32 [%0], {%1,%2,%3,%4};\n" ::"l"(__cvta_generic_to_global(data_ + i)), "f"(v.x),
+                 "f"(v.y), "f"(v.z), "f"(v.w)
+                 : "memory");
+  }
   // The bare pointer to element i, for atomicAdd and ptx.h; checked for `count` elements on the host.
   __device__ T* at(std::int64_t i, int = 1) const { return data_ + i; }
 

@@ -33,6 +33,7 @@ DeviceOptions readDevice(const Napi::Value& value, const std::string& path) {
   if (f.has("device")) {
     Napi::Value device = f.get("device");
     std::string text = device.IsString() ? device.As<Napi::String>().Utf8Value() : "";
+    options.text = text;
     options.index = indexOf(text);
     if (options.index >= 0 || text == "cuda") options.kind = DeviceOptions::Kind::kCuda;
     else if (text == "cpu") options.kind = DeviceOptions::Kind::kCpu;
@@ -51,12 +52,12 @@ std::unique_ptr<Backend> makeBackend(Napi::Env env, const DeviceOptions& options
   cuda::Availability cuda = cuda::availability();
   if (!cuda.available()) {
     if (options.kind == DeviceOptions::Kind::kAuto) return makeCpuBackend(env, options, path);
-    throw Napi::Error::New(
-        env, "Expected an available device for " + path + ".device but received \"cuda\": " + cuda.reason);
+    throw Napi::Error::New(env, "Expected an available device for " + path + ".device but received \"" + options.text +
+                                    "\": " + cuda.reason);
   }
   if (options.index >= int(cuda.devices.size()))
     throwRange(env, "\"cuda:0\" to \"cuda:" + std::to_string(cuda.devices.size() - 1) + "\"", path + ".device",
-               "\"cuda:" + std::to_string(options.index) + "\"");
+               "\"" + options.text + "\"");
   return cuda::loadBackend({options.index, options.memoryLimit, options.precision});
 }
 

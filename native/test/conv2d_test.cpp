@@ -1,11 +1,12 @@
 // Convolutions of every instruction set against the reference, on random geometries and lists of live channels; and the
 // reference against finite differences. Error bounds are relative to the largest result: sums of k products in float.
-#include "test/support.h"
+#include "test/conv2d_cases.h"
 
 using namespace test;
 
 namespace {
 
+<<<<<<< HEAD
 Conv2dGeometry randomGeometry(Random& random) {
   for (;;) {
     Conv2dGeometry g;
@@ -154,6 +155,8 @@ std::vector<Compared> comparedBackends(double bound) {
   return all;
 }
 
+=======
+>>>>>>> cuda
 void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double bound) {
   auto reference = makeReferenceBackend();
   std::vector<Compared> compared = comparedBackends(bound);
@@ -161,25 +164,9 @@ void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double
     std::uint64_t seed = firstSeed(count) + std::uint64_t(trial);
     Case c = makeCase(seed, geometry);
     CAPTURE(seed);
-    for (Which which : {kForward, kGradInput, kGradWeight}) {
-      CAPTURE(int(which));
-      std::vector<float> expected = runCase(*reference, c, which);
-      for (Compared& other : compared) {
-        CAPTURE(other.backend->name());
-        std::vector<float> actual = runCase(*other.backend, c, which);
-        double error = difference(actual, expected, 1.0);
-        CHECK(error < other.roughBound);
-        other.worstRough = std::max(other.worstRough, error);
-        if (error >= bound)
-          error = std::min(error, difference(actual, expectedOfRounded(*reference, c, which, other.precision), 1.0));
-        CHECK(error < bound);
-        other.worst = std::max(other.worst, error);
-      }
-    }
+    compareCase(*reference, compared, c, bound);
   }
-  for (Compared& other : compared)
-    MESSAGE(other.backend->name() << ": largest relative error " << other.worst << ", with exact operands "
-                                  << other.worstRough);
+  report(compared);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Runs of some steps with compressing layers whose channels die on the way: the same losses, the same deaths on every
 // backend.
+#include <numeric>
+
 #include "test/networks.h"
 
 using namespace test;
@@ -72,6 +74,10 @@ void compare(const Run& actual, const Run& expected, double tolerance) {
   CHECK(actual.evaluated == doctest::Approx(expected.evaluated).epsilon(tolerance));
 }
 
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
+}
+
 void compareRuns(const NetworkDescription& description, int batch, int steps, float bitsPerStep) {
   Run expected = train(cpu::makeBackend(cpu::Isa::kScalar), description, batch, steps, bitsPerStep);
   CHECK(expected.dead.back() > expected.dead.front());
@@ -80,21 +86,21 @@ void compareRuns(const NetworkDescription& description, int batch, int steps, fl
     CAPTURE(name);
     compare(train(std::move(backend), description, batch, steps, bitsPerStep), expected, 0.02);
   }
-  // Tensor cores round operands: 1 % of the loss in the first step, 10 % later.
+  // Tensor cores round operands: 1 % of the loss in the first step, then other codes too: 6 %; 5 % of the mean.
   for (Precision precision : {Precision::kTf32, Precision::kBfloat16})
     for (auto& backend : testedBackends(precision)) {
       auto name = backend->name();
       CAPTURE(name);
       Run run = train(std::move(backend), description, batch, steps, bitsPerStep);
-      CHECK(run.losses[0] == doctest::Approx(expected.losses[0]).epsilon(0.01));
-      for (std::size_t i = 0; i < run.losses.size(); i++)
-        CHECK(run.losses[i] == doctest::Approx(expected.losses[i]).epsilon(0.1));
+      for (std::size_t i = 0; i < 3; i++)
+        CHECK(run.losses[i] == doctest::Approx(expected.losses[i]).epsilon(i ? 0.06 : 0.01));
+      CHECK(mean(run.losses) == doctest::Approx(mean(expected.losses)).epsilon(0.05));
     }
 }
 
 }  // namespace
 
-// On the model of a device with one of its seeds only: it takes a minute.
+// With one seed of the model only: it takes a while.
 TEST_CASE("the notebook's network trains alike on every backend while channels die" * doctest::skip(firstSeed(2) > 1)) {
   compareRuns(notebookNetwork(28, 32), 16, 4, 0.15f);
 }

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "selfcompress/backend.h"
-#if defined(SELFCOMPRESS_CUDA_HOST)
+#if !defined(SELFCOMPRESS_CUDA_HOST)
+#include "cuda/loader.h"
+#else
 #include "cuda/cuda_backend.h"
 #endif
 
@@ -86,8 +88,17 @@ class Buffer {
   std::size_t size_;
 };
 
+#if !defined(SELFCOMPRESS_CUDA_HOST)
+// SELFCOMPRESS_TEST_CUDA=1: the CUDA library that the loader finds, on its first device, instead of the processor.
+inline bool testsDevice() {
+  const char* wanted = std::getenv("SELFCOMPRESS_TEST_CUDA");
+  return wanted && std::string(wanted) == "1";
+}
+#endif
+
 // The backends that are compared with the reference. Built with SELFCOMPRESS_CUDA_HOST: the CUDA backend on the host's
-// model of a device (native/cuda/host/), one of its devices by the seed; else every instruction set of this processor.
+// model of a device (native/cuda/host/), one of its devices by the seed; else every instruction set of this processor,
+// or a real device (testsDevice).
 inline std::vector<std::unique_ptr<Backend>> testedBackends(
     [[maybe_unused]] Precision precision = Precision::kFloat32) {
   std::vector<std::unique_ptr<Backend>> all;
@@ -101,6 +112,12 @@ inline std::vector<std::unique_ptr<Backend>> testedBackends(
   while (listed[std::size_t(options.device)].name != chosen.name) options.device++;
   all.push_back(cuda::makeBackend(options, precision));
 #else
+  if (testsDevice()) {
+    const auto devices = cuda::availability().devices;
+    const bool tensorCores = !devices.empty() && devices.front().computeCapability >= 80;
+    if (precision == Precision::kFloat32 || tensorCores) all.push_back(cuda::loadBackend({0, 0, precision}));
+    return all;
+  }
   if (precision != Precision::kFloat32) return all;
   for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon})
     if (cpu::isaSupported(isa)) all.push_back(cpu::makeBackend(isa));
@@ -113,7 +130,7 @@ inline std::unique_ptr<Backend> chosenBackend() {
 #if defined(SELFCOMPRESS_CUDA_HOST)
   return std::move(testedBackends().front());
 #else
-  return cpu::makeBackend(cpu::chooseIsa());
+  return testsDevice() ? cuda::loadBackend({0, 0, Precision::kFloat32}) : cpu::makeBackend(cpu::chooseIsa());
 #endif
 }
 

@@ -24,22 +24,22 @@ export class Server {
   }
 }
 
-/** Our kernels, built if need be. */
-export function nativeServer() {
-  for (const args of [
+/** Our kernels, built if need be; args: those of native/bench/bench_server.cpp. */
+export function nativeServer(...args) {
+  for (const steps of [
     ['-S', '.', '-B', 'build/bench', '-DSELFCOMPRESS_BENCH=ON', '-DCMAKE_BUILD_TYPE=Release'],
     ['--build', 'build/bench', '--target', 'bench_server', '--parallel', '2'],
   ]) {
-    const { status, stdout } = spawnSync('cmake', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-    if (status !== 0) throw new Error(`cmake ${args.join(' ')} failed\n${stdout}`);
+    const { status, stdout } = spawnSync('cmake', steps, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+    if (status !== 0) throw new Error(`cmake ${steps.join(' ')} failed\n${stdout}`);
   }
-  return new Server('build/bench/bench_server', []);
+  return new Server('build/bench/bench_server', args);
 }
 
 /** PyTorch, or undefined where it is not installed (Debian: python3-torch libopenblas0-openmp). */
-export function torchServer() {
+export function torchServer(probe = 'import torch') {
   const python = process.env.PYTHON ?? '/usr/bin/python3';
-  if (spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status !== 0) return undefined;
+  if (spawnSync(python, ['-c', probe], { stdio: 'ignore' }).status !== 0) return undefined;
   return new Server(python, ['scripts/bench/peer_torch.py']);
 }
 

@@ -1,5 +1,5 @@
-// npm run build:cuda: the shared library with the CUDA backend, where the addon looks for it: build/Release/, and prebuilds/ if
-// there is one. It runs on every machine with a driver, whether it has nvcc or not; the CUDA runtime is linked statically.
+// npm run build:cuda: the shared library with the CUDA backend, where the addon looks for it: build/Release/, and beside the prebuilt
+// addon of this platform if there is one. It runs on every machine with a driver, whether it has nvcc or not; the CUDA runtime is linked statically.
 //   --arch 90      one architecture (or 80,90) instead of all, for quick tries
 //   --out <dir>    another folder
 //   --if-present   do nothing where there is no nvcc
@@ -59,7 +59,7 @@ const sources = [
 const headersChanged = Math.max(
   ...['native/cuda', 'native/include'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
-      .filter((name) => /\.(h|cuh)$/.test(name))
+      .filter((name) => /\.(h|cuh)$/.test(name) && !name.startsWith('host'))
       .map((name) => statSync(join(root, folder, name)).mtimeMs),
   ),
 );
@@ -115,7 +115,7 @@ console.log(`${library}: sm_${wanted.join(', ')}, ${size}, CUDA ${nvcc.version},
 
 /** Beside the prebuilt addons of this platform, if there are any. */
 const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
-if (!flags.out && existsSync(prebuilds)) {
+if (!flags.out && !flags.arch && existsSync(prebuilds)) {
   copyFileSync(library, join(prebuilds, fileName));
   console.log(`copied to ${prebuilds}`);
 }

@@ -6,7 +6,7 @@
 //
 //     step BATCH PRECISION SGD|ADAM LIVE     LIVE: share of the channels of compressing layers that are live
 //
-// Answers each with one line of JSON: [{op, what, bytes, again, flops, products, launches: [{kernel, blocks, threads,
+// Answers each with one line of JSON: [{op, what, bytes, again, flops, padded, launches: [{kernel, blocks, threads,
 // shared}]}]; `kernel` is the address of its function in this program.
 //
 // It is built like the host's model of a GPU, but with a stream of its own (below), which keeps launches and runs none.
@@ -92,7 +92,7 @@ class PlanBackend final : public Backend {
     else cuda::enqueue(stream_, a);
     out_ << (first_ ? "" : ",") << "{\"op\":\"" << name << "\",\"what\":\"" << work.what
          << "\",\"bytes\":" << work.bytes << ",\"again\":" << work.again << ",\"flops\":" << work.flops
-         << ",\"products\":" << (work.products ? "true" : "false") << ",\"launches\":[";
+         << ",\"padded\":" << work.padded << ",\"launches\":[";
     for (std::size_t i = 0; i < cuda::launches.size(); i++) {
       const cuda::host::Launch& l = cuda::launches[i];
       out_ << (i ? "," : "") << "{\"kernel\":\"" << l.kernel

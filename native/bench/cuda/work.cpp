@@ -1,5 +1,8 @@
 #include "bench/cuda/work.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace selfcompress::bench {
 namespace {
 
@@ -25,11 +28,15 @@ int liveBits(const float* bitDepth, int channels) {
   return count;
 }
 
+double roundUp(double value, double step) { return std::ceil(value / step) * step; }
+
 struct ConvWork {
   double input, output, weights;  // bytes
   Work work;
 };
-ConvWork convWork(const Conv2dGeometry& g, int batch, const ChannelList& ins, const ChannelList& outs) {
+// rows, depth: which of the sides a tile's rows are, and which the sum runs over: rounded up to 16 and 32.
+ConvWork convWork(const Conv2dGeometry& g, int batch, const ChannelList& ins, const ChannelList& outs,
+                  bool transposed) {
   const int in = live(ins, g.inChannels), out = live(outs, g.outChannels), area = g.kernelHeight * g.kernelWidth;
   ConvWork c{channelBytes(g.input(), batch) * in,
              channelBytes(g.output(), batch) * out,
@@ -37,12 +44,14 @@ ConvWork convWork(const Conv2dGeometry& g, int batch, const ChannelList& ins, co
              {}};
   c.work.what = text(in) + " -> " + text(out) + ", " + text(g.kernelHeight) + "x" + text(g.kernelWidth) + ", " +
                 text(g.outHeight()) + "x" + text(g.outWidth());
-  c.work.flops = 2.0 * in / g.groups * out * area * g.outHeight() * g.outWidth() * batch;
-  c.work.products = true;
+  const double pixels = double(g.outHeight()) * g.outWidth() * batch;
+  c.work.flops = 2.0 * in / g.groups * out * area * pixels;
+  const double rows = double(transposed ? in : out) / g.groups, depth = double(transposed ? out : in) / g.groups * area;
+  c.work.padded = 2.0 * g.groups * roundUp(rows, 16) * roundUp(depth, 32) * pixels;
   return c;
 }
 
-Work of(std::string what, double bytes, double flops = 0) { return {std::move(what), bytes, 0, flops, false}; }
+Work of(std::string what, double bytes, double flops = 0) { return {std::move(what), bytes, 0, flops, 0}; }
 Work ofChannels(int channels, double bytesOfEach) { return of(text(channels), channels * bytesOfEach); }
 
 }  // namespace
@@ -59,17 +68,17 @@ Work workOf(const QuantizeCodes& a) { return ofChannels(a.channels, 2 * double(a
 Work workOf(const BitPenalty& a) { return ofChannels(a.channels, 2 * kFloat); }
 
 Work workOf(const Conv2dForward& a) {
-  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut, false);
   c.work.bytes = c.input + c.weights + c.output;
   return c.work;
 }
 Work workOf(const Conv2dGradInput& a) {
-  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut, true);
   c.work.bytes = c.output + c.weights + c.input * (1 + (a.reluInput ? 1 : 0) + (a.accumulate ? 1 : 0));
   return c.work;
 }
 Work workOf(const Conv2dGradWeight& a) {
-  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut);
+  ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut, false);
   c.work.bytes = c.output + c.input + double(a.geometry.weights()) * kFloat;
   return c.work;
 }
@@ -77,11 +86,11 @@ Work workOf(const Conv2dGradWeight& a) {
 Work workOf(const BatchNormForward& a) {
   const double x = tensorBytes(a.shape, a.batch, a.inputState), y = tensorBytes(a.shape, a.batch, a.outputState);
   const double again = a.training ? x : 0;
-  return {text(a.shape), x + again + y, again, (a.training ? 8 : 3) * x / kFloat, false};
+  return {text(a.shape), x + again + y, again, (a.training ? 8 : 3) * x / kFloat, 0};
 }
 Work workOf(const BatchNormBackward& a) {
   const double x = tensorBytes(a.shape, a.batch, a.inputState), read = x * (2 + (a.reluOutput ? 1 : 0));
-  return {text(a.shape), 2 * read + x * (1 + (a.reluInput ? 1 : 0)), read, 12 * x / kFloat, false};
+  return {text(a.shape), 2 * read + x * (1 + (a.reluInput ? 1 : 0)), read, 12 * x / kFloat, 0};
 }
 Work workOf(const ActivationForward& a) {
   const double x = tensorBytes(a.shape, a.batch, a.state);

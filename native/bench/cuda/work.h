@@ -13,11 +13,11 @@
 namespace selfcompress::bench {
 
 struct Work {
-  std::string what;       // "64 -> 64, 3x3, 32x32"
-  double bytes = 0;       // read and written
-  double again = 0;       // of these, read for the second time
-  double flops = 0;       // a multiply-add counts two
-  bool products = false;  // flops are those of a convolution, which tensor cores can take
+  std::string what;   // "64 -> 64, 3x3, 32x32"
+  double bytes = 0;   // read and written
+  double again = 0;   // of these, read for the second time
+  double flops = 0;   // a multiply-add counts two
+  double padded = 0;  // flops of a convolution, with its sides rounded up to those of tensor-core tiles; else 0
 };
 
 #define SELFCOMPRESS_WORK(Operation) Work workOf(const Operation&);

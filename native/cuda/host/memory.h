@@ -82,7 +82,7 @@ inline void store(T* at, Word* words, const T& value) {
 }
 
 // What `array[i]` gives: a read where a value is needed, a write where it is assigned to. It cannot be kept: write
-// `float x = array[i]`, not `auto`.
+// `float x = array[i]`, not `auto`. A structure is read and written as a whole.
 template <class T, bool kShared>
 class Element {
  public:
@@ -144,6 +144,9 @@ class Element {
   Word* words_;
 };
 
+// Told of every access of the current thread to shared memory, if set: for tests of how kernels use the banks.
+inline void (*sharedTrace)(std::size_t byteOffset, std::size_t bytes) = nullptr;
+
 template <class T, bool kShared>
 class Range {
  public:
@@ -153,9 +156,6 @@ class Range {
     T* at = checked(i, 1);
     if constexpr (std::is_const_v<T>) {
       return std::remove_const_t<T>(load<kShared>(const_cast<std::remove_const_t<T>*>(at), words(at)));
-    } else if constexpr (std::is_class_v<T>) {
-      for (std::size_t k = 0; k < (sizeof(T) + 3) / 4; k++) noteUnknown(words(at)[k], me<kShared>());
-      return *at;  // fields of a structure: neither a read nor a write as far as the model knows
     } else {
       return Element<T, kShared>(at, words(at));
     }
@@ -181,6 +181,9 @@ class Range {
       outOfBounds(kShared, bounds_, data_, i, sizeof(T), count);
     if (address % alignof(T) != 0) [[unlikely]]
       misaligned(kShared, i, alignof(T));
+    if constexpr (kShared)
+      if (sharedTrace) [[unlikely]]
+        sharedTrace(address - reinterpret_cast<std::uintptr_t>(current->block->shared), wanted);
     return reinterpret_cast<T*>(address);
   }
   T* aligned16(std::int64_t i) const {

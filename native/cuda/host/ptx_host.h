@@ -28,6 +28,7 @@ std::uint32_t roundToBf16(float);  // in the lower half
 }  // namespace host
 
 inline void cpAsync16(void* to, const void* from, bool valid) { host::beginAsyncCopy(to, from, valid); }
+inline void cpAsync16Cached(void* to, const void* from, bool valid) { host::beginAsyncCopy(to, from, valid); }
 inline void cpAsyncCommit() { host::commitAsyncCopies(); }
 template <int kPending>
 inline void cpAsyncWait() {

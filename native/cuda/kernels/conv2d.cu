@@ -19,9 +19,10 @@ using namespace conv;
 
 // Groups with at most so many target channels are computed without a matrix product.
 constexpr int kDirectChannels = 8;
-// A pass is split over k if it has fewer tiles than this; the weight gradient is split up to this number of blocks.
-// Constants, not properties of the device, so that every device adds in the same order.
-constexpr int kFewTiles = 64, kManyBlocks = 512;
+// A pass is split over k if it has fewer tiles than kFewTiles, about two for each multiprocessor of the largest
+// devices; the weight gradient is split until it has kManyBlocks. Constants, not properties of the device, so that
+// every device adds in the same order.
+constexpr int kFewTiles = 256, kManyBlocks = 512;
 constexpr std::int64_t kMostPartialBytes = std::int64_t(64) << 20;
 
 std::int64_t roundUp(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -45,8 +46,9 @@ class Cutter {
 };
 
 void checkSizes(const Conv2dGeometry& g, int batch) {
-  // Numbers of vectors and weights, and places within one image, are 32-bit; offsets of elements are 64-bit.
-  constexpr std::int64_t kMost = kNowhere;
+  // Numbers of vectors (times 4) and of weights, and places within one image, are 32-bit; offsets of elements are
+  // 64-bit.
+  constexpr std::int64_t kMost = kNowhere / 2;
   std::int64_t blocks = blocksOf(batch);
   if (g.weights() > kMost || g.input().elements() > kMost || g.output().elements() > kMost ||
       blocks * g.input().pixels() > kMost || blocks * g.output().pixels() > kMost ||
@@ -86,14 +88,22 @@ void cutPass(Pass& p, Cutter& cut, bool packed) {
   p.headers = cut.take<Header>(regions(p));
   p.table = cut.take<Row>(std::int64_t(regions(p)) * p.tableRows);
   if (!packed) return;
-  p.packed = cut.take<std::uint32_t>(std::int64_t(regions(p)) * p.tableRows * p.packedChannels);
+  std::int64_t words = std::int64_t(p.tableRows) * p.packedChannels;
+  if (words > kNowhere) throw std::length_error("A convolution is too large for the CUDA backend");
+  p.packed = cut.take<std::uint32_t>(regions(p) * words);
   p.splits = splitsOf(p);
   if (p.splits > 1)
     p.partial = cut.take<float>(std::int64_t(p.splits) * p.geometry.groups * p.packedChannels * p.blocks *
                                 p.targetHeight * p.targetWidth * kLanes);
 }
 
+void checkPrecision(Stream& stream, Precision precision) {
+  if (precision != Precision::kFloat32 && limits(stream).computeCapability < 80)
+    throw std::invalid_argument("Convolutions in tf32 and bf16 need a device of compute capability 8.0 or later");
+}
+
 void runPass(Stream& stream, const char* operation, Pass& p, Precision precision, void* workspace) {
+  checkPrecision(stream, precision);
   if (isDirect(p)) return passDirect(stream, operation, p);
   Cutter cut(workspace);
   cutPass(p, cut, true);
@@ -165,6 +175,7 @@ void enqueue(Stream& stream, const Conv2dGradInput& a, Precision precision) {
 }
 
 void enqueue(Stream& stream, const Conv2dGradWeight& a, Precision precision) {
+  checkPrecision(stream, precision);
   Cutter cut(a.workspace);
   Pass p = makePass(a.geometry, a.batch, false, a.liveIn, a.liveOut);
   p.values = a.input;

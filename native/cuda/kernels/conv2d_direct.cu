@@ -19,7 +19,7 @@ __device__ inline int sourceOf(bool gradient, int at, int tap, int stride, int p
 }
 
 // Grid: chunks of (vector, quad) * target channels.
-__global__ void __launch_bounds__(kThreads) passEach(Pass p, int chunks) {
+__global__ void __launch_bounds__(kThreads, 8) passEach(Pass p, int chunks) {
   int place = int(blockIdx.x) / chunks;
   if (p.target.index && place >= global(p.target.count)[0]) return;
   int id = int(blockIdx.x) % chunks * kThreads + int(threadIdx.x), vector = id / kQuads, quad = id % kQuads * 4;

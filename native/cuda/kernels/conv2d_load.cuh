@@ -1,7 +1,8 @@
 // Operand B of a pass on its way into shared memory: rows of the table times the 8 vectors of a tile, 16 bytes at a
 // time. Each thread keeps one quad of lanes of one vector, so a row costs it the row's table entry (the same for the
 // whole warp), a bounds test and a cp.async; a warp's 32 quads are one row: 512 consecutive bytes of shared memory and
-// eight 64-byte pieces of global memory. Padding, missing pixels and padded rows become zeros.
+// eight 64-byte pieces of global memory. Padding, missing pixels and padded rows become zeros. Copies go through the
+// first-level cache, since the rows of a channel's other taps are the same pixels but a few.
 //
 // Layout: [row][kStride floats].
 #pragma once
@@ -27,7 +28,7 @@ class ColumnLoader {
       Row row = table_[firstRow + r];
       bool valid = meets(pass_, at_, row);
       std::int64_t from = valid ? (at_.source + row.source) * kLanes + column_ % kLanes : 0;
-      cpAsync16(to.at(r * kStride + column_, 4), values.at(from, 4), valid);
+      cpAsync16Cached(to.at(r * kStride + column_, 4), values.at(from, 4), valid);
     }
   }
 
@@ -90,16 +91,21 @@ class Output {
       target_ = row * vectors + tile * kTileVectors + vector;
     }
   }
-  // Lanes lane + 0..3 of the m-th live channel of the group.
-  __device__ void store(int m, int lane, float4 v) const {
+  // kQuads successive quads of the m-th live channel of the group.
+  template <int kQuads>
+  __device__ void store(int m, const float4 (&quads)[kQuads]) const {
     if (target_ < 0 || m >= header_.targets) return;
     if (pass_.splits > 1) {
       std::int64_t vectors = std::int64_t(pass_.blocks) * pass_.targetHeight * pass_.targetWidth;
-      global(pass_.partial).store4((target_ + m * vectors) * kLanes + lane_ + lane, v);
+#pragma unroll
+      for (int q = 0; q < kQuads; q++)
+        global(pass_.partial).store4((target_ + m * vectors) * kLanes + lane_ + q * 4, quads[q]);
       return;
     }
     int channel = channelAt(pass_.target, header_.firstTarget + m);
-    storeQuad(pass_, target_, lane_ + lane, channel, pass_.bias ? float(global(pass_.bias)[channel]) : 0.0f, v);
+    float bias = pass_.bias ? float(global(pass_.bias)[channel]) : 0.0f;
+#pragma unroll
+    for (int q = 0; q < kQuads; q++) storeQuad(pass_, target_, lane_ + q * 4, channel, bias, quads[q]);
   }
 
  private:

@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kThreads, 2) passSimt(Pass pass, int channelTi
 #pragma unroll
   for (int i = 0; i < 16; i++) {
     int m = firstChannel + i / 4 * 32 + int(threadIdx.x) / 32 * 4 + i % 4;
-    output.store(m, 0, {sum[i][0], sum[i][1], sum[i][2], sum[i][3]});
+    output.store<1>(m, {{sum[i][0], sum[i][1], sum[i][2], sum[i][3]}});
   }
 }
 

@@ -122,8 +122,7 @@ __device__ inline void storeSums(const Pass& pass, int tile, int firstChannel, c
     for (int d = 0; d < 4; d += 2) {  // the accumulators of row lane / 4 and of 8 rows further down
       int m = firstChannel + (run * kWarpsM + warp / 4) * 16 + d * 4 + lane / 4;
       const float(&s)[4][4] = sum[run];
-      output.store(m, 0, {s[0][d], s[1][d], s[2][d], s[3][d]});
-      output.store(m, 4, {s[0][d + 1], s[1][d + 1], s[2][d + 1], s[3][d + 1]});
+      output.store<2>(m, {{s[0][d], s[1][d], s[2][d], s[3][d]}, {s[0][d + 1], s[1][d + 1], s[2][d + 1], s[3][d + 1]}});
     }
 }
 

@@ -37,6 +37,9 @@ __device__ inline int quadAt(int row, int quad) {
   int swap = row / 2 % 4 + (kVectors == 2 ? row % 2 * 4 : 0);
   return row * kLanes * kVectors + (quad ^ swap) * 4;
 }
+// 8 rows further on the quads are swapped in the same way.
+template <int kVectors>
+constexpr int kEightRows = 8 * kLanes* kVectors;
 
 // Brings kVectors vectors at a time of a tile's rows, in order. Each thread keeps one quad of one of them.
 template <int kThreads, int kChannels, int kVectors>
@@ -76,7 +79,7 @@ class WeightLoader {
       Row r = rows[n];
       bool valid = meets(pass_, start, r);
       std::int64_t from = valid ? (start.source + r.source) * kLanes + quad * 4 : 0;
-      cpAsync16(to.at(quadAt<kVectors>(kChannels + n, place), 4), values.at(from, 4), valid);
+      cpAsync16Cached(to.at(quadAt<kVectors>(kChannels + n, place), 4), values.at(from, 4), valid);
     }
     advance();
   }
@@ -143,13 +146,25 @@ inline dim3 weightGrid(const WeightPass& w, int channelTiles) {
   return dim3(unsigned(channelTiles * rowTiles), unsigned(w.pass.geometry.groups), unsigned(w.splits));
 }
 
-// One element of a tile's sums to its place among the weights.
-__device__ inline void storeWeight(const WeightPass& w, const WeightTile& t, int listAt, int m, int n, float sum) {
-  if (t.firstChannel + m >= t.header.targets || t.firstRow + n >= t.header.rows) return;
-  Shared<const Row> rows = sharedArray<const Row>(listAt, kWeightRows);
-  Row row = rows[n];
-  int channel = channelAt(w.pass.target, t.header.firstTarget + t.firstChannel + m);
-  global(w.partial)[blockIdx.z * w.pass.geometry.weights() + targetWeight(w.pass, channel) + row.weight] = sum;
-}
+// Elements of a tile's sums to their places among the weights. The tile's lists are still in shared memory.
+class WeightOutput {
+ public:
+  __device__ WeightOutput(const WeightPass& w, int channels, int listAt)
+      : pass_(w.pass),
+        to_(global(w.partial) + blockIdx.z * w.pass.geometry.weights()),
+        rows_(sharedArray<const Row>(listAt, kWeightRows)),
+        channels_(sharedArray<const int>(listAt + kWeightRows * int(sizeof(Row)), channels)) {}
+  __device__ void store(int m, int n, float sum) const {
+    int channel = channels_[m];
+    Row row = rows_[n];
+    if (channel >= 0 && row.dy != kNowhere) to_[int(targetWeight(pass_, channel)) + row.weight] = sum;
+  }
+
+ private:
+  const Pass& pass_;
+  Global<float> to_;
+  Shared<const Row> rows_;
+  Shared<const int> channels_;
+};
 
 }  // namespace selfcompress::cuda::conv

@@ -20,12 +20,13 @@ __device__ inline void accumulate(int stage, Sums& sum) {
   int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
 #pragma unroll 2
   for (int quad = 0; quad < kLanes / 4; quad++) {
+    const int rows = quadAt<kVectors>(kChannels + lane, quad), channels = quadAt<kVectors>(warp, quad);
     float4 in[4];
 #pragma unroll
-    for (int j = 0; j < 4; j++) in[j] = data.load4(quadAt<kVectors>(kChannels + lane + 32 * j, quad));
+    for (int j = 0; j < 4; j++) in[j] = data.load4(rows + 4 * j * kEightRows<kVectors>);
 #pragma unroll
     for (int i = 0; i < kParts; i++) {
-      float4 grad = data.load4(quadAt<kVectors>(warp + 8 * i, quad));
+      float4 grad = data.load4(channels + i * kEightRows<kVectors>);
 #pragma unroll
       for (int j = 0; j < 4; j++) {
         float s = fmaf(grad.x, in[j].x, sum[i][j]);
@@ -52,11 +53,11 @@ __global__ void __launch_bounds__(kThreads, 2) weightSimt(WeightPass w, int chan
   } else {
     pipeline<kStages>(chunks, load, [&](int stage) { accumulate<8>(stage, sum); });
   }
+  WeightOutput output(w, kChannels, kListAt);
 #pragma unroll
   for (int i = 0; i < 8; i++)
 #pragma unroll
-    for (int j = 0; j < 4; j++)
-      storeWeight(w, t, kListAt, int(threadIdx.x) / 32 + 8 * i, int(threadIdx.x) % 32 + 32 * j, sum[i][j]);
+    for (int j = 0; j < 4; j++) output.store(int(threadIdx.x) / 32 + 8 * i, int(threadIdx.x) % 32 + 32 * j, sum[i][j]);
 }
 
 }  // namespace

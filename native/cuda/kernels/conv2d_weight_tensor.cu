@@ -54,17 +54,17 @@ __device__ inline void accumulate(int stage, Sums& sum) {
   using Q = Quad<kPrecision>;
   int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
   Shared<const float> data = sharedArray<const float>(stage * S::kStageBytes, S::Loader::kStageFloats);
-  int firstRow = S::kChannels + warp % 4 * 32 + lane / 4, firstChannel = warp / 4 * 16 + lane / 4;
+  constexpr int k8 = kEightRows<kVectors>;
 #pragma unroll 1  // both vectors at once need more registers than there are
   for (int v = 0; v < kVectors; v++) {
-    const int quad = v * 4 + lane % 4;
-    const Q b[4] = {
-        Q(data.load4(quadAt<kVectors>(firstRow, quad))), Q(data.load4(quadAt<kVectors>(firstRow + 8, quad))),
-        Q(data.load4(quadAt<kVectors>(firstRow + 16, quad))), Q(data.load4(quadAt<kVectors>(firstRow + 24, quad)))};
+    const int at = quadAt<kVectors>(lane / 4, v * 4 + lane % 4);
+    const int rows = at + (S::kChannels / 8 + warp % 4 * 4) * k8, channels = at + warp / 4 * 2 * k8;
+    const Q b[4] = {Q(data.load4(rows)), Q(data.load4(rows + k8)), Q(data.load4(rows + 2 * k8)),
+                    Q(data.load4(rows + 3 * k8))};
 #pragma unroll
     for (int run = 0; run < kRuns; run++) {
-      int m = firstChannel + run * kWarpsM * 16;
-      Q low(data.load4(quadAt<kVectors>(m, quad))), high(data.load4(quadAt<kVectors>(m + 8, quad)));
+      int m = channels + run * kWarpsM * 2 * k8;
+      Q low(data.load4(m)), high(data.load4(m + k8));
 #pragma unroll
       for (int j = 0; j < 4; j++) multiply<kPrecision>(sum[run][j], low, high, b[j]);
     }
@@ -72,16 +72,17 @@ __device__ inline void accumulate(int stage, Sums& sum) {
 }
 
 template <int kWarpsM>
-__device__ inline void storeSums(const WeightPass& w, const WeightTile& t, const Sums& sum) {
+__device__ inline void storeSums(const WeightPass& w, const Sums& sum) {
   int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
+  WeightOutput output(w, Sizes<kWarpsM>::kChannels, Sizes<kWarpsM>::kListAt);
 #pragma unroll
   for (int run = 0; run < kMaxRuns; run++)
 #pragma unroll
     for (int j = 0; j < 4; j++)
 #pragma unroll
       for (int d = 0; d < 4; d++)
-        storeWeight(w, t, Sizes<kWarpsM>::kListAt, (run * kWarpsM + warp / 4) * 16 + lane / 4 + d / 2 * 8,
-                    warp % 4 * 32 + j * 8 + lane % 4 * 2 + d % 2, sum[run][j][d]);
+        output.store((run * kWarpsM + warp / 4) * 16 + lane / 4 + d / 2 * 8,
+                     warp % 4 * 32 + j * 8 + lane % 4 * 2 + d % 2, sum[run][j][d]);
 }
 
 template <Precision kPrecision, int kWarpsM>
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__(128 * kWarpsM, kWarpsM == 2 ? 2 : 3) weightTen
       if (!idle) accumulate<kPrecision, kWarpsM, 4>(s, sum);
     });
   }
-  storeSums<kWarpsM>(w, t, sum);
+  storeSums<kWarpsM>(w, sum);
 }
 
 template <Precision kPrecision>

@@ -128,10 +128,11 @@ __global__ void __launch_bounds__(kThreads)
   double sums[2];
   blockSums<2>(values, sharedArray<double>(0, 2 * kWarps), sums);
   if (threadIdx.x != 0) return;
-  LossResult& r = global(result)[0];
+  LossResult r = global(result)[0];
   r.lossSum += sums[0];
   r.correct += std::int64_t(sums[1]);
   r.count += batch;
+  global(result)[0] = r;
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ enum class Precision {
 };
 const char* precisionName(Precision);  // "fp32", "tf32", "bf16"
 
-// Memory of a device that cannot be had; the message has the sizes. Nothing has changed, and the backend is as usable as
-// before.
+// Memory of a device that cannot be had; the message has the sizes. Nothing has changed, and the backend is as usable
+// as before.
 class OutOfMemory : public std::bad_alloc {
  public:
   explicit OutOfMemory(std::string text) : text_(std::move(text)) {}
