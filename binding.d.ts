@@ -21,6 +21,8 @@ export interface Info {
   isa: 'scalar' | 'avx2' | 'avx512' | 'neon';
   /** Instruction sets that this binary holds and this processor can run. */
   isas: string[];
+  /** Whether products in bf16 (`precision: 'bf16'` on the CPU) are instructions of this processor, or put together, which is slower than fp32. */
+  bf16: 'native' | 'emulated';
   /** Threads that share the work of an operation. */
   threads: number;
   /** Whether networks can run on a GPU; looked for anew at every call. */
@@ -51,7 +53,8 @@ export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
 /**
  * What convolutions and linear layers multiply: float32, or operands rounded to 10 bits (tf32: CUDA only) or 7 bits (bf16) of
- * significand, on tensor cores of compute capability 8.0 and above, or by the CPU (bf16; fast with AVX-512's bf16 products). Sums, weights and everything else are float32 in any case.
+ * significand, on tensor cores of compute capability 8.0 and above, or by the CPU (bf16, in Winograd's form of the convolution
+ * alone). Sums, weights and everything else are float32 in any case, and so are evaluation and prediction.
  */
 export type Precision = 'fp32' | 'tf32' | 'bf16';
 

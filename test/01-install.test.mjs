@@ -32,6 +32,7 @@ t.test('info tells the machine', async (t) => {
   t.ok(info.isas.includes(info.isa));
   t.ok(info.isas.includes('scalar'));
   t.ok(info.threads >= 1);
+  t.match(info.bf16, /^(native|emulated)$/);
   t.equal(info.napi, manifest.binary.napi_versions[0]);
   if (!info.cuda.available) t.ok(info.cuda.reason.length > 10);
 });

@@ -1,12 +1,12 @@
 // Training runs: learning, shrinking, repeating, stopping, failing clearly.
 import t from 'tap';
-import { binding, datasetFromArrays, Trainer, TrainingDivergedError, toyDataset, toyNetwork } from './support.mjs';
+import { binding, createModel, datasetFromArrays, Trainer, TrainingDivergedError, toyDataset, toyNetwork } from './support.mjs';
 
 const quick = { epochs: 6, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: { initial: 6, learningRate: 0.2, freezeAt: 0.8 }, seed: 4 };
 const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
 t.test('a network learns while it shrinks, and its channels are removed', async (t) => {
-  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset({ count: 512 }), ...quick, epochs: 25, gamma: 0.3 });
+  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset({ count: 512 }), ...quick, epochs: 25, gamma: 0.15 });
   const removals = [];
   trainer.on('removal', (event) => removals.push(event));
   t.equal(await trainer.run(), 'epochs');
@@ -22,6 +22,32 @@ t.test('a network learns while it shrinks, and its channels are removed', async 
   t.equal(state['conv3.weight/moment1'].length, state['conv3.weight'].length);
   t.ok(trainer.memory.parameterBytes > 0);
   await trainer.dispose();
+});
+
+t.test('bf16 rounds what training multiplies, not what evaluation measures', async (t) => {
+  const data = toyDataset({ count: 512, size: 20 });
+  const network = createModel('notebook', { input: [1, 20, 20], classes: 4 });
+  const options = { network, data, epochs: 1, batchSize: 64, gamma: 0.1, seed: 3, device: 'cpu' };
+  const trainers = ['fp32', 'bf16', 'bf16'].map((precision) => Trainer.create({ ...options, precision }));
+  for (const trainer of trainers) await trainer.run();
+  const [exact, rounded, again] = trainers.map((trainer) => trainer.history[0]);
+  t.not(rounded.trainLoss, exact.trainLoss);
+  t.ok(Math.abs(rounded.trainLoss / exact.trainLoss - 1) < 0.1, `${rounded.trainLoss} against ${exact.trainLoss}`);
+  t.equal(again.trainLoss, rounded.trainLoss, 'a seeded run repeats');
+  const compile = (precision) =>
+    new binding.Network(trainers[1].description, {
+      device: 'cpu',
+      precision,
+      loss: { kind: 'crossEntropy' },
+      optimizer: { kind: 'sgd' },
+      batchSize: 8,
+    });
+  const [plain, short] = [compile('fp32'), compile('bf16')];
+  const parameters = Object.fromEntries(Object.entries(await trainers[1].state()).filter(([name]) => !name.includes('/')));
+  for (const compiled of [plain, short]) await compiled.loadState(parameters);
+  const images = Float32Array.from({ length: 8 * 400 }, (_, i) => Math.sin(i));
+  t.same(await short.predict(images, 8), await plain.predict(images, 8));
+  for (const one of [...trainers, plain, short]) await one.dispose();
 });
 
 t.test('metrics are what they say', async (t) => {

@@ -21,6 +21,7 @@ export function addInfoCommand(program: Command): void {
           `selfcompress     ${info.version} (${info.compiler}, Node-API ${info.napi})`,
           `node             ${info.node}, ${info.platform}`,
           `instruction set  ${info.isa} (available: ${info.isas.join(', ')})`,
+          `bf16 products    ${info.bf16 === 'native' ? 'instructions of this processor' : 'emulated: slower than fp32'}`,
           `threads          ${info.threads}`,
           ...cudaLines(info.cuda),
         ].join('\n'),

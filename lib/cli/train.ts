@@ -86,9 +86,7 @@ export function addTrainCommand(program: Command): void {
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))
     .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, defaults.device)
-    .addOption(
-      choice('--precision <kind>', 'of what convolutions multiply; tf32 is for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision),
-    )
+    .addOption(choice('--precision <kind>', 'of what convolutions multiply; tf32 is for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision))
     .option('--memory-limit <size>', 'most memory of a CUDA device to use, such as 8G', bytes)
     .option('--out <dir>', 'folder for metrics, checkpoint, model file and report (default: a new one under runs/)')
     .option('--force', 'replace a run that the folder holds already')

@@ -28,6 +28,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   result.Set("version", SELFCOMPRESS_VERSION);
   result.Set("isa", cpu::isaName(cpu::chooseIsa()));
   result.Set("isas", isas);
+  result.Set("bf16", cpu::bf16IsNative(cpu::chooseIsa()) ? "native" : "emulated");
   result.Set("threads", cpu::threads());
   result.Set("cuda", cudaInfo(env));
   result.Set("compiler", compilerName());
