@@ -2,14 +2,13 @@
 // minute. Reads lines of words from standard input, answers each with the seconds of one run on standard output.
 //
 //     threads N
-//     precision fp32|bf16    of the convolutions that follow
 //     conv forward|gradInput|gradWeight IN OUT SIZE KERNEL PADDING BATCH [LIVE_IN LIVE_OUT]
 //     depthwise forward|gradInput|gradWeight CHANNELS SIZE KERNEL PADDING BATCH
 //     quantize forward|backward CHANNELS PER_CHANNEL
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
 //     peak                   seconds of 1e9 multiply-adds on each thread, in registers
 //
-//     bench_server                     the processor; the instruction set comes from SELFCOMPRESS_ISA
+//     bench_server [cpu fp32|bf16]     the processor; the instruction set comes from SELFCOMPRESS_ISA
 //     bench_server cuda fp32|tf32|bf16 the first CUDA device: conv and quantize
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -196,10 +195,13 @@ double timePeak(Backend& backend) {
 
 std::unique_ptr<Backend> backendOf(int count, char** words) {
   if (count == 1) return cpu::makeBackend(cpu::chooseIsa());
-  if (count == 3 && std::string(words[1]) == "cuda")
-    for (Precision p : {Precision::kFloat32, Precision::kTf32, Precision::kBfloat16})
-      if (std::string(words[2]) == precisionName(p)) return cuda::loadBackend({-1, 0, p});
-  throw std::runtime_error("expected nothing, or cuda fp32|tf32|bf16");
+  const std::string device = count == 3 ? words[1] : "", precision = count == 3 ? words[2] : "";
+  for (Precision p : {Precision::kFloat32, Precision::kTf32, Precision::kBfloat16}) {
+    if (precision != precisionName(p)) continue;
+    if (device == "cpu") return cpu::makeBackend(cpu::chooseIsa(), p);
+    if (device == "cuda") return cuda::loadBackend({-1, 0, p});
+  }
+  throw std::runtime_error("expected nothing, cpu fp32|bf16, or cuda fp32|tf32|bf16");
 }
 
 // The seconds of what a line asks for.
@@ -209,7 +211,7 @@ double answer(Backend& backend, const std::string& line) {
   words >> work;
   if (!backend.readsHostMemory() && work != "conv" && work != "quantize")
     throw std::runtime_error(work + ": only on the processor");
-  if (work == "conv") return timeConv(backend, words);
+  if (work == "conv" || work == "depthwise") return timeConv(backend, words, work == "depthwise");
   if (work == "quantize") return timeQuantize(backend, words);
   if (work == "copy") return timeCopy(backend, words);
   if (work == "peak") return timePeak(backend);
@@ -222,40 +224,12 @@ double answer(Backend& backend, const std::string& line) {
 
 }  // namespace
 
-<<<<<<< HEAD
-int main() {
-  auto backend = cpu::makeBackend(cpu::chooseIsa());
-  std::string line;
-  while (std::getline(std::cin, line)) {
-    std::istringstream words(line);
-    std::string work;
-    words >> work;
-    double seconds = 0;
-    try {
-      if (work == "precision") {
-        std::string name;
-        words >> name;
-        backend = cpu::makeBackend(cpu::chooseIsa(), name == "bf16" ? Precision::kBfloat16 : Precision::kFloat32);
-      } else if (work == "threads") {
-        int count = 1;
-        words >> count;
-        cpu::setThreads(count);
-      } else if (work == "conv" || work == "depthwise") seconds = timeConv(*backend, words, work == "depthwise");
-      else if (work == "quantize") seconds = timeQuantize(*backend, words);
-      else if (work == "copy") seconds = timeCopy(*backend, words);
-      else if (work == "peak") seconds = timePeak(*backend);
-      else throw std::runtime_error("unknown work: " + work);
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "%s\n", error.what());
-      return 1;
-=======
 int main(int count, char** words) {
   try {
     auto backend = backendOf(count, words);
     for (std::string line; std::getline(std::cin, line);) {
       std::printf("%.9f\n", answer(*backend, line));
       std::fflush(stdout);
->>>>>>> cuda
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

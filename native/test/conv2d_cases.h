@@ -34,7 +34,7 @@ struct Case {
   Conv2dGeometry geometry;
   int batch;
   std::vector<float> input, weight, bias, gradOutput, before;
-  bool lists, withBias, relu, mask, accumulate;
+  bool lists, withBias, relu, mask, accumulate, exact = false;
   std::vector<std::int32_t> liveIn, liveOut, state;
 };
 
@@ -99,7 +99,7 @@ inline std::vector<float> runCase(Backend& backend, const Case& c, Which which) 
   if (which == kForward) {
     Buffer<float> output(backend, laneElements(g.output(), c.batch), 7.0f);
     backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn,
-                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get()});
+                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get(), c.exact});
     return output.values();
   }
   if (which == kGradInput) {

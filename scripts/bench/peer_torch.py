@@ -144,13 +144,8 @@ def make_conv(which, ins, outs, size, kernel, padding, batch, groups=1):
     runs = []
     kind = {"device": device, "dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
     for layout in (torch.contiguous_format, torch.channels_last):
-<<<<<<< HEAD
-        x = torch.randn(batch, ins, size, size).contiguous(memory_format=layout)
-        w = torch.randn(outs, ins // groups, kernel, kernel).contiguous(memory_format=layout)
-=======
         x = torch.randn(batch, ins, size, size, **kind).contiguous(memory_format=layout)
-        w = torch.randn(outs, ins, kernel, kernel, **kind).contiguous(memory_format=layout)
->>>>>>> cuda
+        w = torch.randn(outs, ins // groups, kernel, kernel, **kind).contiguous(memory_format=layout)
         with torch.no_grad():
             grad = torch.randn_like(F.conv2d(x, w, padding=padding, groups=groups))
         args = (grad, x, w, [0], [1, 1], [padding, padding], [1, 1], False, [0, 0], groups)

@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -44,7 +44,7 @@ function watch(command, args, show) {
 /** CMake's package search finds doctest or not. */
 function hasDoctest() {
   const probe = spawnSync('cmake', ['--find-package', '-DNAME=doctest', '-DCOMPILER_ID=GNU', '-DLANGUAGE=CXX', '-DMODE=EXIST'], {
-    cwd: root,
+    cwd: tmpdir(), // it leaves a folder CMakeFiles behind
     encoding: 'utf8',
   });
   return probe.status === 0;
