@@ -177,20 +177,26 @@ t.test('steps that are queued ahead give the numbers of steps one by one, and th
   t.notSame(bf16.losses, ahead.losses);
 });
 
+/** The smallest limit with which `make(limit)` makes a network. */
+const leastMemory = `async function leastMemory(make) {
+  let [low, high] = [1, 2 ** 27];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    try {
+      await make(middle).dispose();
+      high = middle;
+    } catch {
+      low = middle;
+    }
+  }
+  return high;
+}`;
+
 t.test('a step that runs out of memory rejects; the network and the process can still be used', onModel, async (t) => {
   const result = evaluate(
     `const make = (memoryLimit) => new binding.Network(sc.toyNetwork({ size: 8 }), { ...${options}, device: 'cuda', memoryLimit });
-     let [low, high] = [1, 2 ** 27]; // the smallest limit with which the network can be made: none is left for its first batch
-     while (high - low > 1) {
-       const middle = (low + high) >> 1;
-       try {
-         await make(middle).dispose();
-         high = middle;
-       } catch {
-         low = middle;
-       }
-     }
-     const tight = make(high);
+     ${leastMemory}
+     const tight = make(await leastMemory(make)); // none is left for its first batch
      const { train } = sc.toyDataset({ count: 48, size: 8 });
      const data = new binding.DataSet({ shape: [1, 8, 8], classes: 4, images: train.images, labels: train.labels });
      const settings = (step) => ({ step, seed: 3, gamma: 0, learningRate: 0.01, bitDepthLearningRate: 0, exponentLearningRate: 0 });
@@ -239,10 +245,30 @@ t.test('train, prune, resume and evaluate on it', { ...onModel, timeout: 900_000
     '--freeze-at',
     1,
   ];
+  // Enough for one network and its batches, not for a second one: a pruned network takes the place of the one before.
+  const least = evaluate(
+    `${leastMemory}
+     const make = (memoryLimit) => new binding.Network(${JSON.stringify(description)}, { ...${options}, batchSize: 32, device: 'cuda', memoryLimit });
+     console.log(await leastMemory(make));`,
+    { SELFCOMPRESS_CUDA_LIBRARY: model },
+  );
   const results = {};
   for (const device of ['cpu', 'cuda']) {
     const out = join(folder, device);
-    const { status, stdout, stderr } = run(['train', '--model', network, ...quick, '--device', device, '--epochs', 3, '--out', out]);
+    const { status, stdout, stderr } = run([
+      'train',
+      '--model',
+      network,
+      ...quick,
+      '--device',
+      device,
+      '--epochs',
+      3,
+      '--memory-limit',
+      least + 65536,
+      '--out',
+      out,
+    ]);
     t.equal(status, 0, stderr);
     t.match(stdout, device === 'cuda' ? /, cuda\/.*\/fp32, / : /, cpu\//);
     results[device] = readFileSync(join(out, 'metrics.jsonl'), 'utf8')

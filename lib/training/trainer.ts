@@ -360,10 +360,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const removal = removeDeadChannels(this.#description, inspectNetwork(this.#description), state, (layer) => quantized[layer]);
     if (!removal) return;
     const { description, state: cut, removed, kept } = removal;
-    const before = this.#network;
+    await this.#network.dispose(); // first: a device may not have room for both
     this.#description = description;
     this.#network = this.#compile();
-    await Promise.all([this.#network.loadState(cut), before.dispose()]);
+    await this.#network.loadState(cut);
     for (const [layer, indices] of Object.entries(kept)) this.#origin.present[layer] = indices.map((i) => this.#origin.present[layer][i]);
     const left = Object.fromEntries(Object.entries(kept).map(([layer, indices]) => [layer, indices.length]));
     this.emit('removal', { epoch, removed, left });

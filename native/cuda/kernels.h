@@ -1,5 +1,5 @@
-// Every operation of the CUDA backend: each `enqueue` queues its kernels on the stream and returns at once. One file per
-// family under kernels/, compiled by nvcc for a GPU and by a C++ compiler for the host model (device.h).
+// Every operation of the CUDA backend: each `enqueue` queues its kernels on the stream and returns at once. One file
+// per family under kernels/, compiled by nvcc for a GPU and by a C++ compiler for the host model (device.h).
 #pragma once
 
 #include "cuda/device.h"

@@ -72,7 +72,6 @@ struct Thread {
   enum class State : std::uint8_t { kReady, kAtBarrier, kInWarpCall, kReturned } state = State::kReady;
   Fiber* fiber = nullptr;
   WarpCall* call = nullptr;
-  std::source_location site;
   std::vector<AsyncCopy> copies;
   int group = 0;  // commits so far
 };

@@ -19,6 +19,7 @@ class ColumnLoader {
   __device__ ColumnLoader(const Pass& pass, const Axis& rows, const Axis& columns, int tile, const Row* table)
       : pass_(pass), table_(table), row_(int(threadIdx.x) / 32), column_(int(threadIdx.x) % 32 * 4) {
     at_ = startOf(pass, rows, columns, tile * kTileVectors + column_ / kLanes);
+    at_.source = at_.source * kLanes + column_ % kLanes;
   }
   __device__ void load(Shared<float> to, int firstRow) const {
     Global<const float> values = global(pass_.values);
@@ -27,7 +28,7 @@ class ColumnLoader {
       int r = row_ + i * (kThreads / 32);
       Row row = table_[firstRow + r];
       bool valid = meets(pass_, at_, row);
-      std::int64_t from = valid ? (at_.source + row.source) * kLanes + column_ % kLanes : 0;
+      std::int64_t from = valid ? at_.source + std::int64_t(row.source) * kLanes : 0;
       cpAsync16Cached(to.at(r * kStride + column_, 4), values.at(from, 4), valid);
     }
   }
@@ -35,7 +36,7 @@ class ColumnLoader {
  private:
   const Pass& pass_;
   Global<const Row> table_;
-  Start at_;
+  Start at_;  // source: of the thread's quad, in floats
   int row_, column_;
 };
 
@@ -53,20 +54,20 @@ __device__ inline TileRange tilesOf(const Pass& pass, int rows, int tileRows) {
 // that everyone's copies of the tile are there and that the stage which is loaded next has been used by everyone.
 template <int kStages, class Load, class Use>
 __device__ inline void pipeline(const TileRange& tiles, Load load, Use use) {
-#pragma unroll
+#pragma unroll 1  // the code of `load` is long
   for (int s = 0; s < kStages - 1; s++) {
     if (tiles.begin + s < tiles.end) load(s, tiles.begin + s);
     cpAsyncCommit();
   }
-  int stage = 0, next = kStages - 1;
+  int stage = 0;
+#pragma unroll 1
   for (int tile = tiles.begin; tile < tiles.end; tile++) {
     cpAsyncWait<kStages - 2>();
     __syncthreads();
-    if (tile + kStages - 1 < tiles.end) load(next, tile + kStages - 1);
+    if (tile + kStages - 1 < tiles.end) load(stage == 0 ? kStages - 1 : stage - 1, tile + kStages - 1);
     cpAsyncCommit();
     use(stage);
     stage = stage + 1 == kStages ? 0 : stage + 1;
-    next = next + 1 == kStages ? 0 : next + 1;
   }
 }
 
