@@ -78,6 +78,8 @@ __device__ inline void blockSums(const T (&values)[kCount], Shared<double> parti
   for (int warp = 0; warp < int(blockDim.x / 32); warp++)
     for (int k = 0; k < kCount; k++) sums[k] += partial[warp * kCount + k];
 }
-__host__ __device__ inline constexpr std::size_t blockSumBytes(int count) { return std::size_t(kWarps) * count * sizeof(double); }
+__host__ __device__ inline constexpr std::size_t blockSumBytes(int count) {
+  return std::size_t(kWarps) * count * sizeof(double);
+}
 
 }  // namespace selfcompress::cuda
