@@ -20,9 +20,14 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   F16 sum[O][P];
   const float* source[P];
   for (int p = 0; p < P; p++) source[p] = t.source + position[p].source;
-  for (int o = 0; o < O; o++)
-    for (int p = 0; p < P; p++)
-      sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : t.bias ? set(t.bias[o]) : zero();
+  if (!t.resume && !t.bias) {
+    for (int o = 0; o < O; o++)
+      for (int p = 0; p < P; p++) sum[o][p] = zero();
+  } else {
+    for (int o = 0; o < O; o++)
+      for (int p = 0; p < P; p++)
+        sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : set(t.bias[o]);
+  }
   if (t.ahead)
     for (int o = 0; o < O; o++)
       for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
@@ -35,6 +40,11 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       F16 w = set(row[o]);
       for (int p = 0; p < P; p++) sum[o][p] = Product::add(w, in[p], sum[o][p]);
     }
+  }
+  if (!t.relu && !t.mask && !t.accumulate) {  // the products of Winograd's form
+    for (int o = 0; o < O; o++)
+      for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], sum[o][p]);
+    return;
   }
   for (int o = 0; o < O; o++)
     for (int p = 0; p < P; p++) {
