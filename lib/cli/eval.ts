@@ -1,6 +1,6 @@
 /** selfcompress eval */
 import { type Command, Option } from 'commander';
-import { binding, type Device, type Precision } from '../binding.js';
+import { binding, type Device } from '../binding.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { percentText } from '../report/text.js';
 import { compileModel, loadModel } from './load-model.js';
@@ -11,7 +11,6 @@ interface EvalFlags {
   dataDir?: string;
   threads?: number;
   device: Device;
-  precision: Precision;
   json?: boolean;
 }
 
@@ -24,7 +23,6 @@ export function addEvalCommand(program: Command): void {
     .option('--data-dir <dir>', "folder with the data set's standard files")
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))
     .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
-    .addOption(new Option('--precision <kind>', 'of what convolutions multiply').choices(['fp32', 'tf32', 'bf16']).default('fp32'))
     .option('--json', 'print JSON')
     .action(evaluate);
 }
@@ -33,7 +31,7 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const model = await loadModel(path);
   const { shape, classes, test } = await loadDataset(flags.dataset, { dataDir: flags.dataDir });
-  const network = await compileModel(model, { device: flags.device, precision: flags.precision });
+  const network = await compileModel(model, flags.device);
   // Images are normalised as in training, whatever the data set's own statistics are.
   const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean: model.info.mean, std: model.info.std });
   const { loss, correct, count } = await network.evaluate(

@@ -1,6 +1,6 @@
 /** A trained network from a checkpoint, a run's folder, or a model file. */
 import { readFile, stat } from 'node:fs/promises';
-import { binding, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
+import { binding, type Device, type Network, type NetworkDescription } from '../binding.js';
 import { decodeModel } from '../model-file/decode.js';
 import type { ModelInfo } from '../model-file/format.js';
 import type { State } from '../network/initial.js';
@@ -29,9 +29,9 @@ export async function loadModel(path: string): Promise<LoadedModel> {
 }
 
 /** The network ready for evaluation. */
-export async function compileModel({ network, state }: LoadedModel, where: Pick<NetworkOptions, 'device' | 'precision'>): Promise<Network> {
+export async function compileModel({ network, state }: LoadedModel, device: Device): Promise<Network> {
   const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));
-  const compiled = new binding.Network(network, { ...where, loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 256 });
+  const compiled = new binding.Network(network, { device, loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 256 });
   await compiled.loadState(parameters);
   return compiled;
 }

@@ -187,10 +187,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** The compact model file of the network as it is now. */
   async encodeModel(): Promise<Uint8Array> {
-    return encodeModel(this.#description, await this.state(), this.#dataInfo());
+    const state = await this.state();
+    return encodeModel(this.#description, state, this.#dataInfo());
   }
 
   async checkpoint(): Promise<Checkpoint> {
+    const state = await this.state(); // first: the description is that of this state
     return {
       description: this.#description,
       options: this.options,
@@ -199,7 +201,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       epoch: this.#epoch,
       step: this.#step,
       history: this.history,
-      state: await this.state(),
+      state,
     };
   }
 
@@ -360,11 +362,15 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const removal = removeDeadChannels(this.#description, inspectNetwork(this.#description), state, (layer) => quantized[layer]);
     if (!removal) return;
     const { description, state: cut, removed, kept } = removal;
-    await this.#network.dispose(); // first: a device may not have room for both
-    this.#description = description;
-    this.#network = this.#compile();
-    await this.#network.loadState(cut);
-    for (const [layer, indices] of Object.entries(kept)) this.#origin.present[layer] = indices.map((i) => this.#origin.present[layer][i]);
+    const replace = async () => {
+      await this.#network.dispose(); // first: a device may not have room for both
+      this.#description = description;
+      this.#network = this.#compile();
+      for (const [layer, indices] of Object.entries(kept)) this.#origin.present[layer] = indices.map((i) => this.#origin.present[layer][i]);
+      await this.#network.loadState(cut);
+    };
+    this.#loaded = replace(); // whoever asks for the state meanwhile waits for it
+    await this.#loaded;
     const left = Object.fromEntries(Object.entries(kept).map(([layer, indices]) => [layer, indices.length]));
     this.emit('removal', { epoch, removed, left });
   }

@@ -7,8 +7,10 @@
 namespace selfcompress::cpu {
 namespace {
 
-// A network of fifty layers in training and in evaluation; the one that was not used for longest makes room.
-constexpr std::size_t kMostPlans = 256;
+// More than the convolutions of a step of any network we know, in training and in evaluation; the one that was not used
+// for longest makes room. Plans of live channels that are no longer met are dropped after so many calls.
+constexpr std::size_t kMostPlans = 2048;
+constexpr std::uint64_t kForgetAfter = 16 * kMostPlans;
 
 int countOf(ChannelList list, int channels) { return list.index ? *list.count : channels; }
 
@@ -35,6 +37,7 @@ ConvPlans::Entry& ConvPlans::entryOf(Kind kind, const Conv2dGeometry& g, bool pa
       e.used = calls_;
       return e;
     }
+  std::erase_if(entries_, [&](const Entry& e) { return e.used + kForgetAfter < calls_; });
   Entry entry{kind, pairs, threads, g, toVector(liveIn, g.inChannels), toVector(liveOut, g.outChannels),
               {},   {},    calls_};
   if (kind == Kind::kGradWeight)

@@ -103,14 +103,17 @@ DeviceList listDevices() {
   }
   for (int i = 0; i < std::min(count, kMostDevices); i++) {
     cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) {
+      cudaGetLastError();  // it is this device's; a place in the list keeps the numbers of the others CUDA's own
+      list.devices.push_back({"a device whose properties could not be read", 0, 0});
+      continue;
+    }
     list.devices.push_back(
         {properties.name, 10 * properties.major + properties.minor, std::size_t(properties.totalGlobalMem)});
   }
   bool usable = std::any_of(list.devices.begin(), list.devices.end(),
                             [](const DeviceInfo& d) { return d.computeCapability >= kLeastCapability; });
   if (usable) list.missing.clear();
-  else if (list.devices.empty()) list.reason = "the properties of the devices could not be read";
   else list.reason = "none of its devices has compute capability 7.5 or above";
   return list;
 }

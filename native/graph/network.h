@@ -1,7 +1,7 @@
 // A network compiled for one backend and batch size: parameters, the plan of a step, and its execution.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <map>
 #include <memory>
 
@@ -101,8 +101,9 @@ class Network {
   std::unique_ptr<BatchInput> input_;
   std::array<std::byte*, kStagingSlots> results_{};  // staging memory: scalars and layer bits of each slot's step
   std::unique_ptr<RecordedSteps> recordings_;
-  int slot_ = kStagingSlots - 1;  // used last
-  std::deque<int> inFlight_;      // slots of steps whose result was not taken yet
+  int slot_ = kStagingSlots - 1;               // used last
+  std::array<int, kStagingSlots> inFlight_{};  // slots of steps whose result was not taken yet, the earliest first
+  std::size_t inFlightCount_ = 0;
 };
 
 }  // namespace selfcompress

@@ -34,7 +34,7 @@ void Network::settle() noexcept {
 }
 
 void Network::requireIdle() const {
-  if (!inFlight_.empty()) throw std::logic_error("Expected no step under way but some were begun and not finished");
+  if (inFlightCount_) throw std::logic_error("Expected no step under way but some were begun and not finished");
 }
 
 // The batch and the numbers of the step on their way to where the operations find them.
@@ -50,7 +50,7 @@ Execution Network::trainingExecution(int slot, const DataSet& data, const std::i
 }
 
 void Network::beginStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
-  if (inFlight_.size() >= std::size_t(kStagingSlots))
+  if (inFlightCount_ >= inFlight_.size())
     throw std::logic_error("Expected at most " + std::to_string(kStagingSlots) + " steps under way");
   int slot = nextSlot();
   try {
@@ -64,16 +64,18 @@ void Network::beginStep(const DataSet& data, const std::int32_t* indices, int co
     backend_->fetch(results_[std::size_t(slot)], scalars_, resultBytes_);
     backend_->finish(slot);
   } catch (...) {
-    settle();  // the slot will be used again
+    settle();  // the slot will be used again, and next
+    slot_ = (slot_ + kStagingSlots - 1) % kStagingSlots;
     throw;
   }
-  inFlight_.push_back(slot);
+  inFlight_[inFlightCount_++] = slot;
 }
 
 StepResult Network::finishStep() {
-  if (inFlight_.empty()) throw std::logic_error("Expected a step under way but none was begun");
-  int slot = inFlight_.front();
-  inFlight_.pop_front();
+  if (!inFlightCount_) throw std::logic_error("Expected a step under way but none was begun");
+  int slot = inFlight_[0];
+  std::move(inFlight_.begin() + 1, inFlight_.end(), inFlight_.begin());
+  inFlightCount_--;
   backend_->waitFor(slot);
   StepScalars scalars;
   std::memcpy(&scalars, results_[std::size_t(slot)], sizeof scalars);

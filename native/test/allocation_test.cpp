@@ -50,13 +50,14 @@ TEST_CASE("a training step allocates nothing") {
         int step = 1;
         // Every thread has its own memory, which grows when it first gets a task of a kind.
         for (; step <= 20; step++) network.trainStep(data, indices.data(), 40, settings(step));
-        long fewest = 1000000;
+        int allocating = 0;
         for (int i = 0; i < 10; i++) {
           long before = allocations;
           network.trainStep(data, indices.data(), 40, settings(++step));
-          fewest = std::min(fewest, allocations - before);
+          allocating += allocations > before;
         }
-        CHECK(fewest == 0);
+        // A thread that sat out the first steps may still get its memory in one of these.
+        CHECK(allocating <= (threads == 1 ? 0 : 2));
       }
     }
   }

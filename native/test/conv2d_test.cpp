@@ -29,23 +29,20 @@ TEST_CASE("fast convolutions agree with the reference on 60 random geometries") 
   compareWithReference(60, plainGeometry, 3e-5);
 }
 
-TEST_CASE("wide 1x1 convolutions agree with the reference") {
-  compareWithReference(
-      4,
-      [](Random& random) {
-        return Conv2dGeometry{random.integer(128, 150), random.integer(128, 150), 5, 3};
-      },
-      1e-5);
-}
+namespace {
+Conv2dGeometry wideGeometry(Random& random) { return {random.integer(128, 150), random.integer(128, 150), 5, 3}; }
+}  // namespace
+
+TEST_CASE("wide 1x1 convolutions agree with the reference") { compareWithReference(4, wideGeometry, 1e-5); }
 
 // Both operands of a product are rounded to 7 bits of significand; Winograd's form magnifies that, since it rounds what
-// it has transformed. Winograd's is the only form that is rounded at all.
+// it has transformed. Of the direct forms only the weight gradient of wide 1x1 kernels is rounded.
 TEST_CASE("bf16 convolutions agree with the reference within the bounds of bf16") {
   auto reference = makeReferenceBackend();
   double worst = 0, squares = 0;
   std::int64_t count = 0;
   for (int seed = 1; seed <= cases(30); seed++) {
-    Case c = makeCase(std::uint64_t(seed), seed % 5 ? plainGeometry : randomGeometry);
+    Case c = makeCase(std::uint64_t(seed), seed % 10 == 9 ? wideGeometry : seed % 5 ? plainGeometry : randomGeometry);
     CAPTURE(seed);
     for (cpu::Isa isa : {cpu::Isa::kScalar, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kNeon}) {
       if (!cpu::isaSupported(isa)) continue;
@@ -58,7 +55,7 @@ TEST_CASE("bf16 convolutions agree with the reference within the bounds of bf16"
         double sum = 0, error = 0;
         for (std::size_t i = 0; i < actual.size(); i++)
           sum += double(expected[i]) * expected[i], error += std::pow(double(actual[i]) - expected[i], 2);
-        if (actual.size() > 1000) CHECK(error < 0.06 * 0.06 * sum);
+        if (actual.size() > 1000) CHECK(error <= 0.06 * 0.06 * sum);
         if (sum > 0) squares += error / sum, count++;
         if (seed < 5) sameForAllThreads([&] { return runCase(*backend, c, which); });
       }

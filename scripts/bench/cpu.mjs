@@ -180,7 +180,7 @@ async function benchStep() {
   const share = timers.small.weights / timers.dense.weights;
   const dense = () => torch.seconds('step compress 512');
   add('training step, notebook net, batch 512', await pairedRatio(timers.dense.seconds, dense, rounds), 1.6, 2.5);
-  add('training step, notebook net, batch 512, bf16', await pairedRatio(timers.bf16.seconds, dense, rounds), 2, 3.5);
+  add('training step, notebook net, batch 512, bf16 against float32', await pairedRatio(timers.bf16.seconds, dense, rounds), 2, 3.5);
   add('training step, plain weights', await pairedRatio(timers.plain.seconds, () => torch.seconds('step plain 512'), rounds), 1.6, 2.5);
   add(
     `training step, ${(100 * share).toFixed(0)} % of the weights left, against the dense one`,

@@ -36,11 +36,14 @@ export function nativeServer(...args) {
   return new Server('build/bench/bench_server', args);
 }
 
-/** PyTorch, or undefined where it is not installed (Debian: python3-torch libopenblas0-openmp). */
+/**
+ * PyTorch in the first Python that passes the probe: $PYTHON alone if it is set, else the PATH's python3 and the system's, where
+ * Debian's packages are (python3-torch libopenblas0-openmp). undefined: none.
+ */
 export function torchServer(probe = 'import torch') {
-  const python = process.env.PYTHON ?? '/usr/bin/python3';
-  if (spawnSync(python, ['-c', probe], { stdio: 'ignore' }).status !== 0) return undefined;
-  return new Server(python, ['scripts/bench/peer_torch.py']);
+  for (const python of process.env.PYTHON ? [process.env.PYTHON] : ['python3', '/usr/bin/python3'])
+    if (spawnSync(python, ['-c', probe], { stdio: 'ignore' }).status === 0) return new Server(python, ['scripts/bench/peer_torch.py']);
+  return undefined;
 }
 
 export function median(values) {

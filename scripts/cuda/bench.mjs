@@ -105,12 +105,18 @@ async function measure(ours, theirs) {
 
 async function bench() {
   const device = requireDevice('bench:cuda');
-  run(process.execPath, ['scripts/build/cuda.mjs', '--arch', String(device.computeCapability)], { stdio: ['ignore', 'inherit', 'inherit'] });
-  process.env.SELFCOMPRESS_CUDA_LIBRARY ??= join(root, 'build/Release/selfcompress-cuda.so');
+  if (!process.env.SELFCOMPRESS_CUDA_LIBRARY) {
+    const out = join(root, 'build/cuda-test');
+    run(process.execPath, ['scripts/build/cuda.mjs', '--arch', String(device.computeCapability), '--out', out], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    process.env.SELFCOMPRESS_CUDA_LIBRARY = join(out, process.platform === 'win32' ? 'selfcompress-cuda.dll' : 'selfcompress-cuda.so');
+  }
   const { stepTimer } = await import('../bench/step.mjs');
   const torch = torchServer('import torch; assert torch.cuda.is_available()');
   const peer = torch ? `${await torch.ask('version')} on ${await torch.ask('device cuda')}` : 'no PyTorch with CUDA was found';
   const results = [];
+  const title = `Written by \`npm run bench:cuda\` on ${device.name}; ${peer}. Medians of ${flags.rounds} rounds.`;
   for (const precision of precisions) {
     if (precision !== 'fp32' && device.computeCapability < 80) continue;
     const server = nativeServer('cuda', precision);
@@ -122,6 +128,9 @@ async function bench() {
       const result = { ...work, ...(await measure(ours, theirs)) };
       await timer?.dispose();
       results.push(result);
+      // After each of them, so that an error later on loses nothing; what is not there yet says so.
+      if (!flags.only)
+        writeTable(title, [...results, ...works().filter((w) => !results.some((r) => r.name === w.name && r.precision === w.precision))]);
       console.log(
         `${result.name}, ${precision}: ${microseconds(result.seconds)} µs ${rateOf(result)}, PyTorch ${microseconds(result.peerSeconds)} µs`,
       );
@@ -129,7 +138,6 @@ async function bench() {
     server.close();
   }
   torch?.close();
-  const title = `Written by \`npm run bench:cuda\` on ${device.name}; ${peer}. Medians of ${flags.rounds} rounds.`;
   console.log(`\n${title}\n\n${tableOf(results)}`);
   if (!flags.only) writeTable(title, results);
 }

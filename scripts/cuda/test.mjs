@@ -13,9 +13,10 @@ import { root, run } from './plan.mjs';
 
 const { values: flags } = parseArgs({ options: { library: { type: 'string' }, share: { type: 'string', default: '0.02' } } });
 const folder = process.env.SELFCOMPRESS_TEST_BUILD ?? 'build/native';
-// What runs kernels; threads_test is of the processor's threads, staging_test of a backend of its own.
+// What runs kernels on a device: not the tests of the model of a GPU alone, of the processor's threads and allocations, and of
+// a backend of its own (staging_test).
 const programs = readdirSync(join(root, 'native/test'))
-  .filter((file) => file.endsWith('_test.cpp') && !/^(threads|staging|cuda_host|conv2d_banks)_/.test(file))
+  .filter((file) => file.endsWith('_test.cpp') && !/^(threads|staging|allocation|cuda_host|cuda_stream|cuda_runtime|conv2d_banks)_/.test(file))
   .map((file) => file.replace('.cpp', ''))
   .sort();
 

@@ -2,9 +2,9 @@
 // The plan allocates its buffers here and calls these operations in order; it does not know which backend it has.
 //
 // Operations are asynchronous in principle (a device may queue them); `synchronize` waits for all of them. Pointers in
-// the argument structs are memory of this backend. Arguments are checked by the callers (graph/ and node/), not here.
-// Implementations: cpu::makeBackend (cpu/), cuda::makeBackend (cuda/, in a shared library of its own), and
-// makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
+// the argument structs are memory of this backend. One thread at a time may use a backend. Arguments are checked by the
+// callers (graph/ and node/), not here. Implementations: cpu::makeBackend (cpu/), cuda::makeBackend (cuda/, in a shared
+// library of its own), and makeReferenceBackend (ops/: plain scalar loops, the truth of every test).
 #pragma once
 
 #include <memory>

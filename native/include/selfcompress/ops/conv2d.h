@@ -15,7 +15,8 @@
 // stride). With Precision::kTf32 or kBfloat16 both operands of every product are first rounded, to 11 or 8 bits of
 // significand: a product is off by at most 2^-10 or 2^-7 of itself, an output, against exact operands, by less than
 // 1e-3 or 8e-3 of the largest output; with the rounded operands the bounds of float32 hold. Accumulation, bias and
-// gradBias are float32 always, and so are convolutions with few channels in a group. The CPU multiplies bf16 in
+// gradBias are float32 always, and so are convolutions with few channels in a group. The CPU multiplies bf16 in the
+// weight gradients of wide 1x1 kernels and in
 // Winograd's form alone, where what is rounded has been transformed: an output is then off by 3e-2 of the outputs' root
 // mean square on average, and by less than 0.15 of the largest output.
 //
