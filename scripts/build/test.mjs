@@ -112,12 +112,7 @@ if (what === 'sanitize') {
   process.env.SELFCOMPRESS_TEST_SHARE ??= '0.25'; // of the random cases: sanitized code is slow
   process.env.ASAN_OPTIONS ??= 'detect_leaks=1';
   process.env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
-  await nativeTests(
-    'build/sanitize',
-    '-DSELFCOMPRESS_SANITIZE=address,undefined',
-    '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
-    '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1',
-  );
+  await nativeTests('build/sanitize', '-DSELFCOMPRESS_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=RelWithDebInfo');
 }
 if (what === 'arm64') {
   process.env.SELFCOMPRESS_TEST_SHARE ??= '0.03';
