@@ -3,6 +3,9 @@ const BATCH = 128;
 
 export const passes = ['forward', 'gradInput', 'gradWeight'];
 
+/** As the tables name it. */
+export const label = ([ins, outs, size, kernel]) => `${ins} → ${outs}, ${size}², ${kernel}×${kernel}`;
+
 /** The request to a server (servers.mjs). */
 export const convLine = (pass, [ins, outs, size, kernel, padding]) => `conv ${pass} ${ins} ${outs} ${size} ${kernel} ${padding} ${BATCH}`;
 

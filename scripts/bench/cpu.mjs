@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { binding } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
-import { convLine, multiplyAdds, passes } from './convolutions.mjs';
+import { convLine, label, multiplyAdds, passes } from './convolutions.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
 import { notebookOfWidth, stepTimer } from './step.mjs';
 
@@ -14,7 +14,9 @@ const rounds = Number(options.rounds);
 const ours = nativeServer();
 const torch = torchServer();
 if (!torch)
-  throw new Error('Expected PyTorch for /usr/bin/python3 (Debian: apt install python3-torch libopenblas0-openmp); PYTHON names another one');
+  throw new Error(
+    'Expected PyTorch for python3 or /usr/bin/python3 (Debian: apt install python3-torch libopenblas0-openmp); PYTHON names another one',
+  );
 const peer = await torch.ask('version');
 const results = [];
 const add = (name, ratio, atLeast, aim, against = peer) => {
@@ -32,7 +34,6 @@ async function useThreads(count) {
   binding.setThreads(count);
 }
 
-const label = ([ins, outs, size, kernel]) => `${ins} → ${outs}, ${size}², ${kernel}×${kernel}`;
 const same = [
   [64, 64, 32, 3, 1],
   [64, 128, 32, 3, 1],

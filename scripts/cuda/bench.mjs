@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { convLine, multiplyAdds, passes } from '../bench/convolutions.mjs';
+import { convLine, label, multiplyAdds, passes } from '../bench/convolutions.mjs';
 import { median, nativeServer, torchServer } from '../bench/servers.mjs';
 import { requireDevice } from './device.mjs';
 import { notebook, resnet18 } from './networks.mjs';
@@ -25,7 +25,6 @@ const shapes = [
   [256, 256, 8, 1, 0],
   [32, 32, 24, 5, 0],
 ];
-const label = ([ins, outs, size, kernel]) => `${ins} → ${outs}, ${size}², ${kernel}×${kernel}`;
 
 /** [{group, name, precision, ours, theirs}]: what to ask our server and PyTorch's; ours of a step: {network, batch}. */
 function works() {
