@@ -3,7 +3,6 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu/conv2d_pass.h"
 #include "cpu/cpu_backend.h"
 
 namespace selfcompress::cpu {
@@ -110,7 +109,6 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     tiles.outs = block.count;
     tiles.outOffset = offsets;
     tiles.target = pass.targetData;
-    tiles.ahead = true;
     // A sum that is added to an old value cannot be parked in the target in between: it is taken in one go.
     int step = pass.accumulate ? int(list.size()) : kEntryBlock;
     int begin = 0;
@@ -199,8 +197,9 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   return plan;
 }
 
-std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
-  return std::size_t(std::max({g.weights(), winogradWorkspace(g), winogradWeightWorkspace(g)})) * sizeof(float);
+std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int batch) const {
+  std::int64_t panels = std::max(g.weights(), winogradWorkspace(g)), sums = weightParts(g, batch) * g.weights();
+  return std::size_t(std::max({panels, sums, winogradWeightWorkspace(g)})) * sizeof(float);
 }
 
 void CpuBackend::run(const Conv2dForward& a) {

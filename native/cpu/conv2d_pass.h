@@ -58,9 +58,8 @@ struct PassPlan {
   WinogradForm form;                            // points == 0: the direct form
   bool depthwise = false;                       // one plane at a time (depthwise.cpp)
   std::vector<OutBlock> blocks;
-  int tilesPerTask = 0;               // Winograd's form: tiles that are transformed together
-  std::vector<ConvEntry> products;    // and the terms of a product,
-  std::vector<ConvPosition> inTask;   // its positions
+  int tilesPerTask = 0;  // Winograd's form: tiles that are transformed together
+  std::vector<ProductBlock> productBlocks;
   Axis rows, columns;                 // direct form
   std::vector<GroupEntries> entries;  // direct form, of each group
 

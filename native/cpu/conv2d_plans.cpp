@@ -28,21 +28,21 @@ std::vector<int> toVector(ChannelList list, int channels) {
 
 }  // namespace
 
-ConvPlans::Entry& ConvPlans::entryOf(Kind kind, const Conv2dGeometry& g, bool pairs, int threads, ChannelList liveIn,
-                                     ChannelList liveOut) {
+ConvPlans::Entry& ConvPlans::entryOf(Kind kind, const Conv2dGeometry& g, bool pairs, int batch, int threads,
+                                     ChannelList liveIn, ChannelList liveOut) {
   calls_++;
   for (Entry& e : entries_)
-    if (e.kind == kind && e.geometry == g && e.pairs == pairs && e.threads == threads &&
+    if (e.kind == kind && e.geometry == g && e.pairs == pairs && e.batch == batch && e.threads == threads &&
         isList(e.liveIn, liveIn, g.inChannels) && isList(e.liveOut, liveOut, g.outChannels)) {
       e.used = calls_;
       return e;
     }
   std::erase_if(entries_, [&](const Entry& e) { return e.used + kForgetAfter < calls_; });
-  Entry entry{kind, pairs, threads, g, toVector(liveIn, g.inChannels), toVector(liveOut, g.outChannels),
+  Entry entry{kind, pairs, batch, threads, g, toVector(liveIn, g.inChannels), toVector(liveOut, g.outChannels),
               {},   {},    calls_};
   if (kind == Kind::kGradWeight)
     entry.weight =
-        std::make_unique<WeightPlan>(makeWeightPlan(g, pairs, entry.liveIn, entry.liveOut, kernels_, threads));
+        std::make_unique<WeightPlan>(makeWeightPlan(g, batch, pairs, entry.liveIn, entry.liveOut, kernels_, threads));
   else
     entry.pass = std::make_unique<PassPlan>(
         makePassPlan(g, kind == Kind::kForward, pairs, entry.liveIn, entry.liveOut, kernels_));
@@ -54,11 +54,12 @@ ConvPlans::Entry& ConvPlans::entryOf(Kind kind, const Conv2dGeometry& g, bool pa
 
 const PassPlan& ConvPlans::pass(const Conv2dGeometry& g, bool forward, bool pairs, ChannelList liveIn,
                                 ChannelList liveOut) {
-  return *entryOf(forward ? Kind::kForward : Kind::kGradInput, g, pairs, 0, liveIn, liveOut).pass;
+  return *entryOf(forward ? Kind::kForward : Kind::kGradInput, g, pairs, 0, 0, liveIn, liveOut).pass;
 }
 
-const WeightPlan& ConvPlans::weight(const Conv2dGeometry& g, bool pairs, ChannelList liveIn, ChannelList liveOut) {
-  return *entryOf(Kind::kGradWeight, g, pairs, threads(), liveIn, liveOut).weight;
+const WeightPlan& ConvPlans::weight(const Conv2dGeometry& g, int batch, bool pairs, ChannelList liveIn,
+                                    ChannelList liveOut) {
+  return *entryOf(Kind::kGradWeight, g, pairs, batch, threads(), liveIn, liveOut).weight;
 }
 
 }  // namespace selfcompress::cpu

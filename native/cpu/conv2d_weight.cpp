@@ -1,6 +1,7 @@
 // Weight gradient of the convolution. The plane of (output channels) x (streams), a stream being an input channel and a
-// tap, is cut into register tiles; a task owns a rectangle of tiles and adds up all images in order, so that results do
-// not depend on the number of threads. Tile accumulators keep 16 lanes until the very end.
+// tap, is cut into register tiles; a task owns a rectangle of tiles and adds up a part of the images in order. Parts
+// are added in order too, and depend on the convolution and the batch alone: results do not depend on the number of
+// threads. Tile accumulators keep 16 lanes until the very end.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -13,6 +14,8 @@ namespace {
 
 // Output pixels that are worked on at a time: the gradient planes of a tile stay in the first-level cache.
 constexpr int kPixelBlock = 64;
+// Parts of a batch at most, and floats of their sums together.
+constexpr std::int64_t kMostParts = 16, kPartFloats = 1024 * 1024;
 // Tiles of one task: their accumulators stay in the second-level cache.
 constexpr int kTilesPerTask = 340;
 
@@ -128,26 +131,27 @@ void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input,
   if (tile.runCount) kernels.weightTile(tile);
 }
 
-void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan& plan, const WeightTask& task) {
+// Blocks of images [first, last); `weights` receives the sums.
+void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan& plan, const WeightTask& task,
+             int first, int last, float* weights) {
   const Conv2dGeometry& g = a.geometry;
   Planes input{a.input, g.input()}, grad{a.gradOutput, g.output()};
   int tileFloats = plan.tileOuts * plan.perChunk * kLanes;
   int chunks = task.chunkEnd - task.chunkBegin, outBlocks = task.outEnd - task.outBegin;
-  thread_local std::vector<float> storage;
-  storage.assign(std::size_t(chunks) * outBlocks * tileFloats + kLanes, 0.0f);
-  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
-  float* accumulators = storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  std::int64_t floats = std::int64_t(chunks) * outBlocks * tileFloats;
+  float* accumulators = threadMemory(floats);
+  std::fill_n(accumulators, floats, 0.0f);
   int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
   // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
-  int blocks = blocksOf(a.batch), visit = std::max(1, kPixelBlock / g.output().pixels());
+  int visit = std::max(1, kPixelBlock / g.output().pixels());
   int rows = std::max(1, kPixelBlock / g.outWidth());
   std::int64_t gradRows = std::int64_t(rows) * g.outWidth() * kLanes,
                sourceRows = std::int64_t(rows) * g.strideH * g.width * kLanes;
-  for (int block = 0; block < blocks; block += visit)
+  for (int block = first; block < last; block += visit)
     for (int rowBlock = 0; rowBlock < rowBlocks; rowBlock++)
       for (int o = 0; o < outBlocks; o++)
         for (int c = 0; c < chunks; c++)
-          runTile(plan, kernels, input, grad, block, std::min(visit, blocks - block), task.outBegin + o,
+          runTile(plan, kernels, input, grad, block, std::min(visit, last - block), task.outBegin + o,
                   task.chunkBegin + c, rowBlock, g.strideW * kLanes, {c ? 0 : gradRows, o ? 0 : sourceRows},
                   accumulators + (std::int64_t(o) * chunks + c) * tileFloats);
   int area = g.kernelHeight * g.kernelWidth, inPerGroup = g.inPerGroup();
@@ -161,9 +165,37 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan&
       for (int i = 0; i < outs * streams; i++) {
         const Stream& stream = plan.streams[std::size_t(firstStream + i % streams)];
         int out = plan.outs[std::size_t(firstOut + i / streams)];
-        a.gradWeight[(std::int64_t(out) * inPerGroup + stream.channel % inPerGroup) * area + stream.tap] = sums[i];
+        weights[(std::int64_t(out) * inPerGroup + stream.channel % inPerGroup) * area + stream.tap] = sums[i];
       }
     }
+}
+
+// Adds up the parts of an output channel.
+void sumParts(const Conv2dGradWeight& a, const WeightPlan& plan, const GroupPlan& group, int out) {
+  const Conv2dGeometry& g = a.geometry;
+  int area = g.kernelHeight * g.kernelWidth;
+  const float* sums = static_cast<const float*>(a.workspace);
+  for (const Stream& stream : group.streams) {
+    std::int64_t at = (std::int64_t(out) * g.inPerGroup() + stream.channel % g.inPerGroup()) * area + stream.tap;
+    float sum = sums[at];
+    for (std::int64_t part = 1; part < plan.parts; part++) sum += sums[part * g.weights() + at];
+    a.gradWeight[at] = sum;
+  }
+}
+
+void runDirect(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
+  std::int64_t blocks = blocksOf(a.batch), tasks = std::int64_t(plan.tasks.size()), parts = plan.parts;
+  parallelFor(tasks * parts, [&](std::int64_t i) {
+    const WeightTask& task = plan.tasks[std::size_t(i % tasks)];
+    std::int64_t part = i / tasks;
+    float* weights = parts == 1 ? a.gradWeight : static_cast<float*>(a.workspace) + part * a.geometry.weights();
+    runTask(a, kernels, plan.groups[std::size_t(task.group)], task, int(blocks * part / parts),
+            int(blocks * (part + 1) / parts), weights);
+  });
+  if (parts == 1) return;
+  for (const GroupPlan& group : plan.groups)
+    parallelFor(std::int64_t(group.outs.size()),
+                [&](std::int64_t o) { sumParts(a, plan, group, group.outs[std::size_t(o)]); });
 }
 
 std::vector<int> between(const std::vector<int>& channels, int first, int last) {
@@ -173,22 +205,28 @@ std::vector<int> between(const std::vector<int>& channels, int first, int last) 
 
 }  // namespace
 
-WeightPlan makeWeightPlan(const Conv2dGeometry& g, bool pairs, std::vector<int> liveIn, std::vector<int> liveOut,
-                          const Kernels& kernels, int threads) {
+std::int64_t weightParts(const Conv2dGeometry& g, int batch) {
+  std::int64_t most = std::min({kMostParts / g.groups, kPartFloats / g.weights(), std::int64_t(blocksOf(batch))});
+  return std::max<std::int64_t>(most, 1);
+}
+
+WeightPlan makeWeightPlan(const Conv2dGeometry& g, int batch, bool pairs, std::vector<int> liveIn,
+                          std::vector<int> liveOut, const Kernels& kernels, int threads) {
   WeightPlan plan;
   plan.geometry = g, plan.pairs = pairs;
   plan.ins = std::move(liveIn), plan.outs = std::move(liveOut);
   plan.form = bestWinogradWeight(plan);
   if (plan.form.points) {
-    planWinogradWeight(plan, kernels);
+    planWinogradWeight(plan, batch, kernels);
     return plan;
   }
-  int parts = threads == 1 ? 1 : std::max(1, 2 * threads / g.groups);
+  plan.parts = weightParts(g, batch);
+  int cuts = threads == 1 ? 1 : std::max(1, 2 * threads / (g.groups * int(plan.parts)));
   for (int group = 0; group < g.groups; group++) {
     plan.groups.push_back(planGroup(g, kernels,
                                     between(plan.outs, group * g.outPerGroup(), (group + 1) * g.outPerGroup()),
                                     between(plan.ins, group * g.inPerGroup(), (group + 1) * g.inPerGroup())));
-    cutTasks(plan.groups.back(), group, parts, plan.tasks);
+    cutTasks(plan.groups.back(), group, cuts, plan.tasks);
   }
   return plan;
 }
@@ -196,13 +234,9 @@ WeightPlan makeWeightPlan(const Conv2dGeometry& g, bool pairs, std::vector<int> 
 void CpuBackend::run(const Conv2dGradWeight& a) {
   const Conv2dGeometry& g = a.geometry;
   std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
-  const WeightPlan& plan = plans_.weight(g, pairs(false), a.liveIn, a.liveOut);
+  const WeightPlan& plan = plans_.weight(g, a.batch, pairs(false), a.liveIn, a.liveOut);
   if (plan.form.points) runWinogradWeight(a, plan, kernels_);
-  else
-    parallelFor(std::int64_t(plan.tasks.size()), [&](std::int64_t i) {
-      const WeightTask& task = plan.tasks[std::size_t(i)];
-      runTask(a, kernels_, plan.groups[std::size_t(task.group)], task);
-    });
+  else runDirect(a, plan, kernels_);
   if (!a.gradBias) return;
   std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);
   Shape out = g.output();

@@ -46,21 +46,26 @@ struct WeightPlan {
   std::vector<GroupPlan> groups;
   std::vector<WeightTask> tasks;
   // Winograd's form
-  int outGroup = 0;                        // output channels that are transposed together: one or two register tiles
-  std::int64_t inWidth = 0, outWidth = 0;  // channels, padded to whole vectors and groups
-  std::int64_t chunk = 0;                  // tiles that are in work at a time
-  std::vector<ConvEntry> entries;          // the rows of a part
-  std::vector<ConvPosition> positions;     // vectors of input channels
+  std::int64_t parts = 1;            // of the tiles, each with its own sums
+  std::int64_t chunk = 0;            // tiles of a part that are in work at a time
+  std::int64_t inWidth = 0;          // channels, padded to whole vectors
+  std::vector<ProductBlock> blocks;  // of outputs
 
+  std::int64_t inPoint() const { return chunk * rowsPerTile() * inWidth + kLanes; }
+  std::int64_t gradPoint() const { return (chunk * std::int64_t(outs.size()) | 1) * rowsPerTile(); }
+  std::int64_t sumFloats() const { return form.area() * std::int64_t(outs.size()) * inWidth; }  // of a part
+  std::int64_t rowFloats() const { return form.area() * (inPoint() + gradPoint()); }
   int rowsPerTile() const { return pairs ? kLanes / 2 : kLanes; }  // a row holds one image, or two as bf16
 };
+// Parts of a batch in the direct form: only as many as their sums are cheap.
+std::int64_t weightParts(const Conv2dGeometry&, int batch);
 // `threads`: how many the tasks of the direct form are cut for.
-WeightPlan makeWeightPlan(const Conv2dGeometry&, bool pairs, std::vector<int> liveIn, std::vector<int> liveOut,
-                          const Kernels&, int threads);
+WeightPlan makeWeightPlan(const Conv2dGeometry&, int batch, bool pairs, std::vector<int> liveIn,
+                          std::vector<int> liveOut, const Kernels&, int threads);
 
 // winograd_weight.cpp
 WinogradForm bestWinogradWeight(const WeightPlan&);
-void planWinogradWeight(WeightPlan&, const Kernels&);
+void planWinogradWeight(WeightPlan&, int batch, const Kernels&);
 void runWinogradWeight(const Conv2dGradWeight&, const WeightPlan&, const Kernels&);
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
 

@@ -36,7 +36,6 @@ struct ConvTiles {
   bool relu = false;
   const float* mask = nullptr;  // as target: multiply by (mask > 0)
   bool accumulate = false;      // add the result to target
-  bool ahead = false;           // fetch the lines of the next positions' targets: they are far from the caches
 };
 
 // ---- convolution: one input channel for each output channel ----
@@ -108,6 +107,26 @@ struct WinogradFilters {
   int size = 3, points = 6;
   bool turned = false;
 };
+// target[point][o][p] (+)= sum over terms k of panel[point][k][o] * source[point][k][p], p being positions of 16 lanes.
+struct ProductBlock {
+  int outs;            // at most tileOuts
+  std::int64_t panel;  // floats from the point's panel
+};
+struct Products {
+  const float* source = nullptr;
+  std::int64_t termStride = 0, sourceStride = 0;  // floats from one term, one position to the next
+  int terms = 0, positions = 0;
+  const float* panel = nullptr;  // of each block [terms][outs]; lanes: [terms / L][outs][L], L = 16, of pairs 8
+  bool lanes = false;
+  int firstTerm = 0;                     // of the panel's: `terms` from there on
+  const ProductBlock* blocks = nullptr;  // of outputs, in order
+  int blockCount = 0;
+  float* target = nullptr;
+  std::int64_t outStride = 0, targetStride = 0;  // from one output, one position to the next
+  bool accumulate = false;
+  int points = 1;
+  std::int64_t sourcePoint = 0, panelPoint = 0, targetPoint = 0;  // from one point to the next
+};
 struct WinogradEpilogue {
   float* target = nullptr;  // plane of the channel
   const float* mask = nullptr;
@@ -133,11 +152,13 @@ struct QuantizeSums {
 // The halves are two neighbours along the sum: channels in the forward form, images in the weight gradient. A vector of
 // words takes the place of a vector of floats, so that everything else is the same.
 struct PairKernels {
-  void (*convTiles)(const ConvTiles&);
+  void (*products)(const Products&);
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
+  // Words of images 2i and 2i + 1: eight in place of sixteen floats, and eight rows in place of sixteen.
+  void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
-  // As transposeLanes, but eight rows of words: of images 2i and 2i + 1.
-  void (*transposeLanes)(const float* const* from, float* to, std::int64_t rowStride, int n);
+  void (*transposeLanes)(const float* const* from, float* to);
+  void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
 };
 
 struct Kernels {
@@ -147,12 +168,14 @@ struct Kernels {
   void (*depthwise)(const DepthwisePlane&);
   void (*weightTile)(const WeightTile&);
   void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
+  void (*products)(const Products&);
   void (*winogradInput)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradOutput)(const WinogradTiles&, const WinogradEpilogue&, const float* from);
   void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
   void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
-  void (*transposeLanes)(const float* const* from, float* to, std::int64_t rowStride, int n);
+  void (*transposeLanes)(const float* const* from, float* to);
+  void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   // large: the whole result does not fit the caches

@@ -172,6 +172,13 @@ void parallelFor(std::int64_t count, TaskRef task) {
   pool().run(count, task);
 }
 
+float* threadMemory(std::int64_t floats) {
+  thread_local std::vector<float> storage;
+  if (std::int64_t(storage.size()) < floats + kLanes) storage.resize(std::size_t(floats + kLanes));
+  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
+  return storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+}
+
 void setThreads(int threads) {
   if (threads < 1 || threads > 1024)
     throw std::out_of_range("Expected an integer from 1 to 1024 for threads but received " + std::to_string(threads));

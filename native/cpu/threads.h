@@ -24,4 +24,7 @@ class TaskRef {
 // exception of a task is rethrown here; tasks that have not started by then are skipped.
 void parallelFor(std::int64_t count, TaskRef task);
 
+// Memory of the calling thread, aligned to kAlignment, until its next call; it grows to the largest that was asked for.
+float* threadMemory(std::int64_t floats);
+
 }  // namespace selfcompress::cpu

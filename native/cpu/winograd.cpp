@@ -48,36 +48,16 @@ std::int64_t pointStride(std::int64_t channels, const PassPlan& plan) {
 
 void multiply(const Pass& pass, const Kernels& kernels, int count, const float* from, float* to) {
   const PassPlan& plan = pass.plan;
-  std::int64_t sourceStride = pointStride(plan.terms(), plan),
-               targetStride = pointStride(std::int64_t(plan.outs[0].size()), plan);
-  std::int64_t offsets[16];
-  ConvTiles tiles;
-  tiles.entries = plan.products.data();
-  tiles.entryCount = int(plan.products.size());
-  tiles.positions = plan.inTask.data();
-  tiles.positionCount = count;
-  tiles.outOffset = offsets;
-  auto convTiles = plan.pairs ? kernels.pairs.convTiles : kernels.convTiles;
-  for (int point = 0; point < plan.form.area(); point++) {
-    tiles.source = from + point * sourceStride;
-    int done = 0;
-    for (const OutBlock& block : plan.blocks) {
-      for (int o = 0; o < block.count; o++) offsets[o] = std::int64_t(done + o) * plan.tilesPerTask * kLanes;
-      tiles.panel = pass.panels + block.panel + point * panelStride(plan);
-      tiles.outs = block.count;
-      tiles.target = to + point * targetStride;
-      convTiles(tiles);
-      done += block.count;
-    }
-  }
-}
-
-// Memory of this thread for the tiles of a task; it grows to the largest that was asked for.
-float* tileMemory(std::int64_t floats) {
-  thread_local std::vector<float> storage;
-  if (std::int64_t(storage.size()) < floats + kLanes) storage.resize(std::size_t(floats + kLanes));
-  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
-  return storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  Products products;
+  products.source = from, products.panel = pass.panels, products.target = to;
+  products.termStride = products.outStride = plan.tilesPerTask * kLanes;
+  products.sourceStride = products.targetStride = kLanes;
+  products.terms = plan.terms(), products.positions = count;
+  products.blocks = plan.productBlocks.data(), products.blockCount = int(plan.productBlocks.size());
+  products.points = plan.form.area();
+  products.sourcePoint = pointStride(plan.terms(), plan), products.panelPoint = panelStride(plan);
+  products.targetPoint = pointStride(std::int64_t(plan.outs[0].size()), plan);
+  (plan.pairs ? kernels.pairs.products : kernels.products)(products);
 }
 
 // Some tiles of the target, in three steps through memory of this task.
@@ -89,7 +69,7 @@ class TileTask {
   void run() {
     std::int64_t fromFloats = pointStride(plan_.terms(), plan_) * plan_.form.area(),
                  toFloats = pointStride(std::int64_t(plan_.outs[0].size()), plan_) * plan_.form.area();
-    float* from = tileMemory(fromFloats + toFloats);
+    float* from = threadMemory(fromFloats + toFloats);
     transformSource(from);
     multiply(pass_, kernels_, count_, from, from + fromFloats);
     transformTarget(from + fromFloats);
@@ -185,8 +165,7 @@ void planWinograd(PassPlan& plan) {
   std::int64_t channels = std::int64_t(plan.reduced[0].size() + plan.outs[0].size());
   plan.tilesPerTask =
       int(std::clamp<std::int64_t>(kTileFloats / (channels * plan.form.area() * kLanes) / 3 * 3, 3, 12));
-  for (int r = 0; r < plan.terms(); r++) plan.products.push_back({r * plan.tilesPerTask * kLanes, r});
-  for (int t = 0; t < plan.tilesPerTask; t++) plan.inTask.push_back({t * kLanes, t * kLanes});
+  for (const OutBlock& block : plan.blocks) plan.productBlocks.push_back({block.count, block.panel});
 }
 
 void runWinograd(const Pass& pass, const Kernels& kernels) {

@@ -9,11 +9,12 @@
 #include "cpu/kernels/pairs_avx512bf16.h"
 #include "cpu/kernels/vector_math.h"
 // after the pairs
-#include "cpu/kernels/conv2d.h"
+#include "cpu/kernels/products.h"
 #include "cpu/kernels/winograd.h"
 
 namespace selfcompress::cpu::avx512bf16 {
 
-const PairKernels pairKernels = {convTilesOfPairs, winogradInputPairs, winogradPackPairs, transposeLanesPairs};
+const PairKernels pairKernels = {productsPairs,     winogradInputPairs,  winogradGradPairs,
+                                 winogradPackPairs, transposeLanesPairs, copyVectorsPairs};
 
 }  // namespace selfcompress::cpu::avx512bf16

@@ -16,6 +16,7 @@
 #include "cpu/kernels/norm.h"
 #include "cpu/kernels/optimizer.h"
 #include "cpu/kernels/pooling.h"
+#include "cpu/kernels/products.h"
 #include "cpu/kernels/quantize.h"
 #include "cpu/kernels/winograd.h"
 
@@ -31,12 +32,14 @@ const Kernels kernels = {
     depthwise,
     weightTile,
     sumLanes,
+    products,
     winogradInput,
     winogradGrad,
     winogradOutput,
     winogradPack,
     winogradFilter,
     transposeLanes,
+    copyVectors,
     planeSum,
     quantizeForward,
     quantizeBackward,
@@ -54,7 +57,7 @@ const Kernels kernels = {
     meanSquaredError,
     optimizerStep,
     sumOfSquares,
-    {convTilesOfPairs, winogradInputPairs, winogradPackPairs, transposeLanesPairs},
+    {productsPairs, winogradInputPairs, winogradGradPairs, winogradPackPairs, transposeLanesPairs, copyVectorsPairs},
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

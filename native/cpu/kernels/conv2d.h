@@ -7,15 +7,7 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-// How a term enters a sum: floats, or words of two bf16.
-struct FloatProduct {
-  static F16 add(F16 a, F16 b, F16 sum) { return fma(a, b, sum); }
-};
-struct PairProduct {
-  static F16 add(F16 a, F16 b, F16 sum) { return addPairs(a, b, sum); }
-};
-
-template <class Product, int O, int P>
+template <int O, int P>
 inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   F16 sum[O][P];
   const float* source[P];
@@ -28,9 +20,9 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       for (int p = 0; p < P; p++)
         sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : set(t.bias[o]);
   }
-  if (t.ahead)
-    for (int o = 0; o < O; o++)
-      for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
+  // The lines of the next positions' targets are far from the caches.
+  for (int o = 0; o < O; o++)
+    for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
   const ConvEntry* end = t.entries + t.entryCount;
   for (const ConvEntry* entry = t.entries; entry != end; entry++) {
     const float* row = t.panel + std::int64_t(entry->row) * O;
@@ -38,13 +30,8 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     for (int p = 0; p < P; p++) in[p] = load(source[p] + entry->source);
     for (int o = 0; o < O; o++) {
       F16 w = set(row[o]);
-      for (int p = 0; p < P; p++) sum[o][p] = Product::add(w, in[p], sum[o][p]);
+      for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
     }
-  }
-  if (!t.relu && !t.mask && !t.accumulate) {  // the products of Winograd's form
-    for (int o = 0; o < O; o++)
-      for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], sum[o][p]);
-    return;
   }
   for (int o = 0; o < O; o++)
     for (int p = 0; p < P; p++) {
@@ -57,51 +44,47 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     }
 }
 
-template <class Product, int O>
+template <int O>
 inline void convColumn(const ConvTiles& t) {
   int p = 0;
   for (; p + kTileP <= t.positionCount; p += kTileP) {
     if constexpr (kTileP == 3) {
       if (t.positionCount - p == 4) break;  // 2 + 2, not 3 + 1
     }
-    convTile<Product, O, kTileP>(t, t.positions + p);
+    convTile<O, kTileP>(t, t.positions + p);
   }
   if constexpr (kTileP > 2) {
-    for (; t.positionCount - p >= 2; p += 2) convTile<Product, O, 2>(t, t.positions + p);
+    for (; t.positionCount - p >= 2; p += 2) convTile<O, 2>(t, t.positions + p);
   }
   if constexpr (kTileP > 1) {
-    for (; p < t.positionCount; p++) convTile<Product, O, 1>(t, t.positions + p);
+    for (; p < t.positionCount; p++) convTile<O, 1>(t, t.positions + p);
   }
 }
 
-template <class Product>
-inline void convTilesOf(const ConvTiles& t) {
+inline void convTiles(const ConvTiles& t) {
   switch (t.outs) {
     case 1:
-      return convColumn<Product, 1>(t);
+      return convColumn<1>(t);
     case 2:
-      return convColumn<Product, 2>(t);
+      return convColumn<2>(t);
     case 3:
-      return convColumn<Product, 3>(t);
+      return convColumn<3>(t);
     case 4:
-      return convColumn<Product, 4>(t);
+      return convColumn<4>(t);
     case 5:
-      if constexpr (kTileO >= 5) return convColumn<Product, 5>(t);
+      if constexpr (kTileO >= 5) return convColumn<5>(t);
       break;
     case 6:
-      if constexpr (kTileO >= 6) return convColumn<Product, 6>(t);
+      if constexpr (kTileO >= 6) return convColumn<6>(t);
       break;
     case 7:
-      if constexpr (kTileO >= 7) return convColumn<Product, 7>(t);
+      if constexpr (kTileO >= 7) return convColumn<7>(t);
       break;
     case 8:
-      if constexpr (kTileO >= 8) return convColumn<Product, 8>(t);
+      if constexpr (kTileO >= 8) return convColumn<8>(t);
       break;
   }
 }
-
-inline void convTiles(const ConvTiles& t) { convTilesOf<FloatProduct>(t); }
-inline void convTilesOfPairs(const ConvTiles& t) { convTilesOf<PairProduct>(t); }
 
 template <int O, int S>
 inline void weightTileOf(const WeightTile& t) {

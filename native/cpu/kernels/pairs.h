@@ -24,6 +24,16 @@ inline F16 makePairs(F16 low, F16 high) {
   return load(l);
 }
 
+// Eight words of neighbouring lanes.
+inline void storePairs(float* p, F16 a) {
+  float lanes[16];
+  store(lanes, a);
+  std::uint32_t bits[16];
+  memcpy(bits, lanes, sizeof bits);
+  for (int i = 0; i < 8; i++) bits[i] = bf16Bits(bits[2 * i]) | bf16Bits(bits[2 * i + 1]) << 16;
+  memcpy(p, bits, 8 * sizeof(float));
+}
+
 // The two floats of every word.
 inline void splitPairs(F16 words, F16& low, F16& high) {
   float w[16];

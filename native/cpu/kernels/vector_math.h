@@ -1,6 +1,15 @@
 // What every instruction set builds from its vector type: sums over lanes and the exponential.
 #pragma once
 
+// Before a short loop over registers: not a loop at run time.
+#if defined(__clang__)
+#define SC_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define SC_UNROLL _Pragma("GCC unroll 8")
+#else
+#define SC_UNROLL
+#endif
+
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 

@@ -12,31 +12,45 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-inline void winogradB(const F16 (&d)[6], F16 (&t)[6]) {
+// B^T in pairs of points, which share their terms: P = 0 is the first and the last, P > 0 are +a and -a.
+template <int P>
+inline void winogradPairB(const F16 (&d)[6], F16& first, F16& second) {
   const F16 two = set(2), four = set(4), minusFour = set(-4), minusFive = set(-5);
-  F16 a = fma(minusFour, d[2], d[4]), b = fma(minusFour, d[1], d[3]), c = d[4] - d[2], e = two * (d[3] - d[1]);
-  t[0] = fma(four, d[0], fma(minusFive, d[2], d[4]));
-  t[1] = a + b;
-  t[2] = a - b;
-  t[3] = c + e;
-  t[4] = c - e;
-  t[5] = fma(four, d[1], fma(minusFive, d[3], d[5]));
+  if constexpr (P == 0) {
+    first = fma(four, d[0], fma(minusFive, d[2], d[4]));
+    second = fma(four, d[1], fma(minusFive, d[3], d[5]));
+    return;
+  }
+  F16 even, odd;
+  if constexpr (P == 1) even = fma(minusFour, d[2], d[4]), odd = fma(minusFour, d[1], d[3]);
+  if constexpr (P == 2) even = d[4] - d[2], odd = two * (d[3] - d[1]);
+  first = even + odd;
+  second = even - odd;
 }
-inline void winogradB(const F16 (&d)[8], F16 (&t)[8]) {
+template <int P>
+inline void winogradPairB(const F16 (&d)[8], F16& first, F16& second) {
   const F16 large = set(5.25f), minus = set(-4.25f), half = set(0.5f), quarter = set(0.25f), two = set(2),
             four = set(4), five = set(-5), fiveHalves = set(-2.5f), fiveQuarters = set(-1.25f);
-  F16 even = fma(minus, d[4], d[2] + d[6]), odd = fma(minus, d[3], d[1] + d[5]);
-  F16 even2 = fma(quarter, d[2], fma(fiveQuarters, d[4], d[6])),
-      odd2 = fma(half, d[1], fma(fiveHalves, d[3], two * d[5]));
-  F16 evenHalf = fma(four, d[2], fma(five, d[4], d[6])), oddHalf = fma(two, d[1], fma(fiveHalves, d[3], half * d[5]));
-  t[0] = fma(large, d[4] - d[2], d[0] - d[6]);
-  t[1] = even + odd;
-  t[2] = even - odd;
-  t[3] = even2 + odd2;
-  t[4] = even2 - odd2;
-  t[5] = evenHalf + oddHalf;
-  t[6] = evenHalf - oddHalf;
-  t[7] = fma(large, d[3] - d[5], d[7] - d[1]);
+  if constexpr (P == 0) {
+    first = fma(large, d[4] - d[2], d[0] - d[6]);
+    second = fma(large, d[3] - d[5], d[7] - d[1]);
+    return;
+  }
+  F16 even, odd;
+  if constexpr (P == 1) even = fma(minus, d[4], d[2] + d[6]), odd = fma(minus, d[3], d[1] + d[5]);
+  if constexpr (P == 2)
+    even = fma(quarter, d[2], fma(fiveQuarters, d[4], d[6])), odd = fma(half, d[1], fma(fiveHalves, d[3], two * d[5]));
+  if constexpr (P == 3)
+    even = fma(four, d[2], fma(five, d[4], d[6])), odd = fma(two, d[1], fma(fiveHalves, d[3], half * d[5]));
+  first = even + odd;
+  second = even - odd;
+}
+template <int N>
+inline void winogradB(const F16 (&d)[N], F16 (&t)[N]) {
+  winogradPairB<0>(d, t[0], t[N - 1]);
+  winogradPairB<1>(d, t[1], t[2]);
+  winogradPairB<2>(d, t[3], t[4]);
+  if constexpr (N == 8) winogradPairB<3>(d, t[5], t[6]);
 }
 
 // Polynomial with R coefficients at +a and -a, split into even and odd terms.
@@ -77,41 +91,83 @@ inline void winogradA(const F16 (&m)[N], F16* y) {
   y[M - 1] = y[M - 1] + m[N - 1];
 }
 
+template <int N, WinogradTiles::Pairing pairing>
+inline void storePoints(const F16 (&row)[N], float* to, std::int64_t stride) {
+  SC_UNROLL
+  for (int x = 0; x < N; x++, to += stride) {
+    F16 v = row[x];
+    if constexpr (pairing == WinogradTiles::kSecond) v = makePairs(load(to), v);
+    if constexpr (pairing == WinogradTiles::kAlone) v = makePairs(v, zero());
+    store(to, v);
+  }
+}
+
+// The rows of B^T d B that belong to a pair of points: what lies between the two transforms stays in registers.
+template <int N, int P, WinogradTiles::Pairing pairing>
+inline void winogradInputRows(const float* const (&rows)[N], float* to, std::int64_t stride) {
+  F16 first[N], second[N], row[N];
+  SC_UNROLL
+  for (int x = 0; x < N; x++) {
+    F16 d[N];
+    SC_UNROLL
+    for (int y = 0; y < N; y++) d[y] = load(rows[y] + x * 16);
+    winogradPairB<P>(d, first[x], second[x]);
+  }
+  constexpr int kFirst = P ? 2 * P - 1 : 0, kSecond = P ? 2 * P : N - 1;
+  winogradB(first, row);
+  storePoints<N, pairing>(row, to + kFirst * N * stride, stride);
+  winogradB(second, row);
+  storePoints<N, pairing>(row, to + kSecond * N * stride, stride);
+}
+
+// Where the N rows of a tile that reaches over an edge can be read: in the plane, in zeros, or in a copy with zeros in
+// the columns outside.
+template <int N>
+inline void rowsAtEdge(const WinogradTiles& t, const WinogradTile& tile, const float* plane, float (&copy)[N * N * 16],
+                       const float* (&rows)[N]) {
+  alignas(64) static const float zeros[N * 16] = {};
+  bool across = tile.x < 0 || tile.x + N > t.width;
+  int column[N];
+  float inside[N];
+  SC_UNROLL
+  for (int x = 0; x < N; x++) {
+    int at = tile.x + x, last = t.width - 1;
+    column[x] = (at < 0 ? 0 : at > last ? last : at) * 16;
+    inside[x] = at < 0 || at > last ? 0.0f : 1.0f;
+  }
+  for (int y = 0; y < N; y++) {
+    rows[y] = zeros;
+    if (tile.y + y < 0 || tile.y + y >= t.height) continue;
+    const float* row = plane + tile.source + std::int64_t(tile.y + y) * t.width * 16;
+    rows[y] = row + tile.x * 16;
+    if (!across) continue;
+    rows[y] = copy + y * N * 16;
+    SC_UNROLL
+    for (int x = 0; x < N; x++)
+      store(copy + (y * N + x) * 16, select(less(zero(), set(inside[x])), load(row + column[x]), zero()));
+  }
+}
+
 // One channel of some tiles: B^T d B.
 template <int N, WinogradTiles::Pairing pairing>
 inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float* to) {
-  for (int i = 0; i < t.count; i++) {
+  alignas(64) float copy[N * N * 16];
+  for (int i = 0; i < t.count; i++, to += 16) {
     const WinogradTile& tile = t.tiles[i];
     const float* source = plane + tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
-    bool whole = tile.y >= 0 && tile.x >= 0 && tile.y + N <= t.height && tile.x + N <= t.width;
-    F16 half[N][N];
-    for (int x = 0; x < N; x++) {
-      F16 d[N], column[N];
-      if (t.ahead)
-        for (int y = 0; y < N; y++) prefetch(source + t.ahead + (y * t.width + x) * 16);
-      if (whole) {
-        for (int y = 0; y < N; y++) d[y] = load(source + (y * t.width + x) * 16);
-      } else {
-        bool inside = tile.x + x >= 0 && tile.x + x < t.width;
-        for (int y = 0; y < N; y++) {
-          bool valid = inside && tile.y + y >= 0 && tile.y + y < t.height;
-          d[y] = valid ? load(source + (y * t.width + x) * 16) : zero();
-        }
-      }
-      winogradB(d, column);
-      for (int y = 0; y < N; y++) half[y][x] = column[y];
+    const float* rows[N];
+    if (t.ahead)
+      for (int y = 0; y < N; y++)
+        for (int x = 0; x < N; x++) prefetch(source + t.ahead + (y * t.width + x) * 16);
+    if (tile.y >= 0 && tile.x >= 0 && tile.y + N <= t.height && tile.x + N <= t.width) {
+      for (int y = 0; y < N; y++) rows[y] = source + std::int64_t(y) * t.width * 16;
+    } else {
+      rowsAtEdge(t, tile, plane, copy, rows);
     }
-    for (int y = 0; y < N; y++) {
-      F16 row[N];
-      winogradB(half[y], row);
-      for (int x = 0; x < N; x++) {
-        float* at = to + (y * N + x) * t.pointStride + i * 16;
-        if constexpr (pairing == WinogradTiles::kSecond) row[x] = makePairs(load(at), row[x]);
-        if constexpr (pairing == WinogradTiles::kAlone) row[x] = makePairs(row[x], zero());
-        store(at, row[x]);
-        if (N == 8 && t.ahead) prefetchWrite(at + t.count * 16);
-      }
-    }
+    winogradInputRows<N, 0, pairing>(rows, to, t.pointStride);
+    winogradInputRows<N, 1, pairing>(rows, to, t.pointStride);
+    winogradInputRows<N, 2, pairing>(rows, to, t.pointStride);
+    if constexpr (N == 8) winogradInputRows<N, 3, pairing>(rows, to, t.pointStride);
   }
 }
 template <WinogradTiles::Pairing pairing>
@@ -129,34 +185,56 @@ inline void winogradInputPairs(const WinogradTiles& t, const float* plane, float
 }
 
 // One channel of some tiles of a gradient: G d G^T, a tile being R x R.
-template <int N, int R>
+template <int N, int R, bool kPairs>
 inline void winogradGradTiles(const WinogradTiles& t, const float* plane, float* to) {
   for (int i = 0; i < t.count; i++) {
     const WinogradTile& tile = t.tiles[i];
-    const float* source = plane + tile.source;
+    const float* source = plane + tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
     F16 half[N][R];
+    SC_UNROLL
     for (int x = 0; x < R; x++) {
       F16 d[R], column[N];
       if (t.ahead && tile.x + x < t.width)
-        for (int y = 0; y < R; y++) prefetch(source + t.ahead + ((tile.y + y) * t.width + tile.x + x) * 16);
+        for (int y = 0; y < R; y++) prefetch(source + t.ahead + (y * t.width + x) * 16);
+      SC_UNROLL
       for (int y = 0; y < R; y++) {
         bool valid = tile.x + x < t.width && tile.y + y < t.height;
-        d[y] = valid ? load(source + ((tile.y + y) * t.width + tile.x + x) * 16) : zero();
+        d[y] = valid ? load(source + (y * t.width + x) * 16) : zero();
       }
       winogradG<N, R>(d, column);
+      SC_UNROLL
       for (int y = 0; y < N; y++) half[y][x] = column[y];
     }
+    float* at = to + i * (kPairs ? 8 : 16);
+    SC_UNROLL
     for (int y = 0; y < N; y++) {
       F16 row[N];
       winogradG<N, R>(half[y], row);
-      for (int x = 0; x < N; x++) store(to + (y * N + x) * t.pointStride + i * 16, row[x]);
+      SC_UNROLL
+      for (int x = 0; x < N; x++, at += t.pointStride) {
+        if constexpr (kPairs) storePairs(at, row[x]);
+        else store(at, row[x]);
+      }
     }
   }
 }
-inline void winogradGrad(const WinogradTiles& t, const float* plane, float* to) {
-  if (t.points == 6 && t.outputs == 2) return winogradGradTiles<6, 2>(t, plane, to);
-  if (t.points == 6) return winogradGradTiles<6, 4>(t, plane, to);
-  winogradGradTiles<8, 4>(t, plane, to);
+// Vectors in a row to ones that lie `stride` apart.
+inline void copyVectors(const float* from, std::int64_t count, float* to, std::int64_t stride) {
+  for (std::int64_t i = 0; i < count; i++) store(to + i * stride, load(from + i * 16));
+}
+inline void copyVectorsPairs(const float* from, std::int64_t count, float* to, std::int64_t stride) {
+  for (std::int64_t i = 0; i < count; i++) storePairs(to + i * stride, load(from + i * 16));
+}
+
+template <bool kPairs>
+inline void winogradGradOf(const WinogradTiles& t, const float* plane, float* to) {
+  if (t.points == 6 && t.outputs == 2) return winogradGradTiles<6, 2, kPairs>(t, plane, to);
+  if (t.points == 6) return winogradGradTiles<6, 4, kPairs>(t, plane, to);
+  winogradGradTiles<8, 4, kPairs>(t, plane, to);
+}
+inline void winogradGrad(const WinogradTiles& t, const float* plane, float* to) { winogradGradOf<false>(t, plane, to); }
+inline void winogradGradPairs(const WinogradTiles& t, const float* plane, float* to) {
+  winogradGradOf<true>(t, plane, to);
 }
 
 // One channel of some tiles: A^T m A, then bias, ReLU, mask and accumulation.
@@ -252,27 +330,20 @@ inline void winogradPackPairs(const WinogradFilters& f, float* to, std::int64_t 
   winogradPackAny<true>(f, to, stride);
 }
 
-// Sixteen vectors (channels, each of 16 images) to sixteen rows (images) of the first n channels.
-inline void transposeLanes(const float* const* from, float* to, std::int64_t rowStride, int n) {
+// Sixteen vectors (channels, each of 16 images) to sixteen rows (images).
+inline void transposeLanes(const float* const* from, float* to) {
   F16 r[16];
   for (int i = 0; i < 16; i++) r[i] = load(from[i]);
   transpose(r);
-  for (int i = 0; i < 16; i++) {
-    if (n >= 16) store(to + i * rowStride, r[i]);
-    else storeTail(to + i * rowStride, r[i], n);
-  }
+  for (int i = 0; i < 16; i++) store(to + i * 16, r[i]);
 }
 
 // The same to eight rows of words, of images 2i and 2i + 1.
-inline void transposeLanesPairs(const float* const* from, float* to, std::int64_t rowStride, int n) {
+inline void transposeLanesPairs(const float* const* from, float* to) {
   F16 r[16];
   for (int i = 0; i < 16; i++) r[i] = load(from[i]);
   transpose(r);
-  for (int i = 0; i < 8; i++) {
-    F16 words = makePairs(r[2 * i], r[2 * i + 1]);
-    if (n >= 16) store(to + i * rowStride, words);
-    else storeTail(to + i * rowStride, words, n);
-  }
+  for (int i = 0; i < 8; i++) store(to + i * 16, makePairs(r[2 * i], r[2 * i + 1]));
 }
 
 // A^T m A to the filter of R x R taps, for 16 input channels at once; filter[tap][16].

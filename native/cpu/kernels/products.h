@@ -1,0 +1,109 @@
+// Products of small matrices, the work at each point of Winograd's form: a register tile of O outputs times P vectors
+// over all terms. Each term costs P vector loads and O broadcasts for O * P fused multiply-adds.
+#pragma once
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+namespace {
+
+// How a term enters a sum: floats, or words of two bf16.
+struct FloatProduct {
+  static F16 add(F16 a, F16 b, F16 sum) { return fma(a, b, sum); }
+};
+struct PairProduct {
+  static F16 add(F16 a, F16 b, F16 sum) { return addPairs(a, b, sum); }
+};
+
+// L: neighbouring terms whose factors stand side by side in the panel, [term / L][outs][term % L].
+template <class Product, int L, int O, int P>
+inline void productTile(const Products& t, const float* source, const float* panel, float* target) {
+  F16 sum[O][P];
+  SC_UNROLL
+  for (int o = 0; o < O; o++) SC_UNROLL
+  for (int p = 0; p < P; p++) sum[o][p] = t.accumulate ? load(target + o * t.outStride + p * t.targetStride) : zero();
+  for (int k = 0; k < t.terms; k += L, panel += O * L)
+    for (int l = 0; l < L; l++, source += t.termStride) {
+      F16 in[P];
+      SC_UNROLL
+      for (int p = 0; p < P; p++) in[p] = load(source + p * t.sourceStride);
+      SC_UNROLL
+      for (int o = 0; o < O; o++) {
+        F16 w = set(panel[o * L + l]);
+        SC_UNROLL
+        for (int p = 0; p < P; p++) sum[o][p] = Product::add(w, in[p], sum[o][p]);
+      }
+    }
+  SC_UNROLL
+  for (int o = 0; o < O; o++) SC_UNROLL
+  for (int p = 0; p < P; p++) store(target + o * t.outStride + p * t.targetStride, sum[o][p]);
+}
+
+template <class Product, int L, int O>
+inline void productColumn(const Products& t, const float* source, const float* panel, float* target) {
+  int p = 0;
+  for (; p + kTileP <= t.positions; p += kTileP) {
+    if constexpr (kTileP == 3) {
+      if (t.positions - p == 4) break;  // 2 + 2, not 3 + 1
+    }
+    productTile<Product, L, O, kTileP>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
+  }
+  if constexpr (kTileP > 2) {
+    for (; t.positions - p >= 2; p += 2)
+      productTile<Product, L, O, 2>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
+  }
+  if constexpr (kTileP > 1) {
+    for (; p < t.positions; p++)
+      productTile<Product, L, O, 1>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
+  }
+}
+
+template <class Product, int L>
+inline void productBlock(const Products& t, int outs, const float* source, const float* panel, float* target) {
+  switch (outs) {
+    case 1:
+      return productColumn<Product, L, 1>(t, source, panel, target);
+    case 2:
+      return productColumn<Product, L, 2>(t, source, panel, target);
+    case 3:
+      return productColumn<Product, L, 3>(t, source, panel, target);
+    case 4:
+      return productColumn<Product, L, 4>(t, source, panel, target);
+    case 5:
+      if constexpr (kTileO >= 5) return productColumn<Product, L, 5>(t, source, panel, target);
+      break;
+    case 6:
+      if constexpr (kTileO >= 6) return productColumn<Product, L, 6>(t, source, panel, target);
+      break;
+    case 7:
+      if constexpr (kTileO >= 7) return productColumn<Product, L, 7>(t, source, panel, target);
+      break;
+    case 8:
+      if constexpr (kTileO >= 8) return productColumn<Product, L, 8>(t, source, panel, target);
+      break;
+  }
+}
+
+template <class Product, int L>
+inline void productsOf(const Products& t) {
+  for (int point = 0; point < t.points; point++) {
+    float* target = t.target + point * t.targetPoint;
+    for (int b = 0; b < t.blockCount; b++) {
+      const ProductBlock& block = t.blocks[b];
+      productBlock<Product, L>(t, block.outs, t.source + point * t.sourcePoint,
+                               t.panel + point * t.panelPoint + block.panel + std::int64_t(t.firstTerm) * block.outs,
+                               target);
+      target += block.outs * t.outStride;
+    }
+  }
+}
+
+inline void products(const Products& t) {
+  if (t.lanes) productsOf<FloatProduct, 16>(t);
+  else productsOf<FloatProduct, 1>(t);
+}
+inline void productsPairs(const Products& t) {
+  if (t.lanes) productsOf<PairProduct, 8>(t);
+  else productsOf<PairProduct, 1>(t);
+}
+
+}  // namespace
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE
