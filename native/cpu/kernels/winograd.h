@@ -82,10 +82,10 @@ template <int N, int M>
 inline void winogradA(const F16 (&m)[N], F16* y) {
   F16 s = m[1] + m[2], d = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4], sh = zero(), dh = zero();
   if constexpr (N == 8) sh = m[5] + m[6], dh = m[5] - m[6];
-  float two = 1, half = 1;
-  for (int k = 0; k < M; k++, two *= 2, half *= 0.5f) {
-    y[k] = fma(set(two), k % 2 ? d2 : s2, k % 2 ? d : s);
-    if constexpr (N == 8) y[k] = fma(set(half), k % 2 ? dh : sh, y[k]);
+  SC_UNROLL
+  for (int k = 0; k < M; k++) {
+    y[k] = fma(set(float(1 << k)), k % 2 ? d2 : s2, k % 2 ? d : s);
+    if constexpr (N == 8) y[k] = fma(set(1.0f / float(1 << k)), k % 2 ? dh : sh, y[k]);
   }
   y[0] = y[0] + m[0];
   y[M - 1] = y[M - 1] + m[N - 1];
@@ -237,39 +237,62 @@ inline void winogradGradPairs(const WinogradTiles& t, const float* plane, float*
   winogradGradOf<true>(t, plane, to);
 }
 
-// One channel of some tiles: A^T m A, then bias, ReLU, mask and accumulation.
+// One tile: A^T m A, then bias, ReLU, mask and accumulation. kWhole: no row or column lies outside; kPlain: neither mask
+// nor accumulation.
+template <int N, int M, bool kWhole, bool kPlain>
+inline void winogradOutputTile(const WinogradTiles& t, const WinogradTile& tile, const WinogradEpilogue& e,
+                               const float* from) {
+  F16 half[M][N];
+  SC_UNROLL
+  for (int x = 0; x < N; x++) {
+    F16 m[N], column[M];
+    SC_UNROLL
+    for (int y = 0; y < N; y++) m[y] = load(from + (y * N + x) * t.pointStride);
+    winogradA<N, M>(m, column);
+    SC_UNROLL
+    for (int y = 0; y < M; y++) half[y][x] = column[y];
+  }
+  const F16 bias = set(e.bias), floor = set(e.relu ? 0.0f : -HUGE_VALF);
+  const int rows = t.height - tile.y, columns = t.width - tile.x;
+  std::int64_t at = tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
+  SC_UNROLL
+  for (int y = 0; y < M; y++, at += std::int64_t(t.width) * 16) {
+    if (!kWhole && y >= rows) break;
+    F16 row[M];
+    winogradA<N, M>(half[y], row);
+    SC_UNROLL
+    for (int x = 0; x < M; x++) {
+      if (!kWhole && x >= columns) break;
+      F16 v = vmax(floor, row[x] + bias);
+      if constexpr (!kPlain) {
+        if (e.mask) v = select(less(zero(), load(e.mask + at + x * 16)), v, zero());
+        if (e.accumulate) v = v + load(e.target + at + x * 16);
+      }
+      store(e.target + at + x * 16, v);
+    }
+  }
+}
+
+// One channel of some tiles.
 template <int N, int M>
 inline void winogradOutputTiles(const WinogradTiles& t, const WinogradEpilogue& e, const float* from) {
-  for (int i = 0; i < t.count; i++) {
+  const bool plain = !e.mask && !e.accumulate;
+  for (int i = 0; i < t.count; i++, from += 16) {
     const WinogradTile& tile = t.tiles[i];
-    if (t.ahead)
-      for (int y = 0; y < M && tile.y + y < t.height; y++)
-        for (int x = 0; x < M && tile.x + x < t.width; x++) {
-          std::int64_t at = t.ahead + tile.source + ((tile.y + y) * t.width + tile.x + x) * 16;
-          prefetchWrite(e.target + at);
-          if (e.mask) prefetch(e.mask + at);
+    const bool whole = tile.y + M <= t.height && tile.x + M <= t.width;
+    if (t.ahead) {
+      const std::int64_t at = t.ahead + tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
+      for (int y = 0; y < M; y++)
+        for (int x = 0; x < M; x++) {
+          prefetchWrite(e.target + at + (std::int64_t(y) * t.width + x) * 16);
+          if (e.mask) prefetch(e.mask + at + (std::int64_t(y) * t.width + x) * 16);
         }
-    F16 half[M][N];
-    for (int x = 0; x < N; x++) {
-      F16 m[N], column[M];
-      for (int y = 0; y < N; y++) m[y] = load(from + (y * N + x) * t.pointStride + i * 16);
-      if (N == 8 && t.ahead)  // 64 lines of the second-level cache, far apart
-        for (int y = 0; y < N; y++) prefetch(from + (y * N + x) * t.pointStride + (i + t.count) * 16);
-      winogradA<N, M>(m, column);
-      for (int y = 0; y < M; y++) half[y][x] = column[y];
+      if (N == 8)  // 64 lines of the second-level cache, far apart
+        for (int point = 0; point < N * N; point++) prefetch(from + point * t.pointStride + t.count * 16);
     }
-    for (int y = 0; y < M && tile.y + y < t.height; y++) {
-      F16 row[M];
-      winogradA<N, M>(half[y], row);
-      for (int x = 0; x < M && tile.x + x < t.width; x++) {
-        std::int64_t at = tile.source + ((tile.y + y) * t.width + tile.x + x) * 16;
-        F16 v = row[x] + set(e.bias);
-        if (e.relu) v = vmax(zero(), v);
-        if (e.mask) v = select(less(zero(), load(e.mask + at)), v, zero());
-        if (e.accumulate) v = v + load(e.target + at);
-        store(e.target + at, v);
-      }
-    }
+    if (whole && plain) winogradOutputTile<N, M, true, true>(t, tile, e, from);
+    else if (whole) winogradOutputTile<N, M, true, false>(t, tile, e, from);
+    else winogradOutputTile<N, M, false, false>(t, tile, e, from);
   }
 }
 inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, const float* from) {
