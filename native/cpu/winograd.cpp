@@ -146,16 +146,18 @@ std::int64_t winogradWorkspace(const Conv2dGeometry& g) {
   return most;
 }
 
-// The form with the least work, in cycles of a vector multiply-add: 1.15 of them for a multiply-add of the direct
-// form, 1.2 (bf16: 0.65) at a point of a tile, and 10 and 12 to transform a point of a source and a target channel.
+// The form with the least work, in half cycles, the time of a vector multiply-add at best. One of the direct form takes
+// 1.25 of them and more the more planes it reads, which share sets of the cache; one at a point of a tile 1.15 (bf16:
+// 0.65); to transform a point of a source and a target channel takes 12 and 9.
 WinogradForm bestWinograd(const PassPlan& plan) {
   const Conv2dGeometry& g = plan.geometry;
   double reduced = double(plan.reduced[0].size()), outs = double(plan.outs[0].size());
-  double least = 1.15 * double(plan.target.pixels()) * g.kernelHeight * g.kernelWidth * reduced * outs;
-  double product = plan.pairs ? 0.65 : 1.2;
+  double least =
+      (1.25 + reduced / 128) * double(plan.target.pixels()) * g.kernelHeight * g.kernelWidth * reduced * outs;
+  double product = plan.pairs ? 0.65 : 1.15;
   WinogradForm best;
   for (WinogradForm form : winogradForms(g)) {
-    double work = double(form.tiles(plan.target)) * form.area() * (product * reduced * outs + 10 * reduced + 12 * outs);
+    double work = double(form.tiles(plan.target)) * form.area() * (product * reduced * outs + 12 * reduced + 9 * outs);
     if (work < least) least = work, best = form;
   }
   return best;
