@@ -33,11 +33,18 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
     }
   }
+  const F16 floor = set(t.relu ? 0.0f : -HUGE_VALF);
+  if (!t.mask && !t.accumulate) {
+    SC_UNROLL
+    for (int o = 0; o < O; o++)
+      SC_UNROLL
+      for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], vmax(floor, sum[o][p]));
+    return;
+  }
   for (int o = 0; o < O; o++)
     for (int p = 0; p < P; p++) {
       std::int64_t at = position[p].target + t.outOffset[o];
-      F16 v = sum[o][p];
-      if (t.relu) v = vmax(zero(), v);
+      F16 v = vmax(floor, sum[o][p]);
       if (t.mask) v = select(less(zero(), load(t.mask + at)), v, zero());
       if (t.accumulate) v = v + load(t.target + at);
       store(t.target + at, v);
