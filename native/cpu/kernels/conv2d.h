@@ -122,6 +122,7 @@ inline void weightTileOf(const WeightTile& t) {
         for (int s = 0; s < t.planes; s++) prefetch(source[s] + t.sourceAhead);
       for (int o = 0; o < O; o++) {
         F16 g = load(grad[o] + x);
+        pin(g);
         for (int s = 0; s < S; s++) sum[o][s] = fma(g, in[s], sum[o][s]);
       }
     }

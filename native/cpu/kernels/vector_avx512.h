@@ -42,6 +42,11 @@ inline F16 fromBytes(const std::uint8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
 
+#if defined(__GNUC__)
+#define SC_HAS_PIN 1
+inline void pin(F16& a) { asm("" : "+v"(a.v)); }
+#endif
+
 // Past the caches; p on a 64-byte boundary, and a fence before others may read.
 inline void storePast(float* p, F16 a) { _mm512_stream_ps(p, a.v); }
 inline void fence() { _mm_sfence(); }

@@ -26,6 +26,12 @@ inline void prefetch(const float* p) { __builtin_prefetch(p, 0, 3); }
 inline void prefetchWrite(const float* p) { __builtin_prefetch(p, 1, 3); }
 #endif
 
+// Holds a vector in a register: compilers like to read it from memory again for each use.
+#ifndef SC_HAS_PIN
+inline void pin(F16&) {}
+#endif
+#undef SC_HAS_PIN
+
 // Sum of the 16 lanes, always as ((((0+8)+(4+12)) + ((2+10)+(6+14))) + (the same of the odd ones)).
 inline float sum(F16 a) {
   float t[16];
