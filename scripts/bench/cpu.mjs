@@ -114,33 +114,34 @@ async function benchPeak() {
 /**
  * Layers with dead channels, before their removal, against three ideals: the multiply-adds of the live channels by the direct
  * algorithm at the machine's peak; their share of what the whole layer costs us (it takes Winograd's form, whose transforms
- * do not shrink with the product of the channels); and the layer after removal.
+ * do not shrink with the product of the channels); and the layer after removal. All are measured in each round.
  */
 async function benchLive() {
   await useThreads(2);
-  const shapes = [
-    [64, 64, 32, 3, 1],
-    [128, 128, 16, 3, 1],
-    [32, 32, 24, 5, 0],
-  ];
-  for (const percent of [75, 50, 25, 10]) {
-    const ratios = { peak: [], dense: [], removed: [] };
-    for (const shape of shapes) {
-      const live = shape.slice(0, 2).map((n) => Math.round((n * percent) / 100));
-      const removed = [...live, ...shape.slice(2)];
-      for (const pass of passes) {
-        const cost = () => ours.seconds(`${convLine(pass, shape)} ${live.join(' ')}`);
-        const share = (live[0] * live[1]) / (shape[0] * shape[1]);
-        const against = (ideal) => pairedRatio(cost, ideal, rounds);
-        ratios.peak.push(await against(async () => ((await ours.seconds('peak')) * multiplyAdds(removed)) / 2e9));
-        ratios.dense.push(await against(async () => (await ours.seconds(convLine(pass, shape))) * share));
-        ratios.removed.push(await against(() => ours.seconds(convLine(pass, removed))));
+  const percents = [75, 50, 25, 10];
+  const ratios = percents.map(() => ({ peak: [], dense: [], removed: [] }));
+  for (const shape of same)
+    for (const pass of passes) {
+      const measured = percents.map(() => ({ peak: [], dense: [], removed: [] }));
+      for (let round = 0; round < rounds; round++) {
+        const peakSeconds = await ours.seconds('peak');
+        const dense = await ours.seconds(convLine(pass, shape));
+        for (const [i, percent] of percents.entries()) {
+          const live = shape.slice(0, 2).map((n) => Math.round((n * percent) / 100));
+          const removed = [...live, ...shape.slice(2)];
+          const cost = await ours.seconds(`${convLine(pass, shape)} ${live.join(' ')}`);
+          measured[i].peak.push((peakSeconds * multiplyAdds(removed)) / 2e9 / cost);
+          measured[i].dense.push((dense * live[0] * live[1]) / (shape[0] * shape[1]) / cost);
+          measured[i].removed.push((await ours.seconds(convLine(pass, removed))) / cost);
+        }
       }
+      for (const [i, of] of measured.entries()) for (const key of Object.keys(of)) ratios[i][key].push(median(of[key]));
     }
-    const name = `${percent} % of channels live`;
-    add(`${name}: their multiply-adds at peak / cost`, geometricMean(ratios.peak), 1 / 1.25, 1 / 1.1, 'register tile in first-level cache');
-    add(`${name}: after removal / before`, geometricMean(ratios.removed), 1 / 1.25, 1 / 1.1, 'the layer without its dead channels');
-    add(`${name}: share of the whole layer / cost`, geometricMean(ratios.dense), 1 / 1.25, 1 / 1.1, 'the same layer, all channels live');
+  const row = (percent, what, values, against) => add(`${percent} % of channels live: ${what}`, geometricMean(values), 1 / 1.25, 1 / 1.1, against);
+  for (const [i, percent] of percents.entries()) {
+    row(percent, 'their multiply-adds at peak / cost', ratios[i].peak, 'register tile in first-level cache');
+    row(percent, 'after removal / before', ratios[i].removed, 'the layer without its dead channels');
+    row(percent, 'share of the whole layer / cost', ratios[i].dense, 'the same layer, all channels live');
   }
 }
 
