@@ -21,7 +21,7 @@ namespace {
 // sums together.
 constexpr std::int64_t kChunkFloats = 1024 * 1024;
 // Of a part, in the second-level cache: transformed tiles, and sums.
-constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 48 * 1024;
+constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024;
 // Rows that stay in the first-level cache while blocks of outputs pass over them. Each of their sums starts from zero,
 // which also keeps the rounding errors of long sums small.
 constexpr std::int64_t kRowsAtOnce = 128;
