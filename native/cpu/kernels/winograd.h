@@ -102,13 +102,17 @@ inline void storePoints(const F16 (&row)[N], float* to, std::int64_t stride) {
   }
 }
 
-// The rows of B^T d B that belong to a pair of points: what lies between the two transforms stays in registers.
+// The rows of B^T d B that belong to a pair of points: what lies between the two transforms stays in registers. Two of
+// the next channel's rows are fetched meanwhile: a few lines at a time, since many at once would hold up the loads.
 template <int N, int P, WinogradTiles::Pairing pairing>
-inline void winogradInputRows(const float* const (&rows)[N], float* to, std::int64_t stride) {
+inline void winogradInputRows(const float* const (&rows)[N], const float* ahead, std::int64_t rowStride, float* to,
+                              std::int64_t stride) {
   F16 first[N], second[N], row[N];
   SC_UNROLL
   for (int x = 0; x < N; x++) {
     F16 d[N];
+    prefetch(ahead + 2 * P * rowStride + x * 16);
+    prefetch(ahead + (2 * P + 1) * rowStride + x * 16);
     SC_UNROLL
     for (int y = 0; y < N; y++) d[y] = load(rows[y] + x * 16);
     winogradPairB<P>(d, first[x], second[x]);
@@ -152,22 +156,20 @@ inline void rowsAtEdge(const WinogradTiles& t, const WinogradTile& tile, const f
 template <int N, WinogradTiles::Pairing pairing>
 inline void winogradInputTiles(const WinogradTiles& t, const float* plane, float* to) {
   alignas(64) float copy[N * N * 16];
+  const std::int64_t rowStride = std::int64_t(t.width) * 16;
   for (int i = 0; i < t.count; i++, to += 16) {
     const WinogradTile& tile = t.tiles[i];
     const float* source = plane + tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
     const float* rows[N];
-    if (t.ahead)
-      for (int y = 0; y < N; y++)
-        for (int x = 0; x < N; x++) prefetch(source + t.ahead + (y * t.width + x) * 16);
     if (tile.y >= 0 && tile.x >= 0 && tile.y + N <= t.height && tile.x + N <= t.width) {
-      for (int y = 0; y < N; y++) rows[y] = source + std::int64_t(y) * t.width * 16;
+      for (int y = 0; y < N; y++) rows[y] = source + y * rowStride;
     } else {
       rowsAtEdge(t, tile, plane, copy, rows);
     }
-    winogradInputRows<N, 0, pairing>(rows, to, t.pointStride);
-    winogradInputRows<N, 1, pairing>(rows, to, t.pointStride);
-    winogradInputRows<N, 2, pairing>(rows, to, t.pointStride);
-    if constexpr (N == 8) winogradInputRows<N, 3, pairing>(rows, to, t.pointStride);
+    winogradInputRows<N, 0, pairing>(rows, source + t.ahead, rowStride, to, t.pointStride);
+    winogradInputRows<N, 1, pairing>(rows, source + t.ahead, rowStride, to, t.pointStride);
+    winogradInputRows<N, 2, pairing>(rows, source + t.ahead, rowStride, to, t.pointStride);
+    if constexpr (N == 8) winogradInputRows<N, 3, pairing>(rows, source + t.ahead, rowStride, to, t.pointStride);
   }
 }
 template <WinogradTiles::Pairing pairing>
@@ -237,8 +239,8 @@ inline void winogradGradPairs(const WinogradTiles& t, const float* plane, float*
   winogradGradOf<true>(t, plane, to);
 }
 
-// One tile: A^T m A, then bias, ReLU, mask and accumulation. kWhole: no row or column lies outside; kPlain: neither mask
-// nor accumulation.
+// One tile: A^T m A, then bias, ReLU, mask and accumulation. kWhole: no row or column lies outside; kPlain: neither
+// mask nor accumulation.
 template <int N, int M, bool kWhole, bool kPlain>
 inline void winogradOutputTile(const WinogradTiles& t, const WinogradTile& tile, const WinogradEpilogue& e,
                                const float* from) {
