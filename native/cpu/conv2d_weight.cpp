@@ -234,11 +234,11 @@ WeightPlan makeWeightPlan(const Conv2dGeometry& g, int batch, bool pairs, std::v
 void CpuBackend::run(const Conv2dGradWeight& a) {
   const Conv2dGeometry& g = a.geometry;
   std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
+  if (a.gradBias) std::memset(a.gradBias, 0, std::size_t(g.outChannels) * sizeof(float));
   const WeightPlan& plan = plans_.weight(g, a.batch, pairs(false), a.liveIn, a.liveOut);
-  if (plan.form.points) runWinogradWeight(a, plan, kernels_);
-  else runDirect(a, plan, kernels_);
+  if (!plan.form.points) runDirect(a, plan, kernels_);
+  else if (runWinogradWeight(a, plan, kernels_)) return;
   if (!a.gradBias) return;
-  std::fill(a.gradBias, a.gradBias + g.outChannels, 0.0f);
   Shape out = g.output();
   parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t i) {
     int c = plan.outs[std::size_t(i)];

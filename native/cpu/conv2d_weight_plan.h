@@ -66,7 +66,8 @@ WeightPlan makeWeightPlan(const Conv2dGeometry&, int batch, bool pairs, std::vec
 // winograd_weight.cpp
 WinogradForm bestWinogradWeight(const WeightPlan&);
 void planWinogradWeight(WeightPlan&, int batch, const Kernels&);
-void runWinogradWeight(const Conv2dGradWeight&, const WeightPlan&, const Kernels&);
+// Returns whether it has written the bias's gradient as well.
+bool runWinogradWeight(const Conv2dGradWeight&, const WeightPlan&, const Kernels&);
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry&);  // floats
 
 }  // namespace selfcompress::cpu

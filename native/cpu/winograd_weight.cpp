@@ -20,6 +20,7 @@ namespace {
 // Floats of transformed tiles that are in work at a time, in the last-level cache. With several parts: of all their
 // sums together.
 constexpr std::int64_t kChunkFloats = 1024 * 1024;
+constexpr std::int64_t kMostParts = 64;
 // Of a part, in the second-level cache: transformed tiles, and sums.
 constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024;
 // Rows that stay in the first-level cache while blocks of outputs pass over them. Each of their sums starts from zero,
@@ -35,14 +36,22 @@ std::vector<WinogradForm> formsOf(const Conv2dGeometry& g) {
   return winogradForms(g);
 }
 
-// The work on one part of the tiles.
+// The gradient's transform has the sum of a tile's gradients, but for a factor, at the point (1, 1) of each axis: the
+// bias's gradient costs no pass over memory of its own. bf16 would round them first.
+bool sumsBias(const Conv2dGradWeight& a, const WeightPlan& plan) { return a.gradBias && !plan.pairs; }
+int biasPoint(WinogradForm form) { return form.points == 1 ? 0 : form.points + 1; }
+float biasFactor(WinogradForm form) { return form.points == 1 ? 1.0f : form.points == 6 ? 36.0f : 20.25f; }
+
+// The work on one part of the tiles. `bias`: [outs][16], what sumsBias is about.
 class PartWork {
  public:
-  PartWork(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, float* sums, float* rows)
+  PartWork(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, float* sums, float* bias,
+           float* rows)
       : a_(a),
         plan_(plan),
         kernels_(kernels),
         sums_(sums),
+        bias_(bias),
         input_(rows),
         grad_(rows + plan.form.area() * plan.inPoint()) {}
 
@@ -177,6 +186,18 @@ class PartWork {
       p.accumulate = resume || begin > 0;
       (plan_.pairs ? kernels_.pairs.products : kernels_.products)(p);
     }
+    if (point == biasPoint(plan_.form) && sumsBias(a_, plan_))
+      for (std::int64_t b = firstBlock; b < firstBlock + blocks; b++)
+        addBias(plan_.blocks[std::size_t(b)], tiles, resume);
+  }
+
+  void addBias(const ProductBlock& block, std::int64_t tiles, bool resume) const {
+    const float* from = grad_ + biasPoint(plan_.form) * plan_.gradPoint() + block.panel;
+    float* sums = bias_ + block.panel / plan_.chunk;
+    std::int64_t floats = block.outs * kLanes;
+    if (!resume) std::fill_n(sums, floats, 0.0f);
+    for (std::int64_t t = 0; t < tiles; t++, from += floats)
+      for (std::int64_t i = 0; i < floats; i++) sums[i] += from[i];
   }
 
   void transpose(const float* const* vectors, float* to) const {
@@ -186,7 +207,7 @@ class PartWork {
   const Conv2dGradWeight& a_;
   const WeightPlan& plan_;
   const Kernels& kernels_;
-  float *sums_, *input_, *grad_;
+  float *sums_, *bias_, *input_, *grad_;
 };
 
 // The filters of an output channel from the sums of all parts.
@@ -212,6 +233,18 @@ void writeWeights(const Conv2dGradWeight& a, const WeightPlan& plan, const Kerne
   }
 }
 
+void writeBias(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, const float* bias) {
+  std::int64_t outs = std::int64_t(plan.outs.size());
+  for (std::int64_t o = 0; o < outs; o++) {
+    float sum = 0, part[1];
+    for (std::int64_t i = 0; i < plan.parts; i++) {
+      kernels.sumLanes(bias + (i * outs + o) * kLanes, 1, part);
+      sum += part[0];
+    }
+    a.gradBias[plan.outs[std::size_t(o)]] = biasFactor(plan.form) * sum;
+  }
+}
+
 }  // namespace
 
 std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
@@ -219,7 +252,7 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
   for (WinogradForm form : formsOf(g)) {
     // Fewer live channels may take larger chunks, but never more floats than this, and several parts no more sums.
     std::int64_t rows = std::max(kChunkFloats, form.area() * 2 * kLanes * (ins + outs)) + form.area() * 3 * kLanes;
-    most = std::max(most, std::max(form.area() * ins * outs, kChunkFloats) + rows);
+    most = std::max(most, std::max(form.area() * ins * outs, kChunkFloats) + kMostParts * outs * kLanes + rows);
   }
   return most;
 }
@@ -248,7 +281,7 @@ void planWinogradWeight(WeightPlan& plan, int batch, const Kernels& kernels) {
   std::int64_t perTile = plan.form.area() * kLanes * (plan.inWidth + outs), sums = plan.sumFloats();
   if (sums <= kPartSums)
     plan.parts = std::max<std::int64_t>(
-        1, std::min({std::max(std::min<std::int64_t>(tiles / 8, 16), std::min<std::int64_t>(tiles / 32, 64)),
+        1, std::min({std::max(std::min<std::int64_t>(tiles / 8, 16), std::min(tiles / 32, kMostParts)),
                      kChunkFloats / sums}));
   plan.chunk = std::clamp<std::int64_t>((plan.parts > 1 ? kPartFloats : kChunkFloats) / perTile, 2, 64);
   std::int64_t count = (outs + kernels.tileOuts - 1) / kernels.tileOuts;
@@ -258,15 +291,20 @@ void planWinogradWeight(WeightPlan& plan, int batch, const Kernels& kernels) {
   }
 }
 
-void runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
-  std::int64_t tiles = plan.form.tiles(a.geometry.output()) * blocksOf(a.batch), parts = plan.parts;
-  float *sums = static_cast<float*>(a.workspace), *shared = sums + parts * plan.sumFloats();
+bool runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
+  std::int64_t tiles = plan.form.tiles(a.geometry.output()) * blocksOf(a.batch), parts = plan.parts,
+               outs = std::int64_t(plan.outs.size());
+  float *sums = static_cast<float*>(a.workspace), *bias = sums + parts * plan.sumFloats(),
+        *shared = bias + parts * outs * kLanes;
   parallelFor(parts, [&](std::int64_t part) {
     float* rows = parts > 1 ? threadMemory(plan.rowFloats()) : shared;
-    PartWork(a, plan, kernels, sums + part * plan.sumFloats(), rows)
+    PartWork(a, plan, kernels, sums + part * plan.sumFloats(), bias + part * outs * kLanes, rows)
         .run(tiles * part / parts, tiles * (part + 1) / parts);
   });
-  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); });
+  parallelFor(outs, [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); });
+  if (!sumsBias(a, plan)) return false;
+  writeBias(a, plan, kernels, bias);
+  return true;
 }
 
 }  // namespace selfcompress::cpu
