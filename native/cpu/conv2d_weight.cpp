@@ -220,6 +220,8 @@ WeightPlan makeWeightPlan(const Conv2dGeometry& g, int batch, bool pairs, std::v
     planWinogradWeight(plan, batch, kernels);
     return plan;
   }
+  plan.depthwise = isDepthwiseWeight(g);
+  if (plan.depthwise) return plan;
   plan.parts = weightParts(g, batch);
   int cuts = threads == 1 ? 1 : std::max(1, 2 * threads / (g.groups * int(plan.parts)));
   for (int group = 0; group < g.groups; group++) {
@@ -236,7 +238,8 @@ void CpuBackend::run(const Conv2dGradWeight& a) {
   std::memset(a.gradWeight, 0, std::size_t(g.weights()) * sizeof(float));
   if (a.gradBias) std::memset(a.gradBias, 0, std::size_t(g.outChannels) * sizeof(float));
   const WeightPlan& plan = plans_.weight(g, a.batch, pairs(false), a.liveIn, a.liveOut);
-  if (!plan.form.points) runDirect(a, plan, kernels_);
+  if (plan.depthwise) runDepthwiseWeight(a, plan, kernels_);
+  else if (!plan.form.points) runDirect(a, plan, kernels_);
   else if (runWinogradWeight(a, plan, kernels_)) return;
   if (!a.gradBias) return;
   Shape out = g.output();

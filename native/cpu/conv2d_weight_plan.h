@@ -42,6 +42,7 @@ struct WeightPlan {
   bool pairs = false;
   std::vector<int> ins, outs;  // live channels
   WinogradForm form;           // points == 0: the direct form
+  bool depthwise = false;      // one plane at a time (depthwise.cpp)
   // direct form
   std::vector<GroupPlan> groups;
   std::vector<WeightTask> tasks;
@@ -63,6 +64,9 @@ std::int64_t weightParts(const Conv2dGeometry&, int batch);
 WeightPlan makeWeightPlan(const Conv2dGeometry&, int batch, bool pairs, std::vector<int> liveIn,
                           std::vector<int> liveOut, const Kernels&, int threads);
 
+// depthwise.cpp
+bool isDepthwiseWeight(const Conv2dGeometry&);
+void runDepthwiseWeight(const Conv2dGradWeight&, const WeightPlan&, const Kernels&);
 // winograd_weight.cpp
 WinogradForm bestWinogradWeight(const WeightPlan&);
 void planWinogradWeight(WeightPlan&, int batch, const Kernels&);

@@ -1,8 +1,13 @@
-// Forward convolution and data gradient of layers with one input channel for each output channel.
-#include "cpu/conv2d_pass.h"
+// Layers with one input channel for each output channel.
+#include <algorithm>
+
+#include "cpu/conv2d_weight_plan.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
+
+// Output pixels of a task: a plane of 8 x 8 is done before another thread has its number.
+constexpr int kTaskPixels = 1024;
 
 // The data gradient is the same operation with the kernel turned by half a turn, if nothing was strided over and every
 // input channel has one output channel.
@@ -19,29 +24,55 @@ void runDepthwise(const Pass& pass, const Kernels& kernels) {
     for (const OutBlock& block : plan.blocks)
       for (int tap = 0; tap < area; tap++)
         pass.panels[block.channels[0] * area + tap] = pass.taps(block.channels[0], block.channels[0])[area - 1 - tap];
-  parallelFor(std::int64_t(plan.blocks.size()) * blocksOf(pass.batch), [&](std::int64_t task) {
-    const OutBlock& block = plan.blocks[std::size_t(task) % plan.blocks.size()];
-    std::int64_t images = task / std::int64_t(plan.blocks.size());
-    bool live = !plan.reduced[std::size_t(block.group)].empty();  // else the input is zero
-    for (int o = 0; o < block.count; o++) {
-      int channel = block.channels[o], source = plan.forward ? block.group : channel;
-      std::int64_t to = (images * plan.target.channels + channel) * plan.target.pixels() * kLanes;
-      DepthwisePlane plane;
-      plane.source = pass.sourceData + (images * plan.source.channels + source) * plan.source.pixels() * kLanes;
-      plane.sourceHeight = plan.source.height, plane.sourceWidth = plan.source.width;
-      plane.target = pass.targetData + to;
-      plane.height = plan.target.height, plane.width = plan.target.width;
-      plane.taps = plan.forward ? pass.taps(source, channel) : pass.panels + channel * area;
-      plane.kernelHeight = live ? g.kernelHeight : 0, plane.kernelWidth = g.kernelWidth;
-      plane.strideH = plan.forward ? g.strideH : 1, plane.strideW = plan.forward ? g.strideW : 1;
-      plane.dilationH = g.dilationH, plane.dilationW = g.dilationW;
-      plane.padH = plan.forward ? g.padH : g.dilationH * (g.kernelHeight - 1) - g.padH;
-      plane.padW = plan.forward ? g.padW : g.dilationW * (g.kernelWidth - 1) - g.padW;
-      plane.bias = pass.bias ? pass.bias[channel] : 0.0f;
-      plane.mask = pass.mask ? pass.mask + to : nullptr;
-      plane.relu = pass.relu, plane.accumulate = pass.accumulate;
-      kernels.depthwise(plane);
+  std::int64_t planes = std::int64_t(plan.blocks.size()) * blocksOf(pass.batch),
+               together = std::max(1, kTaskPixels / plan.target.pixels());
+  parallelFor((planes + together - 1) / together, [&](std::int64_t task) {
+    for (std::int64_t i = task * together; i < std::min(planes, (task + 1) * together); i++) {
+      const OutBlock& block = plan.blocks[std::size_t(i) % plan.blocks.size()];
+      std::int64_t images = i / std::int64_t(plan.blocks.size());
+      bool live = !plan.reduced[std::size_t(block.group)].empty();  // else the input is zero
+      for (int o = 0; o < block.count; o++) {
+        int channel = block.channels[o], source = plan.forward ? block.group : channel;
+        std::int64_t to = (images * plan.target.channels + channel) * plan.target.pixels() * kLanes;
+        DepthwisePlane plane;
+        plane.source = pass.sourceData + (images * plan.source.channels + source) * plan.source.pixels() * kLanes;
+        plane.sourceHeight = plan.source.height, plane.sourceWidth = plan.source.width;
+        plane.target = pass.targetData + to;
+        plane.height = plan.target.height, plane.width = plan.target.width;
+        plane.taps = plan.forward ? pass.taps(source, channel) : pass.panels + channel * area;
+        plane.kernelHeight = live ? g.kernelHeight : 0, plane.kernelWidth = g.kernelWidth;
+        plane.strideH = plan.forward ? g.strideH : 1, plane.strideW = plan.forward ? g.strideW : 1;
+        plane.dilationH = g.dilationH, plane.dilationW = g.dilationW;
+        plane.padH = plan.forward ? g.padH : g.dilationH * (g.kernelHeight - 1) - g.padH;
+        plane.padW = plan.forward ? g.padW : g.dilationW * (g.kernelWidth - 1) - g.padW;
+        plane.bias = pass.bias ? pass.bias[channel] : 0.0f;
+        plane.mask = pass.mask ? pass.mask + to : nullptr;
+        plane.relu = pass.relu, plane.accumulate = pass.accumulate;
+        kernels.depthwise(plane);
+      }
     }
+  });
+}
+
+bool isDepthwiseWeight(const Conv2dGeometry& g) {
+  return isDepthwise(g, true) && g.strideH == 1 && g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 &&
+         g.kernelHeight == g.kernelWidth && (g.kernelHeight == 3 || g.kernelHeight == 5);
+}
+
+void runDepthwiseWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
+  const Conv2dGeometry& g = plan.geometry;
+  Shape in = g.input(), out = g.output();
+  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t i) {
+    int channel = plan.outs[std::size_t(i)], source = channel / g.outPerGroup();
+    if (!std::binary_search(plan.ins.begin(), plan.ins.end(), source)) return;  // the weights' gradients are zero
+    DepthwiseGrad grad;
+    grad.source = a.input + std::int64_t(source) * in.pixels() * kLanes, grad.sourceStride = in.elements() * kLanes;
+    grad.grad = a.gradOutput + std::int64_t(channel) * out.pixels() * kLanes, grad.gradStride = out.elements() * kLanes;
+    grad.blocks = blocksOf(a.batch);
+    grad.sourceHeight = in.height, grad.sourceWidth = in.width, grad.height = out.height, grad.width = out.width;
+    grad.kernel = g.kernelHeight, grad.padH = g.padH, grad.padW = g.padW;
+    grad.gradTaps = a.gradWeight + std::int64_t(channel) * g.kernelHeight * g.kernelWidth;
+    kernels.depthwiseGrad(grad);
   });
 }
 

@@ -55,6 +55,17 @@ struct DepthwisePlane {
   bool accumulate = false;      // add the result to target
 };
 
+// gradTaps = sum over blocks of images and pixels of the gradient's plane times the source's, square kernels of 3 or 5
+// taps without stride and dilation.
+struct DepthwiseGrad {
+  const float *source = nullptr, *grad = nullptr;
+  std::int64_t sourceStride = 0, gradStride = 0;  // floats from one block to the next
+  int blocks = 0;
+  int sourceHeight = 0, sourceWidth = 0, height = 0, width = 0;  // height, width: of the gradient
+  int kernel = 3, padH = 0, padW = 0;
+  float* gradTaps = nullptr;  // [kernel][kernel]
+};
+
 // ---- convolution: weight gradient ----
 
 inline constexpr int kMaxStreams = 8;
@@ -166,6 +177,7 @@ struct Kernels {
   int rowOuts3, rowOuts5, rowOuts1, streams1;  // outs of a weight tile with 3, 5 and other streams
   void (*convTiles)(const ConvTiles&);
   void (*depthwise)(const DepthwisePlane&);
+  void (*depthwiseGrad)(const DepthwiseGrad&);
   void (*weightTile)(const WeightTile&);
   void (*sumLanes)(const float* vectors, int count, float* sums);  // sums[i] = sum of the 16 lanes of vector i
   void (*products)(const Products&);

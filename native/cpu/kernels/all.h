@@ -30,6 +30,7 @@ const Kernels kernels = {
     kTileS1,
     convTiles,
     depthwise,
+    depthwiseGrad,
     weightTile,
     sumLanes,
     products,

@@ -5,7 +5,7 @@
 #if defined(__clang__)
 #define SC_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
-#define SC_UNROLL _Pragma("GCC unroll 8")
+#define SC_UNROLL _Pragma("GCC unroll 16")
 #else
 #define SC_UNROLL
 #endif
