@@ -13,6 +13,9 @@ constexpr int kEntryBlock = 768;
 // Floats of input that one task should touch: stays in the second-level cache while output blocks pass over it.
 constexpr std::int64_t kTaskInput = 96 * 1024;
 
+// How far ahead lines of the source are fetched, two register tiles.
+constexpr std::int64_t kAhead = 6 * kLanes;
+
 std::vector<std::vector<int>> byGroup(const std::vector<int>& live, int channels, int groups) {
   std::vector<std::vector<int>> result{std::size_t(groups)};
   for (int c : live) result[std::size_t(c / (channels / groups))].push_back(c);
@@ -91,7 +94,7 @@ void collectPositions(const Pass& pass, std::int64_t firstRow, std::int64_t last
 }
 
 void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, const GroupEntries& entries,
-              const std::vector<std::vector<ConvPosition>>& positions) {
+              const std::vector<std::vector<ConvPosition>>& positions, bool first) {
   std::int64_t offsets[16];
   float bias[16];
   for (int o = 0; o < block.count; o++) {
@@ -109,6 +112,8 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     tiles.outs = block.count;
     tiles.outOffset = offsets;
     tiles.target = pass.targetData;
+    // With one tap a term's next lines are new to the cache, in more planes than the processor can follow.
+    tiles.sourceAhead = first && pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth == 1 ? kAhead : 0;
     // A sum that is added to an old value cannot be parked in the target in between: it is taken in one go.
     int step = pass.accumulate ? int(list.size()) : kEntryBlock;
     int begin = 0;
@@ -155,7 +160,7 @@ void runPass(const Pass& pass, const Kernels& kernels) {
     std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                 last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
     for (std::size_t b = first; b < last; b++)
-      runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions);
+      runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
   });
 }
 

@@ -34,8 +34,9 @@ struct ConvTiles {
   const float* bias = nullptr;  // [outs] start of the sum, or nullptr: 0
   bool resume = false;          // start from target instead (a later part of a long sum)
   bool relu = false;
-  const float* mask = nullptr;  // as target: multiply by (mask > 0)
-  bool accumulate = false;      // add the result to target
+  const float* mask = nullptr;   // as target: multiply by (mask > 0)
+  bool accumulate = false;       // add the result to target
+  std::int64_t sourceAhead = 0;  // lines so many floats ahead of a term are fetched; 0: none
 };
 
 // ---- convolution: one input channel for each output channel ----

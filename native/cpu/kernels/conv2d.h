@@ -28,6 +28,8 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     const float* row = t.panel + std::int64_t(entry->row) * O;
     F16 in[P];
     for (int p = 0; p < P; p++) in[p] = load(source[p] + entry->source);
+    if (t.sourceAhead)
+      for (int p = 0; p < P; p++) prefetch(source[p] + entry->source + t.sourceAhead);
     for (int o = 0; o < O; o++) {
       F16 w = set(row[o]);
       for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
@@ -36,9 +38,8 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   const F16 floor = set(t.relu ? 0.0f : -HUGE_VALF);
   if (!t.mask && !t.accumulate) {
     SC_UNROLL
-    for (int o = 0; o < O; o++)
-      SC_UNROLL
-      for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], vmax(floor, sum[o][p]));
+    for (int o = 0; o < O; o++) SC_UNROLL
+    for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], vmax(floor, sum[o][p]));
     return;
   }
   for (int o = 0; o < O; o++)
