@@ -5,6 +5,7 @@
 
 #include "cpu/conv2d_pass.h"
 #include "cpu/cpu_backend.h"
+#include "cpu/quantizer.h"
 
 namespace selfcompress::cpu {
 
@@ -41,14 +42,6 @@ std::vector<OutBlock> makeOutBlocks(const PassPlan& plan, int tileOuts) {
     }
   }
   return blocks;
-}
-
-void packPanel(const Pass& pass, const OutBlock& block) {
-  int area = pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth;
-  float* to = pass.panels + block.panel;
-  for (int r : pass.plan.reduced[std::size_t(block.group)])
-    for (int tap = 0; tap < area; tap++)
-      for (int o = 0; o < block.count; o++) *to++ = pass.taps(r, block.channels[o])[tap];
 }
 
 GroupEntries makeEntries(const PassPlan& plan, int group) {
@@ -144,7 +137,7 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   if (blocks.empty()) return;
   if (plan.form.points) return runWinograd(pass, kernels);
   if (plan.depthwise) return runDepthwise(pass, kernels);
-  parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
+  packPanels(pass, kernels);
 
   std::int64_t rows = std::int64_t(blocksOf(pass.batch)) * plan.target.height;
   std::int64_t perTask = rowsPerTask(plan, rows), rowTasks = (rows + perTask - 1) / perTask;
@@ -159,6 +152,26 @@ void runPass(const Pass& pass, const Kernels& kernels) {
     for (std::size_t b = first; b < last; b++)
       runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions);
   });
+}
+
+// The workspace of a pass: the quantizer's constants of every output channel, then the panels.
+std::size_t constantBytes(const Conv2dGeometry& g) {
+  std::size_t bytes = std::size_t(g.outChannels) * sizeof(QuantizeChannel);
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+float* panelsIn(void* workspace, const Conv2dGeometry& g) {
+  return reinterpret_cast<float*>(static_cast<std::byte*>(workspace) + constantBytes(g));
+}
+
+template <class Operation>
+PassWeights weightsOf(const PassPlan& plan, const Operation& a) {
+  const float* bitDepth = a.quantizer.bitDepth;
+  if (!bitDepth) return {a.weight};
+  auto* constants = static_cast<QuantizeChannel*>(a.workspace);
+  for (const auto& channels : plan.forward ? plan.outs : plan.reduced)
+    for (int c : channels)
+      if (bitDepth[c] > 0) constants[c] = quantizeChannel(bitDepth[c], a.quantizer.exponent[c]);
+  return {a.weight, bitDepth, constants};
 }
 
 void fillConstantChannels(const Conv2dForward& a) {
@@ -200,21 +213,22 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
 }
 
 std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
-  return std::size_t(std::max({g.weights(), winogradWorkspace(g), winogradWeightWorkspace(g)})) * sizeof(float);
+  std::size_t panels = std::size_t(std::max(g.weights(), winogradWorkspace(g))) * sizeof(float);
+  return std::max(constantBytes(g) + panels, std::size_t(winogradWeightWorkspace(g)) * sizeof(float));
 }
 
 void CpuBackend::run(const Conv2dForward& a) {
   const PassPlan& plan = plans_.pass(a.geometry, true, pairs(a.exact), a.liveIn, a.liveOut);
-  runPass(
-      {plan, a.batch, a.input, a.weight, a.bias, nullptr, a.output, static_cast<float*>(a.workspace), a.relu, false},
-      kernels_);
+  runPass({plan, a.batch, a.input, weightsOf(plan, a), a.bias, nullptr, a.output, panelsIn(a.workspace, a.geometry),
+           a.relu, false},
+          kernels_);
   fillConstantChannels(a);
 }
 
 void CpuBackend::run(const Conv2dGradInput& a) {
   const PassPlan& plan = plans_.pass(a.geometry, false, pairs(false), a.liveIn, a.liveOut);
-  runPass({plan, a.batch, a.gradOutput, a.weight, nullptr, a.reluInput, a.gradInput, static_cast<float*>(a.workspace),
-           false, a.accumulate},
+  runPass({plan, a.batch, a.gradOutput, weightsOf(plan, a), nullptr, a.reluInput, a.gradInput,
+           panelsIn(a.workspace, a.geometry), false, a.accumulate},
           kernels_);
 }
 

@@ -76,22 +76,33 @@ PassPlan makePassPlan(const Conv2dGeometry&, bool forward, bool pairs, const std
 WinogradForm bestWinograd(const PassPlan&);
 void planWinograd(PassPlan&);
 
+struct PassWeights {
+  const float* weight;
+  const float* bitDepth = nullptr;             // nullptr: the weights are taken as they are
+  const QuantizeChannel* constants = nullptr;  // of every output channel of the layer that is in the lists and not dead
+};
+
 struct Pass {
   const PassPlan& plan;
   int batch;
-  const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
+  const float* sourceData;
+  PassWeights weights;
+  const float *bias = nullptr, *mask = nullptr;
   float* targetData;
   float* panels;
   bool relu = false, accumulate = false;
 
-  // Weight of a tap between absolute channels.
-  const float* taps(int reducedChannel, int outChannel) const {
+  // The taps between absolute channels, and those between the next ones.
+  WeightSource filter(int reducedChannel, int outChannel) const {
     const Conv2dGeometry& g = plan.geometry;
     int inPerGroup = g.inPerGroup(), area = g.kernelHeight * g.kernelWidth;
     int out = plan.forward ? outChannel : reducedChannel, in = plan.forward ? reducedChannel : outChannel;
-    return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
+    const float* taps = weights.weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
+    if (!weights.bitDepth) return {taps, nullptr};
+    return {weights.bitDepth[out] > 0 ? taps : nullptr, weights.constants + out};
   }
 };
+void packPanels(const Pass&, const Kernels&);  // direct form
 bool isDepthwise(const Conv2dGeometry&, bool forward);
 void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);

@@ -1,8 +1,27 @@
 // Forward convolution and data gradient of layers with one input channel for each output channel.
+#include <algorithm>
+
 #include "cpu/conv2d_pass.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
+namespace {
+
+// [output channel][taps], turned for the data gradient.
+void packTaps(const Pass& pass, const Kernels& kernels, const OutBlock& block) {
+  const Conv2dGeometry& g = pass.plan.geometry;
+  const int area = g.kernelHeight * g.kernelWidth;
+  for (int o = 0; o < block.count; o++) {
+    PanelRows rows;
+    rows.from[0] = pass.filter(pass.plan.forward ? block.group : block.channels[o], block.channels[o]);
+    rows.outs = 1;
+    rows.to = pass.panels + block.channels[o] * area, rows.end = rows.to + area;
+    kernels.packColumns(rows, area);
+    if (!pass.plan.forward) std::reverse(rows.to, rows.end);
+  }
+}
+
+}  // namespace
 
 // The data gradient is the same operation with the kernel turned by half a turn, if nothing was strided over and every
 // input channel has one output channel.
@@ -15,10 +34,8 @@ void runDepthwise(const Pass& pass, const Kernels& kernels) {
   const PassPlan& plan = pass.plan;
   const Conv2dGeometry& g = plan.geometry;
   int area = g.kernelHeight * g.kernelWidth;
-  if (!plan.forward)
-    for (const OutBlock& block : plan.blocks)
-      for (int tap = 0; tap < area; tap++)
-        pass.panels[block.channels[0] * area + tap] = pass.taps(block.channels[0], block.channels[0])[area - 1 - tap];
+  parallelFor(std::int64_t(plan.blocks.size()),
+              [&](std::int64_t b) { packTaps(pass, kernels, plan.blocks[std::size_t(b)]); });
   parallelFor(std::int64_t(plan.blocks.size()) * blocksOf(pass.batch), [&](std::int64_t task) {
     const OutBlock& block = plan.blocks[std::size_t(task) % plan.blocks.size()];
     std::int64_t images = task / std::int64_t(plan.blocks.size());
@@ -31,7 +48,7 @@ void runDepthwise(const Pass& pass, const Kernels& kernels) {
       plane.sourceHeight = plan.source.height, plane.sourceWidth = plan.source.width;
       plane.target = pass.targetData + to;
       plane.height = plan.target.height, plane.width = plan.target.width;
-      plane.taps = plan.forward ? pass.taps(source, channel) : pass.panels + channel * area;
+      plane.taps = pass.panels + channel * area;
       plane.kernelHeight = live ? g.kernelHeight : 0, plane.kernelWidth = g.kernelWidth;
       plane.strideH = plan.forward ? g.strideH : 1, plane.strideW = plan.forward ? g.strideW : 1;
       plane.dilationH = g.dilationH, plane.dilationW = g.dilationW;

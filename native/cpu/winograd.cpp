@@ -27,9 +27,10 @@ void packFilters(const Pass& pass, const OutBlock& block, const Kernels& kernels
   const std::vector<int>& reduced = plan.reduced[0];
   for (std::size_t r = 0; r < reduced.size(); r += plan.pairs ? 2 : 1)
     for (int o = 0; o < block.count; o++) {
-      filters.taps[filters.count] = pass.taps(reduced[r], block.channels[o]);
+      filters.taps[filters.count] = pass.filter(reduced[r], block.channels[o]);
       if (plan.pairs)
-        filters.second[filters.count] = r + 1 < reduced.size() ? pass.taps(reduced[r + 1], block.channels[o]) : nullptr;
+        filters.second[filters.count] =
+            r + 1 < reduced.size() ? pass.filter(reduced[r + 1], block.channels[o]) : WeightSource{};
       if (++filters.count == 16) flush();
     }
   flush();

@@ -200,14 +200,17 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   winogradOutputTiles<8, 4>(t, e, from);
 }
 
-// The taps of n <= 16 filters, one a lane; those of a nullptr are zero.
+// The taps of n <= 16 filters, one filter a lane.
 template <int R>
-inline void gatherTaps(const float* const* taps, int n, bool turned, F16 (&g)[R * R]) {
-  float lanes[R * R][16] = {};
-  for (int i = 0; i < n; i++)
-    if (taps[i])
-      for (int tap = 0; tap < R * R; tap++) lanes[turned ? R * R - 1 - tap : tap][i] = taps[i][tap];
-  for (int tap = 0; tap < R * R; tap++) g[tap] = load(lanes[tap]);
+inline void gatherTaps(const WeightSource* filters, int n, bool turned, F16 (&g)[R * R]) {
+  constexpr int kTaps = R * R;
+  for (int first = 0; first < kTaps; first += 16) {
+    const int count = kTaps - first < 16 ? kTaps - first : 16;
+    F16 r[16];
+    for (int i = 0; i < 16; i++) r[i] = i < n ? loadWeights(filters[i], first, count) : zero();
+    transpose(r);
+    for (int i = 0; i < count; i++) g[turned ? kTaps - 1 - first - i : first + i] = r[i];
+  }
 }
 template <int N, int R>
 inline void transformFilters(const F16 (&taps)[R * R], F16 (&points)[N][N]) {
