@@ -164,14 +164,19 @@ float* panelsIn(void* workspace, const Conv2dGeometry& g) {
 }
 
 template <class Operation>
-PassWeights weightsOf(const PassPlan& plan, const Operation& a) {
-  const float* bitDepth = a.quantizer.bitDepth;
-  if (!bitDepth) return {a.weight};
+PassWeights weightsOf(const Operation& a) {
+  const Conv2dGeometry& g = a.geometry;
+  PassWeights weights{a.weight, a.weight + g.weights(), g.inPerGroup(), g.kernelHeight * g.kernelWidth,
+                      a.quantizer.bitDepth};
+  if (!weights.bitDepth) return weights;
   auto* constants = static_cast<QuantizeChannel*>(a.workspace);
-  for (const auto& channels : plan.forward ? plan.outs : plan.reduced)
-    for (int c : channels)
-      if (bitDepth[c] > 0) constants[c] = quantizeChannel(bitDepth[c], a.quantizer.exponent[c]);
-  return {a.weight, bitDepth, constants};
+  constexpr int kPerTask = 64;
+  parallelFor((g.outChannels + kPerTask - 1) / kPerTask, [&](std::int64_t task) {
+    for (int c = int(task) * kPerTask; c < std::min(g.outChannels, int(task + 1) * kPerTask); c++)
+      if (weights.bitDepth[c] > 0) constants[c] = quantizeChannel(weights.bitDepth[c], a.quantizer.exponent[c]);
+  });
+  weights.constants = constants;
+  return weights;
 }
 
 void fillConstantChannels(const Conv2dForward& a) {
@@ -219,15 +224,15 @@ std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
 
 void CpuBackend::run(const Conv2dForward& a) {
   const PassPlan& plan = plans_.pass(a.geometry, true, pairs(a.exact), a.liveIn, a.liveOut);
-  runPass({plan, a.batch, a.input, weightsOf(plan, a), a.bias, nullptr, a.output, panelsIn(a.workspace, a.geometry),
-           a.relu, false},
+  runPass({plan, a.batch, a.input, weightsOf(a), a.bias, nullptr, a.output, panelsIn(a.workspace, a.geometry), a.relu,
+           false},
           kernels_);
   fillConstantChannels(a);
 }
 
 void CpuBackend::run(const Conv2dGradInput& a) {
   const PassPlan& plan = plans_.pass(a.geometry, false, pairs(false), a.liveIn, a.liveOut);
-  runPass({plan, a.batch, a.gradOutput, weightsOf(plan, a), nullptr, a.reluInput, a.gradInput,
+  runPass({plan, a.batch, a.gradOutput, weightsOf(a), nullptr, a.reluInput, a.gradInput,
            panelsIn(a.workspace, a.geometry), false, a.accumulate},
           kernels_);
 }

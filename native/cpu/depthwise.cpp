@@ -12,12 +12,18 @@ void packTaps(const Pass& pass, const Kernels& kernels, const OutBlock& block) {
   const Conv2dGeometry& g = pass.plan.geometry;
   const int area = g.kernelHeight * g.kernelWidth;
   for (int o = 0; o < block.count; o++) {
-    PanelRows rows;
-    rows.from[0] = pass.filter(pass.plan.forward ? block.group : block.channels[o], block.channels[o]);
-    rows.outs = 1;
-    rows.to = pass.panels + block.channels[o] * area, rows.end = rows.to + area;
-    kernels.packColumns(rows, area);
-    if (!pass.plan.forward) std::reverse(rows.to, rows.end);
+    const int channel = block.channels[o];
+    WeightSource filter = pass.filter(block, pass.plan.forward ? block.group : channel, o);
+    float* taps = pass.panels + channel * area;
+    for (int first = 0; first < area; first += 16) {
+      PanelRows row;
+      row.from[0] = tapsFrom(first, filter);
+      row.memoryEnd = pass.weights.end;
+      row.outs = std::min(16, area - first);
+      row.to = taps + first, row.end = taps + area;
+      kernels.packRows(row, 1, nullptr);
+    }
+    if (!pass.plan.forward) std::reverse(taps, taps + area);
   }
 }
 

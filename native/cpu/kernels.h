@@ -28,7 +28,8 @@ struct WeightSource {
 // Some rows of a panel [rows][outs]. Up to `end` may be written what later rows overwrite.
 struct PanelRows {
   WeightSource from[16];
-  int outs = 0;  // at most 16
+  const float* memoryEnd = nullptr;  // of the weights
+  int outs = 0;                      // at most 16
   float* to = nullptr;
   float* end = nullptr;
 };
@@ -128,7 +129,8 @@ struct WinogradTiles {
 // Filters of size x size taps that go side by side into a panel.
 struct WinogradFilters {
   WeightSource taps[16];
-  WeightSource second[16];  // PairKernels: the other filter of each pair
+  WeightSource second[16];           // PairKernels: the other filter of each pair
+  const float* memoryEnd = nullptr;  // of the weights
   int count = 0;
   int size = 3, points = 6;
   bool turned = false;

@@ -21,6 +21,7 @@ struct Part {
   int area() const { return pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth; }
   PanelRows rows() const {
     PanelRows rows;
+    rows.memoryEnd = pass.weights.end;
     rows.outs = block.count;
     rows.to = pass.panels + block.panel + std::int64_t(first) * area() * block.count;
     rows.end = pass.panels + block.panel + std::int64_t(last) * area() * block.count;
@@ -34,7 +35,7 @@ void packForward(const Part& part, const Kernels& kernels) {
   for (std::size_t r = part.first, next = r; r < part.last; r = next) {
     do next++;
     while (next < part.last && part.reduced[next] == part.reduced[next - 1] + 1);
-    for (int o = 0; o < part.block.count; o++) rows.from[o] = part.pass.filter(part.reduced[r], part.block.channels[o]);
+    for (int o = 0; o < part.block.count; o++) rows.from[o] = part.pass.filter(part.block, part.reduced[r], o);
     std::int64_t count = std::int64_t(next - r) * part.area();
     kernels.packColumns(rows, count);
     rows.to += count * rows.outs;
@@ -56,10 +57,9 @@ void packGradInput(const Part& part, const Kernels& kernels) {
     count = 0;
   };
   for (std::size_t r = part.first; r < part.last; r++) {
-    WeightSource filter = part.pass.filter(part.reduced[r], channels[0]);
+    WeightSource filter = part.pass.filter(part.block, part.reduced[r], 0);
     for (int tap = 0; tap < area; tap++) {
-      rows.from[count] = filter;
-      if (filter.weight) rows.from[count].weight += tap;
+      rows.from[count] = tapsFrom(tap, filter);
       if (++count == 16) flush();
     }
   }

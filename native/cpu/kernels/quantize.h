@@ -11,10 +11,12 @@ inline F16 quantized(F16 w, const QuantizeChannel& c) {
   return set(c.scale) * quantizeCode(w * set(c.inverse), set(c.low), set(c.high));
 }
 
-// n <= 16 weights from `at` on, as they multiply.
-inline F16 loadWeights(const WeightSource& from, std::int64_t at, int n) {
+// n <= 16 weights from `at` on, as they multiply; lanes above may hold anything. A part of a vector is slow to load: it
+// is done only where the memory ends.
+inline F16 loadWeights(const WeightSource& from, std::int64_t at, int n, const float* memoryEnd) {
   if (!from.weight) return zero();
-  F16 w = n >= 16 ? load(from.weight + at) : loadTail(from.weight + at, n);
+  const float* first = from.weight + at;
+  F16 w = memoryEnd - first >= 16 ? load(first) : loadTail(first, n);
   return from.quantizer ? quantized(w, *from.quantizer) : w;
 }
 

@@ -200,16 +200,16 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   winogradOutputTiles<8, 4>(t, e, from);
 }
 
-// The taps of n <= 16 filters, one filter a lane.
+// The taps of some filters, one filter a lane.
 template <int R>
-inline void gatherTaps(const WeightSource* filters, int n, bool turned, F16 (&g)[R * R]) {
+inline void gatherTaps(const WinogradFilters& f, const WeightSource* filters, F16 (&g)[R * R]) {
   constexpr int kTaps = R * R;
   for (int first = 0; first < kTaps; first += 16) {
     const int count = kTaps - first < 16 ? kTaps - first : 16;
     F16 r[16];
-    for (int i = 0; i < 16; i++) r[i] = i < n ? loadWeights(filters[i], first, count) : zero();
+    for (int i = 0; i < 16; i++) r[i] = i < f.count ? loadWeights(filters[i], first, count, f.memoryEnd) : zero();
     transpose(r);
-    for (int i = 0; i < count; i++) g[turned ? kTaps - 1 - first - i : first + i] = r[i];
+    for (int i = 0; i < count; i++) g[f.turned ? kTaps - 1 - first - i : first + i] = r[i];
   }
 }
 template <int N, int R>
@@ -227,10 +227,10 @@ inline void transformFilters(const F16 (&taps)[R * R], F16 (&points)[N][N]) {
 template <int N, int R, bool kPairs>
 inline void winogradPackOf(const WinogradFilters& f, float* to, std::int64_t stride) {
   F16 taps[R * R], first[N][N], second[N][N];
-  gatherTaps<R>(f.taps, f.count, f.turned, taps);
+  gatherTaps<R>(f, f.taps, taps);
   transformFilters<N, R>(taps, first);
   if constexpr (kPairs) {
-    gatherTaps<R>(f.second, f.count, f.turned, taps);
+    gatherTaps<R>(f, f.second, taps);
     transformFilters<N, R>(taps, second);
   }
   for (int y = 0; y < N; y++)
