@@ -7,9 +7,9 @@
 namespace selfcompress::cpu {
 namespace {
 
-// Reduced channels of a part that one task packs, of all blocks one after another: in the data gradient neighbouring
-// blocks read the same cache lines.
-constexpr std::int64_t kPartChannels = 256;
+// Reduced channels that a task of the data gradient packs. Neighbouring blocks read the same cache lines of them, so
+// their tasks follow one another; forward, every block reads lines of its own.
+constexpr std::int64_t kPartChannels = 64;
 
 // Reduced channels [first, last) of a group's list, for one block.
 struct Part {
@@ -73,7 +73,7 @@ void packPanels(const Pass& pass, const Kernels& kernels) {
   std::size_t most = 0;
   for (const auto& reduced : plan.reduced) most = std::max(most, reduced.size());
   std::int64_t blocks = std::int64_t(plan.blocks.size()),
-               parts = (std::int64_t(most) + kPartChannels - 1) / kPartChannels;
+               parts = plan.forward ? 1 : (std::int64_t(most) + kPartChannels - 1) / kPartChannels;
   parallelFor(parts * blocks, [&](std::int64_t task) {
     const OutBlock& block = plan.blocks[std::size_t(task % blocks)];
     const std::vector<int>& reduced = plan.reduced[std::size_t(block.group)];

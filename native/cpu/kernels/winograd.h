@@ -238,6 +238,7 @@ inline void winogradPackOf(const WinogradFilters& f, float* to, std::int64_t str
       F16 v = first[y][x];
       if constexpr (kPairs) v = makePairs(v, second[y][x]);
       float* at = to + (y * N + x) * stride;
+      prefetchWrite(at + 16);  // the next filters' lines, too far apart for the processor to see where they lead
       if (f.count >= 16) store(at, v);
       else storeTail(at, v, f.count);
     }
