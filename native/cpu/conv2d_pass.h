@@ -83,7 +83,7 @@ inline WeightSource tapsFrom(int first, const WeightSource& filter) {
 
 struct PassWeights {
   const float* weight;
-  const float* end;
+  const float* end;                            // of all weights of the layer
   std::int64_t inPerGroup, area;               // input channels of a group, taps
   const float* bitDepth = nullptr;             // nullptr: the weights are taken as they are
   const QuantizeChannel* constants = nullptr;  // of every output channel that is not dead

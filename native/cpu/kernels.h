@@ -25,11 +25,12 @@ struct WeightSource {
   const float* weight = nullptr;               // nullptr: zeros
   const QuantizeChannel* quantizer = nullptr;  // nullptr: they are taken as they are
 };
-// Some rows of a panel [rows][outs]. Up to `end` may be written what later rows overwrite.
+// Some rows of a panel [rows][outs]. Up to `end` may be written what later rows overwrite, and up to `memoryEnd`, the
+// end of all weights, more may be read than is taken.
 struct PanelRows {
   WeightSource from[16];
-  const float* memoryEnd = nullptr;  // of the weights
-  int outs = 0;                      // at most 16
+  const float* memoryEnd = nullptr;
+  int outs = 0;  // at most 16
   float* to = nullptr;
   float* end = nullptr;
 };
@@ -130,7 +131,7 @@ struct WinogradTiles {
 struct WinogradFilters {
   WeightSource taps[16];
   WeightSource second[16];           // PairKernels: the other filter of each pair
-  const float* memoryEnd = nullptr;  // of the weights
+  const float* memoryEnd = nullptr;  // as in PanelRows
   int count = 0;
   int size = 3, points = 6;
   bool turned = false;
