@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/quantizer.h"
 
 namespace selfcompress::cpu {
 
@@ -43,14 +44,6 @@ std::vector<OutBlock> makeOutBlocks(const PassPlan& plan, int tileOuts) {
     }
   }
   return blocks;
-}
-
-void packPanel(const Pass& pass, const OutBlock& block) {
-  int area = pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth;
-  float* to = pass.panels + block.panel;
-  for (int r : pass.plan.reduced[std::size_t(block.group)])
-    for (int tap = 0; tap < area; tap++)
-      for (int o = 0; o < block.count; o++) *to++ = pass.taps(r, block.channels[o])[tap];
 }
 
 GroupEntries makeEntries(const PassPlan& plan, int group) {
@@ -147,7 +140,7 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   if (blocks.empty()) return;
   if (plan.form.points) return runWinograd(pass, kernels);
   if (plan.depthwise) return runDepthwise(pass, kernels);
-  parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
+  packPanels(pass, kernels);
 
   std::int64_t rows = std::int64_t(blocksOf(pass.batch)) * plan.target.height;
   std::int64_t perTask = rowsPerTask(plan, rows), rowTasks = (rows + perTask - 1) / perTask;
@@ -162,6 +155,31 @@ void runPass(const Pass& pass, const Kernels& kernels) {
     for (std::size_t b = first; b < last; b++)
       runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
   });
+}
+
+// The workspace of a pass: the quantizer's constants of every output channel, then the panels.
+std::size_t constantBytes(const Conv2dGeometry& g) {
+  std::size_t bytes = std::size_t(g.outChannels) * sizeof(QuantizeChannel);
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+float* panelsIn(void* workspace, const Conv2dGeometry& g) {
+  return reinterpret_cast<float*>(static_cast<std::byte*>(workspace) + constantBytes(g));
+}
+
+template <class Operation>
+PassWeights weightsOf(const Operation& a) {
+  const Conv2dGeometry& g = a.geometry;
+  PassWeights weights{a.weight, a.weight + g.weights(), g.inPerGroup(), g.kernelHeight * g.kernelWidth,
+                      a.quantizer.bitDepth};
+  if (!weights.bitDepth) return weights;
+  auto* constants = static_cast<QuantizeChannel*>(a.workspace);
+  constexpr int kPerTask = 64;
+  parallelFor((g.outChannels + kPerTask - 1) / kPerTask, [&](std::int64_t task) {
+    for (int c = int(task) * kPerTask; c < std::min(g.outChannels, int(task + 1) * kPerTask); c++)
+      if (weights.bitDepth[c] > 0) constants[c] = quantizeChannel(weights.bitDepth[c], a.quantizer.exponent[c]);
+  });
+  weights.constants = constants;
+  return weights;
 }
 
 void fillConstantChannels(const Conv2dForward& a) {
@@ -203,22 +221,23 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
 }
 
 std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int batch) const {
-  std::int64_t panels = std::max(g.weights(), winogradWorkspace(g)), sums = weightParts(g, batch) * g.weights();
-  return std::size_t(std::max({panels, sums, winogradWeightWorkspace(g)})) * sizeof(float);
+  std::size_t panels = std::size_t(std::max(g.weights(), winogradWorkspace(g))) * sizeof(float);
+  std::int64_t sums = std::max(weightParts(g, batch) * g.weights(), winogradWeightWorkspace(g));
+  return std::max(constantBytes(g) + panels, std::size_t(sums) * sizeof(float));
 }
 
 void CpuBackend::run(const Conv2dForward& a) {
   const PassPlan& plan = plans_.pass(a.geometry, true, pairs(a.exact), a.liveIn, a.liveOut);
-  runPass(
-      {plan, a.batch, a.input, a.weight, a.bias, nullptr, a.output, static_cast<float*>(a.workspace), a.relu, false},
-      kernels_);
+  runPass({plan, a.batch, a.input, weightsOf(a), a.bias, nullptr, a.output, panelsIn(a.workspace, a.geometry), a.relu,
+           false},
+          kernels_);
   fillConstantChannels(a);
 }
 
 void CpuBackend::run(const Conv2dGradInput& a) {
   const PassPlan& plan = plans_.pass(a.geometry, false, pairs(false), a.liveIn, a.liveOut);
-  runPass({plan, a.batch, a.gradOutput, a.weight, nullptr, a.reluInput, a.gradInput, static_cast<float*>(a.workspace),
-           false, a.accumulate},
+  runPass({plan, a.batch, a.gradOutput, weightsOf(a), nullptr, a.reluInput, a.gradInput,
+           panelsIn(a.workspace, a.geometry), false, a.accumulate},
           kernels_);
 }
 

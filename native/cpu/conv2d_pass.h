@@ -75,22 +75,39 @@ PassPlan makePassPlan(const Conv2dGeometry&, bool forward, bool pairs, const std
 WinogradForm bestWinograd(const PassPlan&);
 void planWinograd(PassPlan&);
 
+// The taps of a filter without the first ones.
+inline WeightSource tapsFrom(int first, const WeightSource& filter) {
+  return {filter.weight ? filter.weight + first : nullptr, filter.quantizer};
+}
+
+struct PassWeights {
+  const float* weight;
+  const float* end;                            // of all weights of the layer
+  std::int64_t inPerGroup, area;               // input channels of a group, taps
+  const float* bitDepth = nullptr;             // nullptr: the weights are taken as they are
+  const QuantizeChannel* constants = nullptr;  // of every output channel that is not dead
+};
+
 struct Pass {
   const PassPlan& plan;
   int batch;
-  const float *sourceData, *weight, *bias = nullptr, *mask = nullptr;
+  const float* sourceData;
+  PassWeights weights;
+  const float *bias = nullptr, *mask = nullptr;
   float* targetData;
   float* panels;
   bool relu = false, accumulate = false;
 
-  // Weight of a tap between absolute channels.
-  const float* taps(int reducedChannel, int outChannel) const {
-    const Conv2dGeometry& g = plan.geometry;
-    int inPerGroup = g.inPerGroup(), area = g.kernelHeight * g.kernelWidth;
-    int out = plan.forward ? outChannel : reducedChannel, in = plan.forward ? reducedChannel : outChannel;
-    return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
+  // The taps between an absolute reduced channel and channel number `o` of a block; those between the next ones follow.
+  WeightSource filter(const OutBlock& block, int reducedChannel, int o) const {
+    int out = plan.forward ? block.channels[o] : reducedChannel, in = plan.forward ? reducedChannel : block.channels[o];
+    std::int64_t first = (out - block.group) * weights.inPerGroup + in;
+    const float* taps = weights.weight + first * weights.area;
+    if (!weights.bitDepth) return {taps, nullptr};
+    return {weights.bitDepth[out] > 0 ? taps : nullptr, weights.constants + out};
   }
 };
+void packPanels(const Pass&, const Kernels&);  // direct form
 bool isDepthwise(const Conv2dGeometry&, bool forward);
 void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);

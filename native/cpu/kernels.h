@@ -8,6 +8,33 @@
 
 namespace selfcompress::cpu {
 
+// ---- quantizer ----
+
+struct QuantizeChannel {
+  float inverse, scale, low, high;  // 2^-e, 2^e, lo, hi
+  float clipSlope;                  // ln2 * s * 2^(beta-1)
+};
+struct QuantizeSums {
+  double bitDepth, exponent;
+};
+
+// ---- convolution: weights ----
+
+// Some neighbouring weights of one output channel, on their way into a panel.
+struct WeightSource {
+  const float* weight = nullptr;               // nullptr: zeros
+  const QuantizeChannel* quantizer = nullptr;  // nullptr: they are taken as they are
+};
+// Some rows of a panel [rows][outs]. Up to `end` may be written what later rows overwrite, and up to `memoryEnd`, the
+// end of all weights, more may be read than is taken.
+struct PanelRows {
+  WeightSource from[16];
+  const float* memoryEnd = nullptr;
+  int outs = 0;  // at most 16
+  float* to = nullptr;
+  float* end = nullptr;
+};
+
 // ---- convolution: forward and data gradient ----
 
 // One term of the sum of an output: where its input vector lies from the position's base, and its row in the panel.
@@ -113,8 +140,9 @@ struct WinogradTiles {
 };
 // Filters of size x size taps that go side by side into a panel.
 struct WinogradFilters {
-  const float* taps[16];
-  const float* second[16];  // PairKernels: the other filter of each pair, nullptr: zeros
+  WeightSource taps[16];
+  WeightSource second[16];           // PairKernels: the other filter of each pair
+  const float* memoryEnd = nullptr;  // as in PanelRows
   int count = 0;
   int size = 3, points = 6;
   bool turned = false;
@@ -146,16 +174,6 @@ struct WinogradEpilogue {
   bool relu = false, accumulate = false;
 };
 
-// ---- quantizer ----
-
-struct QuantizeChannel {
-  float inverse, scale, low, high;  // 2^-e, 2^e, lo, hi
-  float clipSlope;                  // ln2 * s * 2^(beta-1)
-};
-struct QuantizeSums {
-  double bitDepth, exponent;
-};
-
 // The kernels of bf16 products. Operands are words of two bf16, of which the products of both halves are added in
 // float:
 //
@@ -174,8 +192,11 @@ struct PairKernels {
 };
 
 struct Kernels {
-  int tileOuts;                                // output channels of a ConvTiles call
-  int rowOuts3, rowOuts5, rowOuts1, streams1;  // outs of a weight tile with 3, 5 and other streams
+  int tileOuts;                                               // output channels of a ConvTiles call
+  int rowOuts3, rowOuts5, rowOuts1, streams1;                 // outs of a weight tile with 3, 5 and other streams
+  void (*packColumns)(const PanelRows&, std::int64_t count);  // to[row * outs + out] = from[out][row]
+  // to[row * outs + out] = from[row][offsets[out]]; no offsets: 0, 1, 2, ...
+  void (*packRows)(const PanelRows&, int count, const std::int32_t* offsets);
   void (*convTiles)(const ConvTiles&);
   void (*depthwise)(const DepthwisePlane&);
   void (*depthwiseGrad)(const DepthwiseGrad&);

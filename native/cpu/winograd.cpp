@@ -18,6 +18,7 @@ void packFilters(const Pass& pass, const OutBlock& block, const Kernels& kernels
   WinogradFilters filters;
   auto pack = plan.pairs ? kernels.pairs.winogradPack : kernels.winogradPack;
   filters.size = plan.geometry.kernelHeight, filters.points = plan.form.points, filters.turned = !plan.forward;
+  filters.memoryEnd = pass.weights.end;
   float* to = pass.panels + block.panel;
   auto flush = [&] {
     if (filters.count) pack(filters, to, pointStride);
@@ -27,9 +28,9 @@ void packFilters(const Pass& pass, const OutBlock& block, const Kernels& kernels
   const std::vector<int>& reduced = plan.reduced[0];
   for (std::size_t r = 0; r < reduced.size(); r += plan.pairs ? 2 : 1)
     for (int o = 0; o < block.count; o++) {
-      filters.taps[filters.count] = pass.taps(reduced[r], block.channels[o]);
+      filters.taps[filters.count] = pass.filter(block, reduced[r], o);
       if (plan.pairs)
-        filters.second[filters.count] = r + 1 < reduced.size() ? pass.taps(reduced[r + 1], block.channels[o]) : nullptr;
+        filters.second[filters.count] = r + 1 < reduced.size() ? pass.filter(block, reduced[r + 1], o) : WeightSource{};
       if (++filters.count == 16) flush();
     }
   flush();

@@ -15,7 +15,7 @@
 namespace selfcompress::cuda {
 
 // Raised when this file, or the meaning of an argument struct, changes.
-inline constexpr std::uint32_t kLibraryAbi = 1;
+inline constexpr std::uint32_t kLibraryAbi = 2;
 inline constexpr const char* kLibraryEntry = "selfcompress_cuda_library";
 
 enum LibraryStatus : std::int32_t { kLibraryOk = 0, kLibraryError = 1, kLibraryOutOfMemory = 2 };

@@ -28,7 +28,8 @@ void Compiler::copyGradient(int t, BufferId from) {
 void Compiler::backwardWeightLayer(int i) {
   int in = inputOf(i);
   Conv2dGeometry g = geometryOf(node(i), shape(in));
-  const float *weight = parameters_.value(i, Role::kWeight), *bitDepth = parameters_.value(i, Role::kBitDepth);
+  const float *weight = parameters_.value(i, Role::kWeight), *bitDepth = parameters_.value(i, Role::kBitDepth),
+              *exponent = parameters_.value(i, Role::kExponent);
   float* gradWeight = parameters_.gradient(i, Role::kWeight);
   float* gradBias = parameters_.gradient(i, Role::kBias);
   ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
@@ -44,7 +45,7 @@ void Compiler::backwardWeightLayer(int i) {
                           g.weights() / g.outChannels,
                           weight,
                           bitDepth,
-                          parameters_.value(i, Role::kExponent),
+                          exponent,
                           gradWeight,
                           penalty_[std::size_t(i)],
                           gradWeight,
@@ -56,9 +57,12 @@ void Compiler::backwardWeightLayer(int i) {
   bool accumulate = tensor(in).gradient != kNoBuffer;
   if (!accumulate) tensor(in).gradient = program_.floats(elements(in));
   BufferId gradInput = tensor(in).gradient, mask = readerMasks(in) ? input : kNoBuffer;
+  WeightQuantizer quantizer;
+  if (quantized == kNoBuffer) quantizer = {bitDepth, exponent};
   program_.add({gradOutput, quantized, mask, gradInput, workspace}, [=](const Execution& x) {
     x.backend.run(Conv2dGradInput{g, x.batch, x.at(gradOutput), quantized == kNoBuffer ? weight : x.at(quantized),
-                                  liveIn, liveOut, x.at(mask), accumulate, x.at(gradInput), x.at(workspace)});
+                                  liveIn, liveOut, x.at(mask), accumulate, x.at(gradInput), x.at(workspace),
+                                  quantizer});
   });
 }
 

@@ -34,8 +34,10 @@ void Compiler::forwardWeightLayer(int i) {
   Conv2dGeometry g = geometryOf(node(i), shape(in));
   const float *weight = parameters_.value(i, Role::kWeight), *bias = parameters_.value(i, Role::kBias),
               *bitDepth = parameters_.value(i, Role::kBitDepth), *exponent = parameters_.value(i, Role::kExponent);
+  WeightQuantizer quantizer{bitDepth, exponent};
   BufferId quantized = kNoBuffer;
-  if (bitDepth) {
+  if (bitDepth && !backend_.quantizesInConvolution()) {
+    quantizer = {};
     quantized = quantized_[std::size_t(i)] = program_.floats(g.weights());
     QuantizeForward args{g.outChannels, g.weights() / g.outChannels, weight, bitDepth, exponent, nullptr};
     program_.add({quantized}, [=](const Execution& x) {
@@ -52,7 +54,7 @@ void Compiler::forwardWeightLayer(int i) {
   ChannelInfo out = tensor(i + 1).channels;
   program_.add({quantized, input, output, workspace}, [=](const Execution& x) {
     x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu,
-                                liveIn, out.live, out.state, x.at(output), x.at(workspace), exact});
+                                liveIn, out.live, out.state, x.at(output), x.at(workspace), exact, quantizer});
   });
 }
 

@@ -93,7 +93,7 @@ class Compiler {
   Mode mode_;
   double originalWeights_ = 0;
   std::vector<Tensor> tensors_;
-  std::vector<BufferId> quantized_;  // of every node: its quantized weights
+  std::vector<BufferId> quantized_;  // of every node: its quantized weights, if convolutions do not quantize
   std::vector<float*> penalty_;      // of every node: gamma * dQ/db
   std::vector<float*> saved_;        // of every batch norm: mean and 1/std of the batch
 };

@@ -28,10 +28,20 @@ std::size_t weightIndex(const Conv2dGeometry& g, int o, int c, int i, int j) {
   return ((std::size_t(o) * g.inPerGroup() + c % g.inPerGroup()) * g.kernelHeight + i) * g.kernelWidth + j;
 }
 
+std::vector<float> multipliedWeights(ReferenceBackend& backend, const Conv2dGeometry& g, const float* weight,
+                                     const WeightQuantizer& quantizer) {
+  std::vector<float> result(weight, weight + g.weights());
+  if (quantizer.bitDepth)
+    backend.run(QuantizeForward{g.outChannels, g.weights() / g.outChannels, weight, quantizer.bitDepth,
+                                quantizer.exponent, result.data()});
+  return result;
+}
+
 }  // namespace
 
 void ReferenceBackend::run(const Conv2dForward& a) {
   const Conv2dGeometry& g = a.geometry;
+  const std::vector<float> weight = multipliedWeights(*this, g, a.weight, a.quantizer);
   Shape in = g.input(), out = g.output();
   auto liveIn = flags(a.liveIn, g.inChannels), liveOut = flags(a.liveOut, g.outChannels);
   std::vector<double> plane(std::size_t(out.pixels()));
@@ -45,7 +55,7 @@ void ReferenceBackend::run(const Conv2dForward& a) {
         if (liveIn[std::size_t(c)])
           products(g, [&](int y, int x, int iy, int ix, int i, int j) {
             plane[std::size_t(y * out.width + x)] +=
-                double(a.weight[weightIndex(g, o, c, i, j)]) * double(a.input[laneOffset(in, n, c, iy, ix)]);
+                double(weight[weightIndex(g, o, c, i, j)]) * double(a.input[laneOffset(in, n, c, iy, ix)]);
           });
       for (int p = 0; p < out.pixels(); p++) {
         float v = float(plane[std::size_t(p)]);
@@ -56,6 +66,7 @@ void ReferenceBackend::run(const Conv2dForward& a) {
 
 void ReferenceBackend::run(const Conv2dGradInput& a) {
   const Conv2dGeometry& g = a.geometry;
+  const std::vector<float> weight = multipliedWeights(*this, g, a.weight, a.quantizer);
   Shape in = g.input(), out = g.output();
   auto liveIn = flags(a.liveIn, g.inChannels), liveOut = flags(a.liveOut, g.outChannels);
   std::vector<double> plane(std::size_t(in.pixels()));
@@ -68,7 +79,7 @@ void ReferenceBackend::run(const Conv2dGradInput& a) {
         if (liveOut[std::size_t(o)])
           products(g, [&](int y, int x, int iy, int ix, int i, int j) {
             plane[std::size_t(iy * in.width + ix)] +=
-                double(a.weight[weightIndex(g, o, c, i, j)]) * double(a.gradOutput[laneOffset(out, n, o, y, x)]);
+                double(weight[weightIndex(g, o, c, i, j)]) * double(a.gradOutput[laneOffset(out, n, o, y, x)]);
           });
       for (int p = 0; p < in.pixels(); p++) {
         std::size_t at = laneOffset(in, n, c, 0, p);

@@ -36,6 +36,7 @@ struct Case {
   std::vector<float> input, weight, bias, gradOutput, before;
   bool lists, withBias, relu, mask, accumulate, exact = false;
   std::vector<std::int32_t> liveIn, liveOut, state;
+  std::vector<float> bitDepth, exponent;  // of a quantizer; empty: none
 };
 
 // Square kernels without stride on enough channels: where the fast algorithms are chosen.
@@ -95,17 +96,21 @@ inline std::vector<float> runCase(Backend& backend, const Case& c, Which which) 
       outCount(backend, {std::int32_t(c.liveOut.size())});
   Buffer<char> workspace(backend, std::int64_t(backend.conv2dWorkspace(g, c.batch)) + 64, 0);
   ChannelList liveIn, liveOut;
+  Buffer<float> bitDepth(backend, c.bitDepth), exponent(backend, c.exponent);
+  WeightQuantizer quantizer;
+  if (!c.bitDepth.empty()) quantizer = {bitDepth.get(), exponent.get()};
   if (c.lists) liveIn = {in.get(), inCount.get()}, liveOut = {out.get(), outCount.get()};
   if (which == kForward) {
     Buffer<float> output(backend, laneElements(g.output(), c.batch), 7.0f);
     backend.run(Conv2dForward{g, c.batch, input.get(), weight.get(), c.withBias ? bias.get() : nullptr, c.relu, liveIn,
-                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get(), c.exact});
+                              liveOut, c.lists ? state.get() : nullptr, output.get(), workspace.get(), c.exact,
+                              quantizer});
     return output.values();
   }
   if (which == kGradInput) {
     Buffer<float> result(backend, c.before);
     backend.run(Conv2dGradInput{g, c.batch, grad.get(), weight.get(), liveIn, liveOut, c.mask ? input.get() : nullptr,
-                                c.accumulate, result.get(), workspace.get()});
+                                c.accumulate, result.get(), workspace.get(), quantizer});
     return result.values();
   }
   Buffer<float> result(backend, g.weights(), 7.0f), gradBias(backend, g.outChannels, 7.0f);

@@ -1,6 +1,7 @@
 // Shape inference, memory plan, and whole steps of small networks.
 #include "graph/memory_plan.h"
 #include "test/networks.h"
+#include "test/queued_backend.h"
 
 using namespace test;
 
@@ -141,6 +142,28 @@ TEST_CASE("sharing buffers changes nothing but the memory") {
     CHECK(states[0] == states[1]);
     CHECK(memory[0].activationBytes < memory[1].activationBytes);
   }
+}
+
+TEST_CASE("convolutions that quantize their weights need no copy of them, and give the same numbers") {
+  NetworkOptions options;
+  options.batchSize = 20;
+  DataSet data = randomData({2, 8, 8}, 20, 4);
+  auto indices = firstIndices(20);
+  std::vector<State> states;
+  std::vector<std::size_t> bytes;
+  for (bool within : {true, false}) {
+    auto backend = within ? makeReferenceBackend() : std::make_unique<QueuedBackend>(QueuedBackend::Copies::kLate);
+    CHECK(backend->quantizesInConvolution() == within);
+    Network network(std::move(backend), richNetwork(false), options);
+    State state = randomState(network, 3, 4);
+    state["c2.bitDepth"][1] = 0;
+    network.loadState(state);
+    for (int step = 1; step <= 3; step++) network.trainStep(data, indices.data(), step == 2 ? 9 : 20, settings(step));
+    states.push_back(network.state());
+    bytes.push_back(network.memory().activationBytesUnshared);
+  }
+  CHECK(states[0] == states[1]);
+  CHECK(bytes[0] < bytes[1]);
 }
 
 TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same result as without them") {

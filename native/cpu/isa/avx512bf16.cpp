@@ -10,6 +10,7 @@
 #include "cpu/kernels/vector_math.h"
 // after the pairs
 #include "cpu/kernels/products.h"
+#include "cpu/kernels/quantize.h"
 #include "cpu/kernels/winograd.h"
 
 namespace selfcompress::cpu::avx512bf16 {

@@ -18,6 +18,8 @@
 #include "cpu/kernels/pooling.h"
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/quantize.h"
+// after the quantizer
+#include "cpu/kernels/panel.h"
 #include "cpu/kernels/winograd.h"
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
@@ -28,6 +30,8 @@ const Kernels kernels = {
     kTileO5,
     kTileO1,
     kTileS1,
+    packColumns,
+    packRows,
     convTiles,
     depthwise,
     depthwiseGrad,

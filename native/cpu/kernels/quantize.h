@@ -7,22 +7,36 @@ namespace {
 
 inline F16 quantizeCode(F16 u, F16 low, F16 high) { return roundEven(vmin(high, vmax(low, u))); }  // NaN stays NaN
 
+inline F16 quantized(F16 w, const QuantizeChannel& c) {
+  return set(c.scale) * quantizeCode(w * set(c.inverse), set(c.low), set(c.high));
+}
+
+// n <= 16 weights from `at` on, as they multiply; lanes above may hold anything. A part of a vector is slow to load: it
+// is done only where the memory ends.
+inline F16 loadWeights(const WeightSource& from, std::int64_t at, int n, const float* memoryEnd) {
+  if (!from.weight) return zero();
+  const float* first = from.weight + at;
+  F16 w = memoryEnd - first >= 16 ? load(first) : loadTail(first, n);
+  return from.quantizer ? quantized(w, *from.quantizer) : w;
+}
+
 // Results that are too many for the caches are written past them: no line is read only to be overwritten.
 inline bool writesPast(bool large, const float* output) {
   return large && reinterpret_cast<std::uintptr_t>(output) % 64 == 0;
 }
 
-inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& c, float* output, bool large) {
-  const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high);
+inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& channel, float* output,
+                            bool large) {
+  const QuantizeChannel c = channel;  // which the output cannot overlap
   std::int64_t i = 0;
   if (writesPast(large, output)) {
-    for (; i + 16 <= n; i += 16) storePast(output + i, scale * quantizeCode(load(weight + i) * inverse, low, high));
+    for (; i + 16 <= n; i += 16) storePast(output + i, quantized(load(weight + i), c));
     fence();
   }
-  for (; i + 16 <= n; i += 16) store(output + i, scale * quantizeCode(load(weight + i) * inverse, low, high));
+  for (; i + 16 <= n; i += 16) store(output + i, quantized(load(weight + i), c));
   if (i < n) {
     int rest = int(n - i);
-    storeTail(output + i, scale * quantizeCode(loadTail(weight + i, rest) * inverse, low, high), rest);
+    storeTail(output + i, quantized(loadTail(weight + i, rest), c), rest);
   }
 }
 

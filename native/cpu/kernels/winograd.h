@@ -303,14 +303,17 @@ inline void winogradOutput(const WinogradTiles& t, const WinogradEpilogue& e, co
   winogradOutputTiles<8, 4>(t, e, from);
 }
 
-// The taps of n <= 16 filters, one a lane; those of a nullptr are zero.
+// The taps of some filters, one filter a lane.
 template <int R>
-inline void gatherTaps(const float* const* taps, int n, bool turned, F16 (&g)[R * R]) {
-  float lanes[R * R][16] = {};
-  for (int i = 0; i < n; i++)
-    if (taps[i])
-      for (int tap = 0; tap < R * R; tap++) lanes[turned ? R * R - 1 - tap : tap][i] = taps[i][tap];
-  for (int tap = 0; tap < R * R; tap++) g[tap] = load(lanes[tap]);
+inline void gatherTaps(const WinogradFilters& f, const WeightSource* filters, F16 (&g)[R * R]) {
+  constexpr int kTaps = R * R;
+  for (int first = 0; first < kTaps; first += 16) {
+    const int count = kTaps - first < 16 ? kTaps - first : 16;
+    F16 r[16];
+    for (int i = 0; i < 16; i++) r[i] = i < f.count ? loadWeights(filters[i], first, count, f.memoryEnd) : zero();
+    transpose(r);
+    for (int i = 0; i < count; i++) g[f.turned ? kTaps - 1 - first - i : first + i] = r[i];
+  }
 }
 template <int N, int R>
 inline void transformFilters(const F16 (&taps)[R * R], F16 (&points)[N][N]) {
@@ -327,10 +330,10 @@ inline void transformFilters(const F16 (&taps)[R * R], F16 (&points)[N][N]) {
 template <int N, int R, bool kPairs>
 inline void winogradPackOf(const WinogradFilters& f, float* to, std::int64_t stride) {
   F16 taps[R * R], first[N][N], second[N][N];
-  gatherTaps<R>(f.taps, f.count, f.turned, taps);
+  gatherTaps<R>(f, f.taps, taps);
   transformFilters<N, R>(taps, first);
   if constexpr (kPairs) {
-    gatherTaps<R>(f.second, f.count, f.turned, taps);
+    gatherTaps<R>(f, f.second, taps);
     transformFilters<N, R>(taps, second);
   }
   for (int y = 0; y < N; y++)
@@ -338,6 +341,7 @@ inline void winogradPackOf(const WinogradFilters& f, float* to, std::int64_t str
       F16 v = first[y][x];
       if constexpr (kPairs) v = makePairs(v, second[y][x]);
       float* at = to + (y * N + x) * stride;
+      prefetchWrite(at + 16);  // the next filters' lines, too far apart for the processor to see where they lead
       if (f.count >= 16) store(at, v);
       else storeTail(at, v, f.count);
     }

@@ -102,6 +102,8 @@ class Backend {
 
   // Bytes of scratch memory that the three convolutions of this geometry need at most.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
+  // Whether Conv2dForward and Conv2dGradInput take a WeightQuantizer. If not, they are given quantized weights.
+  virtual bool quantizesInConvolution() const { return false; }
 
 #define SELFCOMPRESS_RUN(Operation) virtual void run(const Operation&) = 0;
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)

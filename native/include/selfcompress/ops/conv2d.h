@@ -54,13 +54,20 @@ struct Conv2dGeometry {
   }
 };
 
+// Quantizes the weights on their way into the product (ops/quantize.h): the result is to the bit that of
+// QuantizeForward and then the convolution. For backends that say so (Backend::quantizesInConvolution).
+struct WeightQuantizer {
+  const float* bitDepth = nullptr;  // [outChannels]; nullptr: the weights are taken as they are
+  const float* exponent = nullptr;  // [outChannels]
+};
+
 struct Conv2dForward {
   Conv2dGeometry geometry;
   int batch = 0;
-  const float* input = nullptr;   // lanes
-  const float* weight = nullptr;  // the weights that multiply: already quantized
-  const float* bias = nullptr;    // [outChannels] or nullptr
-  bool relu = false;              // act = max(., 0) (NaN stays NaN), else identity
+  const float* input = nullptr;  // lanes
+  const float* weight = nullptr;
+  const float* bias = nullptr;  // [outChannels] or nullptr
+  bool relu = false;            // act = max(., 0) (NaN stays NaN), else identity
   ChannelList liveIn, liveOut;
   const std::int32_t* outputState = nullptr;  // ChannelState per output channel or nullptr; kConstant channels, which
                                               // are not in liveOut, are filled with act(bias)
@@ -68,6 +75,7 @@ struct Conv2dForward {
   void* workspace = nullptr;                  // Backend::conv2dWorkspace(geometry, batch) bytes
   bool exact = false;  // in float32 whatever precision the backend was made with: evaluation measures what the model
                        // file computes
+  WeightQuantizer quantizer = {};
 };
 
 // dL/dinput, for live input channels; others are not written.
@@ -82,6 +90,7 @@ struct Conv2dGradInput {
   bool accumulate = false;           // add to gradInput instead of overwriting it (after the mask)
   float* gradInput = nullptr;        // lanes
   void* workspace = nullptr;
+  WeightQuantizer quantizer = {};
 };
 
 // dL/dweight (and dL/dbias). Every element is written: those of channels outside the lists are zero.
