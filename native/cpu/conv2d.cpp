@@ -153,11 +153,14 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   parallelFor(rowTasks * parts, [&](std::int64_t task) {
     std::int64_t rowTask = task / parts, part = task % parts;
     thread_local std::vector<std::vector<ConvPosition>> positions;
-    collectPositions(pass, rowTask * perTask, std::min(rows, (rowTask + 1) * perTask), positions);
+    std::int64_t firstRow = rowTask * perTask, lastRow = std::min(rows, firstRow + perTask);
+    collectPositions(pass, firstRow, lastRow, positions);
     std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                 last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-    for (std::size_t b = first; b < last; b++)
+    for (std::size_t b = first; b < last; b++) {
       runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions);
+      if (pass.partials) takeRowMoments(pass, kernels, blocks[b], firstRow, lastRow);
+    }
   });
 }
 
@@ -168,6 +171,7 @@ void fillConstantChannels(const Conv2dForward& a) {
     if (a.outputState[c] != kConstant) continue;
     float value = a.bias ? a.bias[c] : 0.0f;
     if (a.relu && value < 0) value = 0;
+    if (a.statistics) a.statistics[c] = {double(value), 0};
     parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
       float* plane = a.output + (n * out.channels + c) * out.pixels() * kLanes;
       std::fill(plane, plane + std::int64_t(out.pixels()) * kLanes, value);
@@ -205,9 +209,10 @@ std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int) const {
 
 void CpuBackend::run(const Conv2dForward& a) {
   const PassPlan& plan = plans_.pass(a.geometry, true, pairs(a.exact), a.liveIn, a.liveOut);
-  runPass(
-      {plan, a.batch, a.input, a.weight, a.bias, nullptr, a.output, static_cast<float*>(a.workspace), a.relu, false},
-      kernels_);
+  const Pass pass{plan,   a.batch, a.input,      a.weight, a.bias, nullptr, a.output, static_cast<float*>(a.workspace),
+                  a.relu, false,   partialsOf(a)};
+  runPass(pass, kernels_);
+  if (a.statistics) combineMoments(pass, a.statistics);
   fillConstantChannels(a);
 }
 

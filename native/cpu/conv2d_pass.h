@@ -34,6 +34,9 @@ struct WinogradForm {
 };
 // Forms for a geometry: square 3x3 and 5x5 kernels without stride, dilation or groups.
 std::vector<WinogradForm> winogradForms(const Conv2dGeometry&);
+// Tiles of a task over so many source and target channels: at most kMostTiles, and more of them for fewer channels.
+inline constexpr int kMostTiles = 12, kMostTileRows = 4;
+int winogradTilesPerTask(const WinogradForm&, std::int64_t channels);
 
 // Some output channels of one group that are worked on together, and where their panel starts.
 struct OutBlock {
@@ -83,6 +86,7 @@ struct Pass {
   float* targetData;
   float* panels;
   bool relu = false, accumulate = false;
+  PartialMoments* partials = nullptr;  // [partitionsOf(plan, batch)][target channels], or nullptr
 
   // Weight of a tap between absolute channels.
   const float* taps(int reducedChannel, int outChannel) const {
@@ -96,5 +100,19 @@ bool isDepthwise(const Conv2dGeometry&, bool forward);
 void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);
 std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
+
+// ---- Conv2dForward::statistics (conv2d_statistics.cpp): moments of the parts of the target, each taken by the task
+// that has just written the part, which is still in the caches. A part is never shared by two tasks and does not depend
+// on the number of threads: a task of Winograd's form, a row of the direct one, a piece of a plane (moments.h) of the
+// depthwise one.
+std::int64_t partitionsOf(const PassPlan&, int batch);
+PartialMoments* partialsOf(const Conv2dForward&);
+// Of the part `partition` of a channel: some runs of its planes.
+void takeMoments(const Pass&, const Kernels&, std::int64_t partition, int channel, const MomentRun*, int count);
+// Of some channels: rows, numbered over all blocks of images.
+void takeRowMoments(const Pass&, const Kernels&, const OutBlock&, std::int64_t firstRow, std::int64_t lastRow);
+// Of one plane of a block of images.
+void takePlaneMoments(const Pass&, const Kernels&, std::int64_t images, int channel);
+void combineMoments(const Pass&, ChannelMoments*);
 
 }  // namespace selfcompress::cpu

@@ -20,6 +20,7 @@ class CpuBackend final : public Backend {
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override {}
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
+  std::size_t conv2dStatistics(const Conv2dGeometry&, int batch) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;

@@ -41,6 +41,7 @@ void runDepthwise(const Pass& pass, const Kernels& kernels) {
       plane.mask = pass.mask ? pass.mask + to : nullptr;
       plane.relu = pass.relu, plane.accumulate = pass.accumulate;
       kernels.depthwise(plane);
+      if (pass.partials) takePlaneMoments(pass, kernels, images, channel);
     }
   });
 }

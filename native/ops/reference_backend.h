@@ -16,6 +16,7 @@ class ReferenceBackend final : public Backend {
   void zero(void* device, std::size_t bytes) override;
   void synchronize() override {}
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int) const override { return 0; }
+  std::size_t conv2dStatistics(const Conv2dGeometry&, int) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;

@@ -102,6 +102,11 @@ class Backend {
 
   // Bytes of scratch memory that the three convolutions of this geometry need at most.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
+  // Bytes of Conv2dForward::statistics, at most, for this batch or a smaller one. 0: this backend does not take them.
+  virtual std::size_t conv2dStatistics(const Conv2dGeometry& geometry, int batch) const {
+    (void)geometry, (void)batch;
+    return 0;
+  }
 
 #define SELFCOMPRESS_RUN(Operation) virtual void run(const Operation&) = 0;
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
