@@ -96,6 +96,14 @@ struct Pass {
     return weight + (std::int64_t(out) * inPerGroup + in % inPerGroup) * area;
   }
 };
+// Rows of the target in bands of so many, numbered over all blocks of images; the last band of a block may have fewer.
+struct RowBands {
+  int height, rows;
+  int inBlock() const { return (height + rows - 1) / rows; }
+  // First row of a band, numbered over all blocks as well.
+  std::int64_t row(std::int64_t band) const { return band / inBlock() * height + band % inBlock() * rows; }
+};
+
 bool isDepthwise(const Conv2dGeometry&, bool forward);
 void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);
@@ -103,14 +111,16 @@ std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
 
 // ---- Conv2dForward::statistics (conv2d_statistics.cpp): moments of the parts of the target, each taken by the task
 // that has just written the part, which is still in the caches. A part is never shared by two tasks and does not depend
-// on the number of threads: a task of Winograd's form, a row of the direct one, a piece of a plane (moments.h) of the
-// depthwise one.
+// on the number of threads: a task of Winograd's form, a band of rows of the direct one, a piece of a plane (moments.h)
+// of the depthwise one.
 std::int64_t partitionsOf(const PassPlan&, int batch);
 PartialMoments* partialsOf(const Conv2dForward&);
+int momentRows(Shape target);  // of a band
 // Of the part `partition` of a channel: some runs of its planes.
 void takeMoments(const Pass&, const Kernels&, std::int64_t partition, int channel, const MomentRun*, int count);
-// Of some channels: rows, numbered over all blocks of images.
-void takeRowMoments(const Pass&, const Kernels&, const OutBlock&, std::int64_t firstRow, std::int64_t lastRow);
+// Of some channels and bands.
+void takeBandMoments(const Pass&, const Kernels&, const OutBlock&, const RowBands&, std::int64_t first,
+                     std::int64_t last);
 // Of one plane of a block of images.
 void takePlaneMoments(const Pass&, const Kernels&, std::int64_t images, int channel);
 void combineMoments(const Pass&, ChannelMoments*);

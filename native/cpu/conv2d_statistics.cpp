@@ -16,9 +16,14 @@ std::size_t headBytes(const Conv2dGeometry& g) {
 
 }  // namespace
 
+// Vectors enough that the sums over lanes at the end of a part weigh little.
+int momentRows(Shape target) { return std::clamp(32 / target.width, 1, target.height); }
+
 std::int64_t partitionsOf(const PassPlan& plan, int batch) {
-  if (plan.form.points) return winogradTasks(plan.form, plan.target, batch, plan.tilesPerTask);
-  return std::int64_t(blocksOf(batch)) * (plan.depthwise ? piecesOf(plan.target.pixels()) : plan.target.height);
+  const Shape target = plan.target;
+  if (plan.form.points) return winogradTasks(plan.form, target, batch, plan.tilesPerTask);
+  return std::int64_t(blocksOf(batch)) *
+         (plan.depthwise ? piecesOf(target.pixels()) : RowBands{target.height, momentRows(target)}.inBlock());
 }
 
 // The moments, then those of the parts: as many as any form takes, with any channels live.
@@ -44,13 +49,15 @@ void takeMoments(const Pass& pass, const Kernels& kernels, std::int64_t partitio
       kernels.moments(pass.targetData + std::int64_t(channel) * target.pixels() * kLanes, runs, count);
 }
 
-void takeRowMoments(const Pass& pass, const Kernels& kernels, const OutBlock& block, std::int64_t firstRow,
-                    std::int64_t lastRow) {
+void takeBandMoments(const Pass& pass, const Kernels& kernels, const OutBlock& block, const RowBands& bands,
+                     std::int64_t first, std::int64_t last) {
   const Shape target = pass.plan.target;
-  for (std::int64_t row = firstRow; row < lastRow; row++) {
-    std::int64_t images = row / target.height, y = row % target.height;
-    MomentRun run{(images * target.elements() + y * target.width) * kLanes, target.width, lanesOf(pass.batch, images)};
-    for (int o = 0; o < block.count; o++) takeMoments(pass, kernels, row, block.channels[o], &run, 1);
+  for (std::int64_t band = first; band < last; band++) {
+    std::int64_t row = bands.row(band), images = row / target.height, y = row % target.height;
+    int rows = int(bands.row(band + 1) - row);
+    MomentRun run{(images * target.elements() + y * target.width) * kLanes, rows * target.width,
+                  lanesOf(pass.batch, images)};
+    for (int o = 0; o < block.count; o++) takeMoments(pass, kernels, band, block.channels[o], &run, 1);
   }
 }
 
