@@ -130,16 +130,18 @@ class TileTask {
     }
   }
 
-  // What these tiles cover of a plane of the target, row by row of a tile.
+  // What these tiles cover of a plane of the target, rows of neighbouring tiles in one piece.
   int momentRuns(const WinogradTiles& tiles, MomentRun* runs) const {
     const Shape target = plan_.target;
     int count = 0;
-    for (int t = 0; t < tiles.count; t++) {
-      const WinogradTile& tile = tiles.tiles[t];
-      int lanes = lanesOf(pass_.batch, tile.source / (target.elements() * kLanes)),
-          vectors = std::min(tiles.outputs, target.width - tile.x);
-      for (int y = tile.y; y < std::min(tile.y + tiles.outputs, target.height); y++)
-        runs[count++] = {tile.source + (std::int64_t(y) * target.width + tile.x) * kLanes, vectors, lanes};
+    for (int t = 0; t < tiles.count;) {
+      const WinogradTile& first = tiles.tiles[t];
+      int right = 0, bottom = std::min(first.y + tiles.outputs, target.height);
+      for (; t < tiles.count && tiles.tiles[t].y == first.y && tiles.tiles[t].source == first.source; t++)
+        right = std::min(tiles.tiles[t].x + tiles.outputs, target.width);
+      int lanes = lanesOf(pass_.batch, first.source / (target.elements() * kLanes));
+      for (int y = first.y; y < bottom; y++)
+        runs[count++] = {first.source + (std::int64_t(y) * target.width + first.x) * kLanes, right - first.x, lanes};
     }
     return count;
   }
