@@ -147,7 +147,7 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   if (plan.depthwise) return runDepthwise(pass, kernels);
   parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packPanel(pass, blocks[std::size_t(b)]); });
 
-  // A task takes some bands of rows.
+  // A task takes some bands of rows: single ones, or those whose moments are taken, which no two tasks may share.
   const RowBands bands{plan.target.height, pass.partials ? momentRows(plan.target) : 1};
   std::int64_t count = std::int64_t(blocksOf(pass.batch)) * bands.inBlock();
   std::int64_t perTask = bandsPerTask(plan, bands, count), bandTasks = (count + perTask - 1) / perTask;

@@ -173,7 +173,8 @@ struct Kernels {
   QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
                                    float* gradWeight, bool large);
 
-  PartialMoments (*moments)(const float* plane, const MomentRun* runs, int count);  // at least one run
+  // Over one run or more.
+  PartialMoments (*moments)(const float* plane, const MomentRun* runs, int count);
 
   // One channel of a batch norm, all blocks; the moments are read in training.
   void (*batchNormForward)(const BatchNormForward&, int channel, const ChannelMoments&);

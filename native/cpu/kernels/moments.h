@@ -9,22 +9,23 @@ inline PartialMoments moments(const float* plane, const MomentRun* runs, int cou
   const F16 first = select(lanesBelow(runs[0].lanes), load(plane + runs[0].first), zero());
   const float pivot = sum(first) / float(runs[0].lanes);
   const F16 k = set(pivot);
-  F16 a0 = zero(), a1 = zero(), b0 = zero(), b1 = zero();
+  constexpr int kSums = 3;  // of each kind, so that additions need not wait for one another; more spill with AVX2
+  F16 a[kSums], b[kSums];
+  for (int i = 0; i < kSums; i++) a[i] = b[i] = zero();
   std::int32_t values = 0;
   const MomentRun *run = runs, *last = runs + count;
   for (; run != last && run->lanes == 16; run++) {
     const float *x = plane + run->first, *end = x + std::int64_t(run->vectors) * 16;
-    for (; end - x >= 32; x += 32) {
-      F16 d0 = load(x) - k, d1 = load(x + 16) - k;
-      a0 = a0 + d0;
-      b0 = fma(d0, d0, b0);
-      a1 = a1 + d1;
-      b1 = fma(d1, d1, b1);
-    }
-    if (x != end) {
+    for (; end - x >= kSums * 16; x += kSums * 16)
+      for (int i = 0; i < kSums; i++) {
+        F16 d = load(x + i * 16) - k;
+        a[i] = a[i] + d;
+        b[i] = fma(d, d, b[i]);
+      }
+    for (; x != end; x += 16) {
       F16 d = load(x) - k;
-      a0 = a0 + d;
-      b0 = fma(d, d, b0);
+      a[0] = a[0] + d;
+      b[0] = fma(d, d, b[0]);
     }
     values += run->vectors * 16;
   }
@@ -33,12 +34,13 @@ inline PartialMoments moments(const float* plane, const MomentRun* runs, int cou
     const float *x = plane + run->first, *end = x + std::int64_t(run->vectors) * 16;
     for (; x != end; x += 16) {
       F16 d = select(used, load(x) - k, zero());
-      a0 = a0 + d;
-      b0 = fma(d, d, b0);
+      a[0] = a[0] + d;
+      b[0] = fma(d, d, b[0]);
     }
     values += run->vectors * run->lanes;
   }
-  return {pivot, sum(a0 + a1), sum(b0 + b1), values};
+  for (int i = 1; i < kSums; i++) a[0] = a[0] + a[i], b[0] = b[0] + b[i];
+  return {pivot, sum(a[0]), sum(b[0]), values};
 }
 
 }  // namespace
