@@ -125,13 +125,14 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
   }
 }
 
-// Rows per task: enough work to amortise the panels, little enough input to stay in cache, and tasks for every thread.
-std::int64_t rowsPerTask(const PassPlan& plan, std::int64_t rows) {
+// Bands per task: enough rows to amortise the panels, little enough input to stay in cache, and tasks for every thread.
+std::int64_t bandsPerTask(const PassPlan& plan, const RowBands& bands, std::int64_t count) {
   std::int64_t rowInput = std::max<std::int64_t>(1, std::int64_t(plan.source.channels) * plan.source.width * kLanes);
   std::int64_t byCache = std::max<std::int64_t>(1, kTaskInput / rowInput);
   std::int64_t byTile = (24 + plan.target.width - 1) / plan.target.width;
-  std::int64_t byThreads = std::max<std::int64_t>(1, rows / (4 * threads()));
-  return std::min(std::max(byCache, byTile), byThreads);
+  std::int64_t rows = (std::max(byCache, byTile) + bands.rows - 1) / bands.rows;
+  std::int64_t byThreads = std::max<std::int64_t>(1, count / (4 * threads()));
+  return std::min(rows, byThreads);
 }
 
 void runPass(const Pass& pass, const Kernels& kernels) {
@@ -142,18 +143,23 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   if (plan.depthwise) return runDepthwise(pass, kernels);
   packPanels(pass, kernels);
 
-  std::int64_t rows = std::int64_t(blocksOf(pass.batch)) * plan.target.height;
-  std::int64_t perTask = rowsPerTask(plan, rows), rowTasks = (rows + perTask - 1) / perTask;
+  // A task takes some bands of rows: single ones, or those whose moments are taken, which no two tasks may share.
+  const RowBands bands{plan.target.height, pass.partials ? momentRows(plan.target) : 1};
+  std::int64_t count = std::int64_t(blocksOf(pass.batch)) * bands.inBlock();
+  std::int64_t perTask = bandsPerTask(plan, bands, count), bandTasks = (count + perTask - 1) / perTask;
   // Few rows (fully connected layers): output channels are shared out as well.
-  std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / rowTasks, 1, std::int64_t(blocks.size()));
-  parallelFor(rowTasks * parts, [&](std::int64_t task) {
-    std::int64_t rowTask = task / parts, part = task % parts;
+  std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
+  parallelFor(bandTasks * parts, [&](std::int64_t task) {
+    std::int64_t part = task % parts, firstBand = task / parts * perTask,
+                 lastBand = std::min(count, firstBand + perTask);
     thread_local std::vector<std::vector<ConvPosition>> positions;
-    collectPositions(pass, rowTask * perTask, std::min(rows, (rowTask + 1) * perTask), positions);
+    collectPositions(pass, bands.row(firstBand), bands.row(lastBand), positions);
     std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                 last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-    for (std::size_t b = first; b < last; b++)
+    for (std::size_t b = first; b < last; b++) {
       runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
+      if (pass.partials) takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
+    }
   });
 }
 
@@ -189,6 +195,7 @@ void fillConstantChannels(const Conv2dForward& a) {
     if (a.outputState[c] != kConstant) continue;
     float value = a.bias ? a.bias[c] : 0.0f;
     if (a.relu && value < 0) value = 0;
+    if (a.statistics) a.statistics[c] = {double(value), 0};
     parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
       float* plane = a.output + (n * out.channels + c) * out.pixels() * kLanes;
       std::fill(plane, plane + std::int64_t(out.pixels()) * kLanes, value);
@@ -228,9 +235,11 @@ std::size_t CpuBackend::conv2dWorkspace(const Conv2dGeometry& g, int batch) cons
 
 void CpuBackend::run(const Conv2dForward& a) {
   const PassPlan& plan = plans_.pass(a.geometry, true, pairs(a.exact), a.liveIn, a.liveOut);
-  runPass({plan, a.batch, a.input, weightsOf(a), a.bias, nullptr, a.output, panelsIn(a.workspace, a.geometry), a.relu,
-           false},
-          kernels_);
+  const Pass pass{plan,   a.batch, a.input,      weightsOf(a),
+                  a.bias, nullptr, a.output,     panelsIn(a.workspace, a.geometry),
+                  a.relu, false,   partialsOf(a)};
+  runPass(pass, kernels_);
+  if (a.statistics) combineMoments(pass, a.statistics);
   fillConstantChannels(a);
 }
 

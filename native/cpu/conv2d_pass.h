@@ -34,6 +34,9 @@ struct WinogradForm {
 };
 // Forms for a geometry: square 3x3 and 5x5 kernels without stride, dilation or groups.
 std::vector<WinogradForm> winogradForms(const Conv2dGeometry&);
+// Tiles of a task over so many source and target channels: at most kMostTiles, and more of them for fewer channels.
+inline constexpr int kMostTiles = 12, kMostTileRows = 4;
+int winogradTilesPerTask(const WinogradForm&, std::int64_t channels);
 
 // Some output channels of one group that are worked on together, and where their panel starts.
 struct OutBlock {
@@ -97,6 +100,7 @@ struct Pass {
   float* targetData;
   float* panels;
   bool relu = false, accumulate = false;
+  PartialMoments* partials = nullptr;  // [partitionsOf(plan, batch)][target channels], or nullptr
 
   // The taps between an absolute reduced channel and channel number `o` of a block; those between the next ones follow.
   WeightSource filter(const OutBlock& block, int reducedChannel, int o) const {
@@ -108,9 +112,34 @@ struct Pass {
   }
 };
 void packPanels(const Pass&, const Kernels&);  // direct form
+
+// Rows of the target in bands of so many, numbered over all blocks of images; the last band of a block may have fewer.
+struct RowBands {
+  int height, rows;
+  int inBlock() const { return (height + rows - 1) / rows; }
+  // First row of a band, numbered over all blocks as well.
+  std::int64_t row(std::int64_t band) const { return band / inBlock() * height + band % inBlock() * rows; }
+};
+
 bool isDepthwise(const Conv2dGeometry&, bool forward);
 void runDepthwise(const Pass&, const Kernels&);
 void runWinograd(const Pass&, const Kernels&);
 std::int64_t winogradWorkspace(const Conv2dGeometry&);  // floats
+
+// ---- Conv2dForward::statistics (conv2d_statistics.cpp): moments of the parts of the target, each taken by the task
+// that has just written the part, which is still in the caches. A part is never shared by two tasks and does not depend
+// on the number of threads: a task of Winograd's form, a band of rows of the direct one, a piece of a plane (moments.h)
+// of the depthwise one.
+std::int64_t partitionsOf(const PassPlan&, int batch);
+PartialMoments* partialsOf(const Conv2dForward&);
+int momentRows(Shape target);  // of a band
+// Of the part `partition` of a channel: some runs of its planes.
+void takeMoments(const Pass&, const Kernels&, std::int64_t partition, int channel, const MomentRun*, int count);
+// Of some channels and bands.
+void takeBandMoments(const Pass&, const Kernels&, const OutBlock&, const RowBands&, std::int64_t first,
+                     std::int64_t last);
+// Of one plane of a block of images.
+void takePlaneMoments(const Pass&, const Kernels&, std::int64_t images, int channel);
+void combineMoments(const Pass&, ChannelMoments*);
 
 }  // namespace selfcompress::cpu

@@ -21,6 +21,7 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
   bool quantizesInConvolution() const override { return true; }
+  std::size_t conv2dStatistics(const Conv2dGeometry&, int batch) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;

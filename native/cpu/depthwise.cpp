@@ -51,6 +51,7 @@ void runPlane(const Pass& pass, const Kernels& kernels, const OutBlock& block, i
   plane.mask = pass.mask ? pass.mask + to : nullptr;
   plane.relu = pass.relu, plane.accumulate = pass.accumulate;
   kernels.depthwise(plane);
+  if (pass.partials) takePlaneMoments(pass, kernels, images, channel);
 }
 
 }  // namespace

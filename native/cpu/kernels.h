@@ -174,6 +174,19 @@ struct WinogradEpilogue {
   bool relu = false, accumulate = false;
 };
 
+// ---- moments ----
+
+// Sums of some values of a channel, of their differences from a pivot among them: the variance must not cancel.
+struct PartialMoments {
+  float pivot, sum, squares;
+  std::int32_t count;  // of values
+};
+// Consecutive vectors of a plane, of which the first `lanes` lanes count.
+struct MomentRun {
+  std::int64_t first;  // floats from the plane's start
+  std::int32_t vectors, lanes;
+};
+
 // The kernels of bf16 products. Operands are words of two bf16, of which the products of both halves are added in
 // float:
 //
@@ -217,8 +230,11 @@ struct Kernels {
   QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
                                    float* gradWeight, bool large);
 
-  // One channel of a batch norm, all blocks.
-  void (*batchNormForward)(const BatchNormForward&, int channel);
+  // Over one run or more.
+  PartialMoments (*moments)(const float* plane, const MomentRun* runs, int count);
+
+  // One channel of a batch norm, all blocks; the moments are read in training.
+  void (*batchNormForward)(const BatchNormForward&, int channel, const ChannelMoments&);
   void (*batchNormBackward)(const BatchNormBackward&, int channel);
 
   // One plane (block, channel).

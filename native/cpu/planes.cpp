@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/moments.h"
 
 namespace selfcompress::cpu {
 namespace {
@@ -16,10 +17,23 @@ void forPlanes(int batch, int channels, const std::int32_t* state, Task task) {
   });
 }
 
+ChannelMoments inputMoments(const BatchNormForward& a, const Kernels& kernels, int channel) {
+  if (!a.training || (a.inputState && a.inputState[channel] == kZero)) return {};
+  if (a.statistics) return a.statistics[channel];
+  MomentSum sum;
+  const int pixels = a.shape.pixels();
+  for (int n = 0; n < blocksOf(a.batch); n++) {
+    const float* plane = a.input + (std::int64_t(n) * a.shape.channels + channel) * pixels * kLanes;
+    for (int i = 0; i < piecesOf(pixels); i++) sum.add(pieceMoments(kernels, plane, pixels, lanesOf(a.batch, n), i));
+  }
+  return sum.result();
+}
+
 }  // namespace
 
 void CpuBackend::run(const BatchNormForward& a) {
-  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormForward(a, int(c)); });
+  parallelFor(a.shape.channels,
+              [&](std::int64_t c) { kernels_.batchNormForward(a, int(c), inputMoments(a, kernels_, int(c))); });
 }
 void CpuBackend::run(const BatchNormBackward& a) {
   parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c)); });

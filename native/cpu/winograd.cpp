@@ -5,6 +5,7 @@
 
 #include "cpu/conv2d_pass.h"
 #include "cpu/cpu_backend.h"
+#include "cpu/moments.h"
 
 namespace selfcompress::cpu {
 namespace {
@@ -110,15 +111,34 @@ class TileTask {
     }
   }
 
+  // What these tiles cover of a plane of the target, rows of neighbouring tiles in one piece.
+  int momentRuns(const WinogradTiles& tiles, MomentRun* runs) const {
+    const Shape target = plan_.target;
+    int count = 0;
+    for (int t = 0; t < tiles.count;) {
+      const WinogradTile& first = tiles.tiles[t];
+      int right = 0, bottom = std::min(first.y + tiles.outputs, target.height);
+      for (; t < tiles.count && tiles.tiles[t].y == first.y && tiles.tiles[t].source == first.source; t++)
+        right = std::min(tiles.tiles[t].x + tiles.outputs, target.width);
+      int lanes = lanesOf(pass_.batch, first.source / (target.elements() * kLanes));
+      for (int y = first.y; y < bottom; y++)
+        runs[count++] = {first.source + (std::int64_t(y) * target.width + first.x) * kLanes, right - first.x, lanes};
+    }
+    return count;
+  }
+
   void transformTarget(const float* to) const {
     const std::vector<int>& outs = plan_.outs[0];
     WinogradTiles tiles = tilesOf(plan_.target, 0, 0, std::int64_t(outs.size()));
+    MomentRun runs[kMostTiles * kMostTileRows];
+    const int runCount = pass_.partials ? momentRuns(tiles, runs) : 0;
     for (std::size_t o = 0; o < outs.size(); o++) {
       std::int64_t plane = std::int64_t(plan_.target.pixels()) * kLanes, at = outs[o] * plane;
       tiles.ahead = planesAhead(outs, o) * plane;
       WinogradEpilogue epilogue{pass_.targetData + at, pass_.mask ? pass_.mask + at : nullptr,
                                 pass_.bias ? pass_.bias[outs[o]] : 0.0f, pass_.relu, pass_.accumulate};
       kernels_.winogradOutput(tiles, epilogue, to + std::int64_t(o) * plan_.tilesPerTask * kLanes);
+      if (runCount) takeMoments(pass_, kernels_, first_ / plan_.tilesPerTask, outs[o], runs, runCount);
     }
   }
 
@@ -164,10 +184,12 @@ WinogradForm bestWinograd(const PassPlan& plan) {
   return best;
 }
 
+int winogradTilesPerTask(const WinogradForm& form, std::int64_t channels) {
+  return int(std::clamp<std::int64_t>(kTileFloats / (channels * form.area() * kLanes) / 3 * 3, 3, kMostTiles));
+}
+
 void planWinograd(PassPlan& plan) {
-  std::int64_t channels = std::int64_t(plan.reduced[0].size() + plan.outs[0].size());
-  plan.tilesPerTask =
-      int(std::clamp<std::int64_t>(kTileFloats / (channels * plan.form.area() * kLanes) / 3 * 3, 3, 12));
+  plan.tilesPerTask = winogradTilesPerTask(plan.form, std::int64_t(plan.reduced[0].size() + plan.outs[0].size()));
   for (const OutBlock& block : plan.blocks) plan.productBlocks.push_back({block.count, block.panel});
 }
 

@@ -11,6 +11,12 @@ bool Compiler::appliesRelu(int i) const {
   return can && uses(i + 1) == 1 && i + 1 != topology_.output && isRelu(topology_.readers[std::size_t(i) + 1][0]);
 }
 
+bool Compiler::feedsNorm(int t) const {
+  for (int reader : topology_.readers[std::size_t(t)])
+    if (node(reader).kind == NodeKind::kBatchNorm || (isFusedRelu(reader) && feedsNorm(reader + 1))) return true;
+  return false;
+}
+
 bool Compiler::readerMasks(int t) const {
   if (t == 0 || !isRelu(t - 1) || uses(t) != 1 || t == topology_.output) return false;
   NodeKind kind = node(topology_.readers[std::size_t(t)][0]).kind;
@@ -47,14 +53,17 @@ void Compiler::forwardWeightLayer(int i) {
     });
   }
   BufferId input = tensor(in).value, output = tensor(i + 1).value = program_.floats(elements(i + 1)),
-           workspace = program_.bytes(backend_.conv2dWorkspace(g, options_.batchSize));
+           workspace = program_.bytes(backend_.conv2dWorkspace(g, options_.batchSize)), statistics = kNoBuffer;
+  std::size_t statisticsBytes = training() && feedsNorm(i + 1) ? backend_.conv2dStatistics(g, options_.batchSize) : 0;
+  if (statisticsBytes) statistics = tensor(i + 1).statistics = program_.bytes(statisticsBytes);
   bool relu = appliesRelu(i), exact = !training();
   // A linear layer reads features: with an image before it, the lists of the channels do not fit and are left out.
   ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
   ChannelInfo out = tensor(i + 1).channels;
-  program_.add({quantized, input, output, workspace}, [=](const Execution& x) {
+  program_.add({quantized, input, output, workspace, statistics}, [=](const Execution& x) {
     x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu,
-                                liveIn, out.live, out.state, x.at(output), x.at(workspace), exact, quantizer});
+                                liveIn, out.live, out.state, x.at(output), x.at(workspace), exact, quantizer,
+                                x.at<ChannelMoments>(statistics)});
   });
 }
 
@@ -73,10 +82,11 @@ void Compiler::forwardBatchNorm(int i) {
     float* saved = saved_[std::size_t(i)] = device_.allocate<float>(2 * std::size_t(args.shape.channels));
     args.savedMean = saved, args.savedInvStd = saved + args.shape.channels;
   }
-  BufferId input = tensor(in).value, output = tensor(i + 1).value = program_.floats(elements(i + 1));
-  program_.add({input, output}, [=](const Execution& x) {
+  BufferId input = tensor(in).value, output = tensor(i + 1).value = program_.floats(elements(i + 1)),
+           statistics = tensor(in).statistics;
+  program_.add({input, output, statistics}, [=](const Execution& x) {
     BatchNormForward a = args;
-    a.batch = x.batch, a.input = x.at(input), a.output = x.at(output);
+    a.batch = x.batch, a.input = x.at(input), a.output = x.at(output), a.statistics = x.at<ChannelMoments>(statistics);
     x.backend.run(a);
   });
 }
@@ -93,6 +103,7 @@ void Compiler::forwardOf(int i) {
   bool passes = n.kind == NodeKind::kFlatten || isFusedRelu(i) || (n.kind == NodeKind::kDropout && !training());
   if (passes) {  // the same bytes
     out.value = input;
+    if (isFusedRelu(i)) out.statistics = tensor(in).statistics;
     return;
   }
   BufferId output = out.value = program_.floats(elements(i + 1));

@@ -37,6 +37,7 @@ class Compiler {
  private:
   struct Tensor {
     BufferId value = kNoBuffer, gradient = kNoBuffer;
+    BufferId statistics = kNoBuffer;  // moments of the channels, where the operation before takes them for a norm
     ChannelInfo channels;
     bool needsGradient = false;
   };
@@ -56,6 +57,7 @@ class Compiler {
   bool isRelu(int i) const { return node(i).kind == NodeKind::kActivation && node(i).activation == Activation::kRelu; }
   bool isFusedRelu(int i) const;  // applied by the operation before it
   bool appliesRelu(int i) const;  // node i applies the ReLU after it
+  bool feedsNorm(int t) const;    // a batch norm reads t, or what a fused ReLU makes of it
   bool readerMasks(int t) const;  // t comes out of a ReLU and its one reader multiplies its gradient by (t > 0)
 
   ChannelInfo newChannels(int count);

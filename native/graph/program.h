@@ -29,8 +29,9 @@ struct Execution {
   BatchMemory input = {};
   Augmentation augmentation = {};
 
-  float* at(BufferId id) const {
-    return id == kNoBuffer ? nullptr : reinterpret_cast<float*>(arena + memory.offset(id));
+  template <class T = float>
+  T* at(BufferId id) const {
+    return id == kNoBuffer ? nullptr : reinterpret_cast<T*>(arena + memory.offset(id));
   }
 };
 

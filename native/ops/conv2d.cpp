@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "ops/moments.h"
 #include "ops/reference_backend.h"
 
 namespace selfcompress {
@@ -39,16 +40,20 @@ std::vector<float> multipliedWeights(ReferenceBackend& backend, const Conv2dGeom
 
 }  // namespace
 
+std::size_t ReferenceBackend::conv2dStatistics(const Conv2dGeometry& g, int) const {
+  return std::size_t(g.outChannels) * sizeof(ChannelMoments);
+}
+
 void ReferenceBackend::run(const Conv2dForward& a) {
   const Conv2dGeometry& g = a.geometry;
   const std::vector<float> weight = multipliedWeights(*this, g, a.weight, a.quantizer);
   Shape in = g.input(), out = g.output();
   auto liveIn = flags(a.liveIn, g.inChannels), liveOut = flags(a.liveOut, g.outChannels);
   std::vector<double> plane(std::size_t(out.pixels()));
-  for (int n = 0; n < blocksOf(a.batch) * kLanes; n++)
-    for (int o = 0; o < g.outChannels; o++) {
-      bool constant = !liveOut[std::size_t(o)] && a.outputState && a.outputState[o] == kConstant;
-      if (!liveOut[std::size_t(o)] && !constant) continue;
+  for (int o = 0; o < g.outChannels; o++) {
+    bool constant = !liveOut[std::size_t(o)] && a.outputState && a.outputState[o] == kConstant;
+    if (!liveOut[std::size_t(o)] && !constant) continue;
+    for (int n = 0; n < blocksOf(a.batch) * kLanes; n++) {
       plane.assign(plane.size(), a.bias ? double(a.bias[o]) : 0.0);
       int first = o / g.outPerGroup() * g.inPerGroup();
       for (int c = first; c < first + g.inPerGroup() && !constant; c++)
@@ -62,6 +67,8 @@ void ReferenceBackend::run(const Conv2dForward& a) {
         a.output[laneOffset(out, n, o, 0, p)] = a.relu && v < 0 ? 0.0f : v;
       }
     }
+    if (a.statistics) a.statistics[o] = momentsOf(a.output, out, a.batch, o);
+  }
 }
 
 void ReferenceBackend::run(const Conv2dGradInput& a) {

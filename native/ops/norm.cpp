@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "ops/moments.h"
 #include "ops/reference_backend.h"
 
 namespace selfcompress {
@@ -13,11 +14,9 @@ void ReferenceBackend::run(const BatchNormForward& a) {
     auto x = [&](int n, int p) { return zeroInput ? 0.0 : double(a.input[at(n, p)]); };
     double mean = a.runningMean[c], variance = a.runningVar[c];
     if (a.training) {
-      mean = variance = 0;
-      for (int n = 0; n < a.batch; n++)
-        for (int p = 0; p < pixels; p++) mean += x(n, p) / count;
-      for (int n = 0; n < a.batch; n++)
-        for (int p = 0; p < pixels; p++) variance += (x(n, p) - mean) * (x(n, p) - mean) / count;
+      ChannelMoments m;
+      if (!zeroInput) m = a.statistics ? a.statistics[c] : momentsOf(a.input, a.shape, a.batch, c);
+      mean = m.mean, variance = m.variance;
       double unbiased = count > 1 ? variance * count / (count - 1) : variance;
       a.runningMean[c] += a.momentum * (float(mean) - a.runningMean[c]);
       a.runningVar[c] += a.momentum * (float(unbiased) - a.runningVar[c]);

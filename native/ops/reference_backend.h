@@ -17,6 +17,7 @@ class ReferenceBackend final : public Backend {
   void synchronize() override {}
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int) const override { return 0; }
   bool quantizesInConvolution() const override { return true; }
+  std::size_t conv2dStatistics(const Conv2dGeometry&, int) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;

@@ -4,6 +4,8 @@
 // Operations wait in one queue, the copies of `stage` in another; nothing but `useStaged` puts them in order. kLate: a
 // copy runs only when operations wait for it, so an operation that forgot to wait reads old data. kEarly: it runs at
 // once, so that memory written too soon spoils operations that still need it.
+//
+// Its convolutions take no moments of their output, unlike those of the reference: norms must give the same without.
 #pragma once
 
 #include <deque>

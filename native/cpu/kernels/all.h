@@ -13,6 +13,7 @@
 #include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/elementwise.h"
 #include "cpu/kernels/loss.h"
+#include "cpu/kernels/moments.h"
 #include "cpu/kernels/norm.h"
 #include "cpu/kernels/optimizer.h"
 #include "cpu/kernels/pooling.h"
@@ -48,6 +49,7 @@ const Kernels kernels = {
     planeSum,
     quantizeForward,
     quantizeBackward,
+    moments,
     batchNormForward,
     batchNormBackward,
     activationForward,

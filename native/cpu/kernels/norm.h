@@ -1,5 +1,5 @@
-// Batch normalisation of one channel: one read for the statistics (sums of differences from a pivot near the mean, so
-// that the variance does not cancel), one read and write for the result; backward likewise.
+// Batch normalisation of one channel with known moments (moments.h): one read and write. Backward: one read for its two
+// sums, one read and write for the result.
 #pragma once
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
@@ -36,40 +36,13 @@ inline void affineChannel(const float* input, float* output, const ChannelPlanes
   }
 }
 
-struct Moments {
-  double mean, variance;
-};
-
-inline Moments channelMoments(const float* input, const ChannelPlanes& c) {
-  double count = (16.0 * (c.blocks - 1) + c.lastLanes) * c.pixels;
-  F16 first = zero();
-  for (int i = 0; i < c.pixels; i++) first = first + load(input + c.offset + i * 16);
-  const float pivot = float(sumDouble(first, c.lanes(0)) / (double(c.lanes(0)) * c.pixels));
-  const F16 k = set(pivot);
-  double sum1 = 0, sum2 = 0;
-  for (int n = 0; n < c.blocks; n++) {
-    const float* x = input + n * c.stride + c.offset;
-    F16 a = zero(), b = zero();
-    for (int i = 0; i < c.pixels; i++) {
-      F16 d = load(x + i * 16) - k;
-      a = a + d;
-      b = fma(d, d, b);
-    }
-    sum1 += sumDouble(a, c.lanes(n));
-    sum2 += sumDouble(b, c.lanes(n));
-  }
-  double mean = sum1 / count, variance = sum2 / count - mean * mean;
-  return {double(pivot) + mean, variance < 0 ? 0 : variance};
-}
-
-inline void batchNormForward(const BatchNormForward& a, int channel) {
+inline void batchNormForward(const BatchNormForward& a, int channel, const ChannelMoments& m) {
   const ChannelPlanes c = planesOf(a.shape, a.batch, channel);
   const float weight = a.weight ? a.weight[channel] : 1.0f, bias = a.bias ? a.bias[channel] : 0.0f;
   const bool zeroInput = a.inputState && a.inputState[channel] == kZero;
   const bool skip = a.outputState && a.outputState[channel] == kZero;
   double mean, inverse;
   if (a.training) {
-    Moments m = zeroInput ? Moments{0, 0} : channelMoments(a.input, c);
     mean = m.mean;
     inverse = 1.0 / ::sqrt(m.variance + double(a.epsilon));
     double count = (16.0 * (c.blocks - 1) + c.lastLanes) * c.pixels;
@@ -121,9 +94,7 @@ inline void batchNormBackward(const BatchNormBackward& a, int channel) {
   const float slope = weight * inverse;
   const F16 A = set(slope), B = set(float(-double(slope) * inverse * sumGx / count)),
             C = set(float(-double(slope) * sumG / count));
-  float mask[16];
-  for (int i = 0; i < 16; i++) mask[i] = i < c.lastLanes ? 1.0f : 0.0f;
-  const M16 used = less(none, load(mask));
+  const M16 used = lanesBelow(c.lastLanes);
   for (int n = 0; n < c.blocks; n++) {
     const bool partial = n + 1 == c.blocks && c.lastLanes < 16;
     std::int64_t at = n * c.stride + c.offset;

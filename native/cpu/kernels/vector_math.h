@@ -36,9 +36,9 @@ inline void pin(F16&) {}
 inline float sum(F16 a) {
   float t[16];
   store(t, a);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) t[i] += t[i + half];
-  return t[0];
+  for (int i = 0; i < 8; i++) t[i] += t[i + 8];
+  for (int i = 0; i < 4; i++) t[i] += t[i + 4];
+  return (t[0] + t[2]) + (t[1] + t[3]);
 }
 
 #ifndef SC_HAS_TRANSPOSE
@@ -56,6 +56,13 @@ inline void transpose(F16 (&r)[16]) {
 }
 #endif
 #undef SC_HAS_TRANSPOSE
+
+// The lanes below n.
+inline M16 lanesBelow(int n) {
+  float t[16];
+  for (int i = 0; i < 16; i++) t[i] = i < n ? 1.0f : 0.0f;
+  return less(zero(), load(t));
+}
 
 // Double-precision sum of the lanes below n, in ascending order.
 inline double sumDouble(F16 a, int n) {

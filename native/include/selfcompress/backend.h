@@ -104,6 +104,11 @@ class Backend {
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
   // Whether Conv2dForward and Conv2dGradInput take a WeightQuantizer. If not, they are given quantized weights.
   virtual bool quantizesInConvolution() const { return false; }
+  // Bytes of Conv2dForward::statistics, at most, for this batch or a smaller one. 0: this backend does not take them.
+  virtual std::size_t conv2dStatistics(const Conv2dGeometry& geometry, int batch) const {
+    (void)geometry, (void)batch;
+    return 0;
+  }
 
 #define SELFCOMPRESS_RUN(Operation) virtual void run(const Operation&) = 0;
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)

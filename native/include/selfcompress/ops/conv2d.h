@@ -25,6 +25,7 @@
 // makes NaN of any pixel of a channel whose weights are not finite, and of any weight whose gradOutput is not.
 #pragma once
 
+#include "selfcompress/ops/moments.h"
 #include "selfcompress/tensor.h"
 
 namespace selfcompress {
@@ -76,6 +77,9 @@ struct Conv2dForward {
   bool exact = false;  // in float32 whatever precision the backend was made with: evaluation measures what the model
                        // file computes
   WeightQuantizer quantizer = {};
+  // Backend::conv2dStatistics(geometry, batch) bytes, or nullptr: not wanted. They begin with the moments of `output`,
+  // [outChannels], of which those of channels that are not written are not written either.
+  ChannelMoments* statistics = nullptr;
 };
 
 // dL/dinput, for live input channels; others are not written.

@@ -10,6 +10,7 @@
 // towards mean 0, var 0. Padding lanes take no part in the statistics, and their gradients are written as zero.
 #pragma once
 
+#include "selfcompress/ops/moments.h"
 #include "selfcompress/tensor.h"
 
 namespace selfcompress {
@@ -24,13 +25,14 @@ struct BatchNormForward {
   const float* bias = nullptr;    // [channels], or nullptr: 0
   float* runningMean = nullptr;   // [channels]; read in eval, updated in training
   float* runningVar = nullptr;
-  const std::int32_t* inputState = nullptr;   // ChannelState of the input, or nullptr: all live. A kZero or kConstant
-                                              // input channel is known to be constant
-  const std::int32_t* outputState = nullptr;  // ChannelState of the output; kZero outputs are not written
-  float* savedMean = nullptr;                 // [channels], training: batch mean, for backward
-  float* savedInvStd = nullptr;               // [channels], training: 1/sqrt(var+epsilon)
-  bool relu = false;                          // max(y, 0) applied to the result
-  float* output = nullptr;                    // lanes; may be `input`
+  const std::int32_t* inputState = nullptr;    // ChannelState of the input, or nullptr: all live. A kZero or kConstant
+                                               // input channel is known to be constant
+  const std::int32_t* outputState = nullptr;   // ChannelState of the output; kZero outputs are not written
+  float* savedMean = nullptr;                  // [channels], training: batch mean, for backward
+  float* savedInvStd = nullptr;                // [channels], training: 1/sqrt(var+epsilon)
+  bool relu = false;                           // max(y, 0) applied to the result
+  float* output = nullptr;                     // lanes; may be `input`
+  const ChannelMoments* statistics = nullptr;  // [channels], training: those of `input`, or nullptr: taken here
 };
 
 // dx = weight * invStd * (g - mean(g) - xhat * mean(g * xhat)), dWeight = sum g * xhat, dBias = sum g, where g =
