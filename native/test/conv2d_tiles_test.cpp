@@ -107,6 +107,25 @@ TEST_CASE("strides, dilations and paddings with and without common divisors") {
   report(compare.backends);
 }
 
+TEST_CASE("one input channel for each output channel, images on both sides of a tile") {
+  Comparison compare;
+  for (int trial = 0; trial < cases(60); trial++) {
+    std::uint64_t seed = firstSeed(60) + std::uint64_t(trial);
+    Random random(seed);
+    Conv2dGeometry g;
+    g.groups = g.inChannels = random.integer(2, 9);
+    g.outChannels = g.inChannels * (random.chance(0.8) ? 1 : 2);
+    g.kernelHeight = g.kernelWidth = pick(random, {3, 5});
+    if (random.chance(0.1)) g.kernelHeight = 2;
+    if (random.chance(0.1)) g.strideW = 2;
+    g.padH = random.integer(0, g.kernelHeight + 1), g.padW = random.integer(0, g.kernelWidth + 1);
+    g.height = random.integer(std::max(1, g.kernelHeight - 2 * g.padH), 12);
+    g.width = random.integer(std::max(1, g.kernelWidth - 2 * g.padW), 19);
+    compare(caseOf(seed, g, random.integer(1, 50), random.integer(0, g.inChannels), random.integer(0, g.outChannels)));
+  }
+  report(compare.backends);
+}
+
 TEST_CASE("groups of few channels, some without a live one") {
   Comparison compare;
   std::uint64_t seed = 1;
