@@ -7,7 +7,7 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-template <int O, int P>
+template <int O, int P, bool kAhead>
 inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   F16 sum[O][P];
   const float* source[P];
@@ -28,7 +28,7 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     const float* row = t.panel + std::int64_t(entry->row) * O;
     F16 in[P];
     for (int p = 0; p < P; p++) in[p] = load(source[p] + entry->source);
-    if (t.sourceAhead)
+    if constexpr (kAhead)
       for (int p = 0; p < P; p++) prefetch(source[p] + entry->source + t.sourceAhead);
     for (int o = 0; o < O; o++) {
       F16 w = set(row[o]);
@@ -52,46 +52,52 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     }
 }
 
-template <int O>
+template <int O, bool kAhead>
 inline void convColumn(const ConvTiles& t) {
   int p = 0;
   for (; p + kTileP <= t.positionCount; p += kTileP) {
     if constexpr (kTileP == 3) {
       if (t.positionCount - p == 4) break;  // 2 + 2, not 3 + 1
     }
-    convTile<O, kTileP>(t, t.positions + p);
+    convTile<O, kTileP, kAhead>(t, t.positions + p);
   }
   if constexpr (kTileP > 2) {
-    for (; t.positionCount - p >= 2; p += 2) convTile<O, 2>(t, t.positions + p);
+    for (; t.positionCount - p >= 2; p += 2) convTile<O, 2, kAhead>(t, t.positions + p);
   }
   if constexpr (kTileP > 1) {
-    for (; p < t.positionCount; p++) convTile<O, 1>(t, t.positions + p);
+    for (; p < t.positionCount; p++) convTile<O, 1, kAhead>(t, t.positions + p);
+  }
+}
+
+template <bool kAhead>
+inline void convTilesOf(const ConvTiles& t) {
+  switch (t.outs) {
+    case 1:
+      return convColumn<1, kAhead>(t);
+    case 2:
+      return convColumn<2, kAhead>(t);
+    case 3:
+      return convColumn<3, kAhead>(t);
+    case 4:
+      return convColumn<4, kAhead>(t);
+    case 5:
+      if constexpr (kTileO >= 5) return convColumn<5, kAhead>(t);
+      break;
+    case 6:
+      if constexpr (kTileO >= 6) return convColumn<6, kAhead>(t);
+      break;
+    case 7:
+      if constexpr (kTileO >= 7) return convColumn<7, kAhead>(t);
+      break;
+    case 8:
+      if constexpr (kTileO >= 8) return convColumn<8, kAhead>(t);
+      break;
   }
 }
 
 inline void convTiles(const ConvTiles& t) {
-  switch (t.outs) {
-    case 1:
-      return convColumn<1>(t);
-    case 2:
-      return convColumn<2>(t);
-    case 3:
-      return convColumn<3>(t);
-    case 4:
-      return convColumn<4>(t);
-    case 5:
-      if constexpr (kTileO >= 5) return convColumn<5>(t);
-      break;
-    case 6:
-      if constexpr (kTileO >= 6) return convColumn<6>(t);
-      break;
-    case 7:
-      if constexpr (kTileO >= 7) return convColumn<7>(t);
-      break;
-    case 8:
-      if constexpr (kTileO >= 8) return convColumn<8>(t);
-      break;
-  }
+  if (t.sourceAhead) convTilesOf<true>(t);
+  else convTilesOf<false>(t);
 }
 
 template <int O, int S>
