@@ -200,7 +200,8 @@ struct PairKernels {
   // Words of images 2i and 2i + 1: eight in place of sixteen floats, and eight rows in place of sixteen.
   void (*winogradGrad)(const WinogradTiles&, const float* plane, float* to);
   void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
-  void (*transposeLanes)(const float* const* from, float* to);
+  // Lines `ahead` floats further on are fetched; 0: none.
+  void (*transposeLanes)(const float* const* from, float* to, std::int64_t ahead);
   void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
 };
 
@@ -221,7 +222,7 @@ struct Kernels {
   void (*winogradOutput)(const WinogradTiles&, const WinogradEpilogue&, const float* from);
   void (*winogradPack)(const WinogradFilters&, float* to, std::int64_t stride);
   void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
-  void (*transposeLanes)(const float* const* from, float* to);
+  void (*transposeLanes)(const float* const* from, float* to, std::int64_t ahead);
   void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 

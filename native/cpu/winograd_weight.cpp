@@ -99,7 +99,7 @@ class PartWork {
     for (std::int64_t t = first; t < first + count; t++, to += perTile) {
       std::int64_t at = t / shape.pixels() * shape.channels * plane + t % shape.pixels() * kLanes;
       for (std::int64_t c = 0; c < live; c++) vectors[c] = a_.input + plan_.ins[std::size_t(channel + c)] * plane + at;
-      transpose(vectors, to);
+      transpose(vectors, to, 4 * kLanes);
     }
   }
 
@@ -144,7 +144,7 @@ class PartWork {
     std::int64_t perTile = plan_.rowsPerTile();
     float* to = input_ + (group * plan_.chunk + inChunk) * perTile * kLanes;
     for (int point = 0; point < plan_.form.area(); point++, to += plan_.inPoint()) {
-      transpose(vectors, to);
+      transpose(vectors, to, 0);
       for (std::int64_t c = 0; c < live; c++) vectors[c] += kStride;
     }
   }
@@ -200,8 +200,8 @@ class PartWork {
       for (std::int64_t i = 0; i < floats; i++) sums[i] += from[i];
   }
 
-  void transpose(const float* const* vectors, float* to) const {
-    (plan_.pairs ? kernels_.pairs.transposeLanes : kernels_.transposeLanes)(vectors, to);
+  void transpose(const float* const* vectors, float* to, std::int64_t ahead) const {
+    (plan_.pairs ? kernels_.pairs.transposeLanes : kernels_.transposeLanes)(vectors, to, ahead);
   }
 
   const Conv2dGradWeight& a_;
@@ -268,7 +268,7 @@ WinogradForm bestWinogradWeight(const WeightPlan& plan) {
   double least = (g.kernelHeight == 5 ? 1.3 : 1.75) * g.kernelHeight * g.kernelWidth * double(liveIn * liveOut);
   for (WinogradForm form : formsOf(g)) {
     double ins = double(roundUp(liveIn, kLanes)), points = double(form.tiles(g.output())) * form.area();
-    double transform = form.points == 1 ? 20 * (double(liveIn) + outs) : 14.5 * double(liveIn) + 7.2 * outs;
+    double transform = form.points == 1 ? 5 * (double(liveIn) + outs) : 14.5 * double(liveIn) + 7.2 * outs;
     double work = points / g.output().pixels() * (ins * (product * outs + 5) + transform);
     if (work < least) least = work, best = form;
   }

@@ -222,7 +222,10 @@ inline void winogradGradTiles(const WinogradTiles& t, const float* plane, float*
 }
 // Vectors in a row to ones that lie `stride` apart.
 inline void copyVectors(const float* from, std::int64_t count, float* to, std::int64_t stride) {
-  for (std::int64_t i = 0; i < count; i++) store(to + i * stride, load(from + i * 16));
+  for (std::int64_t i = 0; i < count; i++) {
+    prefetch(from + (i + 16) * 16);
+    store(to + i * stride, load(from + i * 16));
+  }
 }
 inline void copyVectorsPairs(const float* from, std::int64_t count, float* to, std::int64_t stride) {
   for (std::int64_t i = 0; i < count; i++) storePairs(to + i * stride, load(from + i * 16));
@@ -360,16 +363,20 @@ inline void winogradPackPairs(const WinogradFilters& f, float* to, std::int64_t 
 }
 
 // Sixteen vectors (channels, each of 16 images) to sixteen rows (images).
-inline void transposeLanes(const float* const* from, float* to) {
+inline void transposeLanes(const float* const* from, float* to, std::int64_t ahead) {
   F16 r[16];
+  if (ahead)
+    for (int i = 0; i < 16; i++) prefetch(from[i] + ahead);
   for (int i = 0; i < 16; i++) r[i] = load(from[i]);
   transpose(r);
   for (int i = 0; i < 16; i++) store(to + i * 16, r[i]);
 }
 
 // The same to eight rows of words, of images 2i and 2i + 1.
-inline void transposeLanesPairs(const float* const* from, float* to) {
+inline void transposeLanesPairs(const float* const* from, float* to, std::int64_t ahead) {
   F16 r[16];
+  if (ahead)
+    for (int i = 0; i < 16; i++) prefetch(from[i] + ahead);
   for (int i = 0; i < 16; i++) r[i] = load(from[i]);
   transpose(r);
   for (int i = 0; i < 8; i++) store(to + i * 16, makePairs(r[2 * i], r[2 * i + 1]));
