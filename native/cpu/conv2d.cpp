@@ -195,7 +195,8 @@ void fillConstantChannels(const Conv2dForward& a) {
     if (a.outputState[c] != kConstant) continue;
     float value = a.bias ? a.bias[c] : 0.0f;
     if (a.relu && value < 0) value = 0;
-    if (a.statistics) a.statistics[c] = {double(value), 0};
+    // 0, or NaN if the value is not finite, as everywhere.
+    if (a.statistics) a.statistics[c] = {double(value), double(value) - double(value)};
     parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
       float* plane = a.output + (n * out.channels + c) * out.pixels() * kLanes;
       std::fill(plane, plane + std::int64_t(out.pixels()) * kLanes, value);

@@ -43,11 +43,11 @@ struct WeightPlan {
   std::vector<int> ins, outs;  // live channels
   WinogradForm form;           // points == 0: the direct form
   bool depthwise = false;      // one plane at a time (depthwise.cpp)
+  std::int64_t parts = 1;      // of the batch (direct form: blocks of images; else tiles), each with sums of its own
   // direct form
   std::vector<GroupPlan> groups;
   std::vector<WeightTask> tasks;
   // Winograd's form
-  std::int64_t parts = 1;            // of the tiles, each with its own sums
   std::int64_t chunk = 0;            // tiles of a part that are in work at a time
   std::int64_t inWidth = 0;          // channels, padded to whole vectors
   std::vector<ProductBlock> blocks;  // of outputs

@@ -132,7 +132,7 @@ struct WinogradTiles {
   int height = 0, width = 0;
   int points = 6, outputs = 4;  // N and m, of each axis
   std::int64_t pointStride = 0;
-  // Floats from this channel's plane to that of the channel whose turn is next, 0: none. Its lines are fetched while
+  // Floats from this channel's plane to that of the channel whose turn is next, 0: none is. Its lines are fetched while
   // this one is worked on: a tile's rows are too short for the processor to see where they lead.
   std::int64_t ahead = 0;
   // With bf16 products two channels share a word (PairKernels): the first is kept as it is until the second joins it.

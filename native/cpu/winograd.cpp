@@ -1,6 +1,6 @@
 // Forward convolution and data gradient by Winograd's minimal filtering. Some tiles at a time: transform every source
-// channel, multiply channel by channel at each point (the direct form's micro-kernel with one tap),
-// transform back. What a task holds in between stays in the second-level cache.
+// channel, multiply channel by channel at each point (kernels/products.h), transform back. What a task holds in between
+// stays in the second-level cache.
 #include <algorithm>
 
 #include "cpu/conv2d_pass.h"

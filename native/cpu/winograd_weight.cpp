@@ -252,7 +252,8 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
   for (WinogradForm form : formsOf(g)) {
     // Fewer live channels may take larger chunks, but never more floats than this, and several parts no more sums.
     std::int64_t rows = std::max(kChunkFloats, form.area() * 2 * kLanes * (ins + outs)) + form.area() * 3 * kLanes;
-    most = std::max(most, std::max(form.area() * ins * outs, kChunkFloats) + kMostParts * outs * kLanes + rows);
+    most = std::max(most, std::max(form.area() * ins * outs, kChunkFloats) +
+                              std::max(outs * kLanes, kChunkFloats / form.area()) + rows);
   }
   return most;
 }

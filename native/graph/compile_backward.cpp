@@ -32,7 +32,7 @@ void Compiler::backwardWeightLayer(int i) {
               *exponent = parameters_.value(i, Role::kExponent);
   float* gradWeight = parameters_.gradient(i, Role::kWeight);
   float* gradBias = parameters_.gradient(i, Role::kBias);
-  ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
+  ChannelList liveIn = inputs_[std::size_t(i)].notZero;
   ChannelList liveOut = tensor(i + 1).channels.live;
   BufferId input = tensor(in).value, gradOutput = tensor(i + 1).gradient, quantized = quantized_[std::size_t(i)],
            workspace = program_.bytes(backend_.conv2dWorkspace(g, options_.batchSize));

@@ -57,8 +57,7 @@ void Compiler::forwardWeightLayer(int i) {
   std::size_t statisticsBytes = training() && feedsNorm(i + 1) ? backend_.conv2dStatistics(g, options_.batchSize) : 0;
   if (statisticsBytes) statistics = tensor(i + 1).statistics = program_.bytes(statisticsBytes);
   bool relu = appliesRelu(i), exact = !training();
-  // A linear layer reads features: with an image before it, the lists of the channels do not fit and are left out.
-  ChannelList liveIn = shape(in).channels == g.inChannels ? tensor(in).channels.notZero : ChannelList{};
+  ChannelList liveIn = inputs_[std::size_t(i)].notZero;
   ChannelInfo out = tensor(i + 1).channels;
   program_.add({quantized, input, output, workspace, statistics}, [=](const Execution& x) {
     x.backend.run(Conv2dForward{g, x.batch, x.at(input), quantized == kNoBuffer ? weight : x.at(quantized), bias, relu,

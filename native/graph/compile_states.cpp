@@ -20,6 +20,7 @@ Compiler::Compiler(const NetworkDescription& network, const NetworkOptions& opti
       tensors_(topology.shapes.size()),
       quantized_(network.nodes.size(), kNoBuffer),
       penalty_(network.nodes.size()),
+      inputs_(network.nodes.size()),
       saved_(network.nodes.size()) {
   if (originalWeights_ <= 0)
     for (const Parameter& p : parameters.all())
@@ -38,15 +39,22 @@ ChannelInfo Compiler::newChannels(int count) {
   return {device_.allocate<std::int32_t>(std::size_t(count)), list(), list()};
 }
 
-void Compiler::listChannels(int t) {
-  ChannelInfo channels = tensor(t).channels;
-  int count = shape(t).channels;
+void Compiler::listChannels(const ChannelInfo& channels, int count) {
   program_.add({}, [=](const Execution& x) {
     x.backend.run(ListChannels{count, true, channels.state, const_cast<std::int32_t*>(channels.notZero.index),
                                const_cast<std::int32_t*>(channels.notZero.count)});
     x.backend.run(ListChannels{count, false, channels.state, const_cast<std::int32_t*>(channels.live.index),
                                const_cast<std::int32_t*>(channels.live.count)});
   });
+}
+
+ChannelInfo Compiler::featuresOf(int t) {
+  int features = int(shape(t).elements());
+  ChannelInfo info = newChannels(features);
+  StateCopy args{shape(t).channels, shape(t).pixels(), 0, tensor(t).channels.state, info.state};
+  program_.add({}, [=](const Execution& x) { x.backend.run(args); });
+  listChannels(info, features);
+  return info;
 }
 
 void Compiler::stateOf(int i) {
@@ -71,6 +79,8 @@ void Compiler::stateOf(int i) {
     args.channels = channels;
     args.bitDepth = parameters_.value(i, Role::kBitDepth), args.bias = parameters_.value(i, Role::kBias);
     int inChannels = shape(inputOf(i)).channels;
+    inputs_[std::size_t(i)] =
+        n.kind == NodeKind::kLinear && shape(inputOf(i)).pixels() > 1 ? featuresOf(inputOf(i)) : in;
     if (n.kind == NodeKind::kConv2d && inChannels > 1 && n.groups == inChannels)
       args.depthwiseInput = in.state, args.multiplier = channels / inChannels;
     args.output = state;
@@ -91,7 +101,7 @@ void Compiler::stateOf(int i) {
       program_.add({}, [=](const Execution& x) { x.backend.run(args); });
     }
   }
-  listChannels(i + 1);
+  listChannels(out.channels, channels);
 }
 
 // Weight layers that read the channels of tensor t, through layers that keep them apart.
@@ -151,7 +161,7 @@ bool Compiler::reachesOutput(int t) const {
 
 void Compiler::compileStates() {
   tensor(0).channels = newChannels(shape(0).channels);  // zeroed memory: all live
-  listChannels(0);
+  listChannels(tensor(0).channels, shape(0).channels);
   for (int i = 0; i < int(network_.nodes.size()); i++) stateOf(i);
   if (training())
     for (int i = 0; i < int(network_.nodes.size()); i++)

@@ -61,7 +61,9 @@ class Compiler {
   bool readerMasks(int t) const;  // t comes out of a ReLU and its one reader multiplies its gradient by (t > 0)
 
   ChannelInfo newChannels(int count);
-  void listChannels(int t);
+  void listChannels(const ChannelInfo&, int count);
+  ChannelInfo featuresOf(
+      int t);  // the pixels of its channels, one after the other, as a fully connected layer reads them
   void stateOf(int i);
   void penaltyOf(int i);
   std::vector<BitPenaltyConsumer> consumersOf(int t, int featuresPerChannel) const;
@@ -97,6 +99,7 @@ class Compiler {
   std::vector<Tensor> tensors_;
   std::vector<BufferId> quantized_;  // of every node: its quantized weights, if convolutions do not quantize
   std::vector<float*> penalty_;      // of every node: gamma * dQ/db
+  std::vector<ChannelInfo> inputs_;  // of every weight layer: what it reads, as channels of its geometry
   std::vector<float*> saved_;        // of every batch norm: mean and 1/std of the batch
 };
 

@@ -203,6 +203,32 @@ TEST_CASE("dead channels: left alone by the optimizer, skipped everywhere, same 
   }
 }
 
+// A dead channel's plane holds whatever its memory held before: a linear layer behind an image must not read it.
+TEST_CASE("a linear layer reads an image with dead channels as if it were flattened first") {
+  NetworkOptions options;
+  options.batchSize = 20;
+  DataSet data = randomData({2, 8, 8}, 20, 4);
+  auto indices = firstIndices(20);
+  auto trained = [&](std::unique_ptr<Backend> backend, bool flattened) {
+    NodeDescription image = conv("c2", "r1", 4, 3, 1);
+    image.bias = false;
+    NetworkDescription description{
+        {2, 8, 8}, {conv("c1", "input", 24, 3, 1), act(Activation::kRelu, "r1", "c1"), image}, "out"};
+    if (flattened) description.nodes.push_back(simple(NodeKind::kFlatten, "flat", {"c2"}));
+    description.nodes.push_back(linear("out", flattened ? "flat" : "c2", 4));
+    Network network(std::move(backend), description, options);
+    State state = randomState(network, 3, 4);
+    state["c2.bitDepth"][1] = 0;
+    network.loadState(state);
+    for (int step = 1; step <= 3; step++) network.trainStep(data, indices.data(), 20, settings(step));
+    return network.state();
+  };
+  auto name = chosenBackend()->name();
+  CAPTURE(name);
+  CHECK(trained(chosenBackend(), false) == trained(chosenBackend(), true));
+  CHECK(trained(makeReferenceBackend(), false) == trained(makeReferenceBackend(), true));
+}
+
 TEST_CASE("evaluation with dead channels equals a direct computation, and predict agrees with evaluate") {
   NetworkOptions options;
   options.batchSize = 7;

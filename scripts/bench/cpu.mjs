@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { binding } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
-import { convLine, label, multiplyAdds, passes } from './convolutions.mjs';
+import { bytesOf, convLine, label, leastMultiplyAdds, multiplyAdds, passes } from './convolutions.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
 import { notebookOfWidth, stepTimer } from './step.mjs';
 
@@ -112,25 +112,29 @@ async function benchPeak() {
 }
 
 /**
- * Layers with dead channels, before their removal, against three ideals: the multiply-adds of the live channels by the direct
- * algorithm at the machine's peak; their share of what the whole layer costs us (it takes Winograd's form, whose transforms
- * do not shrink with the product of the channels); and the layer after removal. All are measured in each round.
+ * Layers with dead channels, before their removal, against four ideals: the multiply-adds of the live channels by the direct
+ * algorithm at the machine's peak; their share of what the whole layer costs us (Winograd's form, where it is taken, has transforms that
+ * do not shrink with the product of the channels); the multiply-adds of the form with the fewest at the machine's peak, and then the
+ * live planes at the speed of a copy; and the layer after removal. All are measured in each round.
  */
 async function benchLive() {
   await useThreads(2);
   const percents = [75, 50, 25, 10];
-  const ratios = percents.map(() => ({ peak: [], dense: [], removed: [] }));
+  const lists = () => ({ peak: [], dense: [], floor: [], removed: [] });
+  const ratios = percents.map(lists);
   for (const shape of same)
     for (const pass of passes) {
-      const measured = percents.map(() => ({ peak: [], dense: [], removed: [] }));
+      const measured = percents.map(lists);
       for (let round = 0; round < rounds; round++) {
-        const peakSeconds = await ours.seconds('peak');
+        const peakSeconds = (await ours.seconds('peak')) / 2e9; // of a multiply-add
+        const copySeconds = (await ours.seconds('copy 16777216')) / (8 * 16777216); // of a byte
         const dense = await ours.seconds(convLine(pass, shape));
         for (const [i, percent] of percents.entries()) {
           const live = shape.slice(0, 2).map((n) => Math.round((n * percent) / 100));
           const removed = [...live, ...shape.slice(2)];
           const cost = await ours.seconds(`${convLine(pass, shape)} ${live.join(' ')}`);
-          measured[i].peak.push((peakSeconds * multiplyAdds(removed)) / 2e9 / cost);
+          measured[i].peak.push((peakSeconds * multiplyAdds(removed)) / cost);
+          measured[i].floor.push((peakSeconds * leastMultiplyAdds(pass, removed) + copySeconds * bytesOf(removed)) / cost);
           measured[i].dense.push((dense * live[0] * live[1]) / (shape[0] * shape[1]) / cost);
           measured[i].removed.push((await ours.seconds(convLine(pass, removed))) / cost);
         }
@@ -142,6 +146,7 @@ async function benchLive() {
     row(percent, 'their multiply-adds at peak / cost', ratios[i].peak, 'register tile in first-level cache');
     row(percent, 'after removal / before', ratios[i].removed, 'the layer without its dead channels');
     row(percent, 'share of the whole layer / cost', ratios[i].dense, 'the same layer, all channels live');
+    row(percent, 'fewest multiply-adds at peak, then planes at copy speed / cost', ratios[i].floor, 'register tile, streaming copy');
   }
 }
 

@@ -35,7 +35,7 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
     }
   }
-  const F16 floor = set(t.relu ? 0.0f : -HUGE_VALF);
+  const F16 floor = t.relu ? zero() : minusInfinity();
   if (!t.mask && !t.accumulate) {
     SC_UNROLL
     for (int o = 0; o < O; o++) SC_UNROLL

@@ -7,7 +7,6 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-#ifndef SC_HAS_PAIRS
 inline std::uint32_t bf16Bits(std::uint32_t x) {
   bool nan = (x & 0x7fffffffu) > 0x7f800000u;
   return (nan ? x | 0x00400000u : x + 0x7fffu + ((x >> 16) & 1u)) >> 16;
@@ -53,8 +52,6 @@ inline F16 addPairs(F16 a, F16 b, F16 sum) {
   splitPairs(b, lowB, highB);
   return fma(highA, highB, fma(lowA, lowB, sum));
 }
-#endif
-#undef SC_HAS_PAIRS
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -18,8 +18,10 @@ template <class Product, int L, int O, int P>
 inline void productTile(const Products& t, const float* source, const float* panel, float* target) {
   F16 sum[O][P];
   SC_UNROLL
-  for (int o = 0; o < O; o++) SC_UNROLL
-  for (int p = 0; p < P; p++) sum[o][p] = t.accumulate ? load(target + o * t.outStride + p * t.targetStride) : zero();
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
+    for (int p = 0; p < P; p++) sum[o][p] = zero();
+  }
   for (int k = 0; k < t.terms; k += L, panel += O * L)
     for (int l = 0; l < L; l++, source += t.termStride) {
       F16 in[P];
@@ -33,8 +35,13 @@ inline void productTile(const Products& t, const float* source, const float* pan
       }
     }
   SC_UNROLL
-  for (int o = 0; o < O; o++) SC_UNROLL
-  for (int p = 0; p < P; p++) store(target + o * t.outStride + p * t.targetStride, sum[o][p]);
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
+    for (int p = 0; p < P; p++) {
+      float* at = target + o * t.outStride + p * t.targetStride;
+      store(at, t.accumulate ? sum[o][p] + load(at) : sum[o][p]);
+    }
+  }
 }
 
 template <class Product, int L, int O>

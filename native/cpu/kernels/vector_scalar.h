@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#define SC_NO_UNROLL 1  // vector_math.h
+
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 

@@ -19,13 +19,13 @@ inline void winogradPairB(const F16 (&d)[6], F16& first, F16& second) {
   if constexpr (P == 0) {
     first = fma(four, d[0], fma(minusFive, d[2], d[4]));
     second = fma(four, d[1], fma(minusFive, d[3], d[5]));
-    return;
+  } else {
+    F16 even, odd;
+    if constexpr (P == 1) even = fma(minusFour, d[2], d[4]), odd = fma(minusFour, d[1], d[3]);
+    else even = d[4] - d[2], odd = two * (d[3] - d[1]);
+    first = even + odd;
+    second = even - odd;
   }
-  F16 even, odd;
-  if constexpr (P == 1) even = fma(minusFour, d[2], d[4]), odd = fma(minusFour, d[1], d[3]);
-  if constexpr (P == 2) even = d[4] - d[2], odd = two * (d[3] - d[1]);
-  first = even + odd;
-  second = even - odd;
 }
 template <int P>
 inline void winogradPairB(const F16 (&d)[8], F16& first, F16& second) {
@@ -34,16 +34,16 @@ inline void winogradPairB(const F16 (&d)[8], F16& first, F16& second) {
   if constexpr (P == 0) {
     first = fma(large, d[4] - d[2], d[0] - d[6]);
     second = fma(large, d[3] - d[5], d[7] - d[1]);
-    return;
+  } else {
+    F16 even, odd;
+    if constexpr (P == 1) even = fma(minus, d[4], d[2] + d[6]), odd = fma(minus, d[3], d[1] + d[5]);
+    else if constexpr (P == 2)
+      even = fma(quarter, d[2], fma(fiveQuarters, d[4], d[6])),
+      odd = fma(half, d[1], fma(fiveHalves, d[3], two * d[5]));
+    else even = fma(four, d[2], fma(five, d[4], d[6])), odd = fma(two, d[1], fma(fiveHalves, d[3], half * d[5]));
+    first = even + odd;
+    second = even - odd;
   }
-  F16 even, odd;
-  if constexpr (P == 1) even = fma(minus, d[4], d[2] + d[6]), odd = fma(minus, d[3], d[1] + d[5]);
-  if constexpr (P == 2)
-    even = fma(quarter, d[2], fma(fiveQuarters, d[4], d[6])), odd = fma(half, d[1], fma(fiveHalves, d[3], two * d[5]));
-  if constexpr (P == 3)
-    even = fma(four, d[2], fma(five, d[4], d[6])), odd = fma(two, d[1], fma(fiveHalves, d[3], half * d[5]));
-  first = even + odd;
-  second = even - odd;
 }
 template <int N>
 inline void winogradB(const F16 (&d)[N], F16 (&t)[N]) {
@@ -257,7 +257,7 @@ inline void winogradOutputTile(const WinogradTiles& t, const WinogradTile& tile,
     SC_UNROLL
     for (int y = 0; y < M; y++) half[y][x] = column[y];
   }
-  const F16 bias = set(e.bias), floor = set(e.relu ? 0.0f : -HUGE_VALF);
+  const F16 bias = set(e.bias), floor = e.relu ? zero() : minusInfinity();
   const int rows = t.height - tile.y, columns = t.width - tile.x;
   std::int64_t at = tile.source + (std::int64_t(tile.y) * t.width + tile.x) * 16;
   SC_UNROLL

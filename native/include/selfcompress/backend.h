@@ -100,7 +100,7 @@ class Backend {
   virtual void cancelRecording() {}
   virtual void replay(Recording&) {}
 
-  // Bytes of scratch memory that the three convolutions of this geometry need at most.
+  // Bytes of scratch memory that the three convolutions of this geometry need at most, for this batch or a smaller one.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
   // Whether Conv2dForward and Conv2dGradInput take a WeightQuantizer. If not, they are given quantized weights.
   virtual bool quantizesInConvolution() const { return false; }
