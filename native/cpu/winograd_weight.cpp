@@ -11,8 +11,8 @@
 // and the batch alone, and sums are taken in order: results do not depend on the number of threads.
 #include <algorithm>
 
-#include "cpu/conv2d_weight_plan.h"
-#include "cpu/cpu_backend.h"
+#include "cpu/threads.h"
+#include "cpu/winograd_weight_part.h"
 
 namespace selfcompress::cpu {
 namespace {
@@ -23,10 +23,6 @@ constexpr std::int64_t kChunkFloats = 1024 * 1024;
 constexpr std::int64_t kMostParts = 64;
 // Of a part, in the second-level cache: transformed tiles, and sums.
 constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024;
-// Rows that stay in the first-level cache while blocks of outputs pass over them. Each of their sums starts from zero,
-// which also keeps the rounding errors of long sums small.
-constexpr std::int64_t kRowsAtOnce = 128;
-
 std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
 // A 1x1 kernel has nothing to save, but the product of matrices is the best way to its sums as well: a tile is a pixel.
@@ -35,180 +31,6 @@ std::vector<WinogradForm> formsOf(const Conv2dGeometry& g) {
   if (plain && g.groups == 1) return {{1, 1}};
   return winogradForms(g);
 }
-
-// The gradient's transform has the sum of a tile's gradients, but for a factor, at the point (1, 1) of each axis: the
-// bias's gradient costs no pass over memory of its own. bf16 would round them first.
-bool sumsBias(const Conv2dGradWeight& a, const WeightPlan& plan) { return a.gradBias && !plan.pairs; }
-int biasPoint(WinogradForm form) { return form.points == 1 ? 0 : form.points + 1; }
-float biasFactor(WinogradForm form) { return form.points == 1 ? 1.0f : form.points == 6 ? 36.0f : 20.25f; }
-
-// The work on one part of the tiles. `bias`: [outs][16], what sumsBias is about.
-class PartWork {
- public:
-  PartWork(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, float* sums, float* bias,
-           float* rows)
-      : a_(a),
-        plan_(plan),
-        kernels_(kernels),
-        sums_(sums),
-        bias_(bias),
-        input_(rows),
-        grad_(rows + plan.form.area() * plan.inPoint()) {}
-
-  void run(std::int64_t begin, std::int64_t end) const {
-    std::int64_t inGroups = plan_.inWidth / kLanes, groups = inGroups + std::int64_t(plan_.blocks.size());
-    std::int64_t length = plan_.form.points == 1 ? 16 : 2;
-    for (std::int64_t first = begin; first < end; first += plan_.chunk) {
-      std::int64_t count = std::min(plan_.chunk, end - first), lengths = (count + length - 1) / length;
-      parallelFor(lengths * groups, [&](std::int64_t task) {
-        std::int64_t from = task / groups * length, group = task % groups;
-        std::int64_t end = std::min(count, from + length);
-        if (plan_.form.points == 1) {
-          if (group < inGroups) transposePixels(first + from, from, end - from, group);
-          else copyGrads(first + from, from, end - from, group - inGroups);
-          return;
-        }
-        for (std::int64_t t = from; t < end; t++) {
-          if (group < inGroups) fillInput(first + t, t, group);
-          else fillGrad(first + t, t, group - inGroups);
-        }
-      });
-      // Few points: output channels are shared out as well.
-      std::int64_t blocks = std::int64_t(plan_.blocks.size()), shares = plan_.form.points == 1 ? blocks : 1;
-      parallelFor(plan_.form.area() * shares, [&](std::int64_t task) {
-        multiply(task / shares, task % shares * blocks / shares, blocks / shares, count, first > begin);
-      });
-    }
-  }
-
- private:
-  WinogradTiles tilesOf(const WinogradTile* place, Shape shape, std::int64_t pointStride) const {
-    return {place, 1, shape.height, shape.width, plan_.form.points, plan_.form.outputs, pointStride};
-  }
-
-  // Sixteen channels of some pixels as rows: [group][row][16].
-  void transposePixels(std::int64_t first, std::int64_t inChunk, std::int64_t count, std::int64_t group) const {
-    alignas(64) static const float zeros[kLanes] = {};
-    Shape shape = a_.geometry.input();
-    std::int64_t perTile = plan_.rowsPerTile() * kLanes, plane = std::int64_t(shape.pixels()) * kLanes,
-                 channel = group * kLanes,
-                 live = std::min<std::int64_t>(kLanes, std::int64_t(plan_.ins.size()) - channel);
-    float* to = input_ + (group * plan_.chunk + inChunk) * perTile;
-    const float* vectors[kLanes];
-    std::fill_n(vectors, kLanes, zeros);
-    for (std::int64_t t = first; t < first + count; t++, to += perTile) {
-      std::int64_t at = t / shape.pixels() * shape.channels * plane + t % shape.pixels() * kLanes;
-      for (std::int64_t c = 0; c < live; c++) vectors[c] = a_.input + plan_.ins[std::size_t(channel + c)] * plane + at;
-      transpose(vectors, to, 4 * kLanes);
-    }
-  }
-
-  // A block of outputs of some pixels: [block][pixel][out of the block][rows of a pixel].
-  void copyGrads(std::int64_t first, std::int64_t inChunk, std::int64_t count, std::int64_t block) const {
-    Shape shape = a_.geometry.output();
-    const ProductBlock& b = plan_.blocks[std::size_t(block)];
-    std::int64_t perTile = plan_.rowsPerTile(), index = b.panel / (plan_.chunk * perTile);
-    auto copy = plan_.pairs ? kernels_.pairs.copyVectors : kernels_.copyVectors;
-    for (std::int64_t o = 0; o < b.outs; o++) {
-      const float* plane = a_.gradOutput + std::int64_t(plan_.outs[std::size_t(index + o)]) * shape.pixels() * kLanes;
-      float* to = grad_ + b.panel + (inChunk * b.outs + o) * perTile;
-      for (std::int64_t at = first, end = first + count; at < end;) {
-        std::int64_t n = at / shape.pixels(), run = std::min(end, (n + 1) * shape.pixels()) - at;
-        copy(plane + (n * shape.elements() + at % shape.pixels()) * kLanes, run, to, b.outs * perTile);
-        at += run, to += run * b.outs * perTile;
-      }
-    }
-  }
-
-  // Transforms sixteen channels of a tile and writes them as rows: [point][group][row][16].
-  void fillInput(std::int64_t tile, std::int64_t inChunk, std::int64_t group) const {
-    // Seventeen vectors from point to point: an odd number, as in winograd.cpp.
-    constexpr std::int64_t kStride = (kLanes + 1) * kLanes;
-    alignas(64) float buffer[64 * kStride];
-    alignas(64) static const float zeros[kLanes] = {};
-    const Conv2dGeometry& g = a_.geometry;
-    Shape shape = g.input();
-    WinogradTile place = plan_.form.tile(tile, g.output(), shape, g.padH, g.padW);
-    WinogradTiles tiles = tilesOf(&place, shape, kStride);
-    const float* vectors[kLanes];
-    std::int64_t first = group * kLanes, live = std::min<std::int64_t>(kLanes, std::int64_t(plan_.ins.size()) - first);
-    std::int64_t planeFloats = std::int64_t(shape.pixels()) * kLanes;
-    for (std::int64_t c = 0; c < kLanes; c++) {
-      vectors[c] = zeros;
-      if (c >= live) continue;
-      const float* plane = a_.input + plan_.ins[std::size_t(first + c)] * planeFloats;
-      vectors[c] = buffer + c * kLanes;
-      tiles.ahead = planesAhead(plan_.ins, std::size_t(first + c)) * planeFloats;
-      kernels_.winogradInput(tiles, plane, buffer + c * kLanes);
-    }
-    std::int64_t perTile = plan_.rowsPerTile();
-    float* to = input_ + (group * plan_.chunk + inChunk) * perTile * kLanes;
-    for (int point = 0; point < plan_.form.area(); point++, to += plan_.inPoint()) {
-      transpose(vectors, to, 0);
-      for (std::int64_t c = 0; c < live; c++) vectors[c] += kStride;
-    }
-  }
-
-  // Transforms the channels of a block: [point][block][tile][out of the block][rows of a tile].
-  void fillGrad(std::int64_t tile, std::int64_t inChunk, std::int64_t block) const {
-    const Conv2dGeometry& g = a_.geometry;
-    Shape shape = g.output();
-    WinogradTile place = plan_.form.tile(tile, shape, shape, 0, 0);
-    WinogradTiles tiles = tilesOf(&place, shape, plan_.gradPoint());
-    const ProductBlock& b = plan_.blocks[std::size_t(block)];
-    std::int64_t perTile = plan_.rowsPerTile(), planeFloats = std::int64_t(shape.pixels()) * kLanes,
-                 first = b.panel / (plan_.chunk * perTile);
-    float* to = grad_ + b.panel + inChunk * b.outs * perTile;
-    auto transform = plan_.pairs ? kernels_.pairs.winogradGrad : kernels_.winogradGrad;
-    for (std::int64_t o = 0; o < b.outs; o++) {
-      auto index = std::size_t(first + o);
-      tiles.ahead = planesAhead(plan_.outs, index) * planeFloats;
-      transform(tiles, a_.gradOutput + plan_.outs[index] * planeFloats, to + o * perTile);
-    }
-  }
-
-  // Adds the rows of a chunk to the sums of one point and some blocks of outputs.
-  void multiply(std::int64_t point, std::int64_t firstBlock, std::int64_t blocks, std::int64_t tiles,
-                bool resume) const {
-    std::int64_t perTile = plan_.rowsPerTile(), rows = tiles * perTile;
-    const ProductBlock& first = plan_.blocks[std::size_t(firstBlock)];
-    Products p;
-    p.sourceStride = plan_.chunk * perTile * kLanes, p.termStride = kLanes;
-    p.positions = int(plan_.inWidth / kLanes);
-    p.panel = grad_ + point * plan_.gradPoint(), p.lanes = true;
-    p.blocks = &first, p.blockCount = int(blocks);
-    p.target = sums_ + point * std::int64_t(plan_.outs.size()) * plan_.inWidth +
-               first.panel / (plan_.chunk * perTile) * plan_.inWidth;
-    p.outStride = plan_.inWidth, p.targetStride = kLanes;
-    for (std::int64_t begin = 0; begin < rows; begin += kRowsAtOnce) {
-      p.source = input_ + point * plan_.inPoint() + begin * kLanes;
-      p.firstTerm = int(begin), p.terms = int(std::min(rows - begin, kRowsAtOnce));
-      p.accumulate = resume || begin > 0;
-      (plan_.pairs ? kernels_.pairs.products : kernels_.products)(p);
-    }
-    if (point == biasPoint(plan_.form) && sumsBias(a_, plan_))
-      for (std::int64_t b = firstBlock; b < firstBlock + blocks; b++)
-        addBias(plan_.blocks[std::size_t(b)], tiles, resume);
-  }
-
-  void addBias(const ProductBlock& block, std::int64_t tiles, bool resume) const {
-    const float* from = grad_ + biasPoint(plan_.form) * plan_.gradPoint() + block.panel;
-    float* sums = bias_ + block.panel / plan_.chunk;
-    std::int64_t floats = block.outs * kLanes;
-    if (!resume) std::fill_n(sums, floats, 0.0f);
-    for (std::int64_t t = 0; t < tiles; t++, from += floats)
-      for (std::int64_t i = 0; i < floats; i++) sums[i] += from[i];
-  }
-
-  void transpose(const float* const* vectors, float* to, std::int64_t ahead) const {
-    (plan_.pairs ? kernels_.pairs.transposeLanes : kernels_.transposeLanes)(vectors, to, ahead);
-  }
-
-  const Conv2dGradWeight& a_;
-  const WeightPlan& plan_;
-  const Kernels& kernels_;
-  float *sums_, *bias_, *input_, *grad_;
-};
 
 // The filters of an output channel from the sums of all parts.
 void writeWeights(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, const float* sums,
@@ -299,7 +121,7 @@ bool runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const 
         *shared = bias + parts * outs * kLanes;
   parallelFor(parts, [&](std::int64_t part) {
     float* rows = parts > 1 ? threadMemory(plan.rowFloats()) : shared;
-    PartWork(a, plan, kernels, sums + part * plan.sumFloats(), bias + part * outs * kLanes, rows)
+    WeightPart(a, plan, kernels, sums + part * plan.sumFloats(), bias + part * outs * kLanes, rows)
         .run(tiles * part / parts, tiles * (part + 1) / parts);
   });
   parallelFor(outs, [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); });

@@ -27,10 +27,10 @@ inline F16 makePairs(F16 low, F16 high) {
 inline void storePairs(float* p, F16 a) {
   float lanes[16];
   store(lanes, a);
-  std::uint32_t bits[16];
+  std::uint32_t bits[16], words[8];
   memcpy(bits, lanes, sizeof bits);
-  for (int i = 0; i < 8; i++) bits[i] = bf16Bits(bits[2 * i]) | bf16Bits(bits[2 * i + 1]) << 16;
-  memcpy(p, bits, 8 * sizeof(float));
+  for (int i = 0; i < 8; i++) words[i] = bf16Bits(bits[2 * i]) | bf16Bits(bits[2 * i + 1]) << 16;
+  memcpy(p, words, sizeof words);
 }
 
 // The two floats of every word.
