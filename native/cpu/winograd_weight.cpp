@@ -23,6 +23,7 @@ constexpr std::int64_t kChunkFloats = 1024 * 1024;
 constexpr std::int64_t kMostParts = 64;
 // Of a part, in the second-level cache: transformed tiles, and sums.
 constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024;
+
 std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
 // A 1x1 kernel has nothing to save, but the product of matrices is the best way to its sums as well: a tile is a pixel.
