@@ -65,29 +65,52 @@ GroupEntries makeEntries(const PassPlan& plan, int group) {
   return result;
 }
 
-// Positions of a run of rows (numbered over all blocks of images), sorted into classes.
-void collectPositions(const Pass& pass, std::int64_t firstRow, std::int64_t lastRow,
-                      std::vector<std::vector<ConvPosition>>& byClass) {
-  const PassPlan& plan = pass.plan;
-  int columnClasses = int(plan.columns.classes.size());
-  std::size_t classes = plan.rows.classes.size() * std::size_t(columnClasses);
-  if (byClass.size() < classes) byClass.resize(classes);  // never smaller: what is allocated serves the next call
-  for (auto& positions : byClass) positions.clear();
+// Positions of the target's pixels, sorted into classes: those of class c are [starts[c], starts[c + 1]).
+struct PositionLists {
+  int* starts;
+  ConvPosition* positions;
+};
+
+// How a task's memory is laid out: the positions of at most so many rows, then where each class of them starts.
+struct PositionMemory {
+  std::size_t positions, classes;
+  PositionMemory(const PassPlan& plan, std::int64_t rows)
+      : positions(std::size_t(rows * plan.target.width)),
+        classes(plan.rows.classes.size() * plan.columns.classes.size()) {}
+  std::size_t bytes() const { return positions * sizeof(ConvPosition) + (classes + 1) * sizeof(int); }
+  PositionLists in(std::byte* memory) const {
+    return {reinterpret_cast<int*>(memory + positions * sizeof(ConvPosition)), reinterpret_cast<ConvPosition*>(memory)};
+  }
+};
+
+// Positions of a run of rows (numbered over all blocks of images).
+void collectPositions(const PassPlan& plan, std::int64_t firstRow, std::int64_t lastRow, std::size_t classes,
+                      PositionLists lists) {
+  const int columnClasses = int(plan.columns.classes.size());
+  auto rowClass = [&](std::int64_t row) {
+    return plan.rows.classOf[std::size_t(row % plan.target.height)] * columnClasses;
+  };
+  // Counted two places on: the next loop moves the end of each class from where it starts to where the next one does.
+  int* ends = lists.starts + 1;
+  std::fill_n(lists.starts, classes + 1, 0);
+  for (std::int64_t row = firstRow; row < lastRow; row++)
+    for (int c : plan.columns.classOf)
+      if (std::size_t next = std::size_t(rowClass(row) + c) + 1; next < classes) ends[next]++;
+  for (std::size_t c = 1; c < classes; c++) ends[c] += ends[c - 1];
   for (std::int64_t row = firstRow; row < lastRow; row++) {
-    std::int64_t block = row / plan.target.height;
-    int y = int(row % plan.target.height);
+    std::int64_t block = row / plan.target.height, y = row % plan.target.height;
     std::int64_t source =
         block * plan.source.elements() + std::int64_t(plan.rows.base[std::size_t(y)]) * plan.source.width;
-    std::int64_t target = block * plan.target.elements() + std::int64_t(y) * plan.target.width;
-    int rowClass = plan.rows.classOf[std::size_t(y)] * columnClasses;
-    for (int x = 0; x < plan.target.width; x++)
-      byClass[std::size_t(rowClass + plan.columns.classOf[std::size_t(x)])].push_back(
-          {(source + plan.columns.base[std::size_t(x)]) * kLanes, (target + x) * kLanes});
+    std::int64_t target = block * plan.target.elements() + y * plan.target.width;
+    for (int x = 0; x < plan.target.width; x++) {
+      int& end = ends[rowClass(row) + plan.columns.classOf[std::size_t(x)]];
+      lists.positions[end++] = {(source + plan.columns.base[std::size_t(x)]) * kLanes, (target + x) * kLanes};
+    }
   }
 }
 
 void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, const GroupEntries& entries,
-              const std::vector<std::vector<ConvPosition>>& positions, bool first) {
+              PositionLists lists, bool first) {
   std::int64_t offsets[16];
   float bias[16];
   for (int o = 0; o < block.count; o++) {
@@ -95,13 +118,14 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     if (pass.bias) bias[o] = pass.bias[block.channels[o]];
   }
   for (std::size_t c = 0; c < entries.byClass.size(); c++) {
-    if (positions[c].empty()) continue;
+    int positions = lists.starts[c + 1] - lists.starts[c];
+    if (!positions) continue;
     const auto& list = entries.byClass[c];
     ConvTiles tiles;
     tiles.source = pass.sourceData;
     tiles.panel = pass.panels + block.panel;
-    tiles.positions = positions[c].data();
-    tiles.positionCount = int(positions[c].size());
+    tiles.positions = lists.positions + lists.starts[c];
+    tiles.positionCount = positions;
     tiles.outs = block.count;
     tiles.outOffset = offsets;
     tiles.target = pass.targetData;
@@ -149,11 +173,12 @@ void runPass(const Pass& pass, const Kernels& kernels) {
   std::int64_t perTask = bandsPerTask(plan, bands, count), bandTasks = (count + perTask - 1) / perTask;
   // Few rows (fully connected layers): output channels are shared out as well.
   std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
-  parallelFor(bandTasks * parts, [&](std::int64_t task) {
+  const PositionMemory layout(plan, perTask * bands.rows);
+  parallelFor(bandTasks * parts, layout.bytes(), [&](std::int64_t task, std::byte* memory) {
     std::int64_t part = task % parts, firstBand = task / parts * perTask,
                  lastBand = std::min(count, firstBand + perTask);
-    thread_local std::vector<std::vector<ConvPosition>> positions;
-    collectPositions(pass, bands.row(firstBand), bands.row(lastBand), positions);
+    PositionLists positions = layout.in(memory);
+    collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
     std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                 last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
     for (std::size_t b = first; b < last; b++) {

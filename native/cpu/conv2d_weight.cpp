@@ -131,16 +131,22 @@ void runTile(const GroupPlan& plan, const Kernels& kernels, const Planes& input,
   if (tile.runCount) kernels.weightTile(tile);
 }
 
-// Blocks of images [first, last); `weights` receives the sums.
-void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const GroupPlan& plan, const WeightTask& task,
-             int first, int last, float* weights) {
+// Floats of the sums of a task, for each weight one of every lane.
+std::int64_t accumulatorFloats(const WeightPlan& plan, const WeightTask& task) {
+  const GroupPlan& group = plan.groups[std::size_t(task.group)];
+  return std::int64_t(task.chunkEnd - task.chunkBegin) * (task.outEnd - task.outBegin) * group.tileOuts *
+         group.perChunk * kLanes;
+}
+
+// Blocks of images [first, last); `accumulators` has accumulatorFloats, `weights` receives the sums.
+void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const WeightPlan& weightPlan, const WeightTask& task,
+             int first, int last, float* accumulators, float* weights) {
   const Conv2dGeometry& g = a.geometry;
+  const GroupPlan& plan = weightPlan.groups[std::size_t(task.group)];
   Planes input{a.input, g.input()}, grad{a.gradOutput, g.output()};
   int tileFloats = plan.tileOuts * plan.perChunk * kLanes;
   int chunks = task.chunkEnd - task.chunkBegin, outBlocks = task.outEnd - task.outBegin;
-  std::int64_t floats = std::int64_t(chunks) * outBlocks * tileFloats;
-  float* accumulators = threadMemory(floats);
-  std::fill_n(accumulators, floats, 0.0f);
+  std::fill_n(accumulators, accumulatorFloats(weightPlan, task), 0.0f);
   int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
   // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
   int visit = std::max(1, kPixelBlock / g.output().pixels());
@@ -185,12 +191,14 @@ void sumParts(const Conv2dGradWeight& a, const WeightPlan& plan, const GroupPlan
 
 void runDirect(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
   std::int64_t blocks = blocksOf(a.batch), tasks = std::int64_t(plan.tasks.size()), parts = plan.parts;
-  parallelFor(tasks * parts, [&](std::int64_t i) {
+  std::int64_t floats = 0;
+  for (const WeightTask& task : plan.tasks) floats = std::max(floats, accumulatorFloats(plan, task));
+  parallelFor(tasks * parts, std::size_t(floats) * sizeof(float), [&](std::int64_t i, std::byte* memory) {
     const WeightTask& task = plan.tasks[std::size_t(i % tasks)];
     std::int64_t part = i / tasks;
     float* weights = parts == 1 ? a.gradWeight : static_cast<float*>(a.workspace) + part * a.geometry.weights();
-    runTask(a, kernels, plan.groups[std::size_t(task.group)], task, int(blocks * part / parts),
-            int(blocks * (part + 1) / parts), weights);
+    runTask(a, kernels, plan, task, int(blocks * part / parts), int(blocks * (part + 1) / parts),
+            reinterpret_cast<float*>(memory), weights);
   });
   if (parts == 1) return;
   for (const GroupPlan& group : plan.groups)

@@ -5,7 +5,9 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -53,6 +55,26 @@ int defaultThreads() {
 
 thread_local bool insideTask = false;
 
+// Memory for the tasks of one thread; it grows to the most that was asked for.
+class TaskMemory {
+ public:
+  std::byte* address() const { return memory_.get(); }
+  void reserve(std::size_t bytes) {
+    if (bytes <= bytes_) return;
+    memory_.reset();
+    bytes_ = 0;
+    memory_.reset(static_cast<std::byte*>(::operator new(bytes, std::align_val_t(kAlignment))));
+    bytes_ = bytes;
+  }
+
+ private:
+  struct Release {
+    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t(kAlignment)); }
+  };
+  std::unique_ptr<std::byte, Release> memory_;
+  std::size_t bytes_ = 0;
+};
+
 // One job at a time: workers take task numbers from an atomic counter. A job is published by increasing `generation_`.
 class Pool {
  public:
@@ -62,11 +84,12 @@ class Pool {
   int threads() const { return wanted_.load(); }
   void setThreads(int threads) { wanted_ = threads; }
 
-  void run(std::int64_t count, TaskRef task) {
+  void run(std::int64_t count, std::size_t bytes, TaskRef task) {
     std::lock_guard turn(callers_);
-    int helpers = int(std::min<std::int64_t>(wanted_.load(), count)) - 1;
-    if (int(workers_.size()) != wanted_ - 1) resize(wanted_ - 1);
-    if (helpers < 1) return runAlone(count, task);
+    const int wanted = wanted_;
+    if (int(workers_.size()) != wanted - 1) resize(wanted - 1);
+    for (TaskMemory& memory : memory_) memory.reserve(bytes);
+    if (wanted == 1 || count == 1) return runAlone(count, task, memory_[0].address());
     task_ = &task;
     count_ = count;
     next_ = 0;
@@ -77,7 +100,7 @@ class Pool {
       generation_.fetch_add(1);
     }
     wake_.notify_all();
-    work();
+    work(memory_[0].address());
     for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; spin++)
       if (spin < 20000) relax();
       else std::this_thread::yield();
@@ -85,21 +108,21 @@ class Pool {
   }
 
  private:
-  static void runAlone(std::int64_t count, TaskRef task) {
+  static void runAlone(std::int64_t count, TaskRef task, std::byte* memory) {
     struct Scope {
       Scope() { insideTask = true; }
       ~Scope() { insideTask = false; }
     } scope;
-    for (std::int64_t i = 0; i < count; i++) task(i);
+    for (std::int64_t i = 0; i < count; i++) task(i, memory);
   }
 
-  void work() {
+  void work(std::byte* memory) {
     insideTask = true;
     for (;;) {
       std::int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
       if (i >= count_) break;
       try {
-        (*task_)(i);
+        (*task_)(i, memory);
       } catch (...) {
         std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
@@ -110,7 +133,7 @@ class Pool {
   }
 
   // A worker spins briefly for the next job, since operations follow one another closely, then sleeps.
-  void serve(std::uint64_t seen) {
+  void serve(std::uint64_t seen, const TaskMemory& memory) {
     for (;;) {
       for (int spin = 0; spin < 4000 && generation_.load(std::memory_order_acquire) == seen; spin++) relax();
       if (generation_.load(std::memory_order_acquire) == seen) {
@@ -119,7 +142,7 @@ class Pool {
       }
       seen = generation_.load(std::memory_order_acquire);
       if (stop_) return;
-      work();
+      work(memory.address());
       pending_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -128,7 +151,9 @@ class Pool {
     stopWorkers();
     stop_ = false;
     std::uint64_t seen = generation_.load();
-    for (int i = 0; i < workers; i++) workers_.emplace_back([this, seen] { serve(seen); });
+    memory_.resize(std::size_t(workers) + 1);
+    for (std::size_t i = 1; i <= std::size_t(workers); i++)
+      workers_.emplace_back([this, seen, i] { serve(seen, memory_[i]); });
   }
 
   void stopWorkers() {
@@ -145,6 +170,7 @@ class Pool {
   std::mutex callers_, mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
+  std::vector<TaskMemory> memory_ = std::vector<TaskMemory>(1);  // the caller's, then the workers'
   std::atomic<int> wanted_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<bool> stop_{false};
@@ -166,17 +192,15 @@ Pool& pool() {
 void parallelFor(std::int64_t count, TaskRef task) {
   if (count <= 0) return;
   if (insideTask || count == 1) {
-    for (std::int64_t i = 0; i < count; i++) task(i);
+    for (std::int64_t i = 0; i < count; i++) task(i, nullptr);
     return;
   }
-  pool().run(count, task);
+  pool().run(count, 0, task);
 }
 
-float* threadMemory(std::int64_t floats) {
-  thread_local std::vector<float> storage;
-  if (std::int64_t(storage.size()) < floats + kLanes) storage.resize(std::size_t(floats + kLanes));
-  auto address = reinterpret_cast<std::uintptr_t>(storage.data());
-  return storage.data() + (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task) {
+  if (insideTask) throw std::logic_error("memory was asked for inside a task, whose thread's memory is in use");
+  if (count > 0) pool().run(count, bytes, task);
 }
 
 void setThreads(int threads) {

@@ -68,28 +68,27 @@ class TileTask {
   TileTask(const Pass& pass, const Kernels& kernels, std::int64_t first, int count)
       : pass_(pass), plan_(pass.plan), kernels_(kernels), first_(first), count_(count) {}
 
-  void run() {
-    std::int64_t fromFloats = pointStride(plan_.terms(), plan_) * plan_.form.area(),
-                 toFloats = pointStride(std::int64_t(plan_.outs[0].size()), plan_) * plan_.form.area();
-    float* from = threadMemory(fromFloats + toFloats);
+  // Floats of the transformed tiles of a task.
+  static std::int64_t sourceFloats(const PassPlan& plan) { return pointStride(plan.terms(), plan) * plan.form.area(); }
+  static std::int64_t targetFloats(const PassPlan& plan) {
+    return pointStride(std::int64_t(plan.outs[0].size()), plan) * plan.form.area();
+  }
+
+  // `from`: sourceFloats and then targetFloats.
+  void run(float* from) {
+    float* to = from + sourceFloats(plan_);
     transformSource(from);
-    multiply(pass_, kernels_, count_, from, from + fromFloats);
-    transformTarget(from + fromFloats);
+    multiply(pass_, kernels_, count_, from, to);
+    transformTarget(to);
   }
 
  private:
-  WinogradTiles tilesOf(Shape shape, int padH, int padW, std::int64_t channels) const {
-    thread_local std::vector<WinogradTile> places;
-    places.clear();
-    for (std::int64_t t = first_; t < first_ + count_; t++)
-      places.push_back(plan_.form.tile(t, plan_.target, shape, padH, padW));
-    return {places.data(),
-            count_,
-            shape.height,
-            shape.width,
-            plan_.form.points,
-            plan_.form.outputs,
-            pointStride(channels, plan_)};
+  using Places = WinogradTile[kMostTiles];
+
+  WinogradTiles tilesOf(Places& places, Shape shape, int padH, int padW, std::int64_t channels) const {
+    for (int t = 0; t < count_; t++) places[t] = plan_.form.tile(first_ + t, plan_.target, shape, padH, padW);
+    return {
+        places, count_, shape.height, shape.width, plan_.form.points, plan_.form.outputs, pointStride(channels, plan_)};
   }
 
   void transformSource(float* from) const {
@@ -97,7 +96,8 @@ class TileTask {
     const Conv2dGeometry& g = plan_.geometry;
     int padH = plan_.forward ? g.padH : g.kernelHeight - 1 - g.padH,
         padW = plan_.forward ? g.padW : g.kernelWidth - 1 - g.padW;
-    WinogradTiles tiles = tilesOf(plan_.source, padH, padW, plan_.terms());
+    Places places;
+    WinogradTiles tiles = tilesOf(places, plan_.source, padH, padW, plan_.terms());
     auto transform = plan_.pairs ? kernels_.pairs.winogradInput : kernels_.winogradInput;
     for (std::size_t r = 0; r < reduced.size(); r++) {
       std::int64_t plane = std::int64_t(plan_.source.pixels()) * kLanes;
@@ -129,7 +129,8 @@ class TileTask {
 
   void transformTarget(const float* to) const {
     const std::vector<int>& outs = plan_.outs[0];
-    WinogradTiles tiles = tilesOf(plan_.target, 0, 0, std::int64_t(outs.size()));
+    Places places;
+    WinogradTiles tiles = tilesOf(places, plan_.target, 0, 0, std::int64_t(outs.size()));
     MomentRun runs[kMostTiles * kMostTileRows];
     const int runCount = pass_.partials ? momentRuns(tiles, runs) : 0;
     for (std::size_t o = 0; o < outs.size(); o++) {
@@ -198,9 +199,12 @@ void runWinograd(const Pass& pass, const Kernels& kernels) {
   parallelFor(std::int64_t(plan.blocks.size()),
               [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], kernels, panelStride(plan)); });
   std::int64_t total = plan.form.tiles(plan.target) * blocksOf(pass.batch), perTask = plan.tilesPerTask;
-  parallelFor((total + perTask - 1) / perTask, [&](std::int64_t task) {
-    TileTask(pass, kernels, task * perTask, int(std::min(perTask, total - task * perTask))).run();
-  });
+  std::int64_t floats = TileTask::sourceFloats(plan) + TileTask::targetFloats(plan);
+  parallelFor((total + perTask - 1) / perTask, std::size_t(floats) * sizeof(float),
+              [&](std::int64_t task, std::byte* memory) {
+                TileTask(pass, kernels, task * perTask, int(std::min(perTask, total - task * perTask)))
+                    .run(reinterpret_cast<float*>(memory));
+              });
 }
 
 }  // namespace selfcompress::cpu

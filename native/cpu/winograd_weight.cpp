@@ -120,11 +120,14 @@ bool runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const 
                outs = std::int64_t(plan.outs.size());
   float *sums = static_cast<float*>(a.workspace), *bias = sums + parts * plan.sumFloats(),
         *shared = bias + parts * outs * kLanes;
-  parallelFor(parts, [&](std::int64_t part) {
-    float* rows = parts > 1 ? threadMemory(plan.rowFloats()) : shared;
+  auto run = [&](std::int64_t part, float* rows) {
     WeightPart(a, plan, kernels, sums + part * plan.sumFloats(), bias + part * outs * kLanes, rows)
         .run(tiles * part / parts, tiles * (part + 1) / parts);
-  });
+  };
+  if (parts == 1) run(0, shared);
+  else
+    parallelFor(parts, std::size_t(plan.rowFloats()) * sizeof(float),
+                [&](std::int64_t part, std::byte* memory) { run(part, reinterpret_cast<float*>(memory)); });
   parallelFor(outs, [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); });
   if (!sumsBias(a, plan)) return false;
   writeBias(a, plan, kernels, bias);

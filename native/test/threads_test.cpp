@@ -28,6 +28,29 @@ TEST_CASE("a task may share its own work out") {
   CHECK(sum == 100);
 }
 
+TEST_CASE("each thread has memory for its tasks, which no other thread writes to") {
+  cpu::setThreads(3);
+  for (std::size_t bytes : {std::size_t(100), std::size_t(5000), std::size_t(64)}) {
+    std::atomic<int> wrong{0};
+    parallelFor(300, bytes, [&](std::int64_t i, std::byte* memory) {
+      wrong += reinterpret_cast<std::uintptr_t>(memory) % kAlignment != 0;
+      std::fill_n(memory, bytes, std::byte(i));
+      std::this_thread::yield();
+      for (std::size_t b = 0; b < bytes; b++) wrong += memory[b] != std::byte(i);
+    });
+    CHECK(wrong == 0);
+  }
+  std::atomic<int> refused{0};
+  parallelFor(10, [&](std::int64_t) {
+    try {
+      parallelFor(2, 8, [](std::int64_t, std::byte*) {});
+    } catch (const std::logic_error&) {
+      refused++;
+    }
+  });
+  CHECK(refused == 10);
+}
+
 TEST_CASE("an exception reaches the caller, and the pool goes on") {
   cpu::setThreads(3);
   CHECK_THROWS_AS(parallelFor(100,
