@@ -144,6 +144,7 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
       tiles.relu = pass.relu && last;
       tiles.mask = last ? pass.mask : nullptr;
       tiles.accumulate = pass.accumulate && last;
+      tiles.past = pass.past() && !tiles.resume && last;
       kernels.convTiles(tiles);
     } while (begin < int(list.size()));
   }
@@ -238,6 +239,7 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   plan.source = forward ? g.input() : g.output(), plan.target = forward ? g.output() : g.input();
   auto ins = byGroup(liveIn, g.inChannels, g.groups), outs = byGroup(liveOut, g.outChannels, g.groups);
   plan.reduced = forward ? ins : outs, plan.outs = forward ? outs : ins;
+  plan.liveOuts = int((forward ? liveOut : liveIn).size());
   plan.form = bestWinograd(plan);
   plan.blocks = makeOutBlocks(plan, kernels.tileOuts);
   if (plan.form.points) {

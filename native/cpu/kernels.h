@@ -63,6 +63,7 @@ struct ConvTiles {
   bool relu = false;
   const float* mask = nullptr;   // as target: multiply by (mask > 0)
   bool accumulate = false;       // add the result to target
+  bool past = false;             // past_caches.h; not with resume or accumulate
   std::int64_t sourceAhead = 0;  // lines so many floats ahead of a term are fetched; 0: none
 };
 
@@ -81,6 +82,7 @@ struct DepthwisePlane {
   bool relu = false;
   const float* mask = nullptr;  // as target: multiply by (mask > 0)
   bool accumulate = false;      // add the result to target
+  bool past = false;            // past_caches.h; not with accumulate
 };
 
 // gradTaps = sum over blocks of images and pixels of the gradient's plane times the source's, square kernels of 3 or 5
@@ -172,6 +174,7 @@ struct WinogradEpilogue {
   const float* mask = nullptr;
   float bias = 0;
   bool relu = false, accumulate = false;
+  bool past = false;  // past_caches.h; not with accumulate
 };
 
 // ---- moments ----
@@ -226,24 +229,24 @@ struct Kernels {
   void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
-  // large: the whole result does not fit the caches
-  void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output, bool large);
+  // past: past_caches.h
+  void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output, bool past);
   QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
-                                   float* gradWeight, bool large);
+                                   float* gradWeight, bool past);
 
   // Over one run or more.
   PartialMoments (*moments)(const float* plane, const MomentRun* runs, int count);
 
   // One channel of a batch norm, all blocks; the moments are read in training.
-  void (*batchNormForward)(const BatchNormForward&, int channel, const ChannelMoments&);
-  void (*batchNormBackward)(const BatchNormBackward&, int channel);
+  void (*batchNormForward)(const BatchNormForward&, int channel, const ChannelMoments&, bool past);
+  void (*batchNormBackward)(const BatchNormBackward&, int channel, bool past);
 
   // One plane (block, channel).
   void (*activationForward)(const ActivationForward&, int block, int channel);
   void (*activationBackward)(const ActivationBackward&, int block, int channel);
   void (*dropout)(const Dropout&, int block, int channel);
   void (*poolForward)(const PoolForward&, int block, int channel);
-  void (*poolBackward)(const PoolBackward&, int block, int channel);
+  void (*poolBackward)(const PoolBackward&, int block, int channel, bool past);
   void (*add)(const Add&, int block, int channel);
   void (*copyChannels)(const CopyChannels&, int block, int index);
   void (*gatherImages)(const GatherImages&, int block);

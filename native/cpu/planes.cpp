@@ -4,6 +4,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/moments.h"
+#include "cpu/past_caches.h"
 
 namespace selfcompress::cpu {
 namespace {
@@ -15,6 +16,14 @@ void forPlanes(int batch, int channels, const std::int32_t* state, Task task) {
     int channel = int(i % channels);
     if (!state || state[channel] != kZero) task(int(i / channels), channel);
   });
+}
+
+// past_caches.h, for the planes of the channels that are written.
+template <class Written>
+bool writesPast(Shape shape, int batch, Written written) {
+  std::int64_t channels = 0;
+  for (int c = 0; c < shape.channels; c++) channels += written(c);
+  return writesPastCaches(channels * shape.pixels() * blocksOf(batch) * kLanes);
 }
 
 ChannelMoments inputMoments(const BatchNormForward& a, const Kernels& kernels, int channel) {
@@ -32,11 +41,15 @@ ChannelMoments inputMoments(const BatchNormForward& a, const Kernels& kernels, i
 }  // namespace
 
 void CpuBackend::run(const BatchNormForward& a) {
+  bool past = a.output != a.input &&
+              writesPast(a.shape, a.batch, [&](int c) { return !a.outputState || a.outputState[c] != kZero; });
   parallelFor(a.shape.channels,
-              [&](std::int64_t c) { kernels_.batchNormForward(a, int(c), inputMoments(a, kernels_, int(c))); });
+              [&](std::int64_t c) { kernels_.batchNormForward(a, int(c), inputMoments(a, kernels_, int(c)), past); });
 }
 void CpuBackend::run(const BatchNormBackward& a) {
-  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c)); });
+  bool past = a.gradInput != a.gradOutput && a.gradInput != a.input &&
+              writesPast(a.shape, a.batch, [&](int c) { return !a.inputState || a.inputState[c] != kZero; });
+  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c), past); });
 }
 void CpuBackend::run(const ActivationForward& a) {
   forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.activationForward(a, n, c); });
@@ -51,7 +64,8 @@ void CpuBackend::run(const PoolForward& a) {
   forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolForward(a, n, c); });
 }
 void CpuBackend::run(const PoolBackward& a) {
-  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolBackward(a, n, c); });
+  bool past = writesPast(a.geometry.input, a.batch, [&](int c) { return !a.state || a.state[c] != kZero; });
+  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolBackward(a, n, c, past); });
 }
 void CpuBackend::run(const Add& a) {
   forPlanes(a.batch, a.shape.channels, nullptr, [&](int n, int c) {

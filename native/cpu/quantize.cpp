@@ -4,35 +4,29 @@
 #include <cstring>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/past_caches.h"
 #include "cpu/quantizer.h"
 #include "ops/quantize_math.h"
 
 namespace selfcompress::cpu {
-namespace {
-
-// More floats than caches of usual machines hold.
-constexpr std::int64_t kLarge = 4 << 20;
-
-}  // namespace
-
 QuantizeChannel quantizeChannel(float bitDepth, float exponent) {
   QuantizerRange range = quantizerRange(bitDepth, exponent);
   return {range.inverse, range.scale, range.low, range.high, range.clipSlope};
 }
 
 void CpuBackend::run(const QuantizeForward& a) {
-  bool large = a.channels * a.perChannel >= kLarge && a.output != a.weight;
+  bool past = writesPastCaches(a.channels * a.perChannel) && a.output != a.weight;
   parallelFor(a.channels, [&](std::int64_t c) {
     float* output = a.output + c * a.perChannel;
     if (!(a.bitDepth[c] > 0)) std::memset(output, 0, std::size_t(a.perChannel) * sizeof(float));
     else
       kernels_.quantizeForward(a.weight + c * a.perChannel, a.perChannel, quantizeChannel(a.bitDepth[c], a.exponent[c]),
-                               output, large);
+                               output, past);
   });
 }
 
 void CpuBackend::run(const QuantizeBackward& a) {
-  bool large = a.channels * a.perChannel >= kLarge && a.gradWeight != a.gradOutput;
+  bool past = writesPastCaches(a.channels * a.perChannel) && a.gradWeight != a.gradOutput;
   parallelFor(a.channels, [&](std::int64_t c) {
     std::int64_t first = c * a.perChannel;
     if (!(a.bitDepth[c] > 0)) {
@@ -42,7 +36,7 @@ void CpuBackend::run(const QuantizeBackward& a) {
     }
     QuantizeSums sums =
         kernels_.quantizeBackward(a.weight + first, a.gradOutput + first, a.perChannel,
-                                  quantizeChannel(a.bitDepth[c], a.exponent[c]), a.gradWeight + first, large);
+                                  quantizeChannel(a.bitDepth[c], a.exponent[c]), a.gradWeight + first, past);
     a.gradBitDepth[c] = float(sums.bitDepth + (a.penalty ? double(a.penalty[c]) : 0.0));
     a.gradExponent[c] = float(sums.exponent);
   });

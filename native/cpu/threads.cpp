@@ -33,6 +33,13 @@ void relax() {
 #endif
 }
 
+// Before others may read what tasks have written: stores past the caches (storePast in kernels/) are not ordered.
+void fence() {
+#if defined(_MSC_VER) || defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 int availableProcessors() {
 #if defined(__linux__)
   cpu_set_t set;
@@ -114,6 +121,7 @@ class Pool {
       ~Scope() { insideTask = false; }
     } scope;
     for (std::int64_t i = 0; i < count; i++) task(i, memory);
+    fence();
   }
 
   void work(std::byte* memory) {
@@ -129,6 +137,7 @@ class Pool {
         next_ = count_;
       }
     }
+    fence();
     insideTask = false;
   }
 
@@ -193,6 +202,7 @@ void parallelFor(std::int64_t count, TaskRef task) {
   if (count <= 0) return;
   if (insideTask || count == 1) {
     for (std::int64_t i = 0; i < count; i++) task(i, nullptr);
+    fence();
     return;
   }
   pool().run(count, 0, task);

@@ -136,8 +136,12 @@ class TileTask {
     for (std::size_t o = 0; o < outs.size(); o++) {
       std::int64_t plane = std::int64_t(plan_.target.pixels()) * kLanes, at = outs[o] * plane;
       tiles.ahead = planesAhead(outs, o) * plane;
-      WinogradEpilogue epilogue{pass_.targetData + at, pass_.mask ? pass_.mask + at : nullptr,
-                                pass_.bias ? pass_.bias[outs[o]] : 0.0f, pass_.relu, pass_.accumulate};
+      WinogradEpilogue epilogue{pass_.targetData + at,
+                                pass_.mask ? pass_.mask + at : nullptr,
+                                pass_.bias ? pass_.bias[outs[o]] : 0.0f,
+                                pass_.relu,
+                                pass_.accumulate,
+                                pass_.past()};
       kernels_.winogradOutput(tiles, epilogue, to + std::int64_t(o) * plan_.tilesPerTask * kLanes);
       if (runCount) takeMoments(pass_, kernels_, first_ / plan_.tilesPerTask, outs[o], runs, runCount);
     }

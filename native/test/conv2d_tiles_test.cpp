@@ -39,7 +39,9 @@ constexpr double kBound = 1e-5;
 struct Comparison {
   std::unique_ptr<Backend> reference = makeReferenceBackend();
   std::vector<Compared> backends = comparedBackends(kBound);
+  std::uint64_t compared = 0;
   void operator()(const Case& c) {
+    writePastCaches(compared++);
     const Conv2dGeometry& g = c.geometry;
     INFO(g.inChannels << " -> " << g.outChannels << " channels, " << c.liveIn.size() << " -> " << c.liveOut.size()
                       << " live: " << c.lists << ", " << g.height << "x" << g.width << ", batch " << c.batch);

@@ -30,6 +30,7 @@ void agrees(std::uint64_t seed, int trials, double tolerance, Compute compute) {
     for (int trial = 0; trial < cases(trials); trial++) {
       CAPTURE(backend->name());
       CAPTURE(trial);
+      writePastCaches(std::uint64_t(trial));
       auto run = [&](Backend& b) {
         Random random(seed * 1000 + std::uint64_t(trial));
         return compute(b, random);

@@ -15,6 +15,7 @@
 
 #include "selfcompress/backend.h"
 #if !defined(SELFCOMPRESS_CUDA_HOST)
+#include "cpu/past_caches.h"
 #include "cuda/loader.h"
 #else
 #include "cuda/cuda_backend.h"
@@ -37,6 +38,13 @@ inline std::uint64_t firstSeed([[maybe_unused]] int all) {
   return 1 + (cuda::host::settings().seed - 1) * std::uint64_t(cases(all));
 #else
   return 1;
+#endif
+}
+
+// On the processor, results of every second case are written past the caches, however few they are.
+inline void writePastCaches([[maybe_unused]] std::uint64_t number) {
+#if !defined(SELFCOMPRESS_CUDA_HOST)
+  cpu::setPastCaches(number % 2 ? 0 : cpu::kPastCaches);
 #endif
 }
 

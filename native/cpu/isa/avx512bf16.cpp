@@ -13,6 +13,10 @@
 #include "cpu/kernels/quantize.h"
 #include "cpu/kernels/winograd.h"
 
+#include "cpu/kernels/winograd_filters.h"
+#include "cpu/kernels/winograd_input.h"
+#include "cpu/kernels/winograd_weight.h"
+
 namespace selfcompress::cpu::avx512bf16 {
 
 const PairKernels pairKernels = {productsPairs,     winogradInputPairs,  winogradGradPairs,

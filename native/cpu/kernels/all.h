@@ -23,6 +23,11 @@
 #include "cpu/kernels/panel.h"
 #include "cpu/kernels/winograd.h"
 
+#include "cpu/kernels/winograd_filters.h"
+#include "cpu/kernels/winograd_input.h"
+#include "cpu/kernels/winograd_output.h"
+#include "cpu/kernels/winograd_weight.h"
+
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
 const Kernels kernels = {

@@ -7,6 +7,14 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
+template <bool kPast, int O, int P>
+inline void storeTile(const ConvTiles& t, const ConvPosition* position, F16 floor, const F16 (&sum)[O][P]) {
+  SC_UNROLL
+  for (int o = 0; o < O; o++) SC_UNROLL
+  for (int p = 0; p < P; p++)
+    storeResult<kPast>(t.target + position[p].target + t.outOffset[o], vmax(floor, sum[o][p]));
+}
+
 template <int O, int P, bool kAhead>
 inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   F16 sum[O][P];
@@ -21,8 +29,9 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
         sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : set(t.bias[o]);
   }
   // The lines of the next positions' targets are far from the caches.
-  for (int o = 0; o < O; o++)
-    for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
+  if (!t.past)
+    for (int o = 0; o < O; o++)
+      for (int p = 0; p < P; p++) prefetchWrite(t.target + position[p].target + t.outOffset[o] + P * 16);
   const ConvEntry* end = t.entries + t.entryCount;
   for (const ConvEntry* entry = t.entries; entry != end; entry++) {
     const float* row = t.panel + std::int64_t(entry->row) * O;
@@ -37,9 +46,8 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   }
   const F16 floor = t.relu ? zero() : minusInfinity();
   if (!t.mask && !t.accumulate) {
-    SC_UNROLL
-    for (int o = 0; o < O; o++) SC_UNROLL
-    for (int p = 0; p < P; p++) store(t.target + position[p].target + t.outOffset[o], vmax(floor, sum[o][p]));
+    if (t.past) storeTile<true>(t, position, floor, sum);
+    else storeTile<false>(t, position, floor, sum);
     return;
   }
   for (int o = 0; o < O; o++)
@@ -48,7 +56,7 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       F16 v = vmax(floor, sum[o][p]);
       if (t.mask) v = select(less(zero(), load(t.mask + at)), v, zero());
       if (t.accumulate) v = v + load(t.target + at);
-      store(t.target + at, v);
+      storeResult(t.target + at, v, t.past);
     }
 }
 

@@ -9,7 +9,7 @@ inline void depthwiseStore(const DepthwisePlane& a, std::int64_t at, F16 v) {
   if (a.relu) v = vmax(zero(), v);
   if (a.mask) v = select(less(zero(), load(a.mask + at)), v, zero());
   if (a.accumulate) v = v + load(a.target + at);
-  store(a.target + at, v);
+  storeResult(a.target + at, v, a.past);
 }
 
 // Outputs x to x + P - 1 of row y, whose taps all lie inside the image from left to right; tap rows [first, last) do.
@@ -53,7 +53,7 @@ inline void depthwiseRun(const DepthwisePlane& a, int y, int x, int first, int l
   SC_UNROLL
   for (int p = 0; p < P; p++) {  // what the next row needs
     prefetch(a.source + (std::int64_t(y + a.kernelHeight - a.padH) * a.sourceWidth + x + p) * 16);
-    prefetchWrite(a.target + (std::int64_t(y + 1) * a.width + x + p) * 16);
+    if (!a.past) prefetchWrite(a.target + (std::int64_t(y + 1) * a.width + x + p) * 16);
   }
   for (int i = first; i < last; i++) {
     const float* row = a.source + (std::int64_t(y + i - a.padH) * a.sourceWidth + left) * 16;

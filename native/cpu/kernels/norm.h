@@ -24,19 +24,19 @@ inline void fillChannel(float* data, const ChannelPlanes& c, float value) {
 }
 
 inline void affineChannel(const float* input, float* output, const ChannelPlanes& c, float scale, float shift,
-                          bool relu) {
+                          bool relu, bool past) {
   const F16 a = set(scale), b = set(shift), none = zero();
   for (int n = 0; n < c.blocks; n++) {
     const float* x = input + n * c.stride + c.offset;
     float* y = output + n * c.stride + c.offset;
     for (int i = 0; i < c.pixels; i++) {
       F16 v = fma(load(x + i * 16), a, b);
-      store(y + i * 16, relu ? vmax(none, v) : v);
+      storeResult(y + i * 16, relu ? vmax(none, v) : v, past);
     }
   }
 }
 
-inline void batchNormForward(const BatchNormForward& a, int channel, const ChannelMoments& m) {
+inline void batchNormForward(const BatchNormForward& a, int channel, const ChannelMoments& m, bool past) {
   const ChannelPlanes c = planesOf(a.shape, a.batch, channel);
   const float weight = a.weight ? a.weight[channel] : 1.0f, bias = a.bias ? a.bias[channel] : 0.0f;
   const bool zeroInput = a.inputState && a.inputState[channel] == kZero;
@@ -58,10 +58,10 @@ inline void batchNormForward(const BatchNormForward& a, int channel, const Chann
   if (skip) return;
   const float scale = float(inverse) * weight, shift = float(double(bias) - mean * scale);
   if (zeroInput) return fillChannel(a.output, c, a.relu && shift < 0 ? 0.0f : shift);
-  affineChannel(a.input, a.output, c, scale, shift, a.relu);
+  affineChannel(a.input, a.output, c, scale, shift, a.relu, past);
 }
 
-inline void batchNormBackward(const BatchNormBackward& a, int channel) {
+inline void batchNormBackward(const BatchNormBackward& a, int channel, bool past) {
   const ChannelPlanes c = planesOf(a.shape, a.batch, channel);
   const bool deadInput = a.inputState && a.inputState[channel] != kLive;
   const bool deadOutput = a.outputState && a.outputState[channel] != kLive;
@@ -104,7 +104,7 @@ inline void batchNormBackward(const BatchNormBackward& a, int channel) {
       F16 r = fma(A, g, fma(B, load(a.input + at) - mu, C));
       if (a.reluInput) r = select(less(none, load(a.reluInput + at)), r, none);
       if (partial) r = select(used, r, none);
-      store(a.gradInput + at, r);
+      storeResult(a.gradInput + at, r, past);
     }
   }
 }

@@ -64,7 +64,8 @@ inline void poolForward(const PoolForward& a, int block, int channel) {
 }
 
 // As poolMaxForward2x2, the mask included: one pass over the memory.
-inline void poolMaxBackward2x2(const float* in, const float* mask, const float* from, Shape shape, float* to) {
+inline void poolMaxBackward2x2(const float* in, const float* mask, const float* from, Shape shape, float* to,
+                               bool past) {
   const int width = shape.width;
   for (int y = 0; y < shape.height; y += 2)
     for (int x = 0; x < width; x += 2, from += 16) {
@@ -80,11 +81,11 @@ inline void poolMaxBackward2x2(const float* in, const float* mask, const float* 
         for (int j = 0; j < i; j++) g[j] = select(better, zero(), g[j]);
       }
       for (int i = 0; i < 4; i++)
-        store(to + at[i], mask ? select(less(zero(), load(mask + at[i])), g[i], zero()) : g[i]);
+        storeResult(to + at[i], mask ? select(less(zero(), load(mask + at[i])), g[i], zero()) : g[i], past);
     }
 }
 
-inline void poolBackward(const PoolBackward& a, int block, int channel) {
+inline void poolBackward(const PoolBackward& a, int block, int channel, bool past) {
   const PoolGeometry& g = a.geometry;
   const Shape out = g.output();
   const int width = g.input.width, pixels = g.input.height * width;
@@ -92,7 +93,7 @@ inline void poolBackward(const PoolBackward& a, int block, int channel) {
   const float *in = a.input ? a.input + plane : nullptr, *from = a.gradOutput + planeOffset(out, block, channel);
   float* to = a.gradInput + plane;
   if (a.kind == Pool::kMax && g.kernelHeight == 2 && g.kernelWidth == 2 && windowsTile(g))
-    return poolMaxBackward2x2(in, a.reluInput ? a.reluInput + plane : nullptr, from, g.input, to);
+    return poolMaxBackward2x2(in, a.reluInput ? a.reluInput + plane : nullptr, from, g.input, to, past);
   for (int i = 0; i < pixels; i++) store(to + i * 16, zero());
   for (int y = 0; y < out.height; y++)
     for (int x = 0; x < out.width; x++, from += 16) {

@@ -20,20 +20,14 @@ inline F16 loadWeights(const WeightSource& from, std::int64_t at, int n, const f
   return from.quantizer ? quantized(w, *from.quantizer) : w;
 }
 
-// Results that are too many for the caches are written past them: no line is read only to be overwritten.
-inline bool writesPast(bool large, const float* output) {
-  return large && reinterpret_cast<std::uintptr_t>(output) % 64 == 0;
-}
+inline bool onLine(const float* p) { return reinterpret_cast<std::uintptr_t>(p) % 64 == 0; }
 
 inline void quantizeForward(const float* weight, std::int64_t n, const QuantizeChannel& channel, float* output,
-                            bool large) {
+                            bool past) {
   const QuantizeChannel c = channel;  // which the output cannot overlap
   std::int64_t i = 0;
-  if (writesPast(large, output)) {
-    for (; i + 16 <= n; i += 16) storePast(output + i, quantized(load(weight + i), c));
-    fence();
-  }
-  for (; i + 16 <= n; i += 16) store(output + i, quantized(load(weight + i), c));
+  past = past && onLine(output);
+  for (; i + 16 <= n; i += 16) storeResult(output + i, quantized(load(weight + i), c), past);
   if (i < n) {
     int rest = int(n - i);
     storeTail(output + i, quantized(loadTail(weight + i, rest), c), rest);
@@ -57,8 +51,8 @@ inline QuantizeVectors quantizeBackwardOf(F16 w, F16 g, F16 inverse, F16 scale, 
 }
 
 inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel& c,
-                                     float* gradWeight, bool large) {
-  const bool past = writesPast(large, gradWeight);
+                                     float* gradWeight, bool past) {
+  past = past && onLine(gradWeight);
   const F16 inverse = set(c.inverse), scale = set(c.scale), low = set(c.low), high = set(c.high),
             slope = set(c.clipSlope), ln2 = set(0.693147180559945309f);
   QuantizeSums sums{0, 0};
@@ -67,8 +61,7 @@ inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std
     F16 bitDepth = zero(), exponent = zero();
     for (; i + 16 <= end; i += 16) {
       auto r = quantizeBackwardOf(load(weight + i), load(grad + i), inverse, scale, low, high, slope, ln2);
-      if (past) storePast(gradWeight + i, r.gradWeight);
-      else store(gradWeight + i, r.gradWeight);
+      storeResult(gradWeight + i, r.gradWeight, past);
       bitDepth = bitDepth + r.bitDepth;
       exponent = exponent + r.exponent;
     }
@@ -84,7 +77,6 @@ inline QuantizeSums quantizeBackward(const float* weight, const float* grad, std
     sums.bitDepth += sumDouble(bitDepth, 16);
     sums.exponent += sumDouble(exponent, 16);
   }
-  if (past) fence();
   return sums;
 }
 

@@ -63,12 +63,11 @@ inline F16 fromBytes(const std::uint8_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)))};
 }
 
-// Past the caches; p on a 64-byte boundary, and a fence before others may read.
+// Past the caches; p on a 64-byte boundary. Others may read after the end of the task (threads.cpp).
 inline void storePast(float* p, F16 a) {
   _mm256_stream_ps(p, a.lo);
   _mm256_stream_ps(p + 8, a.hi);
 }
-inline void fence() { _mm_sfence(); }
 
 #define SC_HAS_TRANSPOSE 1
 inline void transpose8(__m256 (&r)[8]) {

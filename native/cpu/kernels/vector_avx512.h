@@ -47,9 +47,8 @@ inline F16 fromBytes(const std::uint8_t* p) {
 inline void pin(F16& a) { asm("" : "+v"(a.v)); }
 #endif
 
-// Past the caches; p on a 64-byte boundary, and a fence before others may read.
+// Past the caches; p on a 64-byte boundary. Others may read after the end of the task (threads.cpp).
 inline void storePast(float* p, F16 a) { _mm512_stream_ps(p, a.v); }
-inline void fence() { _mm_sfence(); }
 
 #define SC_HAS_TRANSPOSE 1
 // r[i][j] <-> r[j][i]: four rounds that exchange 1, 2, 4 and 8 lanes.

@@ -29,6 +29,17 @@ inline void prefetch(const float* p) { __builtin_prefetch(p, 0, 3); }
 inline void prefetchWrite(const float* p) { __builtin_prefetch(p, 1, 3); }
 #endif
 
+// A vector of results, on a 64-byte boundary: past the caches, or into them.
+template <bool kPast>
+inline void storeResult(float* p, F16 v) {
+  if constexpr (kPast) storePast(p, v);
+  else store(p, v);
+}
+inline void storeResult(float* p, F16 v, bool past) {
+  if (past) storePast(p, v);
+  else store(p, v);
+}
+
 // Holds a vector in a register: compilers like to read it from memory again for each use.
 #ifndef SC_HAS_PIN
 inline void pin(F16&) {}

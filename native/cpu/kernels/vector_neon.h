@@ -97,7 +97,6 @@ inline F16 fromBytes(const std::uint8_t* p) {
 #undef SC_QUARTERS
 
 inline void storePast(float* p, F16 a) { store(p, a); }
-inline void fence() {}
 
 constexpr int kTileO = 5, kTileP = 1;
 constexpr int kTileS3 = 3, kTileO3 = 2, kTileS5 = 5, kTileO5 = 1, kTileS1 = 2, kTileO1 = 2;
