@@ -8,6 +8,8 @@
 // after the vectors that they are written in
 #include "cpu/kernels/pairs_avx512bf16.h"
 #include "cpu/kernels/vector_math.h"
+
+#include "cpu/kernels/register_tile.h"
 // after the pairs
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/quantize.h"

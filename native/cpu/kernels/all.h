@@ -5,6 +5,8 @@
 
 #include "cpu/kernels/vector_math.h"
 
+#include "cpu/kernels/register_tile.h"
+
 #include "cpu/kernels/pairs.h"
 
 #include "cpu/kernels/activation.h"

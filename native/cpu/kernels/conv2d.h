@@ -60,47 +60,13 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     }
 }
 
-template <int O, bool kAhead>
-inline void convColumn(const ConvTiles& t) {
-  int p = 0;
-  for (; p + kTileP <= t.positionCount; p += kTileP) {
-    if constexpr (kTileP == 3) {
-      if (t.positionCount - p == 4) break;  // 2 + 2, not 3 + 1
-    }
-    convTile<O, kTileP, kAhead>(t, t.positions + p);
-  }
-  if constexpr (kTileP > 2) {
-    for (; t.positionCount - p >= 2; p += 2) convTile<O, 2, kAhead>(t, t.positions + p);
-  }
-  if constexpr (kTileP > 1) {
-    for (; p < t.positionCount; p++) convTile<O, 1, kAhead>(t, t.positions + p);
-  }
-}
-
 template <bool kAhead>
 inline void convTilesOf(const ConvTiles& t) {
-  switch (t.outs) {
-    case 1:
-      return convColumn<1, kAhead>(t);
-    case 2:
-      return convColumn<2, kAhead>(t);
-    case 3:
-      return convColumn<3, kAhead>(t);
-    case 4:
-      return convColumn<4, kAhead>(t);
-    case 5:
-      if constexpr (kTileO >= 5) return convColumn<5, kAhead>(t);
-      break;
-    case 6:
-      if constexpr (kTileO >= 6) return convColumn<6, kAhead>(t);
-      break;
-    case 7:
-      if constexpr (kTileO >= 7) return convColumn<7, kAhead>(t);
-      break;
-    case 8:
-      if constexpr (kTileO >= 8) return convColumn<8, kAhead>(t);
-      break;
-  }
+  withSize<kTileO>(t.outs, [&](auto outs) {
+    inTiles(t.positionCount, [&](int p, auto size) {
+      convTile<decltype(outs)::value, decltype(size)::value, kAhead>(t, t.positions + p);
+    });
+  });
 }
 
 inline void convTiles(const ConvTiles& t) {
@@ -152,49 +118,18 @@ inline void weightTileOf(const WeightTile& t) {
     for (int s = 0; s < S; s++) store(t.accumulator + (o * S + s) * 16, sum[o][s]);
 }
 
-template <int S, int Max>
-inline void weightTileOuts(const WeightTile& t) {
-  switch (t.outs) {
-    case 1:
-      return weightTileOf<1, S>(t);
-    case 2:
-      if constexpr (Max >= 2) return weightTileOf<2, S>(t);
-      break;
-    case 3:
-      if constexpr (Max >= 3) return weightTileOf<3, S>(t);
-      break;
-    case 4:
-      if constexpr (Max >= 4) return weightTileOf<4, S>(t);
-      break;
-    case 5:
-      if constexpr (Max >= 5) return weightTileOf<5, S>(t);
-      break;
-    case 6:
-      if constexpr (Max >= 6) return weightTileOf<6, S>(t);
-      break;
-    case 7:
-      if constexpr (Max >= 7) return weightTileOf<7, S>(t);
-      break;
-    case 8:
-      if constexpr (Max >= 8) return weightTileOf<8, S>(t);
-      break;
-  }
-}
+// As many outputs as go with so many streams.
+template <int S>
+inline constexpr int kWeightTileOuts = S == 5   ? kTileO5
+                                       : S == 3 ? (kTileO3 < kTileO1 ? kTileO1 : kTileO3)
+                                                : kTileO1;
 
 inline void weightTile(const WeightTile& t) {
-  switch (t.streams) {
-    case 1:
-      return weightTileOuts<1, kTileO1>(t);
-    case 2:
-      return weightTileOuts<2, kTileO1>(t);
-    case 3:
-      return weightTileOuts < 3, kTileO3 < kTileO1 ? kTileO1 : kTileO3 > (t);
-    case 4:
-      if constexpr (kTileS1 >= 4) return weightTileOuts<4, kTileO1>(t);
-      break;
-    case 5:
-      return weightTileOuts<5, kTileO5>(t);
-  }
+  withSize<5>(t.streams, [&](auto streams) {
+    constexpr int S = decltype(streams)::value;
+    if constexpr (S != 4 || kTileS1 >= 4)
+      withSize<kWeightTileOuts<S>>(t.outs, [&](auto outs) { weightTileOf<decltype(outs)::value, S>(t); });
+  });
 }
 
 inline void sumLanes(const float* vectors, int count, float* sums) {

@@ -44,49 +44,14 @@ inline void productTile(const Products& t, const float* source, const float* pan
   }
 }
 
-template <class Product, int L, int O>
-inline void productColumn(const Products& t, const float* source, const float* panel, float* target) {
-  int p = 0;
-  for (; p + kTileP <= t.positions; p += kTileP) {
-    if constexpr (kTileP == 3) {
-      if (t.positions - p == 4) break;  // 2 + 2, not 3 + 1
-    }
-    productTile<Product, L, O, kTileP>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
-  }
-  if constexpr (kTileP > 2) {
-    for (; t.positions - p >= 2; p += 2)
-      productTile<Product, L, O, 2>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
-  }
-  if constexpr (kTileP > 1) {
-    for (; p < t.positions; p++)
-      productTile<Product, L, O, 1>(t, source + p * t.sourceStride, panel, target + p * t.targetStride);
-  }
-}
-
 template <class Product, int L>
 inline void productBlock(const Products& t, int outs, const float* source, const float* panel, float* target) {
-  switch (outs) {
-    case 1:
-      return productColumn<Product, L, 1>(t, source, panel, target);
-    case 2:
-      return productColumn<Product, L, 2>(t, source, panel, target);
-    case 3:
-      return productColumn<Product, L, 3>(t, source, panel, target);
-    case 4:
-      return productColumn<Product, L, 4>(t, source, panel, target);
-    case 5:
-      if constexpr (kTileO >= 5) return productColumn<Product, L, 5>(t, source, panel, target);
-      break;
-    case 6:
-      if constexpr (kTileO >= 6) return productColumn<Product, L, 6>(t, source, panel, target);
-      break;
-    case 7:
-      if constexpr (kTileO >= 7) return productColumn<Product, L, 7>(t, source, panel, target);
-      break;
-    case 8:
-      if constexpr (kTileO >= 8) return productColumn<Product, L, 8>(t, source, panel, target);
-      break;
-  }
+  withSize<kTileO>(outs, [&](auto o) {
+    inTiles(t.positions, [&](int p, auto size) {
+      productTile<Product, L, decltype(o)::value, decltype(size)::value>(t, source + p * t.sourceStride, panel,
+                                                                         target + p * t.targetStride);
+    });
+  });
 }
 
 template <class Product, int L>
