@@ -12,8 +12,9 @@
 namespace selfcompress::cpu {
 namespace {
 
-// Output pixels that are worked on at a time: the gradient planes of a tile stay in the first-level cache.
-constexpr int kPixelBlock = 64;
+// Vectors of a tile's gradient planes that are worked on at a time: they stay in the first-level cache.
+constexpr int kGradVectors = 560;
+int pixelBlock(const GroupPlan& plan) { return kGradVectors / plan.tileOuts; }
 // Parts of a batch at most, and floats of their sums together.
 constexpr std::int64_t kMostParts = 16, kPartFloats = 1024 * 1024;
 // Tiles of one task: their accumulators stay in the second-level cache.
@@ -62,7 +63,7 @@ GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector
   int most = three ? kernels.rowOuts3 : five ? kernels.rowOuts5 : kernels.rowOuts1;
   int blocks = std::max(1, (int(plan.outs.size()) + most - 1) / most);
   plan.tileOuts = std::max(1, (int(plan.outs.size()) + blocks - 1) / blocks);
-  int rowsPerBlock = std::max(1, kPixelBlock / g.outWidth());
+  int rowsPerBlock = std::max(1, pixelBlock(plan) / g.outWidth());
   std::vector<std::vector<int>> known(std::size_t(area) * std::size_t(plan.perChunk + 1));
   for (int chunk = 0; chunk < plan.chunks(); chunk++) {
     const Stream* first = &plan.streams[std::size_t(chunk * plan.perChunk)];
@@ -149,8 +150,8 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const WeightPlan
   std::fill_n(accumulators, accumulatorFloats(weightPlan, task), 0.0f);
   int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
   // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
-  int visit = std::max(1, kPixelBlock / g.output().pixels());
-  int rows = std::max(1, kPixelBlock / g.outWidth());
+  int visit = std::max(1, pixelBlock(plan) / g.output().pixels());
+  int rows = std::max(1, pixelBlock(plan) / g.outWidth());
   std::int64_t gradRows = std::int64_t(rows) * g.outWidth() * kLanes,
                sourceRows = std::int64_t(rows) * g.strideH * g.width * kLanes;
   for (int block = first; block < last; block += visit)

@@ -50,7 +50,6 @@ void runPlane(const Pass& pass, const Kernels& kernels, const OutBlock& block, i
   plane.bias = pass.bias ? pass.bias[channel] : 0.0f;
   plane.mask = pass.mask ? pass.mask + to : nullptr;
   plane.relu = pass.relu, plane.accumulate = pass.accumulate;
-  plane.past = pass.past();
   kernels.depthwise(plane);
   if (pass.partials) takePlaneMoments(pass, kernels, images, channel);
 }

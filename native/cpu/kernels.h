@@ -82,7 +82,6 @@ struct DepthwisePlane {
   bool relu = false;
   const float* mask = nullptr;  // as target: multiply by (mask > 0)
   bool accumulate = false;      // add the result to target
-  bool past = false;            // past_caches.h; not with accumulate
 };
 
 // gradTaps = sum over blocks of images and pixels of the gradient's plane times the source's, square kernels of 3 or 5

@@ -20,13 +20,18 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
   F16 sum[O][P];
   const float* source[P];
   for (int p = 0; p < P; p++) source[p] = t.source + position[p].source;
-  if (!t.resume && !t.bias) {
-    for (int o = 0; o < O; o++)
-      for (int p = 0; p < P; p++) sum[o][p] = zero();
-  } else {
-    for (int o = 0; o < O; o++)
-      for (int p = 0; p < P; p++)
-        sum[o][p] = t.resume ? load(t.target + position[p].target + t.outOffset[o]) : set(t.bias[o]);
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    F16 start = t.bias ? set(t.bias[o]) : zero();
+    SC_UNROLL
+    for (int p = 0; p < P; p++) sum[o][p] = start;
+  }
+  if (t.resume) {
+    SC_UNROLL
+    for (int o = 0; o < O; o++) {
+      SC_UNROLL
+      for (int p = 0; p < P; p++) sum[o][p] = load(t.target + position[p].target + t.outOffset[o]);
+    }
   }
   // The lines of the next positions' targets are far from the caches.
   if (!t.past)
@@ -50,7 +55,9 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
     else storeTile<false>(t, position, floor, sum);
     return;
   }
-  for (int o = 0; o < O; o++)
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
     for (int p = 0; p < P; p++) {
       std::int64_t at = position[p].target + t.outOffset[o];
       F16 v = vmax(floor, sum[o][p]);
@@ -58,6 +65,7 @@ inline void convTile(const ConvTiles& t, const ConvPosition* position) {
       if (t.accumulate) v = v + load(t.target + at);
       storeResult(t.target + at, v, t.past);
     }
+  }
 }
 
 template <bool kAhead>
@@ -77,8 +85,11 @@ inline void convTiles(const ConvTiles& t) {
 template <int O, int S>
 inline void weightTileOf(const WeightTile& t) {
   F16 sum[O][S];
-  for (int o = 0; o < O; o++)
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
     for (int s = 0; s < S; s++) sum[o][s] = load(t.accumulator + (o * S + s) * 16);
+  }
   std::int64_t gradBlock = 0, sourceBlock = 0;
   const WeightRun *run = t.runs, *end = t.runs + t.runCount;
   for (int block = 0; block < t.blocks;) {
@@ -114,8 +125,12 @@ inline void weightTileOf(const WeightTile& t) {
       sourceBlock += t.sourceStride;
     }
   }
-  for (int o = 0; o < O; o++)
-    for (int s = 0; s < S; s++) store(t.accumulator + (o * S + s) * 16, sum[o][s]);
+  float* to = t.accumulator;
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
+    for (int s = 0; s < S; s++) store(to + (o * S + s) * 16, sum[o][s]);
+  }
 }
 
 // As many outputs as go with so many streams.

@@ -9,13 +9,14 @@ inline void depthwiseStore(const DepthwisePlane& a, std::int64_t at, F16 v) {
   if (a.relu) v = vmax(zero(), v);
   if (a.mask) v = select(less(zero(), load(a.mask + at)), v, zero());
   if (a.accumulate) v = v + load(a.target + at);
-  storeResult(a.target + at, v, a.past);
+  store(a.target + at, v);
 }
 
 // Outputs x to x + P - 1 of row y, whose taps all lie inside the image from left to right; tap rows [first, last) do.
 template <int P>
 inline void depthwiseTile(const DepthwisePlane& a, int y, int x, int first, int last) {
   F16 sum[P];
+  SC_UNROLL
   for (int p = 0; p < P; p++) sum[p] = set(a.bias);
   for (int i = first; i < last; i++) {
     const float* row =
@@ -23,9 +24,11 @@ inline void depthwiseTile(const DepthwisePlane& a, int y, int x, int first, int 
         (std::int64_t(y * a.strideH + i * a.dilationH - a.padH) * a.sourceWidth + x * a.strideW - a.padW) * 16;
     for (int j = 0; j < a.kernelWidth; j++) {
       const F16 w = set(a.taps[i * a.kernelWidth + j]);
+      SC_UNROLL
       for (int p = 0; p < P; p++) sum[p] = fma(w, load(row + (p * a.strideW + j * a.dilationW) * 16), sum[p]);
     }
   }
+  SC_UNROLL
   for (int p = 0; p < P; p++) depthwiseStore(a, (std::int64_t(y) * a.width + x + p) * 16, sum[p]);
 }
 
@@ -53,7 +56,7 @@ inline void depthwiseRun(const DepthwisePlane& a, int y, int x, int first, int l
   SC_UNROLL
   for (int p = 0; p < P; p++) {  // what the next row needs
     prefetch(a.source + (std::int64_t(y + a.kernelHeight - a.padH) * a.sourceWidth + x + p) * 16);
-    if (!a.past) prefetchWrite(a.target + (std::int64_t(y + 1) * a.width + x + p) * 16);
+    prefetchWrite(a.target + (std::int64_t(y + 1) * a.width + x + p) * 16);
   }
   for (int i = first; i < last; i++) {
     const float* row = a.source + (std::int64_t(y + i - a.padH) * a.sourceWidth + left) * 16;
@@ -133,16 +136,22 @@ inline void depthwiseGradRow(const DepthwiseGrad& a, const float* source, const 
 template <int K>
 inline void depthwiseGradOf(const DepthwiseGrad& a) {
   F16 taps[K][K];
-  for (int i = 0; i < K; i++)
+  SC_UNROLL
+  for (int i = 0; i < K; i++) {
+    SC_UNROLL
     for (int j = 0; j < K; j++) taps[i][j] = zero();
+  }
   for (int n = 0; n < a.blocks; n++) {
     const float *source = a.source + n * a.sourceStride, *grad = a.grad + n * a.gradStride;
     for (int y = 0; y < a.height; y++)
       if (y >= a.padH && y - a.padH + K <= a.sourceHeight) depthwiseGradRow<K, true>(a, source, grad, y, taps);
       else depthwiseGradRow<K, false>(a, source, grad, y, taps);
   }
-  for (int i = 0; i < K; i++)
+  SC_UNROLL
+  for (int i = 0; i < K; i++) {
+    SC_UNROLL
     for (int j = 0; j < K; j++) a.gradTaps[i * K + j] = sum(taps[i][j]);
+  }
 }
 inline void depthwiseGrad(const DepthwiseGrad& a) {
   if (a.kernel == 3) return depthwiseGradOf<3>(a);
