@@ -82,13 +82,14 @@ inline void convTiles(const ConvTiles& t) {
   else convTilesOf<false>(t);
 }
 
+// The lanes from `first` on that a piece has.
 template <int O, int S>
-inline void weightTileOf(const WeightTile& t) {
-  F16 sum[O][S];
+inline void weightTilePiece(const WeightTile& t, int first) {
+  Piece sum[O][S];
   SC_UNROLL
   for (int o = 0; o < O; o++) {
     SC_UNROLL
-    for (int s = 0; s < S; s++) sum[o][s] = load(t.accumulator + (o * S + s) * 16);
+    for (int s = 0; s < S; s++) sum[o][s] = loadPiece(t.accumulator + first + (o * S + s) * 16);
   }
   std::int64_t gradBlock = 0, sourceBlock = 0;
   const WeightRun *run = t.runs, *end = t.runs + t.runCount;
@@ -97,23 +98,23 @@ inline void weightTileOf(const WeightTile& t) {
     std::int64_t step[S];
     for (int s = 0; s < S; s++) {
       bool inside = run->source[s] >= 0;
-      source[s] = inside ? t.source[s] + sourceBlock + run->source[s] : t.zeros;
+      source[s] = first + (inside ? t.source[s] + sourceBlock + run->source[s] : t.zeros);
       step[s] = inside ? t.sourceStep : 0;
     }
     const float* grad[O];
-    for (int o = 0; o < O; o++) grad[o] = t.grad[o] + gradBlock + run->grad;
+    for (int o = 0; o < O; o++) grad[o] = t.grad[o] + gradBlock + run->grad + first;
     for (std::int64_t x = 0; x < std::int64_t(run->length) * 16; x += 16) {
-      F16 in[S];
+      Piece in[S];
       for (int s = 0; s < S; s++) {
-        in[s] = load(source[s]);
+        in[s] = loadPiece(source[s]);
         source[s] += step[s];
       }
-      if (t.gradAhead)
+      if (t.gradAhead && !first)
         for (int o = 0; o < O; o++) prefetch(grad[o] + x + t.gradAhead);
-      if (t.sourceAhead)
+      if (t.sourceAhead && !first)
         for (int s = 0; s < t.planes; s++) prefetch(source[s] + t.sourceAhead);
       for (int o = 0; o < O; o++) {
-        F16 g = load(grad[o] + x);
+        Piece g = loadPiece(grad[o] + x);
         pin(g);
         for (int s = 0; s < S; s++) sum[o][s] = fma(g, in[s], sum[o][s]);
       }
@@ -125,12 +126,17 @@ inline void weightTileOf(const WeightTile& t) {
       sourceBlock += t.sourceStride;
     }
   }
-  float* to = t.accumulator;
+  float* to = t.accumulator + first;
   SC_UNROLL
   for (int o = 0; o < O; o++) {
     SC_UNROLL
     for (int s = 0; s < S; s++) store(to + (o * S + s) * 16, sum[o][s]);
   }
+}
+
+template <int O, int S>
+inline void weightTileOf(const WeightTile& t) {
+  for (int first = 0; first < 16; first += kPieceLanes) weightTilePiece<O, S>(t, first);
 }
 
 // As many outputs as go with so many streams.

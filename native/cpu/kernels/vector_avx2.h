@@ -69,6 +69,18 @@ inline void storePast(float* p, F16 a) {
   _mm256_stream_ps(p + 8, a.hi);
 }
 
+#define SC_HAS_PIECE 1
+struct Piece {
+  __m256 v;
+};
+inline Piece loadPiece(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline void store(float* p, Piece a) { _mm256_storeu_ps(p, a.v); }
+inline Piece fma(Piece a, Piece b, Piece c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+
+#if defined(__GNUC__)
+inline void pin(Piece& a) { asm("" : "+x"(a.v)); }
+#endif
+
 #define SC_HAS_TRANSPOSE 1
 inline void transpose8(__m256 (&r)[8]) {
   __m256 t[8], u[8];
@@ -96,7 +108,7 @@ inline void transpose(F16 (&r)[16]) {
 }
 
 constexpr int kTileO = 6, kTileP = 1;
-constexpr int kTileS3 = 3, kTileO3 = 2, kTileS5 = 5, kTileO5 = 1, kTileS1 = 3, kTileO1 = 2;
+constexpr int kTileS3 = 3, kTileO3 = 4, kTileS5 = 5, kTileO5 = 2, kTileS1 = 3, kTileO1 = 4;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -43,7 +43,6 @@ inline F16 fromBytes(const std::uint8_t* p) {
 }
 
 #if defined(__GNUC__)
-#define SC_HAS_PIN 1
 inline void pin(F16& a) { asm("" : "+v"(a.v)); }
 #endif
 

@@ -40,11 +40,17 @@ inline void storeResult(float* p, F16 v, bool past) {
   else store(p, v);
 }
 
-// Holds a vector in a register: compilers like to read it from memory again for each use.
-#ifndef SC_HAS_PIN
-inline void pin(F16&) {}
+// What one register holds of a vector: a kernel that needs many of them takes the lanes in turn, piece by piece.
+#ifndef SC_HAS_PIECE
+using Piece = F16;
+inline Piece loadPiece(const float* p) { return load(p); }
 #endif
-#undef SC_HAS_PIN
+#undef SC_HAS_PIECE
+constexpr int kPieceLanes = int(sizeof(Piece) / sizeof(float));
+
+// Holds a vector in a register: compilers like to read it from memory again for each use.
+template <class V>
+inline void pin(V&) {}
 
 // Not a constant that overflows, which some compilers warn of.
 inline F16 minusInfinity() { return set(-1e38f) * set(1e38f); }

@@ -98,8 +98,20 @@ inline F16 fromBytes(const std::uint8_t* p) {
 
 inline void storePast(float* p, F16 a) { store(p, a); }
 
+#define SC_HAS_PIECE 1
+struct Piece {
+  float32x4_t v;
+};
+inline Piece loadPiece(const float* p) { return {vld1q_f32(p)}; }
+inline void store(float* p, Piece a) { vst1q_f32(p, a.v); }
+inline Piece fma(Piece a, Piece b, Piece c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+
+#if defined(__GNUC__)
+inline void pin(Piece& a) { asm("" : "+w"(a.v)); }
+#endif
+
 constexpr int kTileO = 5, kTileP = 1;
-constexpr int kTileS3 = 3, kTileO3 = 2, kTileS5 = 5, kTileO5 = 1, kTileS1 = 2, kTileO1 = 2;
+constexpr int kTileS3 = 3, kTileO3 = 8, kTileS5 = 5, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE
