@@ -93,17 +93,20 @@ void collectPositions(const PassPlan& plan, std::int64_t firstRow, std::int64_t 
   // Counted two places on: the next loop moves the end of each class from where it starts to where the next one does.
   int* ends = lists.starts + 1;
   std::fill_n(lists.starts, classes + 1, 0);
-  for (std::int64_t row = firstRow; row < lastRow; row++)
+  for (std::int64_t row = firstRow; row < lastRow; row++) {
+    const std::size_t next = std::size_t(rowClass(row)) + 1;
     for (int c : plan.columns.classOf)
-      if (std::size_t next = std::size_t(rowClass(row) + c) + 1; next < classes) ends[next]++;
+      if (next + std::size_t(c) < classes) ends[next + std::size_t(c)]++;
+  }
   for (std::size_t c = 1; c < classes; c++) ends[c] += ends[c - 1];
   for (std::int64_t row = firstRow; row < lastRow; row++) {
     std::int64_t block = row / plan.target.height, y = row % plan.target.height;
     std::int64_t source =
         block * plan.source.elements() + std::int64_t(plan.rows.base[std::size_t(y)]) * plan.source.width;
     std::int64_t target = block * plan.target.elements() + y * plan.target.width;
+    int* const endsOfRow = ends + rowClass(row);
     for (int x = 0; x < plan.target.width; x++) {
-      int& end = ends[rowClass(row) + plan.columns.classOf[std::size_t(x)]];
+      int& end = endsOfRow[plan.columns.classOf[std::size_t(x)]];
       lists.positions[end++] = {(source + plan.columns.base[std::size_t(x)]) * kLanes, (target + x) * kLanes};
     }
   }

@@ -104,7 +104,7 @@ struct Pass {
   bool relu = false, accumulate = false;
   PartialMoments* partials = nullptr;  // [partitionsOf(plan, batch)][target channels], or nullptr
 
-  // Whether the target is written past the caches: nothing of it is read here.
+  // Whether the target is written past the caches, but for parts of long sums, which are parked there.
   bool past() const {
     return !accumulate && !partials &&
            writesPastCaches(std::int64_t(plan.liveOuts) * plan.target.pixels() * blocksOf(batch) * kLanes);

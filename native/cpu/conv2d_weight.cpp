@@ -12,9 +12,10 @@
 namespace selfcompress::cpu {
 namespace {
 
-// Vectors of a tile's gradient planes that are worked on at a time: they stay in the first-level cache.
-constexpr int kGradVectors = 560;
-int pixelBlock(const GroupPlan& plan) { return kGradVectors / plan.tileOuts; }
+// Output pixels that are worked on at a time: the gradient planes of a tile, so many vectors in all, stay in the
+// first-level cache, but for runs that would be too short.
+constexpr int kGradVectors = 400, kLeastPixels = 64;
+int pixelBlock(const GroupPlan& plan) { return std::max(kLeastPixels, kGradVectors / plan.tileOuts); }
 // Parts of a batch at most, and floats of their sums together.
 constexpr std::int64_t kMostParts = 16, kPartFloats = 1024 * 1024;
 // Tiles of one task: their accumulators stay in the second-level cache.

@@ -1,6 +1,7 @@
-// Results that are written past the caches. A large tensor is out of them before the next operation reads it, and
-// stored into them each of its lines would be read first only to be overwritten. Not depthwise convolutions: they do
-// too little between two stores, and got slower on one thread.
+// Results that are written past the caches: of convolutions without moments, batch norms, 2x2 max pooling backward and
+// the quantizer. A large tensor is out of the caches before the next operation reads it, and stored into them each of
+// its lines would be read first only to be overwritten. Depthwise convolutions do too little between two stores: they
+// got slower on one thread.
 #pragma once
 
 #include <cstdint>

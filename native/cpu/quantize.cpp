@@ -9,6 +9,7 @@
 #include "ops/quantize_math.h"
 
 namespace selfcompress::cpu {
+
 QuantizeChannel quantizeChannel(float bitDepth, float exponent) {
   QuantizerRange range = quantizerRange(bitDepth, exponent);
   return {range.inverse, range.scale, range.low, range.high, range.clipSlope};

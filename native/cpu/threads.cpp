@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -33,7 +34,8 @@ void relax() {
 #endif
 }
 
-// Before others may read what tasks have written: stores past the caches (storePast in kernels/) are not ordered.
+// Before others may read what tasks have written: stores past the caches (storePast in kernels/) are not ordered. Where
+// a task throws, nobody reads it.
 void fence() {
 #if defined(_MSC_VER) || defined(__x86_64__)
   _mm_sfence();
@@ -82,7 +84,16 @@ class TaskMemory {
   std::size_t bytes_ = 0;
 };
 
-// One job at a time: workers take task numbers from an atomic counter. A job is published by increasing `generation_`.
+// What belongs to one thread: its share of a job's tasks, [next, end), and memory for them.
+struct alignas(128) Share {
+  std::atomic<std::int64_t> next{0};
+  std::int64_t end = 0;
+  TaskMemory memory;
+};
+
+// One job at a time, published by increasing `generation_`. Every thread starts with the tasks of its own share, which
+// are neighbours and, in operations over the same images, the same ones each time: what a thread has written is still
+// in its own caches when it reads it again. Then it helps the others with theirs.
 class Pool {
  public:
   Pool() : wanted_(defaultThreads()) {}
@@ -95,11 +106,13 @@ class Pool {
     std::lock_guard turn(callers_);
     const int wanted = wanted_;
     if (int(workers_.size()) != wanted - 1) resize(wanted - 1);
-    for (TaskMemory& memory : memory_) memory.reserve(bytes);
-    if (wanted == 1 || count == 1) return runAlone(count, task, memory_[0].address());
+    for (Share& share : shares_) share.memory.reserve(bytes);
+    if (wanted == 1 || count == 1) return runAlone(count, task, shares_[0].memory.address());
     task_ = &task;
-    count_ = count;
-    next_ = 0;
+    for (int i = 0; i < wanted; i++) {
+      shares_[std::size_t(i)].next = count * i / wanted;
+      shares_[std::size_t(i)].end = count * (i + 1) / wanted;
+    }
     failure_ = nullptr;
     pending_ = int(workers_.size());
     {
@@ -107,7 +120,7 @@ class Pool {
       generation_.fetch_add(1);
     }
     wake_.notify_all();
-    work(memory_[0].address());
+    work(0);
     for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; spin++)
       if (spin < 20000) relax();
       else std::this_thread::yield();
@@ -124,25 +137,29 @@ class Pool {
     fence();
   }
 
-  void work(std::byte* memory) {
+  void work(std::size_t self) {
     insideTask = true;
-    for (;;) {
-      std::int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-      if (i >= count_) break;
-      try {
-        (*task_)(i, memory);
-      } catch (...) {
-        std::lock_guard lock(mutex_);
-        if (!failure_) failure_ = std::current_exception();
-        next_ = count_;
-      }
-    }
+    for (std::size_t k = 0; k < shares_.size(); k++) workOn(shares_[(self + k) % shares_.size()], shares_[self].memory);
     fence();
     insideTask = false;
   }
 
+  void workOn(Share& share, const TaskMemory& memory) {
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      std::int64_t i = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= share.end) return;
+      try {
+        (*task_)(i, memory.address());
+      } catch (...) {
+        std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+        for (Share& all : shares_) all.next = all.end;
+      }
+    }
+  }
+
   // A worker spins briefly for the next job, since operations follow one another closely, then sleeps.
-  void serve(std::uint64_t seen, const TaskMemory& memory) {
+  void serve(std::uint64_t seen, std::size_t self) {
     for (;;) {
       for (int spin = 0; spin < 4000 && generation_.load(std::memory_order_acquire) == seen; spin++) relax();
       if (generation_.load(std::memory_order_acquire) == seen) {
@@ -151,7 +168,7 @@ class Pool {
       }
       seen = generation_.load(std::memory_order_acquire);
       if (stop_) return;
-      work(memory.address());
+      work(self);
       pending_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -160,9 +177,9 @@ class Pool {
     stopWorkers();
     stop_ = false;
     std::uint64_t seen = generation_.load();
-    memory_.resize(std::size_t(workers) + 1);
-    for (std::size_t i = 1; i <= std::size_t(workers); i++)
-      workers_.emplace_back([this, seen, i] { serve(seen, memory_[i]); });
+    shares_.clear();
+    shares_.resize(std::size_t(workers) + 1);
+    for (std::size_t i = 1; i < shares_.size(); i++) workers_.emplace_back([this, seen, i] { serve(seen, i); });
   }
 
   void stopWorkers() {
@@ -179,13 +196,11 @@ class Pool {
   std::mutex callers_, mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
-  std::vector<TaskMemory> memory_ = std::vector<TaskMemory>(1);  // the caller's, then the workers'
+  std::deque<Share> shares_ = std::deque<Share>(1);  // the caller's, then the workers'
   std::atomic<int> wanted_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<bool> stop_{false};
   std::atomic<int> pending_{0};
-  std::atomic<std::int64_t> next_{0};
-  std::int64_t count_ = 0;
   const TaskRef* task_ = nullptr;
   std::exception_ptr failure_;
 };

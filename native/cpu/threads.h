@@ -32,8 +32,8 @@ void parallelFor(std::int64_t count, TaskRef task);
 
 // The same with memory: `bytes` of it for each thread, aligned to kAlignment and of no defined contents, which every
 // task gets the address of. It is there before the first task starts, on threads that may get none as well, and is
-// kept: on as many threads, a call that has run once allocates nothing the next time. Throws std::logic_error inside a
-// task, whose thread's memory may be in use, and std::bad_alloc.
+// kept: on as many threads, a call that has run once allocates nothing the next time. Throws std::bad_alloc, and
+// std::logic_error inside a task of several, since the memory of its thread may be in use.
 void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task);
 
 }  // namespace selfcompress::cpu

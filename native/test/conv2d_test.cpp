@@ -13,7 +13,7 @@ void compareWithReference(int count, Conv2dGeometry (*geometry)(Random&), double
     std::uint64_t seed = firstSeed(count) + std::uint64_t(trial);
     Case c = makeCase(seed, geometry);
     CAPTURE(seed);
-    writePastCaches(seed);
+    PastCaches past{seed};
     compareCase(*reference, compared, c, bound);
   }
   report(compared);

@@ -41,7 +41,7 @@ struct Comparison {
   std::vector<Compared> backends = comparedBackends(kBound);
   std::uint64_t compared = 0;
   void operator()(const Case& c) {
-    writePastCaches(compared++);
+    PastCaches past{compared++};
     const Conv2dGeometry& g = c.geometry;
     INFO(g.inChannels << " -> " << g.outChannels << " channels, " << c.liveIn.size() << " -> " << c.liveOut.size()
                       << " live: " << c.lists << ", " << g.height << "x" << g.width << ", batch " << c.batch);

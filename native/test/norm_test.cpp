@@ -74,7 +74,7 @@ TEST_CASE("batch norm: every instruction set agrees with the reference") {
     CAPTURE(backend->name());
     for (int trial = 0; trial < cases(200); trial++) {
       CAPTURE(trial);
-      writePastCaches(std::uint64_t(trial));
+      PastCaches past{std::uint64_t(trial)};
       Case c = randomCase(random);
       Result expected = compute(*reference, c), actual = compute(*backend, c);
       // Where a pre-activation is within rounding of zero, the ReLU's mask may fall on either side.

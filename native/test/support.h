@@ -41,12 +41,21 @@ inline std::uint64_t firstSeed([[maybe_unused]] int all) {
 #endif
 }
 
-// On the processor, results of every second case are written past the caches, however few they are.
-inline void writePastCaches([[maybe_unused]] std::uint64_t number) {
+// While it lives, the processor writes results of cases of odd number past the caches, however few they are.
+class PastCaches {
+ public:
+  explicit PastCaches([[maybe_unused]] std::uint64_t number) {
 #if !defined(SELFCOMPRESS_CUDA_HOST)
-  cpu::setPastCaches(number % 2 ? 0 : cpu::kPastCaches);
+    cpu::setPastCaches(number % 2 ? 0 : cpu::kPastCaches);
 #endif
-}
+  }
+  PastCaches(const PastCaches&) = delete;
+  ~PastCaches() {
+#if !defined(SELFCOMPRESS_CUDA_HOST)
+    cpu::setPastCaches(cpu::kPastCaches);
+#endif
+  }
+};
 
 class Random {
  public:

@@ -70,7 +70,11 @@ TEST_CASE("callers on several threads, while the number of threads changes") {
     callers.emplace_back([&, t] {
       for (int i = 0; i < 50; i++) {
         if (t == 0) cpu::setThreads(1 + i % 4);
-        parallelFor(20, [&](std::int64_t) { sum++; });
+        parallelFor(20, std::size_t(i) + 1, [&](std::int64_t, std::byte* memory) {
+          memory[i] = std::byte(t);
+          std::this_thread::yield();
+          sum += memory[i] == std::byte(t);
+        });
       }
     });
   for (auto& c : callers) c.join();

@@ -63,7 +63,7 @@ inline F16 fromBytes(const std::uint8_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)))};
 }
 
-// Past the caches; p on a 64-byte boundary. Others may read after the end of the task (threads.cpp).
+// Past the caches; p on a 64-byte boundary. Others may read after the end of parallelFor.
 inline void storePast(float* p, F16 a) {
   _mm256_stream_ps(p, a.lo);
   _mm256_stream_ps(p + 8, a.hi);
@@ -108,7 +108,7 @@ inline void transpose(F16 (&r)[16]) {
 }
 
 constexpr int kTileO = 6, kTileP = 1;
-constexpr int kTileS3 = 3, kTileO3 = 4, kTileS5 = 5, kTileO5 = 2, kTileS1 = 3, kTileO1 = 4;
+constexpr int kTileO3 = 4, kTileO5 = 2, kTileS1 = 3, kTileO1 = 4;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

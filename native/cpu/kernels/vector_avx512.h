@@ -46,7 +46,7 @@ inline F16 fromBytes(const std::uint8_t* p) {
 inline void pin(F16& a) { asm("" : "+v"(a.v)); }
 #endif
 
-// Past the caches; p on a 64-byte boundary. Others may read after the end of the task (threads.cpp).
+// Past the caches; p on a 64-byte boundary. Others may read after the end of parallelFor.
 inline void storePast(float* p, F16 a) { _mm512_stream_ps(p, a.v); }
 
 #define SC_HAS_TRANSPOSE 1
@@ -76,7 +76,7 @@ inline void transpose(F16 (&r)[16]) {
 }
 
 constexpr int kTileO = 8, kTileP = 3;
-constexpr int kTileS3 = 3, kTileO3 = 8, kTileS5 = 5, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
+constexpr int kTileO3 = 8, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -111,7 +111,7 @@ inline void pin(Piece& a) { asm("" : "+w"(a.v)); }
 #endif
 
 constexpr int kTileO = 5, kTileP = 1;
-constexpr int kTileS3 = 3, kTileO3 = 8, kTileS5 = 5, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
+constexpr int kTileO3 = 8, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

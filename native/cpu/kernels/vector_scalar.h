@@ -107,7 +107,7 @@ inline F16 fromBytes(const std::uint8_t* p) {
 inline void storePast(float* p, F16 a) { store(p, a); }
 
 constexpr int kTileO = 4, kTileP = 1;  // register tile of the convolution
-constexpr int kTileS3 = 3, kTileO3 = 2, kTileS5 = 5, kTileO5 = 1, kTileS1 = 2, kTileO1 = 2;
+constexpr int kTileO3 = 2, kTileO5 = 1, kTileS1 = 2, kTileO1 = 2;
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE
