@@ -147,7 +147,6 @@ void copyPart(const float* from, float* to, std::int64_t count) {
   std::int64_t i = 0;
   for (; i + 4 <= count; i += 4) _mm_stream_ps(to + i, _mm_load_ps(from + i));
   for (; i < count; i++) to[i] = from[i];
-  _mm_sfence();
 #else
   std::memcpy(to, from, std::size_t(count) * sizeof(float));
 #endif

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/past_caches.h"
 #include "cpu/quantizer.h"
 
 namespace selfcompress::cpu {
@@ -147,7 +148,7 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
       tiles.relu = pass.relu && last;
       tiles.mask = last ? pass.mask : nullptr;
       tiles.accumulate = pass.accumulate && last;
-      tiles.past = pass.past() && !tiles.resume && last;
+      tiles.past = pass.past && !tiles.resume && last;
       kernels.convTiles(tiles);
     } while (begin < int(list.size()));
   }
@@ -163,10 +164,18 @@ std::int64_t bandsPerTask(const PassPlan& plan, const RowBands& bands, std::int6
   return std::min(rows, byThreads);
 }
 
-void runPass(const Pass& pass, const Kernels& kernels) {
+bool writesPast(const Pass& pass) {
+  std::int64_t channels = 0;
+  for (const OutBlock& block : pass.plan.blocks) channels += block.count;
+  return !pass.accumulate && !pass.partials &&
+         writesPastCaches(channels * pass.plan.target.pixels() * blocksOf(pass.batch) * kLanes);
+}
+
+void runPass(Pass pass, const Kernels& kernels) {
   const PassPlan& plan = pass.plan;
   const std::vector<OutBlock>& blocks = plan.blocks;
   if (blocks.empty()) return;
+  pass.past = writesPast(pass);
   if (plan.form.points) return runWinograd(pass, kernels);
   if (plan.depthwise) return runDepthwise(pass, kernels);
   packPanels(pass, kernels);
@@ -242,7 +251,6 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   plan.source = forward ? g.input() : g.output(), plan.target = forward ? g.output() : g.input();
   auto ins = byGroup(liveIn, g.inChannels, g.groups), outs = byGroup(liveOut, g.outChannels, g.groups);
   plan.reduced = forward ? ins : outs, plan.outs = forward ? outs : ins;
-  plan.liveOuts = int((forward ? liveOut : liveIn).size());
   plan.form = bestWinograd(plan);
   plan.blocks = makeOutBlocks(plan, kernels.tileOuts);
   if (plan.form.points) {

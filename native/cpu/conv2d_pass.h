@@ -9,7 +9,6 @@
 
 #include "cpu/conv2d_axis.h"
 #include "cpu/kernels.h"
-#include "cpu/past_caches.h"
 
 namespace selfcompress::cpu {
 
@@ -59,7 +58,6 @@ struct PassPlan {
   bool pairs = false;  // bf16 products, where the form has them (PairKernels)
   Shape source, target;
   std::vector<std::vector<int>> reduced, outs;  // live channels per group, absolute
-  int liveOuts = 0;                             // of all groups
   WinogradForm form;                            // points == 0: the direct form
   bool depthwise = false;                       // one plane at a time (depthwise.cpp)
   std::vector<OutBlock> blocks;
@@ -103,12 +101,7 @@ struct Pass {
   float* panels;
   bool relu = false, accumulate = false;
   PartialMoments* partials = nullptr;  // [partitionsOf(plan, batch)][target channels], or nullptr
-
-  // Whether the target is written past the caches, but for parts of long sums, which are parked there.
-  bool past() const {
-    return !accumulate && !partials &&
-           writesPastCaches(std::int64_t(plan.liveOuts) * plan.target.pixels() * blocksOf(batch) * kLanes);
-  }
+  bool past = false;                   // past_caches.h, but for parts of long sums, which are parked in the target
 
   // The taps between an absolute reduced channel and channel number `o` of a block; those between the next ones follow.
   WeightSource filter(const OutBlock& block, int reducedChannel, int o) const {

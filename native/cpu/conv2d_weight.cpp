@@ -16,6 +16,7 @@ namespace {
 // first-level cache, but for runs that would be too short.
 constexpr int kGradVectors = 400, kLeastPixels = 64;
 int pixelBlock(const GroupPlan& plan) { return std::max(kLeastPixels, kGradVectors / plan.tileOuts); }
+int rowsOfBlock(const GroupPlan& plan, const Conv2dGeometry& g) { return std::max(1, pixelBlock(plan) / g.outWidth()); }
 // Parts of a batch at most, and floats of their sums together.
 constexpr std::int64_t kMostParts = 16, kPartFloats = 1024 * 1024;
 // Tiles of one task: their accumulators stay in the second-level cache.
@@ -64,7 +65,7 @@ GroupPlan planGroup(const Conv2dGeometry& g, const Kernels& kernels, std::vector
   int most = three ? kernels.rowOuts3 : five ? kernels.rowOuts5 : kernels.rowOuts1;
   int blocks = std::max(1, (int(plan.outs.size()) + most - 1) / most);
   plan.tileOuts = std::max(1, (int(plan.outs.size()) + blocks - 1) / blocks);
-  int rowsPerBlock = std::max(1, pixelBlock(plan) / g.outWidth());
+  int rowsPerBlock = rowsOfBlock(plan, g);
   std::vector<std::vector<int>> known(std::size_t(area) * std::size_t(plan.perChunk + 1));
   for (int chunk = 0; chunk < plan.chunks(); chunk++) {
     const Stream* first = &plan.streams[std::size_t(chunk * plan.perChunk)];
@@ -152,7 +153,7 @@ void runTask(const Conv2dGradWeight& a, const Kernels& kernels, const WeightPlan
   int rowBlocks = int(plan.patterns[0].rowBlock.size()) - 1;
   // Tiny images: several blocks a visit. Sums are taken in the order block, row, column in any case.
   int visit = std::max(1, pixelBlock(plan) / g.output().pixels());
-  int rows = std::max(1, pixelBlock(plan) / g.outWidth());
+  int rows = rowsOfBlock(plan, g);
   std::int64_t gradRows = std::int64_t(rows) * g.outWidth() * kLanes,
                sourceRows = std::int64_t(rows) * g.strideH * g.width * kLanes;
   for (int block = first; block < last; block += visit)

@@ -141,7 +141,7 @@ class TileTask {
                                 pass_.bias ? pass_.bias[outs[o]] : 0.0f,
                                 pass_.relu,
                                 pass_.accumulate,
-                                pass_.past()};
+                                pass_.past};
       kernels_.winogradOutput(tiles, epilogue, to + std::int64_t(o) * plan_.tilesPerTask * kLanes);
       if (runCount) takeMoments(pass_, kernels_, first_ / plan_.tilesPerTask, outs[o], runs, runCount);
     }

@@ -61,23 +61,22 @@ inline void winogradGradPairs(const WinogradTiles& t, const float* plane, float*
   winogradGradOf<true>(t, plane, to);
 }
 
-// Sixteen vectors (channels, each of 16 images) to sixteen rows (images).
+// Sixteen vectors (channels, each of 16 images) as rows (images).
+inline void loadRows(const float* const* from, std::int64_t ahead, F16 (&r)[16]) {
+  if (ahead)
+    for (int i = 0; i < 16; i++) prefetch(from[i] + ahead);
+  for (int i = 0; i < 16; i++) r[i] = load(from[i]);
+  transpose(r);
+}
 inline void transposeLanes(const float* const* from, float* to, std::int64_t ahead) {
   F16 r[16];
-  if (ahead)
-    for (int i = 0; i < 16; i++) prefetch(from[i] + ahead);
-  for (int i = 0; i < 16; i++) r[i] = load(from[i]);
-  transpose(r);
+  loadRows(from, ahead, r);
   for (int i = 0; i < 16; i++) store(to + i * 16, r[i]);
 }
-
-// The same to eight rows of words, of images 2i and 2i + 1.
+// Eight rows of words, of images 2i and 2i + 1.
 inline void transposeLanesPairs(const float* const* from, float* to, std::int64_t ahead) {
   F16 r[16];
-  if (ahead)
-    for (int i = 0; i < 16; i++) prefetch(from[i] + ahead);
-  for (int i = 0; i < 16; i++) r[i] = load(from[i]);
-  transpose(r);
+  loadRows(from, ahead, r);
   for (int i = 0; i < 8; i++) store(to + i * 16, makePairs(r[2 * i], r[2 * i + 1]));
 }
 
