@@ -114,8 +114,8 @@ inline bool testsDevice() {
 #endif
 
 // The backends that are compared with the reference. Built with SELFCOMPRESS_CUDA_HOST: the CUDA backend on the host's
-// model of a device (native/cuda/host/), one of its devices by the seed; else every instruction set of this processor,
-// or a real device (testsDevice).
+// model of a device (native/backends/cuda/host/), one of its devices by the seed; else every instruction set of this
+// processor, or a real device (testsDevice).
 inline std::vector<std::unique_ptr<Backend>> testedBackends(
     [[maybe_unused]] Precision precision = Precision::kFloat32) {
   std::vector<std::unique_ptr<Backend>> all;

@@ -43,21 +43,22 @@ const common = [
   '-std=c++20',
   '-O3',
   `-I${join(root, 'native')}`,
+  `-I${join(root, 'native/backends')}`,
   `-I${join(root, 'native/include')}`,
   `-DSELFCOMPRESS_VERSION="${version}"`,
   ...(windows ? ['-Xcompiler', '/MD,/EHsc'] : ['-Xcompiler', '-fPIC,-fvisibility=hidden']),
 ];
 const sources = [
-  ...readdirSync(join(root, 'native/cuda/kernels'))
+  ...readdirSync(join(root, 'native/backends/cuda/kernels'))
     .filter((name) => name.endsWith('.cu'))
-    .map((name) => join(root, 'native/cuda/kernels', name)),
-  ...['cuda_backend.cpp', 'library.cpp', 'runtime.cpp', 'runtime_common.cpp'].map((name) => join(root, 'native/cuda', name)),
-  join(root, 'native/ops/precision.cpp'),
+    .map((name) => join(root, 'native/backends/cuda/kernels', name)),
+  ...['cuda_backend.cpp', 'library.cpp', 'runtime.cpp', 'runtime_common.cpp'].map((name) => join(root, 'native/backends/cuda', name)),
+  join(root, 'native/backends/precision.cpp'),
 ];
 
 /** When any header of the kernels changed last. */
 const headersChanged = Math.max(
-  ...['native/cuda', 'native/include'].flatMap((folder) =>
+  ...['native/backends/cuda', 'native/include'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
       .filter((name) => /\.(h|cuh)$/.test(name) && !name.startsWith('host'))
       .map((name) => statSync(join(root, folder, name)).mtimeMs),
@@ -104,7 +105,7 @@ const link = [
   '-shared',
   '-cudart',
   'static',
-  ...(windows ? [] : ['-Xlinker', `--version-script=${join(root, 'native/cuda/library.map')},-s`]),
+  ...(windows ? [] : ['-Xlinker', `--version-script=${join(root, 'native/backends/cuda/library.map')},-s`]),
   ...compiled,
   '-o',
   library,

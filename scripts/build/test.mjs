@@ -2,7 +2,7 @@
 //   test.mjs [all|native|js|sanitize|arm64|cuda-host] [part of a tap file's name, or a seed of the model]...
 // `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers; `arm64` cross-compiles them and runs a
 // share of their random cases under qemu (Debian: apt install g++-aarch64-linux-gnu qemu-user). `cuda-host` runs the CUDA backend over the
-// model of a GPU in native/cuda/host/, with a share of the random cases for each of several orders of its threads.
+// model of a GPU in native/backends/cuda/host/, with a share of the random cases for each of several orders of its threads.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';

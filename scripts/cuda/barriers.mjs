@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'build/cuda-barriers');
 const source = join(folder, 'source');
-const kernels = join(source, 'native/cuda/kernels');
+const kernels = join(source, 'native/backends/cuda/kernels');
 const part = process.argv[2] ?? '';
 
 // The tests that reach a file's kernels, by the start of its name.

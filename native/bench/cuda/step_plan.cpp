@@ -22,7 +22,7 @@
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "graph/network.h"
-#include "ops/states.h"
+#include "ops/states/states.h"
 
 namespace selfcompress::cuda {
 namespace {

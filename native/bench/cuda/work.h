@@ -1,9 +1,9 @@
 // What an operation has to do, whatever does it: bytes that cross the memory's bus and floating-point operations, with
 // the channels that are live at the moment.
 //
-// Bytes are those of the CUDA kernels (native/cuda/kernels/): a tensor that a kernel reads several times within a
-// block or through overlapping windows counts once; what a second kernel of the same operation reads again is `again`,
-// because it may still be in the L2 cache. Workspaces of convolutions are left out.
+// Bytes are those of the CUDA kernels (native/backends/cuda/kernels/): a tensor that a kernel reads several times
+// within a block or through overlapping windows counts once; what a second kernel of the same operation reads again is
+// `again`, because it may still be in the L2 cache. Workspaces of convolutions are left out.
 #pragma once
 
 #include <string>

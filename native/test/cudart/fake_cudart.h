@@ -1,5 +1,5 @@
-// A CUDA runtime for the tests of native/cuda/runtime.cpp on machines without a GPU: it keeps what the calls ask for,
-// runs queued work as late as it may, and fails where a test says so.
+// A CUDA runtime for the tests of native/backends/cuda/runtime.cpp on machines without a GPU: it keeps what the calls
+// ask for, runs queued work as late as it may, and fails where a test says so.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,4 +1,4 @@
-// native/cuda/runtime.cpp, call by call, over a CUDA runtime that fails where it is told to.
+// native/backends/cuda/runtime.cpp, call by call, over a CUDA runtime that fails where it is told to.
 #include <doctest/doctest.h>
 
 #include <cstdlib>

@@ -6,7 +6,7 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/past_caches.h"
 #include "cpu/quantizer.h"
-#include "ops/quantize_math.h"
+#include "ops/quantize/quantize_math.h"
 
 namespace selfcompress::cpu {
 

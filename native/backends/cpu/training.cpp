@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
-#include "ops/states.h"
+#include "ops/states/states.h"
 
 namespace selfcompress::cpu {
 namespace {

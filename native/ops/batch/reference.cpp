@@ -1,4 +1,4 @@
-#include "ops/reference_backend.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 

@@ -1,7 +1,7 @@
 // Activations, dropout, addition and copies of channels.
 #include <cmath>
 
-#include "ops/reference_backend.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 namespace {

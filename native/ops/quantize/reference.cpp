@@ -2,8 +2,8 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/quantize_math.h"
-#include "ops/reference_backend.h"
+#include "ops/quantize/quantize_math.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 namespace {

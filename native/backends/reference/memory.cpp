@@ -1,8 +1,8 @@
 #include <cstring>
 #include <new>
 
-#include "ops/reference_backend.h"
-#include "ops/states.h"
+#include "ops/states/states.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 

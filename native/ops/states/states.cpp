@@ -1,4 +1,4 @@
-#include "ops/states.h"
+#include "ops/states/states.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/reference_backend.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 namespace {

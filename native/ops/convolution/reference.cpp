@@ -1,7 +1,7 @@
 #include <vector>
 
-#include "ops/moments.h"
-#include "ops/reference_backend.h"
+#include "ops/norm/moments.h"
+#include "reference/reference_backend.h"
 
 namespace selfcompress {
 namespace {
