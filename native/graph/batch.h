@@ -8,7 +8,8 @@
 #include <array>
 
 #include "graph/data_set.h"
-#include "graph/program.h"
+#include "program/device_memory.h"
+#include "program/program.h"
 
 namespace selfcompress {
 

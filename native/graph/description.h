@@ -1,59 +1,16 @@
 // A network as data: what binding.d.ts calls NetworkDescription and NetworkOptions, already of the right types.
 #pragma once
 
-#include <array>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "selfcompress/ops/activation.h"
+#include "ops/node.h"
 #include "selfcompress/ops/optimizer.h"
-#include "selfcompress/ops/pooling.h"
 
 namespace selfcompress {
 
-// A description that cannot be a network. The message names the node and has the form of every error of the library:
-// "Expected <what> for <argument> but received <value>".
-class DescriptionError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-enum class NodeKind {
-  kConv2d,
-  kLinear,
-  kBatchNorm,
-  kActivation,
-  kPool,
-  kGlobalAveragePool,
-  kFlatten,
-  kAdd,
-  kConcat,
-  kDropout
-};
-
-// One node; only the fields of its kind mean something. Pairs are {height, width}.
-struct NodeDescription {
-  NodeKind kind = NodeKind::kFlatten;
-  std::string name;
-  std::vector<std::string> inputs;
-
-  int outChannels = 0;                                                           // conv2d, linear
-  std::array<int, 2> kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};  // conv2d, pool
-  int groups = 1;
-  bool bias = true, compress = true;
-
-  bool affine = true;  // batchNorm
-  float epsilon = 1e-5f, momentum = 0.1f;
-
-  Activation activation = Activation::kRelu;
-  Pool pool = Pool::kMax;
-  bool countIncludePad = true;
-  float probability = 0;  // dropout
-};
-
 struct NetworkDescription {
-  Shape input;
+  Axes input;
   std::vector<NodeDescription> nodes;  // inputs before their readers
   std::string output;
 };

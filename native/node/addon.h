@@ -7,7 +7,7 @@
 #include <exception>
 #include <memory>
 
-#include "graph/network.h"
+#include "train/network.h"
 #include "node/stream.h"
 
 namespace selfcompress::node {

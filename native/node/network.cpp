@@ -1,5 +1,5 @@
 // class Network: checks arguments, queues the work, turns results into JavaScript values.
-#include "graph/network.h"
+#include "train/network.h"
 
 #include <cstring>
 #include <limits>

@@ -1,7 +1,8 @@
 // What the raw operations on images share: plain NCHW arrays in, the lanes layout inside.
 #pragma once
 
-#include "graph/program.h"
+#include "program/device_memory.h"
+#include "program/program.h"
 #include "node/addon.h"
 #include "node/arguments.h"
 

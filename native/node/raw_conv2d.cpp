@@ -1,5 +1,5 @@
 // Raw convolutions on plain arrays.
-#include "graph/shapes.h"
+#include "graph/infer.h"
 #include "node/raw.h"
 
 namespace selfcompress::node {

@@ -1,5 +1,5 @@
 // Raw norms, activations and poolings on plain arrays.
-#include "graph/shapes.h"
+#include "graph/infer.h"
 #include "node/raw.h"
 
 namespace selfcompress::node {

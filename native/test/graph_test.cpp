@@ -1,5 +1,5 @@
 // Shape inference, memory plan, and whole steps of small networks.
-#include "graph/memory_plan.h"
+#include "program/memory_plan.h"
 #include "test/networks.h"
 #include "test/queued_backend.h"
 
@@ -53,14 +53,14 @@ TEST_CASE("shapes: inferred, and errors that name the node") {
     return messageOf(network);
   };
   using N = NetworkDescription;
-  CHECK(broken([](N& n) { n.nodes[0].kernel = {11, 3}; }).find("\"c1\".kernel") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[0].set("kernel", {11, 3}); }).find("\"c1\".kernel") != std::string::npos);
   CHECK(broken([](N& n) { n.nodes[2].inputs = {"nowhere"}; }).find("\"nowhere\"") != std::string::npos);
   CHECK(broken([](N& n) { n.nodes[2].name = "c1"; }).find("no other node") != std::string::npos);
-  CHECK(broken([](N& n) { n.nodes[8].groups = 3; }).find("\"depthwise\".groups") != std::string::npos);
+  CHECK(broken([](N& n) { n.nodes[8].set("groups", {3}); }).find("\"depthwise\".groups") != std::string::npos);
   CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1", "input"}; }).find("one shape") != std::string::npos);
   CHECK(broken([](N& n) { n.nodes[5].inputs = {"r1"}; }).find("2 names") != std::string::npos);
   CHECK(broken([](N& n) { n.output = "input"; }).find("network.output") != std::string::npos);
-  CHECK(broken([](N& n) { n.nodes.push_back(simple(NodeKind::kFlatten, "loose", {"c1"})); }).find("\"loose\"") !=
+  CHECK(broken([](N& n) { n.nodes.push_back(simple("flatten", "loose", {"c1"})); }).find("\"loose\"") !=
         std::string::npos);
 }
 
@@ -211,10 +211,10 @@ TEST_CASE("a linear layer reads an image with dead channels as if it were flatte
   auto indices = firstIndices(20);
   auto trained = [&](std::unique_ptr<Backend> backend, bool flattened) {
     NodeDescription image = conv("c2", "r1", 4, 3, 1);
-    image.bias = false;
+    image.set("bias", {0});
     NetworkDescription description{
-        {2, 8, 8}, {conv("c1", "input", 24, 3, 1), act(Activation::kRelu, "r1", "c1"), image}, "out"};
-    if (flattened) description.nodes.push_back(simple(NodeKind::kFlatten, "flat", {"c2"}));
+        Axes::image(2, 8, 8), {conv("c1", "input", 24, 3, 1), simple("relu", "r1", {"c1"}), image}, "out"};
+    if (flattened) description.nodes.push_back(simple("flatten", "flat", {"c2"}));
     description.nodes.push_back(linear("out", flattened ? "flat" : "c2", 4));
     Network network(std::move(backend), description, options);
     State state = randomState(network, 3, 4);
@@ -259,10 +259,10 @@ TEST_CASE("loading a state is all or nothing") {
 }
 
 TEST_CASE("mean squared error and dropout train") {
-  NodeDescription drop = simple(NodeKind::kDropout, "drop", {"hidden"});
-  drop.probability = 0.2f;
-  NetworkDescription description{{1, 1, 6},
-                                 {linear("hidden", "input", 32, false), drop, act(Activation::kGelu, "gelu", "drop"),
+  NetworkDescription description{Axes::image(1, 1, 6),
+                                 {linear("hidden", "input", 32, false),
+                                  makeNode("dropout", "drop", {"hidden"}, {{"probability", {0.2}}}),
+                                  simple("gelu", "gelu", {"drop"}),
                                   linear("out", "gelu", 2, false)},
                                  "out"};
   NetworkOptions options;

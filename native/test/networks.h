@@ -1,57 +1,59 @@
 // Networks, data and states that the tests of whole steps use.
 #pragma once
 
-#include "graph/network.h"
+#include "ops/table.h"
 #include "test/support.h"
+#include "train/network.h"
 
 namespace test {
 
+inline FieldValue both(double v) { return {v, v}; }
+
 inline NodeDescription conv(std::string name, std::string input, int outChannels, int kernel, int padding = 0,
                             bool compress = true, int groups = 1) {
-  NodeDescription n;
-  n.kind = NodeKind::kConv2d, n.name = std::move(name), n.inputs = {std::move(input)};
-  n.outChannels = outChannels, n.kernel = {kernel, kernel}, n.padding = {padding, padding}, n.compress = compress,
-  n.groups = groups;
-  return n;
+  return makeNode("conv2d", std::move(name), {std::move(input)},
+                  {{"outChannels", {double(outChannels)}},
+                   {"kernel", both(kernel)},
+                   {"padding", both(padding)},
+                   {"compress", {double(compress)}},
+                   {"groups", {double(groups)}}});
 }
-inline NodeDescription simple(NodeKind kind, std::string name, std::vector<std::string> inputs) {
-  NodeDescription n;
-  n.kind = kind, n.name = std::move(name), n.inputs = std::move(inputs);
-  return n;
+inline NodeDescription simple(std::string_view kind, std::string name, std::vector<std::string> inputs) {
+  return makeNode(kind, std::move(name), std::move(inputs));
 }
 inline NodeDescription linear(std::string name, std::string input, int out, bool compress = true) {
-  NodeDescription n = simple(NodeKind::kLinear, std::move(name), {std::move(input)});
-  n.outChannels = out, n.compress = compress;
-  return n;
+  return makeNode("linear", std::move(name), {std::move(input)},
+                  {{"outFeatures", {double(out)}}, {"compress", {double(compress)}}});
 }
-inline NodeDescription pool(Pool kind, std::string name, std::string input) {
-  NodeDescription n = simple(NodeKind::kPool, std::move(name), {std::move(input)});
-  n.pool = kind, n.kernel = n.stride = {2, 2};
-  return n;
-}
-inline NodeDescription act(Activation kind, std::string name, std::string input) {
-  NodeDescription n = simple(NodeKind::kActivation, std::move(name), {std::move(input)});
-  n.activation = kind;
-  return n;
+inline NodeDescription pool(std::string_view kind, std::string name, std::string input) {
+  return makeNode(kind, std::move(name), {std::move(input)}, {{"kernel", both(2)}});
 }
 
 // Everything at once: residual addition, concatenation, depthwise convolution, tensors with several readers, every
 // norm, activation and pooling, a ReLU that cannot be fused.
 inline NetworkDescription richNetwork(bool smooth) {
-  Activation relu = smooth ? Activation::kSilu : Activation::kRelu;
-  NodeDescription plainNorm = simple(NodeKind::kBatchNorm, "norm2", {"add"});
-  plainNorm.affine = false;
-  return {
-      {2, 8, 8},
-      {conv("c1", "input", 5, 3, 1), act(relu, "r1", "c1"), conv("c2", "r1", 5, 3, 1),
-       simple(NodeKind::kBatchNorm, "norm", {"c2"}), act(relu, "r2", "norm"),
-       simple(NodeKind::kAdd, "add", {"r1", "r2"}), act(Activation::kGelu, "g", "add"), plainNorm,
-       conv("depthwise", "norm2", 5, 3, 1, true, 5), act(relu, "r3", "depthwise"), act(Activation::kSilu, "s", "r3"),
-       simple(NodeKind::kConcat, "cat", {"g", "s", "add"}), pool(smooth ? Pool::kAverage : Pool::kMax, "pool", "cat"),
-       conv("c3", "pool", 6, 3, 0, false), act(relu, "r4", "c3"),
-       simple(NodeKind::kGlobalAveragePool, "global", {"r4"}), simple(NodeKind::kFlatten, "flat", {"r4"}),
-       simple(NodeKind::kConcat, "features", {"global", "flat"}), linear("out", "features", 4)},
-      "out"};
+  const char* relu = smooth ? "silu" : "relu";
+  return {Axes::image(2, 8, 8),
+          {conv("c1", "input", 5, 3, 1),
+           simple(relu, "r1", {"c1"}),
+           conv("c2", "r1", 5, 3, 1),
+           simple("batchNorm", "norm", {"c2"}),
+           simple(relu, "r2", {"norm"}),
+           simple("add", "add", {"r1", "r2"}),
+           simple("gelu", "g", {"add"}),
+           makeNode("batchNorm", "norm2", {"add"}, {{"affine", {0}}}),
+           conv("depthwise", "norm2", 5, 3, 1, true, 5),
+           simple(relu, "r3", {"depthwise"}),
+           simple("silu", "s", {"r3"}),
+           simple("concat", "cat", {"g", "s", "add"}),
+           pool(smooth ? "averagePool" : "maxPool", "pool", "cat"),
+           conv("c3", "pool", 6, 3, 0, false),
+           simple(relu, "r4", {"c3"}),
+           simple("globalAveragePool", "global", {"r4"}),
+           simple("flatten", "flat", {"r4"}),
+           simple("concat", "features", {"global", "flat"}),
+           linear("out", "features", 4)},
+          "out"};
 }
 
 inline DataSet randomData(Shape shape, int count, int classes) {

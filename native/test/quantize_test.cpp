@@ -169,10 +169,20 @@ TEST_CASE("bit penalty: Q by hand, own and coupled") {
     backend->run(a);
     CHECK(q.values()[0] == doctest::Approx(9 * 4 * 8.0 / 1000));
     CHECK(penalty.values()[0] == doctest::Approx(0.5 * 9 * 4 / 1000));
-    a.consumerCount = 2;
-    a.consumers[0] = {next.get(), 3, 25, 1, 4};
-    a.consumers[1] = {nullptr, 10, 1, 1, 1};
+    Buffer<PenaltyReader> readers(*backend, {{next.get(), 3, 25.0f * 4}, {nullptr, 10, 1.0f}});
+    Buffer<std::int32_t> start(*backend, {0, 1, 1, 1, 3}), index(*backend, {1, 0, 1});
+    Buffer<double> scratch(*backend, std::vector<double>{0, 0});
+    a.readerCount = 2, a.readers = readers.get(), a.start = start.get(), a.index = index.get();
+    a.readerBits = scratch.get();
     backend->run(a);
+    CHECK(penalty.values()[0] == doctest::Approx(0.5 * (9 * 4 + 320) / 1000.0));
+    CHECK(penalty.values()[1] == doctest::Approx(0.5 * 9 * 4 / 1000.0));
     CHECK(penalty.values()[3] == doctest::Approx(0.5 * (9 * 4 + 25 * 6 * 4 + 320) / 1000.0));
+    // Two groups of three inputs: the first reads one that lives, the second all.
+    a.groups = 2, a.start = nullptr;
+    backend->run(a);
+    CHECK(penalty.values()[1] == doctest::Approx(0.5 * 9 * 1 / 1000.0));
+    CHECK(penalty.values()[2] == doctest::Approx(0.5 * 9 * 3 / 1000.0));
+    CHECK(q.values()[0] == doctest::Approx((9 * 1 * 3.0 + 9 * 3 * 5.0) / 1000));
   }
 }

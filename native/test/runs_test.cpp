@@ -21,7 +21,7 @@ Run train(std::unique_ptr<Backend> backend, const NetworkDescription& descriptio
   NetworkOptions options;
   options.batchSize = batch;
   options.coupledPenalty = true;
-  DataSet data = randomData(description.input, 2 * batch, 4);
+  DataSet data = randomData(description.input.folded(), 2 * batch, 4);
   Network network(std::move(backend), description, options);
   State state = randomState(network, 3, 4);
   Random random(17);
@@ -54,13 +54,13 @@ Run train(std::unique_ptr<Backend> backend, const NetworkDescription& descriptio
 
 // The network of the README's first example, on images of a given size.
 NetworkDescription notebookNetwork(int size, int width) {
-  auto relu = [](std::string name, std::string input) { return act(Activation::kRelu, name, input); };
-  return {{1, size, size},
+  auto relu = [](std::string name, std::string input) { return simple("relu", name, {input}); };
+  return {Axes::image(1, size, size),
           {conv("conv1", "input", width, 5), relu("relu1", "conv1"), conv("conv2", "relu1", width, 5),
-           relu("relu2", "conv2"), simple(NodeKind::kBatchNorm, "norm1", {"relu2"}), pool(Pool::kMax, "pool1", "norm1"),
+           relu("relu2", "conv2"), simple("batchNorm", "norm1", {"relu2"}), pool("maxPool", "pool1", "norm1"),
            conv("conv3", "pool1", 2 * width, 3), relu("relu3", "conv3"), conv("conv4", "relu3", 2 * width, 3),
-           relu("relu4", "conv4"), simple(NodeKind::kBatchNorm, "norm2", {"relu4"}), pool(Pool::kMax, "pool2", "norm2"),
-           simple(NodeKind::kFlatten, "flatten", {"pool2"}), linear("linear", "flatten", 4)},
+           relu("relu4", "conv4"), simple("batchNorm", "norm2", {"relu4"}), pool("maxPool", "pool2", "norm2"),
+           simple("flatten", "flatten", {"pool2"}), linear("linear", "flatten", 4)},
           "linear"};
 }
 

@@ -160,7 +160,8 @@ TEST_CASE("lists of channels and limits of bit depths for any number of channels
           all = joined(all, joined(asFloats(index.values()), asFloats(count.values())));
         }
         b.run(StateCopy{channels, 3, 1, s.get(), twice.get()});
-        b.run(ClampBitDepth{channels, 0, d.get()});
+        Buffer<float> least(b, std::size_t(channels), 0.0f), most(b, std::size_t(channels), 24.0f);
+        b.run(ClampBitDepth{channels, least.get(), most.get(), d.get()});
         return joined(joined(all, asFloats(twice.values())), d.values());
       });
     }

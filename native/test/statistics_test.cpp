@@ -164,29 +164,29 @@ namespace {
 // layer, and of a sum, which has no moments.
 NetworkDescription normsNetwork() {
   auto norm = [](std::string name, std::string input) {
-    return simple(NodeKind::kBatchNorm, std::move(name), {std::move(input)});
+    return simple("batchNorm", std::move(name), {std::move(input)});
   };
-  return {{2, 12, 12},
+  return {Axes::image(2, 12, 12),
           {conv("c1", "input", 16, 3, 1),
            norm("n1", "c1"),
-           act(Activation::kRelu, "r1", "n1"),
+           simple("relu", "r1", {"n1"}),
            conv("c2", "r1", 16, 3, 1),
-           act(Activation::kRelu, "r2", "c2"),
+           simple("relu", "r2", {"c2"}),
            norm("n2", "r2"),
            conv("c3", "n2", 16, 5, 2),
            norm("n3", "c3"),
            norm("n4", "c3"),
-           simple(NodeKind::kAdd, "add", {"c3", "n3"}),
+           simple("add", "add", {"c3", "n3"}),
            norm("n5", "add"),
            conv("grouped", "n5", 16, 3, 1, true, 4),
            norm("n6", "grouped"),
            conv("depthwise", "n6", 16, 3, 1, true, 16),
            norm("n7", "depthwise"),
-           simple(NodeKind::kConcat, "cat", {"n4", "n7"}),
-           pool(Pool::kMax, "pool", "cat"),
+           simple("concat", "cat", {"n4", "n7"}),
+           pool("maxPool", "pool", "cat"),
            linear("hidden", "pool", 12),
            norm("n8", "hidden"),
-           act(Activation::kRelu, "r8", "n8"),
+           simple("relu", "r8", {"n8"}),
            linear("out", "r8", 4)},
           "out"};
 }

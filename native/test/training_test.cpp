@@ -153,18 +153,46 @@ TEST_CASE("gradient norm and clipping") {
   }
 }
 
-TEST_CASE("bit depths: clamped, never all dead") {
+TEST_CASE("bit depths: clamped to the limits of each, and 0 where dead") {
   for (auto& backend : testedBackends()) {
-    auto clamp = [&](std::vector<float> bits, float floor) {
-      Buffer<float> b(*backend, bits);
-      backend->run(ClampBitDepth{int(bits.size()), floor, b.get()});
+    Buffer<float> least(*backend, {0.0f, 0.0f, 1.0f, 0.0f}), most(*backend, {24.0f, 24.0f, 24.0f, 8.0f}),
+        b(*backend, {30.0f, -1.0f, 0.5f, 9.0f});
+    backend->run(ClampBitDepth{4, least.get(), most.get(), b.get()});
+    CHECK(b.values() == std::vector<float>{24, 0, 1, 8});
+    const float none = std::numeric_limits<float>::quiet_NaN();
+    Buffer<float> nan(*backend, {none, 3.0f, none, 1.0f});
+    backend->run(ClampBitDepth{4, least.get(), most.get(), nan.get()});
+    CHECK(std::isnan(nan.values()[0]));
+    CHECK(std::isnan(nan.values()[2]));
+    CHECK(nan.values()[1] == 3);
+  }
+}
+
+TEST_CASE("families are never emptied: of what died last, the channel with the largest bit depth stays") {
+  for (auto& backend : testedBackends()) {
+    // A family of three classes that one member each makes alive, and one of two classes of two members each: a
+    // convolution (3, 4) and the depthwise layer behind it (5, 6).
+    Buffer<std::int32_t> familyStart(*backend, {0, 3, 5}), classStart(*backend, {0, 1, 2, 3, 4, 5}),
+        setStart(*backend, {0, 1, 2, 3, 5, 7}), member(*backend, {0, 1, 2, 3, 5, 4, 6});
+    auto keep = [&](std::vector<float> before, std::vector<float> after) {
+      Buffer<float> old(*backend, before), b(*backend, after);
+      backend->run(KeepFamilies{2, familyStart.get(), classStart.get(), setStart.get(), member.get(), old.get(),
+                                b.get()});
       return b.values();
     };
-    CHECK(clamp({3, -1, 40}, 0) == std::vector<float>{3, 0, 24});
-    CHECK(clamp({-1, -0.5f, -2}, 0) == std::vector<float>{1, 0, 0});  // all equal after the clamp: the first
-    CHECK(clamp({0.25f, -1}, 0) == std::vector<float>{1, 0});
-    CHECK(clamp({0.25f, 0.5f}, 0) == std::vector<float>{0.25f, 0.5f});
-    CHECK(clamp({0.5f, 3}, 1) == std::vector<float>{1, 3});
+    const std::vector<float> alive{2, 3, 4, 2, 2, 2, 2};
+    CHECK(keep(alive, alive) == alive);
+    // All of the first family die at once: the one that had most bits stays; long dead ones do not come back.
+    CHECK(keep({0, 3, 2, 2, 2, 2, 2}, {0, 0, 0, 2, 2, 2, 2}) == std::vector<float>{0, 1, 0, 2, 2, 2, 2});
+    CHECK(keep({0, 2, 3, 2, 2, 2, 2}, {0, 0, 0, 2, 2, 2, 2}) == std::vector<float>{0, 0, 1, 2, 2, 2, 2});
+    // The last one keeps a bit.
+    CHECK(keep(alive, {0, 0, 0.25f, 2, 2, 2, 2}) == std::vector<float>{0, 0, 1, 2, 2, 2, 2});
+    CHECK(keep(alive, {0, 0.5f, 0.25f, 2, 2, 2, 2}) == std::vector<float>{0, 0.5f, 0.25f, 2, 2, 2, 2});
+    // Members of a family die in complementary channels: the class with the larger smallest member is kept, alive in
+    // every member.
+    CHECK(keep({2, 3, 4, 2, 4, 5, 3}, {2, 3, 4, 0, 4, 5, 0}) == std::vector<float>{2, 3, 4, 0, 4, 5, 1});
+    // A family that came without a living channel is left alone.
+    CHECK(keep({0, 0, 0, 2, 2, 2, 2}, {0, 0, 0, 2, 2, 2, 2}) == std::vector<float>{0, 0, 0, 2, 2, 2, 2});
   }
 }
 

@@ -78,10 +78,6 @@ void CpuBackend::run(const CopyChannels& a) {
 void CpuBackend::run(const GatherImages& a) {
   parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); });
 }
-void CpuBackend::run(const GatherLabels& a) {
-  for (int i = 0; i < a.batch; i++) a.output[i] = a.labels[a.indices[i]];
-}
-
 void CpuBackend::run(const ToLanes& a) {
   std::int64_t elements = a.shape.elements();
   parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
@@ -100,6 +96,13 @@ void CpuBackend::run(const FromLanes& a) {
     const float* in = a.lanes + image / kLanes * elements * kLanes + image % kLanes;
     for (std::int64_t p = 0; p < elements; p++) a.plain[image * elements + p] = in[p * kLanes];
   });
+}
+
+void CpuBackend::run(const ClearChannels& a) {
+  const std::size_t plane = std::size_t(a.shape.pixels()) * kLanes;
+  for (int c = 0; c < a.shape.channels; c++)
+    for (int n = 0; n < blocksOf(a.batch) && a.state[c] == kZero; n++)
+      std::fill_n(a.output + (std::size_t(n) * std::size_t(a.shape.channels) + std::size_t(c)) * plane, plane, 0.0f);
 }
 
 }  // namespace selfcompress::cpu

@@ -70,6 +70,7 @@ void CpuBackend::run(const SumOfSquares& a) {
 
 void CpuBackend::run(const ClipScale& a) { clipScale(a); }
 void CpuBackend::run(const ClampBitDepth& a) { clampBitDepth(a); }
+void CpuBackend::run(const KeepFamilies& a) { keepFamilies(a); }
 void CpuBackend::run(const RangeGradients& a) { rangeGradients(a); }
 void CpuBackend::run(const KeepRange& a) { keepRange(a); }
 void CpuBackend::run(const DecayDead& a) { decayDead(a); }

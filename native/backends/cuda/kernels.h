@@ -30,6 +30,7 @@ void enqueue(Stream&, const PoolBackward&);
 // kernels/elementwise.cu
 void enqueue(Stream&, const Add&);
 void enqueue(Stream&, const CopyChannels&);
+void enqueue(Stream&, const ClearChannels&);
 void enqueue(Stream&, const StateFromBits&);
 void enqueue(Stream&, const StateThroughNorm&);
 void enqueue(Stream&, const StateOfSum&);
@@ -43,12 +44,12 @@ void enqueue(Stream&, const OptimizerStep&);
 void enqueue(Stream&, const SumOfSquares&);
 void enqueue(Stream&, const ClipScale&);
 void enqueue(Stream&, const ClampBitDepth&);
+void enqueue(Stream&, const KeepFamilies&);
 void enqueue(Stream&, const RangeGradients&);
 void enqueue(Stream&, const KeepRange&);
 void enqueue(Stream&, const DecayDead&);
 // kernels/batch.cu
 void enqueue(Stream&, const GatherImages&);
-void enqueue(Stream&, const GatherLabels&);
 void enqueue(Stream&, const ToLanes&);
 void enqueue(Stream&, const FromLanes&);
 

@@ -22,6 +22,7 @@ void ReferenceBackend::zero(void* device, std::size_t bytes) { std::memset(devic
 
 void ReferenceBackend::run(const ClipScale& a) { clipScale(a); }
 void ReferenceBackend::run(const ClampBitDepth& a) { clampBitDepth(a); }
+void ReferenceBackend::run(const KeepFamilies& a) { keepFamilies(a); }
 void ReferenceBackend::run(const RangeGradients& a) { rangeGradients(a); }
 void ReferenceBackend::run(const KeepRange& a) { keepRange(a); }
 void ReferenceBackend::run(const DecayDead& a) { decayDead(a); }

@@ -35,6 +35,7 @@ class ReferenceBackend final : public Backend {
   void run(const PoolBackward&) override;
   void run(const Add&) override;
   void run(const CopyChannels&) override;
+  void run(const ClearChannels&) override;
   void run(const StateFromBits&) override;
   void run(const StateThroughNorm&) override;
   void run(const StateOfSum&) override;
@@ -46,11 +47,11 @@ class ReferenceBackend final : public Backend {
   void run(const SumOfSquares&) override;
   void run(const ClipScale&) override;
   void run(const ClampBitDepth&) override;
+  void run(const KeepFamilies&) override;
   void run(const RangeGradients&) override;
   void run(const KeepRange&) override;
   void run(const DecayDead&) override;
   void run(const GatherImages&) override;
-  void run(const GatherLabels&) override;
   void run(const ToLanes&) override;
   void run(const FromLanes&) override;
 };

@@ -21,7 +21,7 @@
 #include "bench/cuda/work.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
-#include "graph/network.h"
+#include "train/network.h"
 #include "ops/states/states.h"
 
 namespace selfcompress::cuda {

@@ -124,6 +124,11 @@ Work workOf(const CopyChannels& a) {
   return of(text(a.input), (a.accumulate ? 3 : 2) * x);
 }
 
+Work workOf(const ClearChannels& a) {
+  const double zero = a.shape.channels - notZero(a.state, a.shape.channels);
+  return of(text(a.shape), channelBytes(a.shape, a.batch) * zero);
+}
+
 Work workOf(const StateFromBits& a) { return ofChannels(a.channels, 3 * kFloat); }
 Work workOf(const StateThroughNorm& a) { return ofChannels(a.channels, 3 * kFloat); }
 Work workOf(const StateOfSum& a) { return ofChannels(a.channels, 3 * kFloat); }
@@ -152,7 +157,8 @@ Work workOf(const SumOfSquares& a) {
   return of(std::to_string(a.count), double(a.count) * kFloat, 2 * double(a.count));
 }
 Work workOf(const ClipScale&) { return of("1", 3 * kFloat); }
-Work workOf(const ClampBitDepth& a) { return ofChannels(a.channels, 2 * kFloat); }
+Work workOf(const ClampBitDepth& a) { return ofChannels(int(a.count), 4 * kFloat); }
+Work workOf(const KeepFamilies& a) { return ofChannels(a.families, 8 * kFloat); }
 Work workOf(const RangeGradients& a) { return ofChannels(a.channels, 5 * kFloat); }
 Work workOf(const KeepRange& a) { return ofChannels(a.channels, 4 * kFloat); }
 Work workOf(const DecayDead& a) { return ofChannels(a.channels, 5 * kFloat); }
@@ -162,7 +168,6 @@ Work workOf(const GatherImages& a) {
                raw = double(a.shape.elements()) * a.batch * (a.bytes ? 1 : kFloat);
   return of(text(a.shape), raw + y, 2 * y / kFloat);
 }
-Work workOf(const GatherLabels& a) { return of(text(a.batch), 3 * kFloat * a.batch); }
 Work workOf(const ToLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }
 Work workOf(const FromLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }
 

@@ -47,10 +47,10 @@ class OutOfMemory : public std::bad_alloc {
 #define SELFCOMPRESS_OPERATIONS(X) \
   X(QuantizeForward) X(QuantizeBackward) X(QuantizeCodes) X(BitPenalty) X(Conv2dForward) X(Conv2dGradInput) \
   X(Conv2dGradWeight) X(BatchNormForward) X(BatchNormBackward) X(ActivationForward) X(ActivationBackward) \
-  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(StateFromBits) X(StateThroughNorm) \
+  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(ClearChannels) X(StateFromBits) X(StateThroughNorm) \
   X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
-  X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
-  X(GatherLabels) X(ToLanes) X(FromLanes)
+  X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(KeepFamilies) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
+  X(ToLanes) X(FromLanes)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.

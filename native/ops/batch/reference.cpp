@@ -26,10 +26,6 @@ void ReferenceBackend::run(const GatherImages& a) {
   }
 }
 
-void ReferenceBackend::run(const GatherLabels& a) {
-  for (int i = 0; i < a.batch; i++) a.output[i] = a.labels[a.indices[i]];
-}
-
 void ReferenceBackend::run(const ToLanes& a) {
   for (int n = 0; n < blocksOf(a.batch) * kLanes; n++)
     for (int i = 0; i < int(a.shape.elements()); i++)

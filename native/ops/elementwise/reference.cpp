@@ -70,4 +70,10 @@ void ReferenceBackend::run(const CopyChannels& a) {
       }
 }
 
+void ReferenceBackend::run(const ClearChannels& a) {
+  for (int n = 0; n < blocksOf(a.batch) * kLanes; n++)
+    for (int c = 0; c < a.shape.channels; c++)
+      for (int p = 0; p < a.shape.pixels() && a.state[c] == kZero; p++) a.output[laneOffset(a.shape, n, c, 0, p)] = 0;
+}
+
 }  // namespace selfcompress

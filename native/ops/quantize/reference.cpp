@@ -38,26 +38,33 @@ std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, flo
   return bits;
 }
 
+namespace {
+
+double bitsOf(const float* bitDepth, int channels) {
+  double bits = 0;
+  for (int j = 0; j < channels; j++) bits += bitDepth ? std::max(double(bitDepth[j]), 0.0) : 32.0;
+  return bits;
+}
+
+}  // namespace
+
 void bitPenalty(const BitPenalty& a) {
-  int live = a.inChannels;
-  if (a.inputState) {
-    live = 0;
-    for (int c = 0; c < a.inChannels; c++) live += a.inputState[c] == kLive;
-  }
-  double own = double(a.kernelArea) * live / a.groups / a.originalWeights, coupled = 0;
-  for (int k = 0; k < a.consumerCount; k++) {
-    const BitPenaltyConsumer& consumer = a.consumers[k];
-    double bits = 0;
-    for (int j = 0; j < consumer.channels; j++)
-      bits += consumer.bitDepth ? std::max(double(consumer.bitDepth[j]), 0.0) : 32.0;
-    coupled += consumer.kernelArea * bits * consumer.featuresPerChannel / (a.originalWeights * consumer.groups);
-  }
+  for (int r = 0; r < a.readerCount; r++)
+    a.readerBits[r] = bitsOf(a.readers[r].bitDepth, a.readers[r].channels) * double(a.readers[r].weights);
+  const int inPerGroup = a.inChannels / a.groups, outPerGroup = a.channels / a.groups;
   double sum = 0;
-  for (int i = 0; i < a.channels; i++) {
-    sum += a.bitDepth ? std::max(double(a.bitDepth[i]), 0.0) : 32.0;
-    if (a.penalty) a.penalty[i] = float(double(*a.gamma) * (own + coupled));
+  for (int g = 0; g < a.groups; g++) {
+    int live = inPerGroup;
+    for (int c = g * inPerGroup; a.inputState && c < (g + 1) * inPerGroup; c++) live -= a.inputState[c] != kLive;
+    const double own = double(a.kernelArea) * live / a.originalWeights;
+    for (int i = g * outPerGroup; i < (g + 1) * outPerGroup; i++) {
+      double coupled = 0;
+      for (int k = a.start ? a.start[i] : 0; a.start && k < a.start[i + 1]; k++) coupled += a.readerBits[a.index[k]];
+      if (a.penalty) a.penalty[i] = float(double(*a.gamma) * (own + coupled / a.originalWeights));
+    }
+    sum += own * bitsOf(a.bitDepth ? a.bitDepth + g * outPerGroup : nullptr, outPerGroup);
   }
-  *a.layerBits = float(own * sum);
+  *a.layerBits = float(sum);
 }
 
 // ---- reference: one weight at a time, sums in double ----

@@ -45,22 +45,67 @@ void clipScale(const ClipScale& a) {
 }
 
 void clampBitDepth(const ClampBitDepth& a) {
-  constexpr float kMost = 24;
-  int live = 0, largest = 0;
-  for (int c = 0; c < a.channels; c++) {
+  for (std::int64_t c = 0; c < a.count; c++) {
     float& b = a.bitDepth[c];
-    if (b > kMost) b = kMost;
-    if (b < a.floor) b = a.floor;
+    if (b > a.most[c]) b = a.most[c];
+    if (b < a.least[c]) b = a.least[c];
     if (b <= 0) b = 0;
-    live += b > 0;
-    if (b > a.bitDepth[largest]) largest = c;
   }
-  if (live <= 1 && a.bitDepth[largest] < 1) a.bitDepth[largest] = 1;
+}
+
+namespace {
+
+struct Sets {
+  const KeepFamilies& a;
+  // The smallest of a set's values; a NaN counts as alive, so that it is seen.
+  float smallest(const float* values, int set) const {
+    float least = 24;
+    for (int m = a.setStart[set]; m < a.setStart[set + 1]; m++) {
+      float v = values[a.member[m]];
+      if (v <= 0) return 0;
+      if (v < least) least = v;
+    }
+    return least;
+  }
+  // The set of the class with the largest value, or -1: none is above 0.
+  int best(const float* values, int c, float& value) const {
+    int found = -1;
+    for (int s = a.classStart[c]; s < a.classStart[c + 1]; s++) {
+      float v = smallest(values, s);
+      if (v > (found < 0 ? 0 : value)) found = s, value = v;
+    }
+    return found;
+  }
+};
+
+void keepFamily(const KeepFamilies& a, int family) {
+  const Sets sets{a};
+  int alive = 0, keep = -1;
+  float value = 0;
+  for (int c = a.familyStart[family]; c < a.familyStart[family + 1] && alive < 2; c++) {
+    int set = sets.best(a.bitDepth, c, value);
+    if (set >= 0) alive++, keep = set;
+  }
+  if (alive > 1) return;
+  float largest = 0;
+  for (int c = a.familyStart[family]; c < a.familyStart[family + 1] && !alive; c++) {
+    int set = sets.best(a.before, c, value);
+    if (set >= 0 && value > largest) largest = value, keep = set;
+  }
+  if (keep < 0) return;  // it came without a living channel
+  for (int m = a.setStart[keep]; m < a.setStart[keep + 1]; m++)
+    if (a.bitDepth[a.member[m]] < 1) a.bitDepth[a.member[m]] = 1;
+}
+
+}  // namespace
+
+void keepFamilies(const KeepFamilies& a) {
+  for (int f = 0; f < a.families; f++) keepFamily(a, f);
 }
 
 void rangeGradients(const RangeGradients& a) {
   for (int c = 0; c < a.channels; c++) {
-    if (a.bitDepth[c] > 0) a.gradBitDepth[c] -= a.gradExponent[c];
+    if (a.gradExponent && a.bitDepth[c] > 0) a.gradBitDepth[c] -= a.gradExponent[c];
     a.previousBitDepth[c] = a.bitDepth[c];
   }
 }

@@ -13,6 +13,7 @@ void stateCopy(const StateCopy&);
 void listChannels(const ListChannels&);
 void clipScale(const ClipScale&);
 void clampBitDepth(const ClampBitDepth&);
+void keepFamilies(const KeepFamilies&);
 void rangeGradients(const RangeGradients&);
 void keepRange(const KeepRange&);
 void decayDead(const DecayDead&);

@@ -49,11 +49,6 @@ __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, c
   }
 }
 
-__global__ void __launch_bounds__(kThreads) gatherLabelsKernel(GatherLabels a) {
-  const int i = int(threadInGrid());
-  if (i < a.batch) global(a.output)[i] = global(a.labels)[global(a.indices)[i]];
-}
-
 // Thread's float4 of lanes: block of images, pixel (of all channels), first image.
 struct LanePlace {
   std::int64_t pixel;
@@ -98,10 +93,6 @@ void enqueue(Stream& stream, const GatherImages& a) {
   if (a.bytes)
     launch(stream, "gather images", gatherImagesKernel<std::uint8_t>, grid, block, shared, a, a.bytes, stretches);
   else launch(stream, "gather images", gatherImagesKernel<float>, grid, block, shared, a, a.floats, stretches);
-}
-
-void enqueue(Stream& stream, const GatherLabels& a) {
-  launch(stream, "gather labels", gatherLabelsKernel, dim3(blocksFor(a.batch)), dim3(kThreads), 0, a);
 }
 
 void enqueue(Stream& stream, const ToLanes& a) {

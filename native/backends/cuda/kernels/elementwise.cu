@@ -32,6 +32,12 @@ __global__ void __launch_bounds__(kThreads) copyChannelsKernel(CopyChannels a, P
   target.store4(to, x);
 }
 
+__global__ void __launch_bounds__(kThreads) clearChannelsKernel(ClearChannels a, Planes planes) {
+  const unsigned v = threadInGrid();
+  if (v >= planes.total || !isZero(a.state, channelOf(planes, v))) return;
+  global(a.output).store4(std::int64_t(v) * 4, float4{0, 0, 0, 0});
+}
+
 __global__ void __launch_bounds__(kThreads) stateFromBitsKernel(StateFromBits a) {
   const int c = int(threadInGrid());
   if (c >= a.channels) return;
@@ -112,6 +118,11 @@ void enqueue(Stream& stream, const CopyChannels& a) {
   planesOf(a.input, a.batch), planesOf(a.output, a.batch);  // their sizes
   const Planes planes = planesOf({a.count, a.input.height, a.input.width}, a.batch);
   launch(stream, "copy channels", copyChannelsKernel, dim3(blocksFor(planes.total)), dim3(kThreads), 0, a, planes);
+}
+
+void enqueue(Stream& stream, const ClearChannels& a) {
+  const Planes planes = planesOf(a.shape, a.batch);
+  launch(stream, "clear channels", clearChannelsKernel, dim3(blocksFor(planes.total)), dim3(kThreads), 0, a, planes);
 }
 
 void enqueue(Stream& stream, const StateFromBits& a) {

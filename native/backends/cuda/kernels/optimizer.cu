@@ -127,51 +127,68 @@ __global__ void __launch_bounds__(32) clipScaleKernel(ClipScale a) {
   global(a.sum)[0] = 0;
 }
 
-// One block: clamps, and finds the first channel with the largest bit depth among those that are numbers.
 __global__ void __launch_bounds__(kThreads) clampBitDepthKernel(ClampBitDepth a) {
-  constexpr float kMost = 24;
-  const int t = int(threadIdx.x);
-  const auto bitDepth = global(a.bitDepth);
-  float best = -1;
-  int which = a.channels, live = 0;
-  auto consider = [&](float b, int c) {
-    if (b > best || (b == best && c < which)) {
-      best = b;
-      which = c;
-    }
-  };
-  for (int c = t; c < a.channels; c += kThreads) {
-    float b = bitDepth[c];
-    if (b > kMost) b = kMost;
-    if (b < a.floor) b = a.floor;
-    if (b <= 0) b = 0;
-    bitDepth[c] = b;
-    live += b > 0 ? 1 : 0;
-    consider(b, c);
+  const std::int64_t c = threadInGrid();
+  if (c >= a.count) return;
+  float b = global(a.bitDepth)[c];
+  if (b > global(a.most)[c]) b = global(a.most)[c];
+  if (b < global(a.least)[c]) b = global(a.least)[c];
+  if (b <= 0) b = 0;
+  global(a.bitDepth)[c] = b;
+}
+
+// The smallest of a set's values; 0 where one is dead. A NaN counts as alive.
+__device__ inline float smallestOf(const KeepFamilies& a, const float* values, int set) {
+  float least = 24;
+  for (int m = global(a.setStart)[set]; m < global(a.setStart)[set + 1]; m++) {
+    const float v = global(values)[global(a.member)[m]];
+    if (v <= 0) return 0;
+    if (v < least) least = v;
   }
-  const auto bests = sharedArray<float>(0, kThreads);
-  const auto whiches = sharedArray<int>(kThreads * 4, kThreads), lives = sharedArray<int>(kThreads * 8, kThreads);
-  bests[t] = best, whiches[t] = which, lives[t] = live;
-  __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (t < half) {
-      consider(bests[t + half], whiches[t + half]);
-      live += lives[t + half];
-      bests[t] = best, whiches[t] = which, lives[t] = live;
+  return least;
+}
+
+// A thread for each family: it stops at the second living class, which is nearly always the second class.
+__global__ void __launch_bounds__(kThreads) keepFamiliesKernel(KeepFamilies a) {
+  const int family = int(threadInGrid());
+  if (family >= a.families) return;
+  const int first = global(a.familyStart)[family], end = global(a.familyStart)[family + 1];
+  int alive = 0, keep = -1;
+  for (int pass = 0; pass < 2 && keep < 0; pass++) {  // by the bit depths as they are; if all are dead, as they were
+    const float* values = pass == 0 ? a.bitDepth : a.before;
+    float largest = 0;
+    for (int c = first; c < end && alive < 2; c++) {
+      float best = 0;
+      int set = -1;
+      for (int s = global(a.classStart)[c]; s < global(a.classStart)[c + 1]; s++) {
+        const float v = smallestOf(a, values, s);
+        if (v > best) {
+          best = v;
+          set = s;
+        }
+      }
+      if (set < 0) continue;
+      if (pass == 0) {
+        alive++;
+        keep = set;
+      } else if (best > largest) {
+        largest = best;
+        keep = set;
+      }
     }
-    __syncthreads();
   }
-  if (t != 0 || live > 1) return;
-  const float first = bitDepth[0];
-  if (first != first) return;  // counts as the largest, and a NaN is not below 1
-  if (best < 1) bitDepth[which] = 1;
+  if (alive > 1 || keep < 0) return;
+  for (int m = global(a.setStart)[keep]; m < global(a.setStart)[keep + 1]; m++) {
+    const int at = global(a.member)[m];
+    if (global(a.bitDepth)[at] < 1) global(a.bitDepth)[at] = 1;
+  }
 }
 
 __global__ void __launch_bounds__(kThreads) rangeGradientsKernel(RangeGradients a) {
   const int c = int(threadInGrid());
   if (c >= a.channels) return;
   const float b = global(a.bitDepth)[c];
-  if (b > 0) global(a.gradBitDepth)[c] -= global(a.gradExponent)[c];
+  if (a.gradExponent && b > 0) global(a.gradBitDepth)[c] -= global(a.gradExponent)[c];
   global(a.previousBitDepth)[c] = b;
 }
 
@@ -216,7 +233,10 @@ void enqueue(Stream& stream, const ClipScale& a) {
   launch(stream, "clip scale", clipScaleKernel, dim3(1), dim3(32), 0, a);
 }
 void enqueue(Stream& stream, const ClampBitDepth& a) {
-  launch(stream, "clamp bit depth", clampBitDepthKernel, dim3(1), dim3(kThreads), kThreads * 12, a);
+  launch(stream, "clamp bit depth", clampBitDepthKernel, dim3(blocksFor(a.count)), dim3(kThreads), 0, a);
+}
+void enqueue(Stream& stream, const KeepFamilies& a) {
+  launch(stream, "keep families", keepFamiliesKernel, threadForEach(a.families), dim3(kThreads), 0, a);
 }
 void enqueue(Stream& stream, const RangeGradients& a) {
   launch(stream, "range gradients", rangeGradientsKernel, threadForEach(a.channels), dim3(kThreads), 0, a);

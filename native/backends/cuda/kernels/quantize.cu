@@ -215,22 +215,42 @@ __device__ inline double bitsOf(const float* bitDepth, int channels) {
   return bits;
 }
 
+// A block for each reader.
+__global__ void __launch_bounds__(kThreads) readerBitsKernel(BitPenalty a) {
+  const PenaltyReader r = global(a.readers)[int(blockIdx.x)];
+  const double bits[1] = {bitsOf(r.bitDepth, r.channels)};
+  double sum[1];
+  blockSums<1>(bits, sharedArray<double>(0, kWarps), sum);
+  if (threadIdx.x == 0) global(a.readerBits)[int(blockIdx.x)] = sum[0] * double(r.weights);
+}
+
+__device__ inline double liveInputs(const BitPenalty& a, int first, int end, int step) {
+  double live = 0;
+  for (int c = first; c < end; c += step) live += !a.inputState || global(a.inputState)[c] == kLive ? 1.0 : 0.0;
+  return live;
+}
+
 __global__ void __launch_bounds__(kThreads) bitPenaltyKernel(BitPenalty a) {
-  double live = 0, coupled = 0;
-  for (int i = int(threadIdx.x); i < a.inChannels; i += int(blockDim.x))
-    live += !a.inputState || global(a.inputState)[i] == kLive ? 1.0 : 0.0;
-  for (int k = 0; k < a.consumerCount; k++) {
-    const BitPenaltyConsumer& c = a.consumers[k];
-    coupled += c.kernelArea * bitsOf(c.bitDepth, c.channels) * c.featuresPerChannel / (a.originalWeights * c.groups);
+  const int t = int(threadIdx.x), inPerGroup = a.inChannels / a.groups, outPerGroup = a.channels / a.groups;
+  const double mine[1] = {liveInputs(a, t, a.groups == 1 ? a.inChannels : 0, kThreads)};
+  double together[1], bits[1] = {0}, sum[1];
+  blockSums<1>(mine, sharedArray<double>(0, kWarps), together);
+  for (int i = t; i < a.channels; i += kThreads) {
+    const int group = i / outPerGroup;
+    const double live =
+        a.groups == 1 ? together[0] : liveInputs(a, group * inPerGroup, (group + 1) * inPerGroup, 1);
+    const double own = double(a.kernelArea) * live / a.originalWeights;
+    double coupled = 0;
+    if (a.start)
+      for (int k = global(a.start)[i]; k < global(a.start)[i + 1]; k++)
+        coupled += global(a.readerBits)[global(a.index)[k]];
+    if (a.penalty)
+      global(a.penalty)[i] = float(double(global(a.gamma)[0]) * (own + coupled / a.originalWeights));
+    const double b = a.bitDepth ? double(global(a.bitDepth)[i]) : 32.0;
+    bits[0] += own * (b < 0 ? 0.0 : b);
   }
-  const double values[3] = {live, coupled, bitsOf(a.bitDepth, a.channels)};
-  double sums[3];
-  blockSums<3>(values, sharedArray<double>(0, 3 * kWarps), sums);
-  const double own = double(a.kernelArea) * sums[0] / a.groups / a.originalWeights;
-  if (a.penalty)
-    for (int i = int(threadIdx.x); i < a.channels; i += int(blockDim.x))
-      global(a.penalty)[i] = float(double(global(a.gamma)[0]) * (own + sums[1]));
-  if (threadIdx.x == 0) global(a.layerBits)[0] = float(own * sums[2]);
+  blockSums<1>(bits, sharedArray<double>(kWarps * 8, kWarps), sum);
+  if (t == 0) global(a.layerBits)[0] = float(sum[0]);
 }
 
 }  // namespace
@@ -258,7 +278,9 @@ void enqueue(Stream& stream, const QuantizeCodes& a) {
 }
 
 void enqueue(Stream& stream, const BitPenalty& a) {
-  launch(stream, "bit penalty", bitPenaltyKernel, dim3(1), dim3(kThreads), blockSumBytes(3), a);
+  if (a.readerCount > 0)
+    launch(stream, "bit penalty", readerBitsKernel, dim3(unsigned(a.readerCount)), dim3(kThreads), blockSumBytes(1), a);
+  launch(stream, "bit penalty", bitPenaltyKernel, dim3(1), dim3(kThreads), blockSumBytes(2), a);
 }
 
 }  // namespace selfcompress::cuda

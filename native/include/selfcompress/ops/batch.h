@@ -67,13 +67,6 @@ SELFCOMPRESS_HOST_DEVICE static inline ImageTransform imageTransform(const Augme
   return t;
 }
 
-struct GatherLabels {
-  int batch = 0;
-  const std::int32_t* labels = nullptr;  // [count]
-  const std::int32_t* indices = nullptr;
-  std::int32_t* output = nullptr;  // [batch]
-};
-
 // plain NCHW [batch][C][H][W] <-> lanes. ToLanes zeroes padding lanes.
 struct ToLanes {
   Shape shape;

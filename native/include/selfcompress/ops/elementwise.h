@@ -32,6 +32,14 @@ struct CopyChannels {
   float* target = nullptr;
 };
 
+// Writes zeros to the channels whose state is kZero, which nobody else writes: for whoever reads a whole tensor.
+struct ClearChannels {
+  Shape shape;
+  int batch = 0;
+  const std::int32_t* state = nullptr;
+  float* output = nullptr;
+};
+
 // ---- channel states (tensor.h); all arrays are device memory, indexed by channel ----
 
 // Output of a weight layer: b <= 0 -> dead: kZero if bias is nullptr or 0, else kConstant. bitDepth == nullptr: all

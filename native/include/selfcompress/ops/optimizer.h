@@ -47,13 +47,27 @@ struct ClipScale {
   float* norm = nullptr;
 };
 
-// After the step, for one compressing layer: dead channels (b <= 0) are set to exactly 0 and stay so. If no channel
-// would be left above 0, the one with the largest b gets b = 1; a single live channel keeps b >= 1. floor > 0 (an
-// output layer, whose channels may not die): every b = max(b, floor). b is also limited to at most 24 (float's
-// significand).
+// After the step, for the bit depths of all layers in one piece: b = min(max(b, least), most), and exactly 0 where that
+// is not above 0 (a dead channel). A NaN stays what it is.
 struct ClampBitDepth {
-  int channels = 0;
-  float floor = 0;
+  std::int64_t count = 0;
+  const float* least = nullptr;  // [count]; above 0 for channels that may not die, such as those of the output
+  const float* most = nullptr;   // [count]; at most 24, float's significand
+  float* bitDepth = nullptr;     // [count]
+};
+
+// A family is the set of layers whose channels are tied at the same index; it is never emptied. After ClampBitDepth:
+// a class of channels (one index of a family) is alive when all members of one of its sets have a bit depth above 0.
+// Of a family without a living class the one with the largest bit depth before the step stays (of a set its smallest
+// member counts; only classes that were alive then, the first of equals), and the members of the last class alive have
+// at least 1 bit.
+//
+// Everything is device memory. Classes of family f: familyStart[f] <= c < familyStart[f + 1]; sets of class c, and
+// members of set s, likewise; a member is an index into bitDepth.
+struct KeepFamilies {
+  int families = 0;
+  const std::int32_t *familyStart = nullptr, *classStart = nullptr, *setStart = nullptr, *member = nullptr;
+  const float* before = nullptr;  // bit depths before the step
   float* bitDepth = nullptr;
 };
 
@@ -67,7 +81,7 @@ struct ClampBitDepth {
 struct RangeGradients {
   int channels = 0;
   const float* bitDepth = nullptr;
-  const float* gradExponent = nullptr;
+  const float* gradExponent = nullptr;  // nullptr: only remembers the bit depths
   float* gradBitDepth = nullptr;
   float* previousBitDepth = nullptr;  // [channels], written
 };

@@ -57,36 +57,36 @@ struct QuantizeCodes {
   std::int32_t* codeBits = nullptr;  // [channels]
 };
 
-// One layer's part of the size penalty. With N weights in the original network, K = kernelHeight * kernelWidth and
-// I = live (not dead) input channels / groups:
+// One layer's part of the size penalty. With N weights in the original network, K = kernelArea and I_i = live (not
+// dead) input channels that output channel i reads (those of its own group):
 //
-//     Q_l  = K * I / N * sum_i max(b_i, 0)
-//     own:      dQ/db_i = K * I / N
-//     coupled:  dQ/db_i = K * I / N + sum over consumers c of  K_c * (sum_j max(b_cj, 0)) / (N * groups_c) *
-//     featuresPerChannel_c
+//     Q_l  = K / N * sum_i I_i * max(b_i, 0)
+//     own:      dQ/db_i = K * I_i / N
+//     coupled:  dQ/db_i = K * I_i / N + sum over the readers r of channel i of weights_r * (sum_j max(b_rj, 0)) / N
 //
-// where a consumer that reads this channel through a Flatten sees featuresPerChannel (= height * width) inputs of it.
-// A consumer that is not compressing counts 32 bits for each of its output channels.
-struct BitPenaltyConsumer {
-  const float* bitDepth = nullptr;  // nullptr: plain weights, 32 bits each
-  int channels = 0;                 // output channels of the consumer
-  int kernelArea = 1;
-  int groups = 1;
-  int featuresPerChannel = 1;
+// A reader is a slice of another layer's weights that would leave with the channel: those of its output channels j that
+// read it. Readers that are alike for many channels (all outputs of a layer) are listed once and referred to.
+struct PenaltyReader {
+  const float* bitDepth = nullptr;  // of its output channels that read; nullptr: plain weights, 32 bits each
+  int channels = 0;                 // how many of them
+  float weights = 1;                // weights of each that read the channel
 };
-inline constexpr int kMaxPenaltyConsumers = 16;
 struct BitPenalty {
   int channels = 0;
-  const float* bitDepth = nullptr;  // [channels]
+  const float* bitDepth = nullptr;  // [channels]; nullptr: plain weights
   int kernelArea = 1;
-  int groups = 1;
+  int groups = 1;                            // divides channels and inChannels
   const std::int32_t* inputState = nullptr;  // ChannelState of the input channels; nullptr: all live
   int inChannels = 0;
   double originalWeights = 1;    // N
   const float* gamma = nullptr;  // one float in device memory
-  int consumerCount = 0;         // 0 for the penalty `own`
-  BitPenaltyConsumer consumers[kMaxPenaltyConsumers];
-  float* penalty = nullptr;    // [channels]: gamma * dQ/db
+  // For the penalty `coupled`; all in device memory. The readers of channel i are readers[index[k]], start[i] <= k <
+  // start[i + 1]; readerBits is scratch, [readerCount].
+  int readerCount = 0;
+  const PenaltyReader* readers = nullptr;
+  const std::int32_t *start = nullptr, *index = nullptr;
+  double* readerBits = nullptr;
+  float* penalty = nullptr;    // [channels]: gamma * dQ/db, or nullptr
   float* layerBits = nullptr;  // one float: Q_l (not multiplied by gamma)
 };
 

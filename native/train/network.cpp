@@ -1,21 +1,33 @@
-#include "graph/network.h"
+#include "train/network.h"
 
 #include <algorithm>
 
+#include "train/penalty.h"
+#include "train/update.h"
+
 namespace selfcompress {
 
-Network::Network(std::unique_ptr<Backend> backend, const NetworkDescription& description, const NetworkOptions& options)
+Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& description,
+                 const NetworkOptions& options)
     : backend_(std::move(backend)),
       description_(description),
       options_(options),
       topology_(inferShapes(description_, options.batchSize)),
+      plans_(fuse(description_, topology_)),
       device_(*backend_) {
-  std::int64_t features = topology_.shapes[std::size_t(topology_.output)].elements();
+  std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
   if (features > INT32_MAX)
-    throw DescriptionError("Expected at most 2^31 - 1 features for network.output but received " +
-                           std::to_string(features));
+    failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), device_);
   parameterBytes_ = device_.bytes();
+  std::vector<bool> compresses(description_.nodes.size(), false);
+  double weights = 0;
+  for (const Parameter& p : parameters_->all()) {
+    if (p.role == Role::kBitDepth) compresses[std::size_t(p.node)] = true;
+    if (p.role == Role::kWeight) weights += double(p.count);
+  }
+  if (options_.originalWeights <= 0) options_.originalWeights = weights;
+  channels_ = std::make_unique<ChannelAnalysis>(description_, topology_, compresses);
   // One piece, so that the result of a step is one copy.
   resultBytes_ = sizeof(StepScalars) + description_.nodes.size() * sizeof(float);
   scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
@@ -28,49 +40,48 @@ Network::Network(std::unique_ptr<Backend> backend, const NetworkDescription& des
   compileEvaluation();
   arena_ = device_.allocate<std::byte>(
       std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
+  train_.program.bind(arena_);
+  evaluate_.program.bind(arena_);
 }
 
 Network::~Network() {
-  if (!inFlight_.empty()) settle();
+  if (inFlightCount_) settle();
+}
+
+EmitterInput Network::emitterInput() {
+  return {description_, options_, topology_, plans_, *parameters_, *backend_, device_, scalars_};
 }
 
 void Network::compileTraining() {
-  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_,
-                    train_.program, Compiler::Mode::kTrain);
   Program& program = train_.program;
-  compiler.compileStates();
-  train_.states = program.size();
-  compiler.compileInput();
-  train_.input = program.size();
-  compiler.compileForward();
-  train_.forward = program.size();
-  compiler.compileLoss();
-  train_.loss = program.size();
-  compiler.compileBackward();
-  train_.backward = program.size();
-  compiler.compileUpdate();
+  Emitter emitter(emitterInput(), program, Emitter::Mode::kTrain);
+  emitter.emitStates();
+  emitPenalty(emitter, description_, *channels_, options_, options_.originalWeights, layerBits_);
+  program.mark(Mark::kStates);
+  emitter.emitInput();
+  emitter.emitForward();
+  emitter.emitLoss();
+  emitter.emitBackward();
+  emitUpdate(emitter, description_, topology_, *channels_, options_);
+  program.mark(Mark::kUpdate);
   program.place(options_.shareMemory);
 }
 
 void Network::compileEvaluation() {
-  Compiler compiler(description_, options_, topology_, *parameters_, *backend_, device_, scalars_, layerBits_,
-                    evaluate_.program, Compiler::Mode::kEvaluate);
   Program& program = evaluate_.program;
-  compiler.compileStates();
-  evaluate_.states = program.size();
-  compiler.compileInput();
-  evaluate_.input = program.size();
-  compiler.compileForward();
-  evaluate_.forward = program.size();
-  compiler.compileLoss();
-  evaluate_.loss = program.size();
-  evaluate_.image = compiler.inputBuffer();
-  evaluate_.output = compiler.outputBuffer();
+  Emitter emitter(emitterInput(), program, Emitter::Mode::kEvaluate);
+  emitter.emitStates();
+  program.mark(Mark::kStates);
+  emitter.emitInput();
+  emitter.emitForward();
+  emitter.emitLoss();
+  evaluate_.image = emitter.value(0);
+  evaluate_.output = emitter.value(topology_.output);
   std::int64_t most =
-      std::max(topology_.shapes[0].elements(), topology_.shapes[std::size_t(topology_.output)].elements());
-  BufferId plain = evaluate_.plain = program.floats(most * options_.batchSize);
-  // `predict` moves images and predictions through `plain` outside the program: keep the three apart.
-  program.add({plain, evaluate_.image, evaluate_.output}, [](const Execution&) {});
+      std::max(topology_.axes[0].elements(), topology_.axes[std::size_t(topology_.output)].elements());
+  evaluate_.plain = program.floats(most * options_.batchSize);
+  // `predict` moves images and predictions through `plain` outside the program.
+  program.keepApart({evaluate_.plain, evaluate_.image, evaluate_.output});
   program.place(options_.shareMemory);
 }
 
@@ -81,12 +92,9 @@ MemoryReport Network::memory() const {
 }
 
 void Network::checkBatch(const DataSet& data, const std::int32_t* indices, std::size_t count) const {
-  auto text = [](Shape s) {
-    return std::to_string(s.channels) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width);
-  };
   if (!(data.shape == topology_.shapes[0]))
-    throw DescriptionError("Expected images of the network's input shape " + text(topology_.shapes[0]) +
-                           " for data but received " + text(data.shape));
+    failDescription("images of the network's input shape " + topology_.axes[0].text(), "data",
+                    Axes::image(data.shape.channels, data.shape.height, data.shape.width).text());
   std::int64_t features = topology_.shapes[std::size_t(topology_.output)].elements();
   if (options_.loss == Loss::kCrossEntropy) {
     if (data.labels.empty())

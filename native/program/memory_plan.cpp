@@ -1,4 +1,4 @@
-#include "graph/memory_plan.h"
+#include "program/memory_plan.h"
 
 #include <algorithm>
 #include <numeric>

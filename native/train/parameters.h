@@ -1,34 +1,43 @@
-// The parameters of a network: which there are, and their memory (value, gradient, optimizer moments).
+// The parameters of a network: which there are, and their memory: four blocks (values, gradients, first and second
+// moments) in which each parameter is a view, in the same order. What is between two views is zero.
+//
+// Order: bit depths, exponents (always trained by Adam: two moments), the other trained parameters, and what is not
+// trained, which only the block of values has. With SGD the block of second moments ends behind the exponents.
 #pragma once
 
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "graph/program.h"
-#include "graph/shapes.h"
+#include "graph/infer.h"
+#include "program/device_memory.h"
 
 namespace selfcompress {
-
-enum class Role { kWeight, kBias, kNormWeight, kNormBias, kRunningMean, kRunningVar, kBitDepth, kExponent };
-const char* roleName(Role);
 
 struct Parameter {
   std::string name;  // `<node>.<weight|bias|runningMean|runningVar|bitDepth|exponent>`
   int node = 0;
   Role role = Role::kWeight;
-  std::vector<std::int64_t> shape;
+  std::vector<ParameterAxis> axes;
   std::int64_t count = 0;
-  int moments = 0;  // running statistics are not trained: 0
+  std::int64_t offset = 0;  // in the blocks, in floats
+  int moments = 0;          // running statistics are not trained: 0
   float* value = nullptr;
   float* gradient = nullptr;  // nullptr without moments
   float* moment[2] = {nullptr, nullptr};
+  std::vector<std::int64_t> shape() const;
   bool isNormOrBias() const { return role == Role::kBias || role == Role::kNormWeight || role == Role::kNormBias; }
+};
+
+// A piece of a block that several parameters share.
+struct BlockRange {
+  std::int64_t first = 0, count = 0;  // in floats
 };
 
 class Parameters {
  public:
   Parameters(const NetworkDescription&, const Topology&, int moments, DeviceMemory&);
+  // By node, and by role within a node.
   const std::vector<Parameter>& all() const { return all_; }
   // The parameter of a node in a role, or nullptr.
   const Parameter* find(int node, Role) const;
@@ -41,6 +50,12 @@ class Parameters {
     return p ? p->gradient : nullptr;
   }
 
+  // The blocks; `values` is the longest.
+  float *values = nullptr, *gradients = nullptr, *moment1 = nullptr, *moment2 = nullptr;
+  std::int64_t valueCount = 0, trainedCount = 0, moment2Count = 0;
+  BlockRange bitDepths, exponents;  // of all layers, in the same order
+  BlockRange others;                // trained parameters that are neither
+
   // A tensor of the state by name: `<parameter>` or `<parameter>/moment1|2`. memory == nullptr: no such tensor.
   struct Tensor {
     float* memory = nullptr;
@@ -51,7 +66,10 @@ class Parameters {
   std::vector<std::string> tensorNames() const;
 
  private:
+  void collect(const NetworkDescription&, const Topology&, int moments);
+  void place(int moments, DeviceMemory&);
   std::vector<Parameter> all_;
+  std::vector<std::array<int, kRoles>> byNode_;  // index in all_, or -1
   std::unordered_map<std::string, std::size_t> byName_;
 };
 

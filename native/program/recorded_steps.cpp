@@ -1,4 +1,4 @@
-#include "graph/recorded_steps.h"
+#include "program/recorded_steps.h"
 
 namespace selfcompress {
 

@@ -5,8 +5,10 @@
 #include <map>
 #include <memory>
 
-#include "graph/compiler.h"
-#include "graph/recorded_steps.h"
+#include "graph/channel_analysis.h"
+#include "graph/emitter.h"
+#include "program/recorded_steps.h"
+#include "train/prune.h"
 
 namespace selfcompress {
 
@@ -33,13 +35,30 @@ struct MemoryReport {
   std::size_t parameterBytes = 0, activationBytes = 0, activationBytesUnshared = 0;
 };
 
-using State = std::map<std::string, std::vector<float>>;
+// What a removal took away, by layer with weights.
+struct Removed {
+  struct Layer {
+    std::string name;
+    int removed = 0;
+    std::vector<int> kept;  // former output channels that are left, in order
+  };
+  std::vector<Layer> layers;
+};
+
+// A layer with weights, as it is now. A weight counts while its output channel lives and the input that it reads does.
+struct LayerSize {
+  int node = 0;
+  int channels = 0;           // live output channels
+  std::int64_t weights = 0;   // live
+  std::int64_t bits = 0;      // that the integer codes of these weights need; a plain weight takes 32
+  std::vector<int> codeBits;  // of every output channel; 0: dead
+};
 
 // Not thread-safe: one call at a time. Indices are those of images in the data set, checked by `checkBatch`.
 class Network {
  public:
   // Throws DescriptionError, or std::bad_alloc when the memory cannot be had. Parameters start at zero.
-  Network(std::unique_ptr<Backend>, const NetworkDescription&, const NetworkOptions&);
+  Network(std::shared_ptr<Backend>, const NetworkDescription&, const NetworkOptions&);
   ~Network();  // waits for steps that were begun
 
   std::string backendName() const { return backend_->name(); }
@@ -48,6 +67,8 @@ class Network {
   const Parameters& parameters() const { return *parameters_; }
   int batchSize() const { return options_.batchSize; }
   MemoryReport memory() const;
+  const Program& trainingProgram() const { return train_.program; }
+  const Program& evaluationProgram() const { return evaluate_.program; }
 
   // Throws DescriptionError when the network cannot be trained or evaluated on these images of this data set.
   void checkBatch(const DataSet&, const std::int32_t* indices, std::size_t count) const;
@@ -56,6 +77,11 @@ class Network {
   // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
   void checkState(const std::string& name, std::size_t length) const;
   void loadState(const State&);
+
+  // Removes the dead channels of a network, without a change of its function: what comes back is compiled anew for the
+  // same backend. nullopt: there was nothing to remove, and the network is as it was.
+  static std::optional<Removed> prune(std::unique_ptr<Network>&);
+  std::vector<LayerSize> measure() const;
 
   StepResult trainStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
   // The same in two halves, so that a device need not wait for the host: a step may be begun before the result of the
@@ -73,26 +99,27 @@ class Network {
                                                       const StepSettings&);
 
  private:
-  // Where the sections of a program end, in calls.
   struct Plan {
     Program program;
-    std::size_t states = 0, input = 0, forward = 0, loss = 0, backward = 0;
     BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;  // plain: NCHW copies on the way in and out
   };
   void compileTraining();
   void compileEvaluation();
-  Execution execution(const Plan&, int batch) const;
-  Execution trainingExecution(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  EmitterInput emitterInput();
+  BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  State download(bool weights) const;  // parameters, all but weights or all of them
   int nextSlot() { return slot_ = (slot_ + 1) % kStagingSlots; }
   void requireIdle() const;
   void settle() noexcept;  // waits for whatever is queued
 
-  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<Backend> backend_;
   NetworkDescription description_;
   NetworkOptions options_;
   Topology topology_;
+  std::vector<NodePlan> plans_;
   DeviceMemory device_;
   std::unique_ptr<Parameters> parameters_;
+  std::unique_ptr<ChannelAnalysis> channels_;
   StepScalars* scalars_ = nullptr;
   float* layerBits_ = nullptr;  // [nodes], behind the scalars
   std::size_t parameterBytes_ = 0, resultBytes_ = 0;

@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "graph/network.h"
+#include "train/network.h"
 
 namespace selfcompress {
 namespace {
@@ -22,10 +22,6 @@ StepScalars scalarsOf(const StepSettings& s) {
 
 }  // namespace
 
-Execution Network::execution(const Plan& plan, int batch) const {
-  return {*backend_, arena_, plan.program.memory(), batch};
-}
-
 void Network::settle() noexcept {
   try {
     backend_->synchronize();
@@ -38,15 +34,13 @@ void Network::requireIdle() const {
 }
 
 // The batch and the numbers of the step on their way to where the operations find them.
-Execution Network::trainingExecution(int slot, const DataSet& data, const std::int32_t* indices, int count,
-                                     const StepSettings& settings) {
+BatchMemory Network::putBatch(int slot, const DataSet& data, const std::int32_t* indices, int count,
+                              const StepSettings& settings) {
   StepScalars scalars = scalarsOf(settings);
-  Execution e = execution(train_, count);
-  e.input = input_->put(slot, data, indices, count, &scalars);
-  e.augmentation = settings.augmentation;
+  BatchMemory batch = input_->put(slot, data, indices, count, &scalars);
   if (input_->staged()) backend_->useStaged(slot);
   else backend_->upload(scalars_, &scalars, sizeof scalars);
-  return e;
+  return batch;
 }
 
 void Network::beginStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
@@ -54,11 +48,11 @@ void Network::beginStep(const DataSet& data, const std::int32_t* indices, int co
     throw std::logic_error("Expected at most " + std::to_string(kStagingSlots) + " steps under way");
   int slot = nextSlot();
   try {
-    Execution e = trainingExecution(slot, data, indices, count, settings);
-    StepKey key{slot, count, e.input.bytes != nullptr, e.input.targets != nullptr, settings.augmentation};
+    BatchMemory batch = putBatch(slot, data, indices, count, settings);
+    StepKey key{slot, count, batch.bytes != nullptr, batch.targets != nullptr, settings.augmentation};
     auto operations = [&] {
-      if (e.input.numbers) backend_->copy(scalars_, e.input.numbers, sizeof(StepScalars));
-      train_.program.run(e, 0, train_.program.size());
+      if (batch.numbers) backend_->copy(scalars_, batch.numbers, sizeof(StepScalars));
+      train_.program.run(*backend_, 0, train_.program.size(), count, batch, settings.augmentation);
     };
     recordings_->run(key, std::ref(operations));  // by reference: a step allocates nothing
     backend_->fetch(results_[std::size_t(slot)], scalars_, resultBytes_);
@@ -107,9 +101,9 @@ std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data
   };
   for (const Parameter& p : parameters_->all())
     if (!p.gradient) statistics[p.name] = read(p.value, p.count);
-  Execution e = trainingExecution(nextSlot(), data, indices, count, settings);
-  if (e.input.numbers) backend_->copy(scalars_, e.input.numbers, sizeof(StepScalars));
-  train_.program.run(e, 0, train_.backward);
+  BatchMemory batch = putBatch(nextSlot(), data, indices, count, settings);
+  if (batch.numbers) backend_->copy(scalars_, batch.numbers, sizeof(StepScalars));
+  train_.program.run(*backend_, 0, train_.program.end(Mark::kBackward), count, batch, settings.augmentation);
   backend_->synchronize();
   for (const Parameter& p : parameters_->all())
     if (p.gradient) result[p.name] = read(p.gradient, p.count);
@@ -121,16 +115,16 @@ EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indi
   requireIdle();
   StepScalars scalars;
   backend_->upload(scalars_, &scalars, sizeof scalars);
-  Execution e = execution(evaluate_, 0);
-  evaluate_.program.run(e, 0, evaluate_.states);
+  Program& program = evaluate_.program;
+  program.run(*backend_, 0, program.end(Mark::kStates), 0, {}, {});
   std::array<bool, kStagingSlots> used{};
   for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
-    e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    int size = int(std::min(count - first, std::size_t(options_.batchSize)));
     int slot = nextSlot();
     if (std::exchange(used[std::size_t(slot)], true)) backend_->waitFor(slot);
-    e.input = input_->put(slot, data, indices + first, e.batch, nullptr);
+    BatchMemory batch = input_->put(slot, data, indices + first, size, nullptr);
     backend_->useStaged(slot);
-    evaluate_.program.run(e, evaluate_.states, evaluate_.loss);
+    program.run(*backend_, program.end(Mark::kStates), program.end(Mark::kLoss), size, batch, {});
     backend_->finish(slot);
   }
   backend_->synchronize();
@@ -140,20 +134,19 @@ EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indi
 
 std::vector<float> Network::predict(const float* images, std::size_t count) {
   requireIdle();
-  Shape in = topology_.shapes[0], out = topology_.shapes[std::size_t(topology_.output)];
-  std::vector<float> result(count * std::size_t(out.elements()));
-  Execution e = execution(evaluate_, 0);
-  evaluate_.program.run(e, 0, evaluate_.states);
+  const Shape in = topology_.shapes[0], out = topology_.shapes[std::size_t(topology_.output)];
+  const auto inElements = std::size_t(in.elements()), outElements = std::size_t(out.elements());
+  std::vector<float> result(count * outElements);
+  Program& program = evaluate_.program;
+  program.run(*backend_, 0, program.end(Mark::kStates), 0, {}, {});
   for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
-    int batch = e.batch = int(std::min(count - first, std::size_t(options_.batchSize)));
-    float* plain = e.at(evaluate_.plain);
-    backend_->upload(plain, images + first * std::size_t(in.elements()),
-                     std::size_t(batch) * std::size_t(in.elements()) * sizeof(float));
-    backend_->run(ToLanes{in, batch, plain, e.at(evaluate_.image)});
-    evaluate_.program.run(e, evaluate_.input, evaluate_.forward);
-    backend_->run(FromLanes{out, batch, e.at(evaluate_.output), plain});
-    backend_->download(result.data() + first * std::size_t(out.elements()), plain,
-                       std::size_t(batch) * std::size_t(out.elements()) * sizeof(float));
+    int batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    float* plain = program.at(evaluate_.plain);
+    backend_->upload(plain, images + first * inElements, std::size_t(batch) * inElements * sizeof(float));
+    backend_->run(ToLanes{in, batch, plain, program.at(evaluate_.image)});
+    program.run(*backend_, program.end(Mark::kInput), program.end(Mark::kForward), batch, {}, {});
+    backend_->run(FromLanes{out, batch, program.at(evaluate_.output), plain});
+    backend_->download(result.data() + first * outElements, plain, std::size_t(batch) * outElements * sizeof(float));
   }
   return result;
 }

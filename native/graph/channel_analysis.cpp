@@ -1,0 +1,200 @@
+#include "graph/channel_analysis.h"
+
+#include <algorithm>
+
+namespace selfcompress {
+namespace {
+
+void sortUnique(std::vector<Reader>& readers) {
+  std::sort(readers.begin(), readers.end());
+  readers.erase(std::unique(readers.begin(), readers.end()), readers.end());
+}
+
+// Leaves out sets that contain another: where the smaller one lives, they change nothing.
+LifeTerms simplified(LifeTerms terms) {
+  for (auto& term : terms) {
+    std::sort(term.begin(), term.end());
+    term.erase(std::unique(term.begin(), term.end()), term.end());
+  }
+  std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) {
+    return a.size() != b.size() ? a.size() < b.size() : a < b;
+  });
+  LifeTerms kept;
+  for (auto& term : terms) {
+    bool redundant = false;
+    for (const auto& k : kept) redundant = redundant || std::includes(term.begin(), term.end(), k.begin(), k.end());
+    if (!redundant) kept.push_back(std::move(term));
+  }
+  return kept;
+}
+
+LifeTerms eitherOf(const LifeTerms& a, const LifeTerms& b) {
+  LifeTerms all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return simplified(std::move(all));
+}
+
+LifeTerms bothOf(const LifeTerms& a, const LifeTerms& b) {
+  LifeTerms all;
+  for (const auto& x : a)
+    for (const auto& y : b) {
+      all.push_back(x);
+      all.back().insert(all.back().end(), y.begin(), y.end());
+    }
+  return simplified(std::move(all));
+}
+
+}  // namespace
+
+ChannelAnalysis::ChannelAnalysis(const NetworkDescription& network, const Topology& topology,
+                                 const std::vector<bool>& compresses)
+    : network_(network), topology_(topology) {
+  addTensor(topology.axes[0].channels);
+  life_.push_back(std::vector<LifeTerms>(ids_[0].size(), LifeTerms{{}}));
+  for (int i = 0; i < int(network.nodes.size()); i++) {
+    rules_.push_back(network.nodes[std::size_t(i)].op->channels(topology.context(network, i)));
+    classesOf(i);
+    lifeOfNode(i, compresses);
+  }
+  findReach();
+  findReaders();
+}
+
+int ChannelAnalysis::find(int i) const {
+  while (parent_[std::size_t(i)] != i) i = parent_[std::size_t(i)] = parent_[std::size_t(parent_[std::size_t(i)])];
+  return i;
+}
+
+void ChannelAnalysis::join(int a, int b) { parent_[std::size_t(find(a))] = find(b); }
+
+void ChannelAnalysis::addTensor(int count) {
+  std::vector<int>& ids = ids_.emplace_back();
+  for (int c = 0; c < count; c++) {
+    ids.push_back(int(parent_.size()));
+    parent_.push_back(int(parent_.size()));
+  }
+}
+
+void ChannelAnalysis::classesOf(int i) {
+  const ChannelRule& rule = rules_[std::size_t(i)];
+  const auto& in = topology_.inputs[std::size_t(i)];
+  auto idsOf = [&](int k) -> const std::vector<int>& { return ids_[std::size_t(in[std::size_t(k)])]; };
+  const int count = topology_.axes[std::size_t(i) + 1].channels;
+  switch (rule.kind) {
+    case ChannelRule::Kind::kMap: {
+      std::vector<int> ids(static_cast<std::size_t>(count));
+      forEachMapped(rule, [&](int out, int input, int c) { ids[std::size_t(out)] = idsOf(input)[std::size_t(c)]; });
+      ids_.push_back(std::move(ids));
+      break;
+    }
+    case ChannelRule::Kind::kFresh: {
+      addTensor(count);
+      const int inChannels = int(idsOf(0).size());
+      if (rule.depthwise(inChannels))
+        for (int c = 0; c < count; c++)
+          join(ids_.back()[std::size_t(c)], idsOf(0)[std::size_t(c / (count / inChannels))]);
+      break;
+    }
+    case ChannelRule::Kind::kSum:
+    case ChannelRule::Kind::kProduct:
+      ids_.push_back(idsOf(0));
+      for (int k = 1; k < int(in.size()); k++)
+        if (int(idsOf(k).size()) == count)
+          for (int c = 0; c < count; c++) join(idsOf(0)[std::size_t(c)], idsOf(k)[std::size_t(c)]);
+      break;
+  }
+}
+
+void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
+  const ChannelRule& rule = rules_[std::size_t(i)];
+  const auto& in = topology_.inputs[std::size_t(i)];
+  auto lifeOfInput = [&](int k, int c) -> const LifeTerms& {
+    return life_[std::size_t(in[std::size_t(k)])][std::size_t(c)];
+  };
+  const int count = topology_.axes[std::size_t(i) + 1].channels, inChannels = topology_.axes[std::size_t(in[0])].channels;
+  std::vector<LifeTerms> life(static_cast<std::size_t>(count));
+  switch (rule.kind) {
+    case ChannelRule::Kind::kMap:
+      forEachMapped(rule, [&](int out, int k, int c) {
+        life[std::size_t(out)] = rule.keepsZero ? lifeOfInput(k, c) : LifeTerms{{}};  // a constant that is not zero
+      });
+      break;
+    case ChannelRule::Kind::kFresh:
+      for (int c = 0; c < count; c++) {
+        LifeTerms own{{}};
+        if (compresses[std::size_t(i)]) own[0].push_back({i, c});
+        if (rule.depthwise(inChannels)) own = bothOf(own, lifeOfInput(0, c / (count / inChannels)));
+        life[std::size_t(c)] = std::move(own);
+      }
+      break;
+    case ChannelRule::Kind::kSum:
+    case ChannelRule::Kind::kProduct:
+      for (int c = 0; c < count; c++) {
+        LifeTerms terms = lifeOfInput(0, c);
+        for (int k = 1; k < int(in.size()); k++) {
+          const std::size_t channels = life_[std::size_t(in[std::size_t(k)])].size();
+          const LifeTerms& other = lifeOfInput(k, int(channels) == count ? c : 0);
+          terms = rule.kind == ChannelRule::Kind::kSum ? eitherOf(terms, other) : bothOf(terms, other);
+        }
+        life[std::size_t(c)] = std::move(terms);
+      }
+      break;
+  }
+  life_.push_back(std::move(life));
+}
+
+void ChannelAnalysis::findReach() {
+  reaches_.assign(topology_.axes.size(), false);
+  reaches_[std::size_t(topology_.output)] = true;
+  for (int i = int(network_.nodes.size()) - 1; i >= 0; i--) {
+    const ChannelRule& rule = rules_[std::size_t(i)];
+    if (!reaches_[std::size_t(i) + 1]) continue;
+    const int inChannels = topology_.axes[std::size_t(topology_.inputs[std::size_t(i)][0])].channels;
+    if (rule.kind == ChannelRule::Kind::kFresh && !rule.depthwise(inChannels)) continue;
+    for (int t : topology_.inputs[std::size_t(i)]) reaches_[std::size_t(t)] = true;
+  }
+}
+
+void ChannelAnalysis::findReaders() {
+  for (const Axes& axes : topology_.axes) readers_.emplace_back(std::size_t(axes.channels));
+  for (int i = int(network_.nodes.size()) - 1; i >= 0; i--) readersOfNode(i);
+  for (auto& readers : readers_[0]) sortUnique(readers);
+}
+
+// Adds to the readers of the node's inputs; those of its output are complete.
+void ChannelAnalysis::readersOfNode(int i) {
+  const ChannelRule& rule = rules_[std::size_t(i)];
+  const auto& in = topology_.inputs[std::size_t(i)];
+  auto& out = readers_[std::size_t(i) + 1];
+  for (auto& readers : out) sortUnique(readers);
+  auto pass = [&](int outChannel, int input, int c) {
+    auto& to = readers_[std::size_t(in[std::size_t(input)])][std::size_t(c)];
+    const auto& from = out[std::size_t(outChannel)];
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  const int count = int(out.size()), inChannels = topology_.axes[std::size_t(in[0])].channels;
+  switch (rule.kind) {
+    case ChannelRule::Kind::kMap:
+      forEachMapped(rule, pass);
+      break;
+    case ChannelRule::Kind::kFresh:
+      for (int c = 0; c < inChannels; c++)
+        for (int r = 0; r < rule.repeat; r++)
+          readers_[std::size_t(in[0])][std::size_t(c)].push_back({i, c * rule.repeat + r});
+      if (rule.depthwise(inChannels))
+        for (int c = 0; c < count; c++) pass(c, 0, c / (count / inChannels));
+      break;
+    case ChannelRule::Kind::kSum:
+    case ChannelRule::Kind::kProduct:
+      for (int k = 0; k < int(in.size()); k++)
+        if (topology_.axes[std::size_t(in[std::size_t(k)])].channels == count)
+          for (int c = 0; c < count; c++) pass(c, k, c);
+      break;
+  }
+}
+
+std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const {
+  return readers_[std::size_t(tensor)];
+}
+
+}  // namespace selfcompress

@@ -1,0 +1,20 @@
+// What operations do on the way for their neighbours: a pass over the graph that reads the operators' traits and writes
+// down, for every node, which epilogues its operations have. Emitters read the result and decide nothing themselves.
+#pragma once
+
+#include "graph/infer.h"
+
+namespace selfcompress {
+
+struct NodePlan {
+  bool relu = false;        // forward applies the ReLU that reads this node
+  bool absorbed = false;    // this node is that ReLU: its output is its input
+  bool moments = false;     // forward takes the moments of its result for a norm (training)
+  bool masksInput = false;  // backward multiplies the gradient of its input by (input > 0): the ReLU before does not
+  bool masksOutput = false; // backward masks by the ReLU that forward has applied
+  bool maskDone = false;    // this node is a ReLU whose gradient comes masked
+};
+
+std::vector<NodePlan> fuse(const NetworkDescription&, const Topology&);
+
+}  // namespace selfcompress

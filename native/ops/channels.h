@@ -1,0 +1,58 @@
+// How the channels of a node's output hang together with those of what it reads. One rule, read by four: the states of
+// channels inside a step, the coupled size penalty, the decay of what dead channels leave, and their removal.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace selfcompress {
+
+// Value of a channel that is the same for every example: in training mode (batch statistics) and in evaluation mode.
+struct Constant {
+  double train = 0, evaluate = 0;
+  bool isZero() const { return train == 0 && evaluate == 0; }
+};
+using MaybeConstant = std::optional<Constant>;
+
+enum class Role { kWeight, kBias, kNormWeight, kNormBias, kRunningMean, kRunningVar, kBitDepth, kExponent };
+inline constexpr int kRoles = int(Role::kExponent) + 1;
+const char* roleName(Role);
+
+// Values of the small parameters of a node, in host memory; empty for those that it does not have.
+struct NodeValues {
+  std::span<const float> of[kRoles];
+  std::span<const float> operator[](Role role) const { return of[int(role)]; }
+};
+
+struct ChannelRule {
+  enum class Kind {
+    kMap,      // every output channel is one input channel, or made of it alone: `parts`
+    kFresh,    // new channels: sums over all input channels of their group
+    kSum,      // channel i of all inputs together, dead when all are
+    kProduct,  // channel i of all inputs together, zero when one of them is; an input of one channel is not tied
+  };
+  Kind kind = Kind::kMap;
+
+  // kMap: the output's channels, one part after the other: channels first..first+count-1 of an input, each `repeat`
+  // times (a flattened channel is one for every position).
+  struct Part {
+    int input = 0, first = 0, count = 0, repeat = 1;
+  };
+  std::vector<Part> parts;
+
+  // kFresh
+  int groups = 1;      // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;      // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;  // weights of an output channel for each of its inputs
+  bool padded = false;  // with zeros: then only a zero is a constant that may be taken out of its sums
+
+  // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
+  bool normalises = false;
+  bool keepsZero = true;  // a channel of zeros stays one
+
+  bool depthwise(int inChannels) const { return kind == Kind::kFresh && groups > 1 && groups == inChannels; }
+};
+
+}  // namespace selfcompress

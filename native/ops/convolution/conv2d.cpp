@@ -1,0 +1,82 @@
+// conv2d: two-dimensional convolution, in groups if wanted; a sequence is an image of one row.
+#include "graph/emitter.h"
+#include "ops/convolution/weight_layer.h"
+#include "ops/operators.h"
+
+namespace selfcompress::ops {
+namespace {
+
+Conv2dGeometry geometryOf(const NodeContext& c) {
+  const Shape in = c.inputs[0].folded();
+  const auto kernel = c.node.pair("kernel"), stride = c.node.pair("stride"), padding = c.node.pair("padding"),
+             dilation = c.node.pair("dilation");
+  Conv2dGeometry g;
+  g.inChannels = in.channels, g.outChannels = c.node.integer("outChannels");
+  g.height = in.height, g.width = in.width;
+  g.kernelHeight = kernel[0], g.kernelWidth = kernel[1];
+  g.strideH = stride[0], g.strideW = stride[1];
+  g.padH = padding[0], g.padW = padding[1];
+  g.dilationH = dilation[0], g.dilationW = dilation[1];
+  g.groups = c.node.integer("groups");
+  return g;
+}
+
+Axes infer(const NodeContext& c) {
+  const Conv2dGeometry g = geometryOf(c);
+  if (g.inChannels % g.groups)
+    failDescription("a divisor of the " + std::to_string(g.inChannels) + " input channels", c.node.where("groups"),
+                    std::to_string(g.groups));
+  if (g.outChannels % g.groups)
+    failDescription("a divisor of the " + std::to_string(g.outChannels) + " output channels", c.node.where("groups"),
+                    std::to_string(g.groups));
+  const auto kernel = c.node.pair("kernel"), padding = c.node.pair("padding"), dilation = c.node.pair("dilation");
+  checkWindow(c, g.input(), kernel, padding, dilation, {g.outChannels, 1, 1});
+  checkWindow(c, g.input(), kernel, padding, dilation, g.output());
+  checkWeights(c, double(g.inPerGroup()) * g.kernelHeight * g.kernelWidth, g.outChannels);
+  return windowed(c, c.inputs[0], g.output());
+}
+
+std::vector<ParameterSpec> parameters(const NodeContext& c) {
+  const Conv2dGeometry g = geometryOf(c);
+  using Of = ParameterAxis::Of;
+  return weightLayerParameters(c, {{Of::kOutput, g.outChannels},
+                                   {Of::kInput, g.inPerGroup()},
+                                   {Of::kOther, g.kernelHeight},
+                                   {Of::kOther, g.kernelWidth}});
+}
+
+ChannelRule channels(const NodeContext& c) {
+  const Conv2dGeometry g = geometryOf(c);
+  ChannelRule rule;
+  rule.kind = ChannelRule::Kind::kFresh;
+  rule.groups = g.groups, rule.kernelArea = g.kernelHeight * g.kernelWidth, rule.padded = g.padH > 0 || g.padW > 0;
+  return rule;
+}
+
+void resize(NodeDescription& node, int outChannels, int groups) {
+  node.set("outChannels", {double(outChannels)});
+  node.set("groups", {double(groups)});
+}
+
+}  // namespace
+
+const Operator conv2d = [] {
+  Operator op;
+  op.kind = "conv2d";
+  op.fields = {{"outChannels", FieldType::kInteger, 1, kMostChannels},
+               {"kernel", FieldType::kPair, 1, kMostKernel},
+               {"stride", FieldType::kPair, 1, kMostKernel, 1},
+               {"padding", FieldType::kPair, 0, kMostKernel, 0},
+               {"dilation", FieldType::kPair, 1, kMostKernel, 1},
+               {"groups", FieldType::kInteger, 1, kMostChannels, 1},
+               {"bias", FieldType::kBoolean, 0, 1, 1},
+               {"compress", FieldType::kBoolean, 0, 1, 1}};
+  op.fusion.relu = op.fusion.masks = op.fusion.givesMoments = true;
+  op.isWeightLayer = true;
+  op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resize;
+  op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, geometryOf(e.context(i))); };
+  op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, geometryOf(e.context(i))); };
+  return op;
+}();
+
+}  // namespace selfcompress::ops

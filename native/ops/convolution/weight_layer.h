@@ -1,0 +1,17 @@
+// What convolutions and linear layers share: sums of products of weights that may be quantized.
+#pragma once
+
+#include "ops/rules.h"
+#include "selfcompress/ops/conv2d.h"
+
+namespace selfcompress {
+
+// Weight (and bias, bit depths and exponents, as the fields say) of a layer with weights of these axes.
+std::vector<ParameterSpec> weightLayerParameters(const NodeContext&, std::vector<ParameterAxis> weight);
+// Throws DescriptionError when there are more weights than can be addressed.
+void checkWeights(const NodeContext&, double perChannel, int outChannels);
+
+void emitWeightLayerForward(Emitter&, int node, const Conv2dGeometry&);
+void emitWeightLayerBackward(Emitter&, int node, const Conv2dGeometry&);
+
+}  // namespace selfcompress

@@ -1,0 +1,73 @@
+// An operator: one entry of the table (ops/table.h) that says everything that the rest of the program asks of it.
+//
+// Parsing, argument checks, shape inference, parameters, states of channels, size penalty, decay, removal, checkpoints
+// and the model file read these entries; nobody else knows which operators there are.
+#pragma once
+
+#include "ops/channels.h"
+#include "ops/node.h"
+
+namespace selfcompress {
+
+class Emitter;  // graph/emitter.h
+
+enum class FieldType { kInteger, kNumber, kBoolean, kPair, kChoice };
+
+struct FieldSpec {
+  const char* name;
+  FieldType type;
+  double low = 0, high = 0;           // of integers, numbers and both members of a pair; inclusive
+  std::optional<double> otherwise = {};  // default; none: the field is required, unless `like` is given
+  const char* like = nullptr;         // default: the value of this earlier field
+  std::vector<const char*> choices = {};  // kChoice
+};
+
+// One axis of a parameter, and what removal does to it.
+struct ParameterAxis {
+  enum class Of { kOutput, kInput, kOther } of = Of::kOther;
+  std::int64_t size = 1;
+};
+
+struct ParameterSpec {
+  Role role;
+  const char* suffix;  // the parameter's name is `<node>.<suffix>`
+  std::vector<ParameterAxis> axes;
+  bool trained = true;  // has a gradient and optimizer moments
+};
+
+// What a pass over the network may join to this operator (graph/fuse.h).
+struct FusionTraits {
+  bool relu = false;           // may apply the ReLU behind it to its own result
+  bool isRelu = false;
+  bool masks = false;          // its backward may multiply by (input > 0), in place of the ReLU before it
+  bool masksOutput = false;    // its backward may mask by its own output, where it has applied a ReLU
+  bool givesMoments = false;   // may take the moments of its result on the way
+  bool wantsMoments = false;   // reads them
+  bool alias = false;          // its output is its input's bytes
+  bool aliasInEvaluation = false;
+};
+
+struct Operator {
+  const char* kind;
+  int leastInputs = 1, mostInputs = 1;
+  std::vector<FieldSpec> fields;
+  FusionTraits fusion;
+  bool isWeightLayer = false;  // its weights count for the size; it may compress them
+
+  // Axes of the output; throws DescriptionError.
+  Axes (*infer)(const NodeContext&) = nullptr;
+  // nullptr: none. Axes of NodeContext are complete.
+  std::vector<ParameterSpec> (*parameters)(const NodeContext&) = nullptr;
+  ChannelRule (*channels)(const NodeContext&) = nullptr;
+  // What a channel of the output is when channel `channel` of every input is a constant (kMap: of the one it is made
+  // of); nullopt: not a constant. nullptr: the same constant (kMap), their sum or their product.
+  MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel, std::span<const Constant> inputs) =
+      nullptr;
+  // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
+  void (*resize)(NodeDescription&, int outChannels, int groups) = nullptr;
+  // Appends the node's operations to the program.
+  void (*forward)(Emitter&, int node) = nullptr;
+  void (*backward)(Emitter&, int node) = nullptr;
+};
+
+}  // namespace selfcompress

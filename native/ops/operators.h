@@ -1,0 +1,22 @@
+// The operators there are, by family. Each is defined in the folder of its family; this list is all that has to know.
+#pragma once
+
+#include "ops/op.h"
+
+// clang-format off
+#define SELFCOMPRESS_OPERATORS(X) \
+  /* convolution/ */ X(conv2d) X(linear) \
+  /* norm/ */ X(batchNorm) \
+  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
+  /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
+  /* elementwise/ */ X(add) \
+  /* shape/ */ X(flatten) X(concat)
+// clang-format on
+
+namespace selfcompress::ops {
+
+#define SELFCOMPRESS_DECLARE(name) extern const Operator name;
+SELFCOMPRESS_OPERATORS(SELFCOMPRESS_DECLARE)
+#undef SELFCOMPRESS_DECLARE
+
+}  // namespace selfcompress::ops

@@ -1,0 +1,113 @@
+// Which channels are the same for every example, and what they are.
+#include "train/prune.h"
+
+namespace selfcompress {
+namespace {
+
+NodeValues valuesOf(const Parameters& parameters, int node, const State& small) {
+  NodeValues values;
+  for (int r = 0; r < kRoles; r++) {
+    const Parameter* p = parameters.find(node, Role(r));
+    if (!p) continue;
+    auto found = small.find(p->name);
+    if (found != small.end()) values.of[r] = found->second;
+  }
+  return values;
+}
+
+MaybeConstant tied(ChannelRule::Kind kind, std::span<const MaybeConstant> in) {
+  Constant result = kind == ChannelRule::Kind::kSum ? Constant{0, 0} : Constant{1, 1};
+  bool all = true;
+  for (const MaybeConstant& c : in) {
+    all = all && c.has_value();
+    if (kind == ChannelRule::Kind::kProduct && c && c->isZero()) return Constant{0, 0};
+    if (!c) continue;
+    if (kind == ChannelRule::Kind::kSum) result.train += c->train, result.evaluate += c->evaluate;
+    else result.train *= c->train, result.evaluate *= c->evaluate;
+  }
+  return all ? MaybeConstant(result) : std::nullopt;
+}
+
+class Constants {
+ public:
+  Constants(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
+            const Parameters& parameters, const State& small)
+      : network_(network), topology_(topology), channels_(channels), parameters_(parameters), small_(small) {
+    of.emplace_back(std::size_t(topology.axes[0].channels));
+    for (int i = 0; i < int(network.nodes.size()); i++) ofNode(i);
+  }
+  std::vector<std::vector<MaybeConstant>> of;
+
+ private:
+  const std::vector<MaybeConstant>& input(int i, int k) const {
+    return of[std::size_t(topology_.inputs[std::size_t(i)][std::size_t(k)])];
+  }
+
+  void ofNode(int i) {
+    const ChannelRule& rule = channels_.rule(i);
+    std::vector<MaybeConstant> out(std::size_t(topology_.axes[std::size_t(i) + 1].channels));
+    if (rule.kind == ChannelRule::Kind::kFresh) fresh(i, rule, out);
+    else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
+    else ties(i, rule, out);
+    of.push_back(std::move(out));
+  }
+
+  void fresh(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    const NodeValues v = valuesOf(parameters_, i, small_);
+    const auto bits = v[Role::kBitDepth], bias = v[Role::kBias];
+    const std::size_t count = out.size(), inChannels = input(i, 0).size();
+    for (std::size_t c = 0; c < count; c++) {
+      bool dead = !bits.empty() && bits[c] <= 0;
+      if (rule.depthwise(int(inChannels))) {
+        const MaybeConstant& read = input(i, 0)[c / (count / inChannels)];
+        dead = dead || (read && read->isZero());
+      }
+      const double value = bias.empty() ? 0 : double(bias[c]);
+      if (dead) out[c] = Constant{value, value};
+    }
+  }
+
+  void mapped(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    const Operator& op = *network_.nodes[std::size_t(i)].op;
+    const NodeContext context = topology_.context(network_, i);
+    const NodeValues values = valuesOf(parameters_, i, small_);
+    forEachMapped(rule, [&](int o, int k, int c) {
+      const MaybeConstant& in = input(i, k)[std::size_t(c)];
+      if (!in) return;
+      out[std::size_t(o)] = op.constant ? op.constant(context, values, o, {&*in, 1}) : in;
+    });
+  }
+
+  void ties(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    const Operator& op = *network_.nodes[std::size_t(i)].op;
+    const NodeContext context = topology_.context(network_, i);
+    const NodeValues values = valuesOf(parameters_, i, small_);
+    const auto inputs = topology_.inputs[std::size_t(i)].size();
+    for (std::size_t c = 0; c < out.size(); c++) {
+      std::vector<MaybeConstant> in;
+      std::vector<Constant> all;
+      for (std::size_t k = 0; k < inputs; k++) {
+        const auto& of = input(i, int(k));
+        in.push_back(of[of.size() == out.size() ? c : 0]);
+        if (in.back()) all.push_back(*in.back());
+      }
+      out[c] = op.constant && all.size() == inputs ? op.constant(context, values, int(c), all) : tied(rule.kind, in);
+    }
+  }
+
+  const NetworkDescription& network_;
+  const Topology& topology_;
+  const ChannelAnalysis& channels_;
+  const Parameters& parameters_;
+  const State& small_;
+};
+
+}  // namespace
+
+std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription& network, const Topology& topology,
+                                                    const ChannelAnalysis& channels, const Parameters& parameters,
+                                                    const State& small) {
+  return std::move(Constants(network, topology, channels, parameters, small).of);
+}
+
+}  // namespace selfcompress

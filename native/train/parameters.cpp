@@ -1,0 +1,98 @@
+#include "train/parameters.h"
+
+namespace selfcompress {
+namespace {
+
+constexpr std::int64_t kFloatsAligned = kAlignment / std::int64_t(sizeof(float));
+
+bool isQuantizers(Role role) { return role == Role::kBitDepth || role == Role::kExponent; }
+
+}  // namespace
+
+std::vector<std::int64_t> Parameter::shape() const {
+  std::vector<std::int64_t> sizes;
+  for (const ParameterAxis& axis : axes) sizes.push_back(axis.size);
+  return sizes;
+}
+
+Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory& memory) {
+  collect(network, topology, moments);
+  place(moments, memory);
+}
+
+void Parameters::collect(const NetworkDescription& network, const Topology& topology, int moments) {
+  for (int i = 0; i < int(network.nodes.size()); i++) {
+    byNode_.emplace_back().fill(-1);
+    const NodeDescription& node = network.nodes[std::size_t(i)];
+    if (!node.op->parameters) continue;
+    for (ParameterSpec& spec : node.op->parameters(topology.context(network, i))) {
+      Parameter p;
+      p.name = node.name + "." + spec.suffix, p.node = i, p.role = spec.role, p.axes = std::move(spec.axes);
+      p.moments = !spec.trained ? 0 : isQuantizers(p.role) ? 2 : moments;
+      p.count = 1;
+      for (const ParameterAxis& axis : p.axes) p.count *= axis.size;
+      byNode_.back()[std::size_t(p.role)] = int(all_.size());
+      byName_[p.name] = all_.size();
+      all_.push_back(std::move(p));
+    }
+  }
+}
+
+void Parameters::place(int moments, DeviceMemory& memory) {
+  std::int64_t end = 0;
+  auto placeAll = [&](auto which) {
+    BlockRange range{end, 0};
+    for (Parameter& p : all_)
+      if (which(p)) {
+        p.offset = end;
+        end += (p.count + kFloatsAligned - 1) / kFloatsAligned * kFloatsAligned;
+      }
+    range.count = end - range.first;
+    return range;
+  };
+  bitDepths = placeAll([](const Parameter& p) { return p.role == Role::kBitDepth; });
+  exponents = placeAll([](const Parameter& p) { return p.role == Role::kExponent; });
+  const std::int64_t quantizers = end;
+  others = placeAll([](const Parameter& p) { return p.moments && !isQuantizers(p.role); });
+  trainedCount = end;
+  placeAll([](const Parameter& p) { return !p.moments; });
+  valueCount = end;
+  moment2Count = moments > 1 ? trainedCount : quantizers;
+  values = memory.allocate<float>(std::size_t(valueCount));
+  gradients = memory.allocate<float>(std::size_t(trainedCount));
+  moment1 = memory.allocate<float>(std::size_t(trainedCount));
+  moment2 = memory.allocate<float>(std::size_t(moment2Count));
+  for (Parameter& p : all_) {
+    p.value = values + p.offset;
+    if (p.moments) p.gradient = gradients + p.offset;
+    if (p.moments > 0) p.moment[0] = moment1 + p.offset;
+    if (p.moments > 1) p.moment[1] = moment2 + p.offset;
+  }
+}
+
+const Parameter* Parameters::find(int node, Role role) const {
+  int at = byNode_[std::size_t(node)][std::size_t(role)];
+  return at < 0 ? nullptr : &all_[std::size_t(at)];
+}
+
+Parameters::Tensor Parameters::tensor(const std::string& name) const {
+  std::size_t slash = name.find('/');
+  auto found = byName_.find(name.substr(0, slash));
+  if (found == byName_.end()) return {};
+  const Parameter& p = all_[found->second];
+  if (slash == std::string::npos) return {p.value, p.count};
+  for (int m = 0; m < p.moments; m++)
+    if (name.compare(slash, std::string::npos, m ? "/moment2" : "/moment1") == 0) return {p.moment[m], p.count};
+  return {};
+}
+
+std::vector<std::string> Parameters::tensorNames() const {
+  std::vector<std::string> names;
+  for (const Parameter& p : all_) {
+    names.push_back(p.name);
+    for (int m = 0; m < p.moments; m++) names.push_back(p.name + (m ? "/moment2" : "/moment1"));
+  }
+  return names;
+}
+
+}  // namespace selfcompress

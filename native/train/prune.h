@@ -1,0 +1,39 @@
+// Removal of dead channels, without a change of the network's function.
+//
+// Channels of one class (graph/channel_analysis.h) leave together. A class goes when every layer that sums over
+// channels sees a constant in its place: exactly zero, or a constant that can be folded into that layer's bias (no zero
+// padding, the same in training and evaluation). Then it leaves weights, biases, norms, bit depths, exponents, the
+// moments of all of these, and the input slices of every reader. A grouped convolution loses whole groups, or the same
+// number of channels in every group.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "graph/channel_analysis.h"
+#include "train/parameters.h"
+
+namespace selfcompress {
+
+// All tensors of a network by name: parameters and moments.
+using State = std::map<std::string, std::vector<float>>;
+
+struct Pruning {
+  NetworkDescription network;
+  std::vector<std::vector<int>> kept;  // of every tensor of the old network: its channels that are left
+  std::vector<std::vector<MaybeConstant>> constants;  // of every tensor and channel of the old network
+};
+
+// What can go, from the values of all parameters but weights. nullopt: nothing.
+std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
+                                     const Parameters&, const State& small);
+
+// The state of the smaller network: `state` cut, after constants were folded into the biases of their readers.
+State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,
+                 const Pruning&, State state);
+
+// Constants of every channel of every tensor, from the same values.
+std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
+                                                    const Parameters&, const State& small);
+
+}  // namespace selfcompress

@@ -1,0 +1,121 @@
+#include "train/update.h"
+
+#include "train/families.h"
+
+namespace selfcompress {
+namespace {
+
+constexpr float kMostBits = 24;
+
+void addOptimizerRule(OptimizerStep& args, const OptimizerDescription& o, bool quantizer, const StepScalars& scalars) {
+  args.stepNumber = &scalars.step;
+  args.beta1 = o.beta1, args.beta2 = o.beta2;
+  if (quantizer) {
+    args.kind = Optimizer::kAdam;
+    args.epsilon = o.quantizerEpsilon;
+    return;
+  }
+  args.kind = o.kind;
+  args.learningRate = &scalars.learningRate;
+  args.clipScale = o.maxGradientNorm > 0 ? &scalars.clipScale : nullptr;
+  args.momentum = o.momentum, args.nesterov = o.nesterov, args.epsilon = o.epsilon;
+}
+
+void emitParameter(Emitter& e, const Parameter& p, const OptimizerDescription& o) {
+  OptimizerStep args;
+  args.count = args.perChannel = p.count;
+  args.parameter = p.value, args.gradient = p.gradient;
+  args.moment1 = p.moment[0], args.moment2 = p.moment[1];
+  addOptimizerRule(args, o, false, *e.scalars());
+  args.weightDecay = p.role == Role::kWeight ? o.weightDecay : 0;
+  if (const Parameter* bits = e.parameters().find(p.node, Role::kBitDepth)) {
+    args.frozenBitDepth = bits->value;
+    args.perChannel = p.count / bits->count;
+  }
+  e.program().add(p.node, args);
+}
+
+// Bit depths, or exponents, of all layers at once.
+void emitQuantizers(Emitter& e, BlockRange range, const float* rate, const OptimizerDescription& o) {
+  const Parameters& p = e.parameters();
+  OptimizerStep args;
+  args.count = range.count, args.perChannel = 1;
+  args.parameter = p.values + range.first, args.gradient = p.gradients + range.first;
+  args.moment1 = p.moment1 + range.first, args.moment2 = p.moment2 + range.first;
+  addOptimizerRule(args, o, true, *e.scalars());
+  args.learningRate = rate;
+  args.frozenBitDepth = p.values + p.bitDepths.first;
+  e.program().add(-1, args);
+}
+
+void emitClip(Emitter& e, float maxNorm) {
+  const Parameters& p = e.parameters();
+  StepScalars* s = e.scalars();
+  e.program().add(-1, SumOfSquares{p.others.count, p.gradients + p.others.first, &s->sumOfSquares});
+  e.program().add(-1, ClipScale{&s->sumOfSquares, maxNorm, &s->clipScale, &s->gradientNorm});
+}
+
+void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
+  const Parameters& p = e.parameters();
+  const auto count = std::size_t(p.bitDepths.count);
+  std::vector<float> least(count, 0.0f), most(count, 0.0f);  // what is between two layers stays zero
+  for (const Parameter& bits : p.all()) {
+    if (bits.role != Role::kBitDepth) continue;
+    const auto first = std::size_t(bits.offset - p.bitDepths.first);
+    for (std::size_t c = first; c < first + std::size_t(bits.count); c++) {
+      least[c] = channels.reachesOutput(e.output(bits.node)) ? 1.0f : 0.0f;
+      most[c] = kMostBits;
+    }
+  }
+  e.program().add(
+      -1, ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
+}
+
+void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
+                   const ChannelAnalysis& channels, const OptimizerDescription& o) {
+  const Parameters& p = e.parameters();
+  if (p.bitDepths.count == 0) return;
+  const int count = int(p.bitDepths.count);
+  float *bits = p.values + p.bitDepths.first, *exponent = p.values + p.exponents.first,
+        *gradBits = p.gradients + p.bitDepths.first, *gradExponent = p.gradients + p.exponents.first,
+        *before = e.device().allocate<float>(std::size_t(count));
+  // Without keepRange this only remembers the bit depths, which the families ask for.
+  e.program().add(-1, RangeGradients{count, bits, o.keepRange ? gradExponent : nullptr, gradBits, before});
+  emitQuantizers(e, p.bitDepths, &e.scalars()->bitDepthLearningRate, o);
+  emitClamp(e, channels);
+  emitFamilies(e, familiesOf(network, topology, channels, p), before);
+  if (o.keepRange) e.program().add(-1, KeepRange{count, before, bits, exponent});
+}
+
+// States of the start of this step: a channel that has just died decays from the next step on.
+void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
+  const ChannelRule& rule = channels.rule(i);
+  const Parameters& p = e.parameters();
+  float *value = nullptr, *mean = nullptr;
+  if (rule.kind == ChannelRule::Kind::kFresh) {
+    const bool canDie = p.find(i, Role::kBitDepth) || rule.depthwise(e.shape(e.input(i)).channels);
+    if (canDie) value = p.value(i, Role::kBias);
+  } else if (rule.normalises) {
+    value = p.value(i, Role::kNormBias), mean = p.value(i, Role::kRunningMean);
+  }
+  if (value || mean)
+    e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.output(i)), rate, value, mean});
+}
+
+}  // namespace
+
+void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& topology,
+                const ChannelAnalysis& channels, const NetworkOptions& options) {
+  const OptimizerDescription& o = options.optimizer;
+  const Parameters& parameters = e.parameters();
+  if (o.maxGradientNorm > 0) emitClip(e, o.maxGradientNorm);
+  // Bit depths last: the others ask which channels were dead in this step.
+  for (const Parameter& p : parameters.all())
+    if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
+  if (parameters.exponents.count)
+    emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
+  emitBitDepths(e, network, topology, channels, o);
+  for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
+}
+
+}  // namespace selfcompress
