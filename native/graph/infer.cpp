@@ -55,6 +55,13 @@ NodeContext Topology::context(const NetworkDescription& network, int node) const
   return context;
 }
 
+Axes inferNode(const NodeContext& context, int batchSize) {
+  for (const Axes& in : context.inputs) checkSize(in, batchSize, context.node.where("inputs"));
+  Axes out = context.node.op->infer(context);
+  checkSize(out, batchSize, context.node.where());
+  return out;
+}
+
 Topology inferShapes(const NetworkDescription& network, int batchSize) {
   Topology topology;
   std::unordered_map<std::string, int> tensorOf{{kInputName, 0}};
@@ -75,8 +82,7 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
       topology.inputs[i].push_back(found->second);
       topology.readers[std::size_t(found->second)].push_back(int(i));
     }
-    Axes out = node.op->infer(topology.context(network, int(i)));
-    checkSize(out, batchSize, node.where());
+    Axes out = inferNode(topology.context(network, int(i)), batchSize);
     weights = weights || node.op->isWeightLayer;
     tensorOf[node.name] = int(topology.axes.size());
     addTensor(topology, out);

@@ -19,6 +19,9 @@ struct Topology {
   NodeContext context(const NetworkDescription&, int node) const;
 };
 
+// Axes of one node's output, with the checks of its operator and of its size at `batchSize`.
+Axes inferNode(const NodeContext&, int batchSize);
+
 // Throws DescriptionError: unknown or repeated names, wrong numbers of inputs, shapes that do not fit, nodes that do
 // not lead to the output, networks without weights, sizes beyond what can be addressed at `batchSize`.
 Topology inferShapes(const NetworkDescription&, int batchSize);

@@ -127,7 +127,7 @@ Fields::Fields(const Napi::Value& value, std::string path) : path_(std::move(pat
   object_ = value.As<Napi::Object>();
 }
 
-void Fields::allowOnly(std::initializer_list<const char*> names) const {
+void Fields::allowOnly(const std::vector<const char*>& names) const {
   Napi::Array keys = object_.GetPropertyNames();
   for (std::uint32_t i = 0; i < keys.Length(); i++) {
     std::string key = keys.Get(i).ToString().Utf8Value();
@@ -171,7 +171,7 @@ std::string Fields::string(const char* name) const {
   return value.As<Napi::String>().Utf8Value();
 }
 
-int Fields::choice(const char* name, std::initializer_list<const char*> names) const {
+int Fields::choice(const char* name, const std::vector<const char*>& names) const {
   Napi::Value value = get(name);
   std::string what = "one of", text = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
   int index = 0;

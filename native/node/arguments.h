@@ -28,7 +28,7 @@ class Fields {
  public:
   Fields(const Napi::Value&, std::string path);
   // TypeError for a name that is not among these, with the nearest that is.
-  void allowOnly(std::initializer_list<const char*> names) const;
+  void allowOnly(const std::vector<const char*>& names) const;
 
   Napi::Env env() const { return object_.Env(); }
   std::string path(const std::string& name) const { return path_.empty() ? name : path_ + "." + name; }
@@ -47,8 +47,8 @@ class Fields {
   bool boolean(const char* name, bool otherwise) const;
   std::string string(const char* name) const;
   // Index of the string among `names`.
-  int choice(const char* name, std::initializer_list<const char*> names) const;
-  int choice(const char* name, std::initializer_list<const char*> names, int otherwise) const {
+  int choice(const char* name, const std::vector<const char*>& names) const;
+  int choice(const char* name, const std::vector<const char*>& names, int otherwise) const {
     return has(name) ? choice(name, names) : otherwise;
   }
   std::array<int, 2> pair(const char* name, int low, int high) const;

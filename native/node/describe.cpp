@@ -1,107 +1,109 @@
 #include "node/describe.h"
 
+#include <cstring>
 #include <limits>
+#include <map>
+
+#include "ops/table.h"
 
 namespace selfcompress::node {
 namespace {
 
 constexpr double kFloatMax = std::numeric_limits<float>::max();
 
-void readWindow(const Fields& f, NodeDescription& node) {
-  node.kernel = f.pair("kernel", 1, kMostKernel);
-  node.padding = f.pair("padding", 0, kMostKernel, {0, 0});
-}
-
-void readConv2d(const Fields& f, NodeDescription& node) {
-  f.allowOnly({"kind", "name", "inputs", "outChannels", "kernel", "stride", "padding", "dilation", "groups", "bias",
-               "compress"});
-  node.kind = NodeKind::kConv2d;
-  node.outChannels = f.integer("outChannels", 1, kMostChannels);
-  readWindow(f, node);
-  node.stride = f.pair("stride", 1, kMostKernel, {1, 1});
-  node.dilation = f.pair("dilation", 1, kMostKernel, {1, 1});
-  node.groups = f.integer("groups", 1, kMostChannels, 1);
-  node.bias = f.boolean("bias", true);
-  node.compress = f.boolean("compress", true);
-}
-
-void readLinear(const Fields& f, NodeDescription& node) {
-  f.allowOnly({"kind", "name", "inputs", "outFeatures", "bias", "compress"});
-  node.kind = NodeKind::kLinear;
-  node.outChannels = f.integer("outFeatures", 1, kMostChannels);
-  node.bias = f.boolean("bias", true);
-  node.compress = f.boolean("compress", true);
-}
-
-void readPool(const Fields& f, NodeDescription& node, Pool kind) {
-  f.allowOnly({"kind", "name", "inputs", "kernel", "stride", "padding", "countIncludePad"});
-  node.kind = NodeKind::kPool;
-  node.pool = kind;
-  readWindow(f, node);
-  node.stride = f.pair("stride", 1, kMostKernel, node.kernel);
-  node.countIncludePad = f.boolean("countIncludePad", true);
-}
-
-void readSimple(const Fields& f, NodeDescription& node, NodeKind kind) {
-  f.allowOnly({"kind", "name", "inputs"});
-  node.kind = kind;
-}
-
-void readKind(const Fields& f, NodeDescription& node) {
-  switch (f.choice("kind", {"conv2d", "linear", "batchNorm", "relu", "gelu", "silu", "maxPool", "averagePool",
-                            "globalAveragePool", "flatten", "add", "concat", "dropout"})) {
-    case 0:
-      return readConv2d(f, node);
-    case 1:
-      return readLinear(f, node);
-    case 2:
-      f.allowOnly({"kind", "name", "inputs", "affine", "epsilon", "momentum"});
-      node.kind = NodeKind::kBatchNorm;
-      node.affine = f.boolean("affine", true);
-      node.epsilon = float(f.number("epsilon", 1e-12, 1, 1e-5));
-      node.momentum = float(f.number("momentum", 0, 1, 0.1));
-      return;
-    case 3:
-      node.activation = Activation::kRelu;
-      return readSimple(f, node, NodeKind::kActivation);
-    case 4:
-      node.activation = Activation::kGelu;
-      return readSimple(f, node, NodeKind::kActivation);
-    case 5:
-      node.activation = Activation::kSilu;
-      return readSimple(f, node, NodeKind::kActivation);
-    case 6:
-      return readPool(f, node, Pool::kMax);
-    case 7:
-      return readPool(f, node, Pool::kAverage);
-    case 8:
-      return readSimple(f, node, NodeKind::kGlobalAveragePool);
-    case 9:
-      return readSimple(f, node, NodeKind::kFlatten);
-    case 10:
-      return readSimple(f, node, NodeKind::kAdd);
-    case 11:
-      return readSimple(f, node, NodeKind::kConcat);
-    default:
-      f.allowOnly({"kind", "name", "inputs", "probability"});
-      node.kind = NodeKind::kDropout;
-      node.probability = float(f.number("probability", 0, 0.999));
+FieldValue readField(const Fields& f, const FieldSpec& spec) {
+  switch (spec.type) {
+    case FieldType::kInteger:
+      return {double(f.integer(spec.name, int(spec.low), int(spec.high)))};
+    case FieldType::kNumber:
+      return {f.number(spec.name, spec.low, spec.high)};
+    case FieldType::kBoolean:
+      return {f.boolean(spec.name, false) ? 1.0 : 0.0};
+    case FieldType::kPair: {
+      const auto pair = f.pair(spec.name, int(spec.low), int(spec.high));
+      return {double(pair[0]), double(pair[1])};
+    }
+    case FieldType::kChoice:
+      break;
   }
+  return {double(f.choice(spec.name, spec.choices))};
+}
+
+std::vector<const char*> kinds() {
+  std::vector<const char*> names;
+  for (const Operator* op : operators()) names.push_back(op->kind);
+  return names;
 }
 
 NodeDescription readNode(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  NodeDescription node;
-  node.name = f.string("name");
-  Napi::Array inputs = f.array("inputs");
-  for (std::uint32_t i = 0; i < inputs.Length() && i < 1000; i++) {
-    Napi::Value name = inputs.Get(i);
-    if (!name.IsString())
-      throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(name));
-    node.inputs.push_back(name.As<Napi::String>().Utf8Value());
+  std::string name = f.string("name");
+  std::vector<std::string> inputs;
+  Napi::Array given = f.array("inputs");
+  for (std::uint32_t i = 0; i < given.Length() && i < 1000; i++) {
+    Napi::Value input = given.Get(i);
+    if (!input.IsString())
+      throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(input));
+    inputs.push_back(input.As<Napi::String>().Utf8Value());
   }
-  readKind(f, node);
-  return node;
+  const Operator& op = *operators()[std::size_t(f.choice("kind", kinds()))];
+  std::vector<const char*> names{"kind", "name", "inputs"};
+  for (const FieldSpec& spec : op.fields) names.push_back(spec.name);
+  f.allowOnly(names);
+  std::map<std::string, FieldValue> fields;
+  for (const FieldSpec& spec : op.fields) {
+    const bool required = !spec.otherwise && !spec.like;
+    if (required || f.has(spec.name)) fields[spec.name] = readField(f, spec);
+  }
+  return makeNode(op.kind, std::move(name), std::move(inputs), fields);
+}
+
+// [channels], or [channels, positions...]: a vector, a sequence, an image, a volume.
+Axes readAxes(const Fields& f, const char* name) {
+  Napi::Array sizes = f.array(name);
+  const std::uint32_t most = 1 + Axes::kMostRank;
+  if (sizes.Length() < 1 || sizes.Length() > most)
+    throwType(f.env(), "an array of 1 to " + std::to_string(most) + " integers: channels, and positions,", f.path(name),
+              received(sizes));
+  Axes axes = Axes::vector(integerFrom(sizes.Get(0u), f.path(name) + "[0]", 1, kMostChannels));
+  axes.rank = int(sizes.Length()) - 1;
+  for (std::uint32_t i = 1; i < sizes.Length(); i++)
+    axes.positions[i - 1] = integerFrom(sizes.Get(i), f.path(name) + "[" + std::to_string(i) + "]", 1, kMostPixels);
+  return axes;
+}
+
+Napi::Array toArray(Napi::Env env, const std::vector<double>& values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (std::uint32_t i = 0; i < values.size(); i++) array.Set(i, values[i]);
+  return array;
+}
+
+Napi::Value toValue(Napi::Env env, const FieldSpec& spec, const FieldValue& value) {
+  if (spec.type == FieldType::kBoolean) return Napi::Boolean::New(env, value[0] != 0);
+  if (spec.type == FieldType::kPair) return toArray(env, value);
+  if (spec.type == FieldType::kChoice) return Napi::String::New(env, spec.choices[std::size_t(value[0])]);
+  return Napi::Number::New(env, value[0]);
+}
+
+Napi::Object toFieldInfo(Napi::Env env, const FieldSpec& spec) {
+  constexpr const char* types[] = {"integer", "number", "boolean", "pair", "choice"};
+  Napi::Object info = Napi::Object::New(env);
+  info.Set("name", spec.name);
+  info.Set("type", types[int(spec.type)]);
+  info.Set("required", !spec.otherwise && !spec.like);
+  if (spec.type != FieldType::kBoolean && spec.type != FieldType::kChoice) {
+    info.Set("low", spec.low);
+    info.Set("high", spec.high);
+  }
+  if (spec.otherwise)
+    info.Set("default", toValue(env, spec, FieldValue(spec.type == FieldType::kPair ? 2u : 1u, *spec.otherwise)));
+  if (spec.like) info.Set("defaultField", spec.like);
+  if (!spec.choices.empty()) {
+    Napi::Array choices = Napi::Array::New(env);
+    for (const char* choice : spec.choices) choices.Set(choices.Length(), choice);
+    info.Set("choices", choices);
+  }
+  return info;
 }
 
 OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& path) {
@@ -125,18 +127,68 @@ OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& 
 
 }  // namespace
 
+NodeDescription readRawNode(const Fields& f, const Operator& op, std::initializer_list<const char*> names) {
+  std::map<std::string, FieldValue> fields;
+  for (const FieldSpec& spec : op.fields)
+    for (const char* name : names)
+      if (std::strcmp(name, spec.name) == 0 && ((!spec.otherwise && !spec.like) || f.has(name)))
+        fields[name] = readField(f, spec);
+  return makeNode(op.kind, op.kind, {"input"}, fields);
+}
+
 NetworkDescription readDescription(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"input", "nodes", "output"});
   NetworkDescription network;
-  auto input = f.imageShape("input");
-  network.input = {input[0], input[1], input[2]};
+  network.input = readAxes(f, "input");
   Napi::Array nodes = f.array("nodes");
   if (nodes.Length() > 100000) throwRange(f.env(), "at most 100000 nodes", f.path("nodes"), received(nodes));
   for (std::uint32_t i = 0; i < nodes.Length(); i++)
     network.nodes.push_back(readNode(nodes.Get(i), f.path("nodes") + "[" + std::to_string(i) + "]"));
   network.output = f.string("output");
   return network;
+}
+
+Napi::Value toAxes(Napi::Env env, const Axes& axes) {
+  std::vector<double> sizes{double(axes.channels)};
+  for (int i = 0; i < axes.rank; i++) sizes.push_back(axes.positions[std::size_t(i)]);
+  return toArray(env, sizes);
+}
+
+Napi::Value toDescription(Napi::Env env, const NetworkDescription& network) {
+  Napi::Object result = Napi::Object::New(env);
+  Napi::Array nodes = Napi::Array::New(env, network.nodes.size());
+  for (std::uint32_t i = 0; i < network.nodes.size(); i++) {
+    const NodeDescription& node = network.nodes[i];
+    Napi::Object object = Napi::Object::New(env);
+    Napi::Array inputs = Napi::Array::New(env, node.inputs.size());
+    for (std::uint32_t k = 0; k < node.inputs.size(); k++) inputs.Set(k, node.inputs[k]);
+    object.Set("kind", node.op->kind);
+    object.Set("name", node.name);
+    object.Set("inputs", inputs);
+    for (std::size_t k = 0; k < node.fields.size(); k++)
+      object.Set(node.op->fields[k].name, toValue(env, node.op->fields[k], node.fields[k]));
+    nodes.Set(i, object);
+  }
+  result.Set("input", toAxes(env, network.input));
+  result.Set("nodes", nodes);
+  result.Set("output", network.output);
+  return result;
+}
+
+Napi::Value toOperators(Napi::Env env) {
+  Napi::Array list = Napi::Array::New(env);
+  for (const Operator* op : operators()) {
+    Napi::Object info = Napi::Object::New(env);
+    Napi::Array fields = Napi::Array::New(env);
+    for (const FieldSpec& spec : op->fields) fields.Set(fields.Length(), toFieldInfo(env, spec));
+    info.Set("kind", op->kind);
+    info.Set("inputs", toArray(env, {double(op->leastInputs), double(op->mostInputs)}));
+    info.Set("fields", fields);
+    info.Set("hasWeights", op->isWeightLayer);
+    list.Set(list.Length(), info);
+  }
+  return list;
 }
 
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {

@@ -1,6 +1,4 @@
 // class Network: checks arguments, queues the work, turns results into JavaScript values.
-#include "train/network.h"
-
 #include <cstring>
 #include <limits>
 
@@ -16,8 +14,14 @@ namespace {
 struct NetworkObject {
   static constexpr napi_type_tag kTag{0x3d6f7c0a51b24e88, 0xb1c90f1d2e6a4407};
   static constexpr const char* kClass = "Network";
-  std::unique_ptr<Network> network;
-  bool disposed = false;  // on the JavaScript thread: later calls reject
+  std::unique_ptr<Network> network;  // the stream's
+
+  // The JavaScript thread's.
+  bool disposed = false;  // later calls reject
+  int pruning = 0;        // removals under way, after which parameters have other sizes
+  BatchRules rules;
+  int batchSize = 1;
+  bool stepsOverlap = false;
 };
 using Shared = std::shared_ptr<NetworkObject>;
 
@@ -33,14 +37,26 @@ Napi::Value toObject(Napi::Env env, const std::map<std::string, std::vector<floa
   return object;
 }
 
-Napi::Value toParameters(Napi::Env env, const Network& network) {
+// What JavaScript may ask of a network at any time. It changes when channels are removed; a copy, since the network
+// itself belongs to the stream.
+struct Properties {
+  NetworkDescription description;
+  std::vector<Parameter> parameters;
+  std::vector<Axes> axes;  // of every tensor
+  MemoryReport memory;
+};
+Properties propertiesOf(const Network& network) {
+  return {network.description(), network.parameters().all(), network.topology().axes, network.memory()};
+}
+
+Napi::Value toParameters(Napi::Env env, const Properties& properties) {
   Napi::Array list = Napi::Array::New(env);
-  for (const Parameter& p : network.parameters().all()) {
+  for (const Parameter& p : properties.parameters) {
     Napi::Object info = Napi::Object::New(env);
     Napi::Array shape = Napi::Array::New(env);
-    for (std::int64_t d : p.shape) shape.Set(shape.Length(), double(d));
+    for (std::int64_t d : p.shape()) shape.Set(shape.Length(), double(d));
     info.Set("name", p.name);
-    info.Set("node", network.description().nodes[std::size_t(p.node)].name);
+    info.Set("node", properties.description.nodes[std::size_t(p.node)].name);
     info.Set("role", roleName(p.role));
     info.Set("shape", shape);
     info.Set("moments", p.moments);
@@ -49,15 +65,31 @@ Napi::Value toParameters(Napi::Env env, const Network& network) {
   return list;
 }
 
-Napi::Value toShapes(Napi::Env env, const Network& network) {
+Napi::Value toShapes(Napi::Env env, const Properties& properties) {
   Napi::Object shapes = Napi::Object::New(env);
-  for (std::size_t i = 0; i < network.description().nodes.size(); i++) {
-    Shape s = network.topology().shapes[i + 1];
-    Napi::Array shape = Napi::Array::New(env, 3);
-    shape.Set(0u, s.channels), shape.Set(1u, s.height), shape.Set(2u, s.width);
-    shapes.Set(network.description().nodes[i].name, shape);
-  }
+  for (std::size_t i = 0; i < properties.description.nodes.size(); i++)
+    shapes.Set(properties.description.nodes[i].name, toAxes(env, properties.axes[i + 1]));
   return shapes;
+}
+
+Napi::Value toMemory(Napi::Env env, const MemoryReport& memory) {
+  Napi::Object report = Napi::Object::New(env);
+  report.Set("parameterBytes", double(memory.parameterBytes));
+  report.Set("activationBytes", double(memory.activationBytes));
+  report.Set("activationBytesUnshared", double(memory.activationBytesUnshared));
+  return report;
+}
+
+void define(Napi::Object self, const Properties& properties) {
+  Napi::Env env = self.Env();
+  auto set = [&](const char* name, Napi::Value value) {
+    self.DefineProperty(
+        Napi::PropertyDescriptor::Value(name, value, napi_property_attributes(napi_enumerable | napi_configurable)));
+  };
+  set("description", toDescription(env, properties.description));
+  set("parameters", toParameters(env, properties));
+  set("shapes", toShapes(env, properties));
+  set("memory", toMemory(env, properties.memory));
 }
 
 Napi::Value construct(const Napi::CallbackInfo& info) {
@@ -69,14 +101,11 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   object->network = std::make_unique<Network>(makeBackend(env, device, "options"), description, options);
   MemoryReport memory = object->network->memory();
   wrap(info, object, std::int64_t(memory.parameterBytes + memory.activationBytes));
-  Napi::Object self = info.This().As<Napi::Object>(), report = Napi::Object::New(env);
-  report.Set("parameterBytes", double(memory.parameterBytes));
-  report.Set("activationBytes", double(memory.activationBytes));
-  report.Set("activationBytesUnshared", double(memory.activationBytesUnshared));
+  object->rules = object->network->batchRules();
+  object->batchSize = object->network->batchSize(), object->stepsOverlap = object->network->stepsOverlap();
+  Napi::Object self = info.This().As<Napi::Object>();
   defineReadOnly(self, "backend", Napi::String::New(env, object->network->backendName()));
-  defineReadOnly(self, "parameters", toParameters(env, *object->network));
-  defineReadOnly(self, "shapes", toShapes(env, *object->network));
-  defineReadOnly(self, "memory", report);
+  define(self, propertiesOf(*object->network));
   return env.Undefined();
 }
 
@@ -93,7 +122,7 @@ Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::fun
         Napi::Error::New(info.Env(), "Expected a network in use for this but received a disposed one").Value());
     return deferred.Promise();
   }
-  const void* series = begin && object->network->stepsOverlap() ? object.get() : nullptr;
+  const void* series = begin && object->stepsOverlap ? object.get() : nullptr;
   return addonData(info.Env())
       .stream.queue(info.Env(), {std::move(keep), std::move(work), std::move(result), std::move(begin), series});
 }
@@ -114,7 +143,7 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
     throwRange(info.Env(), "1 to " + std::to_string(most) + " images, the batch size,", "indices",
                "length " + std::to_string(count));
   batch.indices.assign(values, values + count);
-  if (!object.disposed) object.network->checkBatch(batch.data->data, batch.indices.data(), count);
+  checkBatch(object.rules, batch.data->data, batch.indices.data(), count);
   return batch;
 }
 
@@ -137,8 +166,7 @@ StepSettings readSettings(const Napi::Value& value) {
 Napi::Value trainStep(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   StepSettings settings = readSettings(info[2]);
-  auto batch = std::make_shared<Batch>(
-      readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
+  auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
   auto result = std::make_shared<StepResult>();
   auto begin = [=] {
     object->network->beginStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
@@ -159,8 +187,7 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
 Napi::Value gradients(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   StepSettings settings = readSettings(info[2]);
-  auto batch = std::make_shared<Batch>(
-      readBatch(info, *object, object->disposed ? SIZE_MAX : std::size_t(object->network->batchSize())));
+  auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
   auto result = std::make_shared<std::map<std::string, std::vector<float>>>();
   return queue(
       info, object,
@@ -193,7 +220,7 @@ Napi::Value predict(const Napi::CallbackInfo& info) {
   Napi::Object named = Napi::Object::New(info.Env());
   named.Set("images", info[0]);
   TypedArrays arrays;
-  std::int64_t elements = object->disposed ? -1 : object->network->topology().shapes[0].elements() * count;
+  std::int64_t elements = object->rules.input.elements() * count;
   const float* images = arrays.floats(Fields(named, ""), "images", elements, TypedArrays::Access::kRead);
   auto result = std::make_shared<std::vector<float>>();
   return queue(
@@ -212,18 +239,81 @@ Napi::Value loadState(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   Fields fields(info[0], "state");
   auto values = std::make_shared<State>();
-  if (!object->disposed) {
-    Napi::Array names = info[0].As<Napi::Object>().GetPropertyNames();
-    for (std::uint32_t i = 0; i < names.Length(); i++) {
-      std::string name = names.Get(i).ToString().Utf8Value();
-      TypedArrays arrays;
-      const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
-      std::size_t length = arrays.lengthOf(name.c_str());
-      object->network->checkState(name, length);
-      (*values)[name].assign(data, data + length);
-    }
+  Napi::Array names = info[0].As<Napi::Object>().GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); i++) {
+    std::string name = names.Get(i).ToString().Utf8Value();
+    TypedArrays arrays;
+    const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
+    (*values)[name].assign(data, data + arrays.lengthOf(name.c_str()));
   }
+  // Sizes are known here as long as no removal is under way; else the stream checks them when it comes to it.
+  if (!object->disposed && !object->pruning)
+    for (const auto& [name, tensor] : *values) object->network->checkState(name, tensor.size());
   return queue(info, object, [=] { object->network->loadState(*values); });
+}
+
+Napi::Value prune(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  auto result = std::make_shared<std::optional<Removed>>();
+  auto reference = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
+  auto properties = std::make_shared<Properties>();
+  if (!object->disposed) object->pruning++;
+  return queue(
+      info, object,
+      [=] {
+        *result = Network::prune(object->network);
+        if (*result) *properties = propertiesOf(*object->network);
+      },
+      [=](Napi::Env env) -> Napi::Value {
+        object->pruning--;
+        if (!*result) return env.Null();
+        define(reference->Value(), *properties);
+        Napi::Object removed = Napi::Object::New(env), kept = Napi::Object::New(env), out = Napi::Object::New(env);
+        for (const Removed::Layer& layer : (*result)->layers) {
+          if (layer.removed) removed.Set(layer.name, layer.removed);
+          auto indices = Napi::Int32Array::New(env, layer.kept.size());
+          std::copy(layer.kept.begin(), layer.kept.end(), indices.Data());
+          kept.Set(layer.name, indices);
+        }
+        out.Set("removed", removed);
+        out.Set("kept", kept);
+        return out;
+      });
+}
+
+Napi::Value measure(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  struct Sizes {
+    std::vector<LayerSize> layers;
+    std::vector<std::string> names, kinds;
+  };
+  auto result = std::make_shared<Sizes>();
+  return queue(
+      info, object,
+      [=] {
+        result->layers = object->network->measure();
+        for (const LayerSize& layer : result->layers) {
+          const NodeDescription& node = object->network->description().nodes[std::size_t(layer.node)];
+          result->names.push_back(node.name), result->kinds.push_back(node.op->kind);
+        }
+      },
+      [=](Napi::Env env) -> Napi::Value {
+        Napi::Array list = Napi::Array::New(env);
+        for (std::size_t i = 0; i < result->layers.size(); i++) {
+          const LayerSize& layer = result->layers[i];
+          Napi::Object out = Napi::Object::New(env);
+          auto codeBits = Napi::Int32Array::New(env, layer.codeBits.size());
+          std::copy(layer.codeBits.begin(), layer.codeBits.end(), codeBits.Data());
+          out.Set("name", result->names[i]);
+          out.Set("kind", result->kinds[i]);
+          out.Set("channels", layer.channels);
+          out.Set("weights", double(layer.weights));
+          out.Set("bits", double(layer.bits));
+          out.Set("codeBits", codeBits);
+          list.Set(list.Length(), out);
+        }
+        return list;
+      });
 }
 
 Napi::Value dispose(const Napi::CallbackInfo& info) {
@@ -240,11 +330,15 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+Napi::Value listOperators(const Napi::CallbackInfo& info) { return toOperators(info.Env()); }
+
 void exportNetwork(Napi::Object exports) {
+  exportFunction<listOperators>(exports, "operators");
   exportClass<NetworkObject, construct>(
-      exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
-                classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
-                classMethod<loadState>("loadState"), classMethod<dispose>("dispose")});
+      exports,
+      {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"), classMethod<evaluate>("evaluate"),
+       classMethod<predict>("predict"), classMethod<state>("state"), classMethod<loadState>("loadState"),
+       classMethod<prune>("prune"), classMethod<measure>("measure"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node

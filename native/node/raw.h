@@ -1,10 +1,10 @@
 // What the raw operations on images share: plain NCHW arrays in, the lanes layout inside.
 #pragma once
 
-#include "program/device_memory.h"
-#include "program/program.h"
 #include "node/addon.h"
 #include "node/arguments.h"
+#include "program/device_memory.h"
+#include "program/program.h"
 
 namespace selfcompress::node {
 
@@ -37,6 +37,10 @@ inline ImageBatch readImageBatch(const Fields& f, const char* channels = "channe
   return {
       f.integer("batch", 1, kMostBatch),
       {f.integer(channels, 1, kMostChannels), f.integer("height", 1, kMostPixels), f.integer("width", 1, kMostPixels)}};
+}
+
+inline NodeContext rawContext(const NodeDescription& node, const ImageBatch& images) {
+  return {node, 0, {Axes::image(images.shape.channels, images.shape.height, images.shape.width)}, {}};
 }
 
 // Queues `work(backend)` on the stream once the arrays have been verified.

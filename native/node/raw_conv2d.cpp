@@ -1,6 +1,9 @@
 // Raw convolutions on plain arrays.
 #include "graph/infer.h"
+#include "node/describe.h"
 #include "node/raw.h"
+#include "ops/convolution/weight_layer.h"
+#include "ops/operators.h"
 
 namespace selfcompress::node {
 namespace {
@@ -32,18 +35,12 @@ std::shared_ptr<std::vector<std::int32_t>> readList(const Fields& f, TypedArrays
 }
 
 Convolution readConvolution(const Fields& f, TypedArrays& arrays) {
-  NodeDescription node;
-  node.kind = NodeKind::kConv2d;
-  node.name = "conv2d";
   ImageBatch images = readImageBatch(f, "inChannels");
-  node.outChannels = f.integer("outChannels", 1, kMostChannels);
-  node.kernel = f.pair("kernel", 1, kMostKernel);
-  node.stride = f.pair("stride", 1, kMostKernel, {1, 1});
-  node.padding = f.pair("padding", 0, kMostKernel, {0, 0});
-  node.dilation = f.pair("dilation", 1, kMostKernel, {1, 1});
-  node.groups = f.integer("groups", 1, kMostChannels, 1);
-  outputShape(node, {images.shape}, images.batch);  // throws for what cannot be
-  Convolution c{geometryOf(node, images.shape), images.batch, nullptr, nullptr};
+  const NodeDescription node =
+      readRawNode(f, ops::conv2d, {"outChannels", "kernel", "stride", "padding", "dilation", "groups"});
+  const NodeContext context = rawContext(node, images);
+  inferNode(context, images.batch);  // throws for what cannot be
+  Convolution c{conv2dGeometry(context), images.batch, nullptr, nullptr};
   c.liveIn = readList(f, arrays, "liveIn", c.geometry.inChannels);
   c.liveOut = readList(f, arrays, "liveOut", c.geometry.outChannels);
   return c;

@@ -1,6 +1,9 @@
 // Raw norms, activations and poolings on plain arrays.
 #include "graph/infer.h"
+#include "node/describe.h"
 #include "node/raw.h"
+#include "ops/operators.h"
+#include "ops/pooling/pools.h"
 
 namespace selfcompress::node {
 namespace {
@@ -105,21 +108,16 @@ Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
                  "input", "output"});
   TypedArrays arrays;
   ImageBatch images = readImageBatch(f);
-  NodeDescription node;
-  node.kind = NodeKind::kPool, node.name = "pool";
-  node.pool = f.choice("kind", {"max", "average"}) ? Pool::kAverage : Pool::kMax;
-  node.kernel = f.pair("kernel", 1, kMostKernel);
-  node.stride = f.pair("stride", 1, kMostKernel, node.kernel);
-  node.padding = f.pair("padding", 0, kMostKernel, {0, 0});
-  node.countIncludePad = f.boolean("countIncludePad", true);
-  Shape out = outputShape(node, {images.shape}, images.batch);
-  PoolGeometry geometry = poolGeometryOf(node, images.shape);
+  const Pool kind = f.choice("kind", {"max", "average"}) ? Pool::kAverage : Pool::kMax;
+  const NodeDescription node = readRawNode(f, ops::averagePool, {"kernel", "stride", "padding", "countIncludePad"});
+  const NodeContext context = rawContext(node, images);
+  const Shape out = inferNode(context, images.batch).folded();
+  const PoolGeometry geometry = poolGeometry(context);
   const float* input = arrays.floats(f, "input", images.elements(), Access::kRead);
   const float* gradOutput =
       backward ? arrays.floats(f, "gradOutput", out.elements() * images.batch, Access::kRead) : nullptr;
   float* result = backward ? arrays.floats(f, "gradInput", images.elements(), Access::kWrite)
                            : arrays.floats(f, "output", out.elements() * images.batch, Access::kWrite);
-  Pool kind = node.pool;
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     int batch = images.batch;

@@ -259,12 +259,11 @@ TEST_CASE("loading a state is all or nothing") {
 }
 
 TEST_CASE("mean squared error and dropout train") {
-  NetworkDescription description{Axes::image(1, 1, 6),
-                                 {linear("hidden", "input", 32, false),
-                                  makeNode("dropout", "drop", {"hidden"}, {{"probability", {0.2}}}),
-                                  simple("gelu", "gelu", {"drop"}),
-                                  linear("out", "gelu", 2, false)},
-                                 "out"};
+  NetworkDescription description{
+      Axes::image(1, 1, 6),
+      {linear("hidden", "input", 32, false), makeNode("dropout", "drop", {"hidden"}, {{"probability", {0.2}}}),
+       simple("gelu", "gelu", {"drop"}), linear("out", "gelu", 2, false)},
+      "out"};
   NetworkOptions options;
   options.loss = Loss::kMeanSquaredError, options.batchSize = 64;
   DataSet data = randomData({1, 1, 6}, 64, 2);
@@ -276,7 +275,7 @@ TEST_CASE("mean squared error and dropout train") {
   Network network(chosenBackend(), description, options);
   network.loadState(randomState(network, 5, 4));
   auto indices = firstIndices(64);
-  network.checkBatch(data, indices.data(), 64);
+  checkBatch(network.batchRules(), data, indices.data(), 64);
   double first = network.evaluate(data, indices.data(), 64).loss;
   for (int step = 1; step <= 300; step++) network.trainStep(data, indices.data(), 64, settings(step));
   CHECK(network.evaluate(data, indices.data(), 64).loss < first / 4);

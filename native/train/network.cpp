@@ -7,8 +7,7 @@
 
 namespace selfcompress {
 
-Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& description,
-                 const NetworkOptions& options)
+Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& description, const NetworkOptions& options)
     : backend_(std::move(backend)),
       description_(description),
       options_(options),
@@ -16,8 +15,7 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       plans_(fuse(description_, topology_)),
       device_(*backend_) {
   std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
-  if (features > INT32_MAX)
-    failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
+  if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), device_);
   parameterBytes_ = device_.bytes();
   std::vector<bool> compresses(description_.nodes.size(), false);
@@ -77,8 +75,7 @@ void Network::compileEvaluation() {
   emitter.emitLoss();
   evaluate_.image = emitter.value(0);
   evaluate_.output = emitter.value(topology_.output);
-  std::int64_t most =
-      std::max(topology_.axes[0].elements(), topology_.axes[std::size_t(topology_.output)].elements());
+  std::int64_t most = std::max(topology_.axes[0].elements(), topology_.axes[std::size_t(topology_.output)].elements());
   evaluate_.plain = program.floats(most * options_.batchSize);
   // `predict` moves images and predictions through `plain` outside the program.
   program.keepApart({evaluate_.plain, evaluate_.image, evaluate_.output});
@@ -91,28 +88,28 @@ MemoryReport Network::memory() const {
           std::max(train.unsharedBytes(), evaluate.unsharedBytes())};
 }
 
-void Network::checkBatch(const DataSet& data, const std::int32_t* indices, std::size_t count) const {
-  if (!(data.shape == topology_.shapes[0]))
-    failDescription("images of the network's input shape " + topology_.axes[0].text(), "data",
+BatchRules Network::batchRules() const {
+  return {topology_.axes[0], topology_.axes[std::size_t(topology_.output)].elements(), options_.loss};
+}
+
+void checkBatch(const BatchRules& rules, const DataSet& data, const std::int32_t* indices, std::size_t count) {
+  if (!(data.shape == rules.input.folded()))
+    failDescription("images of the network's input shape " + rules.input.text(), "data",
                     Axes::image(data.shape.channels, data.shape.height, data.shape.width).text());
-  std::int64_t features = topology_.shapes[std::size_t(topology_.output)].elements();
-  if (options_.loss == Loss::kCrossEntropy) {
-    if (data.labels.empty())
-      throw DescriptionError("Expected a data set with labels for data but received one without");
-    if (data.classes > features)
-      throw DescriptionError("Expected at most " + std::to_string(features) +
-                             " classes, the network's outputs, for data but received " + std::to_string(data.classes));
+  const std::string features = std::to_string(rules.features);
+  if (rules.loss == Loss::kCrossEntropy) {
+    if (data.labels.empty()) failDescription("a data set with labels", "data", "one without");
+    if (data.classes > rules.features)
+      failDescription("at most " + features + " classes, the network's outputs,", "data", std::to_string(data.classes));
   } else {
-    if (data.targets.empty())
-      throw DescriptionError("Expected a data set with targets for data but received one without");
-    if (data.features != features)
-      throw DescriptionError("Expected targets of " + std::to_string(features) + " features for data but received " +
-                             std::to_string(data.features));
+    if (data.targets.empty()) failDescription("a data set with targets", "data", "one without");
+    if (data.features != rules.features)
+      failDescription("targets of " + features + " features", "data", std::to_string(data.features));
   }
   for (std::size_t i = 0; i < count; i++)
     if (indices[i] < 0 || indices[i] >= data.count)
-      throw DescriptionError("Expected 0 to " + std::to_string(data.count - 1) + " for indices[" + std::to_string(i) +
-                             "] but received " + std::to_string(indices[i]));
+      failDescription("0 to " + std::to_string(data.count - 1), "indices[" + std::to_string(i) + "]",
+                      std::to_string(indices[i]));
 }
 
 State Network::state() const {

@@ -54,6 +54,15 @@ struct LayerSize {
   std::vector<int> codeBits;  // of every output channel; 0: dead
 };
 
+// What a batch has to be; stays the same when channels are removed.
+struct BatchRules {
+  Axes input;
+  std::int64_t features = 0;  // of the prediction
+  Loss loss = Loss::kCrossEntropy;
+};
+// Throws DescriptionError when a network cannot be trained or evaluated on these images of this data set.
+void checkBatch(const BatchRules&, const DataSet&, const std::int32_t* indices, std::size_t count);
+
 // Not thread-safe: one call at a time. Indices are those of images in the data set, checked by `checkBatch`.
 class Network {
  public:
@@ -70,8 +79,7 @@ class Network {
   const Program& trainingProgram() const { return train_.program; }
   const Program& evaluationProgram() const { return evaluate_.program; }
 
-  // Throws DescriptionError when the network cannot be trained or evaluated on these images of this data set.
-  void checkBatch(const DataSet&, const std::int32_t* indices, std::size_t count) const;
+  BatchRules batchRules() const;
 
   State state() const;
   // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.

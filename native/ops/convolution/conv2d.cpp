@@ -3,10 +3,9 @@
 #include "ops/convolution/weight_layer.h"
 #include "ops/operators.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-Conv2dGeometry geometryOf(const NodeContext& c) {
+Conv2dGeometry conv2dGeometry(const NodeContext& c) {
   const Shape in = c.inputs[0].folded();
   const auto kernel = c.node.pair("kernel"), stride = c.node.pair("stride"), padding = c.node.pair("padding"),
              dilation = c.node.pair("dilation");
@@ -21,8 +20,11 @@ Conv2dGeometry geometryOf(const NodeContext& c) {
   return g;
 }
 
+namespace ops {
+namespace {
+
 Axes infer(const NodeContext& c) {
-  const Conv2dGeometry g = geometryOf(c);
+  const Conv2dGeometry g = conv2dGeometry(c);
   if (g.inChannels % g.groups)
     failDescription("a divisor of the " + std::to_string(g.inChannels) + " input channels", c.node.where("groups"),
                     std::to_string(g.groups));
@@ -37,7 +39,7 @@ Axes infer(const NodeContext& c) {
 }
 
 std::vector<ParameterSpec> parameters(const NodeContext& c) {
-  const Conv2dGeometry g = geometryOf(c);
+  const Conv2dGeometry g = conv2dGeometry(c);
   using Of = ParameterAxis::Of;
   return weightLayerParameters(c, {{Of::kOutput, g.outChannels},
                                    {Of::kInput, g.inPerGroup()},
@@ -46,7 +48,7 @@ std::vector<ParameterSpec> parameters(const NodeContext& c) {
 }
 
 ChannelRule channels(const NodeContext& c) {
-  const Conv2dGeometry g = geometryOf(c);
+  const Conv2dGeometry g = conv2dGeometry(c);
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kFresh;
   rule.groups = g.groups, rule.kernelArea = g.kernelHeight * g.kernelWidth, rule.padded = g.padH > 0 || g.padW > 0;
@@ -74,9 +76,10 @@ const Operator conv2d = [] {
   op.fusion.relu = op.fusion.masks = op.fusion.givesMoments = true;
   op.isWeightLayer = true;
   op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resize;
-  op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, geometryOf(e.context(i))); };
-  op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, geometryOf(e.context(i))); };
+  op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, conv2dGeometry(e.context(i))); };
+  op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, conv2dGeometry(e.context(i))); };
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -11,6 +11,9 @@ std::vector<ParameterSpec> weightLayerParameters(const NodeContext&, std::vector
 // Throws DescriptionError when there are more weights than can be addressed.
 void checkWeights(const NodeContext&, double perChannel, int outChannels);
 
+// Of a conv2d node.
+Conv2dGeometry conv2dGeometry(const NodeContext&);
+
 void emitWeightLayerForward(Emitter&, int node, const Conv2dGeometry&);
 void emitWeightLayerBackward(Emitter&, int node, const Conv2dGeometry&);
 

@@ -1,23 +1,27 @@
 // maxPool, averagePool, globalAveragePool.
+#include "ops/pooling/pools.h"
 #include "graph/emitter.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-PoolGeometry windowOf(const NodeContext& c) {
+PoolGeometry poolGeometry(const NodeContext& c) {
   const auto kernel = c.node.pair("kernel"), stride = c.node.pair("stride"), padding = c.node.pair("padding");
-  return {c.inputs[0].folded(), kernel[0],  kernel[1], stride[0], stride[1], padding[0], padding[1],
+  return {c.inputs[0].folded(),          kernel[0], kernel[1], stride[0], stride[1], padding[0], padding[1],
           c.node.flag("countIncludePad")};
 }
+
+namespace ops {
+namespace {
+
 PoolGeometry wholeOf(const NodeContext& c) {
   const Shape in = c.inputs[0].folded();
   return {in, in.height, in.width, 1, 1, 0, 0, true};
 }
 
 Axes inferWindow(const NodeContext& c) {
-  const PoolGeometry g = windowOf(c);
+  const PoolGeometry g = poolGeometry(c);
   const auto kernel = c.node.pair("kernel"), padding = c.node.pair("padding");
   checkWindow(c, g.input, kernel, padding, {1, 1}, {g.input.channels, 1, 1});
   for (std::size_t axis = 0; axis < 2; axis++)
@@ -86,12 +90,12 @@ std::vector<FieldSpec> windowFields() {
 }  // namespace
 
 const Operator maxPool = [] {
-  Operator op = pooling<Pool::kMax, windowOf>("maxPool");
+  Operator op = pooling<Pool::kMax, poolGeometry>("maxPool");
   op.fields = windowFields(), op.infer = inferWindow;
   return op;
 }();
 const Operator averagePool = [] {
-  Operator op = pooling<Pool::kAverage, windowOf>("averagePool");
+  Operator op = pooling<Pool::kAverage, poolGeometry>("averagePool");
   op.fields = windowFields(), op.infer = inferWindow, op.constant = averageConstant;
   return op;
 }();
@@ -101,4 +105,5 @@ const Operator globalAveragePool = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress
