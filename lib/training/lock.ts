@@ -8,7 +8,7 @@
  */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { unlinkSync } from 'node:fs';
+import { readFileSync, unlinkSync } from 'node:fs';
 import { link, open, readFile, readlink, rm, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { threadId } from 'node:worker_threads';
@@ -30,7 +30,7 @@ export interface LockOwner {
 
 export interface Lock {
   readonly owner: LockOwner;
-  release(): Promise<void>;
+  release(): void;
 }
 
 /** A lock without contents (after a power cut) is nobody's once it is this old. */
@@ -49,19 +49,20 @@ export async function takeLock(path: string): Promise<Lock> {
     id: randomUUID(),
   };
   await acquire(path, owner);
-  const onExit = () => {
+  const giveBack = () => {
     try {
-      unlinkSync(path);
+      // Somebody may have removed our lock by hand, and another process may have taken one since.
+      if (parseOwner(readFileSync(path, 'utf8'))?.id === owner.id) unlinkSync(path);
     } catch {
-      // A lock of a process that has ended holds nobody up.
+      // Without a lock there is nothing to give back; one of a process that has ended holds nobody up.
     }
   };
-  process.once('exit', onExit);
+  process.once('exit', giveBack);
   return {
     owner,
-    async release() {
-      process.off('exit', onExit);
-      await unlink(path).catch(() => {});
+    release() {
+      process.off('exit', giveBack);
+      giveBack();
     },
   };
 }

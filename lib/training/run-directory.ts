@@ -83,7 +83,7 @@ export class RunDirectory {
       for (const name of files) await attempt(join(path, name), rm(join(path, name), { recursive: true }));
       return new RunDirectory(path, run, lock);
     } catch (error) {
-      await lock.release();
+      lock.release();
       throw error;
     }
   }
@@ -117,7 +117,7 @@ export class RunDirectory {
       const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
       return new RunDirectory(path, { ...config.run, ...given }, lock, config);
     } catch (error) {
-      await lock.release();
+      lock.release();
       throw error;
     }
   }
@@ -204,7 +204,7 @@ export class RunDirectory {
   /** Gives the folder back. */
   async close(): Promise<void> {
     await this.#saving?.catch(() => {});
-    await this.lock.release();
+    this.lock.release();
   }
 
   async #writeConfig(config: RunConfig): Promise<void> {
