@@ -9,7 +9,9 @@ export function describe(value: unknown): string {
   if (value === null || typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `an array of length ${value.length}`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as unknown as { length: number }).length}`;
-  return 'an object';
+  const made = value.constructor;
+  const name = typeof made === 'function' && made !== Object ? made.name : '';
+  return name ? `an object of class ${name}` : 'an object';
 }
 
 /** `Expected <what> for <argument> but received <value>`: a TypeError for a wrong type. */
@@ -35,7 +37,7 @@ export class DataError extends Error {
   }
 }
 
-/** A checkpoint that cannot be read or written. */
+/** A checkpoint, or the folder of a run, that cannot be read, written or taken. */
 export class CheckpointError extends Error {
   override name = 'CheckpointError';
 }
@@ -45,16 +47,30 @@ export class ModelFileError extends Error {
   override name = 'ModelFileError';
 }
 
-/** The loss is no longer a finite number; the last checkpoint is from before. */
+/** Where the last good state of a diverged run is. */
+export interface GoodCheckpoint {
+  path: string;
+  /** Epochs and steps it has completed. */
+  epoch: number;
+  step: number;
+}
+
+/** The training has left the finite numbers: its state is spoilt and is not saved. The last checkpoint is from before. */
 export class TrainingDivergedError extends Error {
   override name = 'TrainingDivergedError';
   constructor(
     readonly epoch: number,
     readonly step: number,
+    /** The value that is not finite. */
     readonly loss: number,
+    /** What has this value. */
+    what = 'The loss',
+    readonly checkpoint?: GoodCheckpoint,
   ) {
+    const kept = checkpoint ? `${checkpoint.path} keeps the state of step ${checkpoint.step} (${checkpoint.epoch} epochs done). ` : '';
     super(
-      `The loss became ${loss} in step ${step} (epoch ${epoch}). A smaller learning rate, gradient clipping (maxGradientNorm) or a smaller gamma may help.`,
+      `${what} became ${loss} in step ${step} (epoch ${epoch}). ${kept}` +
+        'A smaller learning rate, gradient clipping (maxGradientNorm) or a smaller gamma may help.',
     );
   }
 }
@@ -86,9 +102,16 @@ export function checkDevice(value: unknown, argument: string): Device {
   return value as Device;
 }
 
-/** TypeError for a name that is not among `names`. */
+/** Whether a value is an object that was written as `{...}`, in this realm or another: no array, no instance of a class. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** TypeError for what is no plain object, or has a name that is not among `names`. */
 export function checkNames(object: unknown, argument: string, names: readonly string[]): asserts object is Record<string, unknown> {
-  if (typeof object !== 'object' || object === null || Array.isArray(object)) throw wrongType('an object', argument, object);
+  if (!isPlainObject(object)) throw wrongType('a plain object', argument, object);
   for (const name of Object.keys(object)) {
     if (!names.includes(name)) throw wrongType(`only known names (${names.join(', ')})`, argument, name);
   }

@@ -1,18 +1,39 @@
 /** Writing files so that a crash or a full disk never leaves half of one: aside, synced, renamed. */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
+import { threadId } from 'node:worker_threads';
+
+/** Where the new contents of `path` are written before they take its place; of this process and thread alone. */
+const asideOf = (path: string) => `${path}.${process.pid}${threadId ? `-${threadId}` : ''}.tmp`;
+
+/** Whether a file in the same folder was left behind by a process that was killed while it wrote `name`. */
+export const isAside = (file: string, name: string): boolean => file.startsWith(`${name}.`) && file.endsWith('.tmp') && basename(file) === file;
+
+/** The writing that is under way, by path: two writers of one file take turns. */
+const underWay = new Map<string, Promise<void>>();
 
 /** Replaces `path` by `chunks` as a whole, or leaves what was there. */
 export async function writeFileAtomic(path: string, chunks: readonly (Uint8Array | string)[]): Promise<void> {
-  const aside = `${path}.${process.pid}.tmp`;
+  const key = resolve(path);
+  const before = underWay.get(key) ?? Promise.resolve();
+  const writing = before.then(
+    () => write(path, chunks),
+    () => write(path, chunks),
+  );
+  underWay.set(key, writing);
+  try {
+    await writing;
+  } finally {
+    if (underWay.get(key) === writing) underWay.delete(key);
+  }
+}
+
+async function write(path: string, chunks: readonly (Uint8Array | string)[]): Promise<void> {
+  const aside = asideOf(path);
   let file: FileHandle | undefined;
   try {
     file = await open(aside, 'w');
-    for (const chunk of chunks) {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-      let done = 0;
-      while (done < bytes.length) done += (await file.write(bytes, done)).bytesWritten;
-    }
+    for (const chunk of chunks) await writeAll(file, chunk);
     await file.sync();
     await file.close();
     file = undefined;
@@ -25,6 +46,23 @@ export async function writeFileAtomic(path: string, chunks: readonly (Uint8Array
   await syncDirectory(dirname(path));
 }
 
+/** Adds `text` to the end of a file and syncs it. A crash may leave a part of it. */
+export async function appendSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, 'a');
+  try {
+    await writeAll(file, text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array | string): Promise<void> {
+  const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+  let done = 0;
+  while (done < bytes.length) done += (await file.write(bytes, done)).bytesWritten;
+}
+
 /** Makes a rename last through a power cut, where the system can. */
 async function syncDirectory(path: string): Promise<void> {
   try {
@@ -33,4 +71,25 @@ async function syncDirectory(path: string): Promise<void> {
   } catch {
     // Windows cannot open directories; the rename itself has happened.
   }
+}
+
+const advice: Record<string, string> = {
+  ENOSPC: 'the disk is full; free some space',
+  EDQUOT: 'the disk quota is used up; free some space',
+  EFBIG: 'the file would be larger than allowed; raise the limit',
+  EACCES: 'permission is denied; make the folder and its files writable',
+  EPERM: 'permission is denied; make the folder and its files writable',
+  EROFS: 'the file system is read-only; remount it or choose another folder',
+  ENOENT: 'its folder is gone; put it back or choose another',
+  ENOTDIR: 'a part of its path is no folder; choose another',
+  EEXIST: 'a file has its name; remove it or choose another',
+  EISDIR: 'a folder has its name; remove it',
+  EMFILE: 'too many files are open; raise the limit',
+  ENFILE: 'too many files are open; raise the limit',
+};
+
+/** What stands in the way of a file operation and what to do about it, as half a sentence. */
+export function obstacle(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code && advice[code]) || message;
 }

@@ -21,8 +21,23 @@ t.test('curves and the heat map of bits, in one self-contained page', async (t) 
   t.equal(document.querySelector('h1').textContent, 'toy <net> & more', 'text is escaped');
   t.ok(document.querySelectorAll('svg').length >= 4);
   t.equal(document.querySelectorAll('[src], link[href], script[src]').length, 0, 'nothing is loaded');
-  for (const layer of ['conv1', 'conv2', 'conv3', 'linear']) t.match(html, layer);
-  t.match(html, /Seconds per epoch|seconds/i);
+  const rows = [...document.querySelectorAll('table tr')].map((row) => [...row.children].map((cell) => cell.textContent));
+  const { layers, testAccuracy } = trainer.history.at(-1);
+  t.same(
+    rows.slice(1, -1).map(([name, channels]) => [name, channels]),
+    layers.map(({ name, channels, originalChannels }) => [name, `${channels}/${originalChannels}`]),
+  );
+  t.match(document.querySelector('.fact').textContent, `${(100 * testAccuracy).toFixed(1)} %`);
+  // The chart of seconds, below its heading: a point for each epoch, and its axis says what it shows.
+  const speed = [...document.querySelectorAll('h2')].find((h) => h.textContent.startsWith('Speed')).nextElementSibling;
+  const charts = [...speed.querySelectorAll('svg')];
+  t.equal(charts.length, 2);
+  t.match(charts[0].textContent, 'seconds of training per epoch');
+  t.match(charts[1].textContent, 'images per second');
+  for (const chart of charts) {
+    const lines = [...chart.querySelectorAll('path')].map((path) => path.getAttribute('d').split(/[ML]/).length - 1);
+    t.ok(lines.includes(trainer.history.length), `a line of ${trainer.history.length} points among ${lines}`);
+  }
 });
 
 t.test('a plain network and a single epoch have a report as well', async (t) => {

@@ -4,14 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { addEvalCommand } from './eval.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
+import { guardOutput, outputIsBroken } from './output.js';
 import { addTrainCommand } from './train.js';
 
-// A reader that goes away (`selfcompress train | head`) does not end a training run.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+guardOutput();
 
 const program = new Command('selfcompress')
   .description('Train self-compressing neural networks: every channel learns its own bit depth, dead channels are removed.')
@@ -31,3 +27,4 @@ try {
     process.exitCode = 1;
   }
 }
+if (outputIsBroken() && !process.exitCode) process.exitCode = 1;

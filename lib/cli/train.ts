@@ -1,6 +1,6 @@
 /** selfcompress train */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { resolve as resolvePath } from 'node:path';
 import { type Command, Option } from 'commander';
 import { binding, type Device, type NetworkDescription, type Precision } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
@@ -9,12 +9,12 @@ import { inspectNetwork } from '../network/description.js';
 import { createModel, modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { bytesText, durationText, percentText } from '../report/text.js';
-import { readCheckpoint } from '../training/checkpoint.js';
 import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../training/options.js';
-import { RunDirectory } from '../training/run-directory.js';
+import { RunDirectory, type SaveInterval } from '../training/run-directory.js';
 import { scheduleKinds } from '../training/schedule.js';
-import { Trainer } from '../training/trainer.js';
-import { augmentation, bytes, device, integer, number } from './values.js';
+import { type StopReason, Trainer } from '../training/trainer.js';
+import { type EndSignals, watchEndSignals } from './signals.js';
+import { augmentation, bytes, device, integer, number, saveInterval } from './values.js';
 
 interface TrainFlags {
   model: string;
@@ -48,6 +48,12 @@ interface TrainFlags {
   out?: string;
   force?: boolean;
   resume?: string;
+  checkpointEvery: SaveInterval;
+}
+
+interface Run {
+  trainer: Trainer;
+  directory: RunDirectory;
 }
 
 export function addTrainCommand(program: Command): void {
@@ -88,6 +94,11 @@ export function addTrainCommand(program: Command): void {
     .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, defaults.device)
     .addOption(choice('--precision <kind>', 'of what convolutions multiply; tf32 is for tensor cores', ['fp32', 'tf32', 'bf16'], defaults.precision))
     .option('--memory-limit <size>', 'most memory of a CUDA device to use, such as 8G', bytes)
+    .addOption(
+      new Option('--checkpoint-every <steps|seconds>', 'save inside an epoch too, every so many steps (500) or seconds (60s); 0: never')
+        .argParser(saveInterval)
+        .default({ seconds: 300 }, '300s'),
+    )
     .option('--out <dir>', 'folder for metrics, checkpoint, model file and report (default: a new one under runs/)')
     .option('--force', 'replace a run that the folder holds already')
     .option('--resume <dir>', 'go on with the run of this folder')
@@ -138,58 +149,82 @@ async function readNetwork({ model, plain }: TrainFlags, data: Dataset): Promise
   }
 }
 
-/** runs/MODEL-DATASET, with a number when that is taken. */
+/** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
 function newRunPath(flags: TrainFlags): string {
   const model = (modelNames as string[]).includes(flags.model) ? flags.model : 'custom';
-  const base = `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
-  for (let i = 1; ; i++) {
-    const path = i === 1 ? base : `${base}-${i}`;
-    if (!existsSync(path)) return path;
-  }
+  return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
-async function start(flags: TrainFlags): Promise<{ trainer: Trainer; directory: RunDirectory }> {
-  const { model, dataset, dataDir, limit, threads } = flags;
+async function start(flags: TrainFlags): Promise<Run> {
+  const { model, dataset, limit, threads, checkpointEvery } = flags;
+  const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const data = await loadDataset(dataset, { dataDir, limit });
   const trainer = Trainer.create({ network: await readNetwork(flags, data), data, ...optionsFrom(flags) });
-  return { trainer, directory: await RunDirectory.create(flags.out ?? newRunPath(flags), { model, dataset, dataDir, limit, threads }, flags.force) };
-}
-
-async function resume(path: string, flags: TrainFlags, command: Command): Promise<{ trainer: Trainer; directory: RunDirectory }> {
-  const directory = await RunDirectory.open(path);
-  const { dataset, dataDir, limit } = directory.run;
-  const data = await loadDataset(dataset, { dataDir: flags.dataDir ?? dataDir, limit });
-  const target =
-    flags.targetBits === undefined && flags.targetAccuracy === undefined
-      ? undefined
-      : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
-  const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
-  const trainer = await Trainer.resume(await readCheckpoint(path), data, {
-    epochs: flags.epochs,
-    target,
-    device: given('device', flags.device),
-    precision: given('precision', flags.precision),
-    memoryLimit: given('memoryLimit', flags.memoryLimit),
-  });
+  const run = { model, dataset, dataDir, limit, threads, checkpointEvery };
+  const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
+  await directory.begin(trainer);
   return { trainer, directory };
 }
 
-/** Ctrl-C ends the run after the epoch; a second one ends it at once. */
-function stopOnInterrupt(trainer: Trainer): () => void {
-  let asked = false;
-  const onInterrupt = () => {
-    if (asked) process.exit(130);
-    asked = true;
-    process.stderr.write('\nStopping after this epoch; press Ctrl-C again to stop at once.\n');
-    trainer.stop();
-  };
-  process.on('SIGINT', onInterrupt);
-  return () => process.off('SIGINT', onInterrupt);
+/** Options that --resume takes; a run keeps the others. */
+const RESUMABLE: (keyof TrainFlags)[] = [
+  'resume',
+  'epochs',
+  'targetBits',
+  'targetAccuracy',
+  'device',
+  'precision',
+  'memoryLimit',
+  'threads',
+  'dataDir',
+  'checkpointEvery',
+];
+
+function checkResumable(command: Command): void {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  const fixed = given.filter((option) => !(RESUMABLE as string[]).includes(option.attributeName()));
+  if (fixed.length === 0) return;
+  const changeable = command.options.filter(({ long }) => long !== '--resume' && (RESUMABLE as string[]).includes(optionName(long)));
+  throw new Error(
+    `Expected no ${fixed.map((option) => option.long).join(', ')} with --resume: a run keeps what it was started with. ` +
+      `What can change: ${changeable.map((option) => option.long).join(', ')}`,
+  );
 }
 
-async function train(flags: TrainFlags, command: Command): Promise<void> {
-  if (flags.threads !== undefined) binding.setThreads(flags.threads);
-  const { trainer, directory } = flags.resume ? await resume(flags.resume, flags, command) : await start(flags);
+/** `--target-bits` → `targetBits` */
+const optionName = (long: string | undefined) => (long ?? '').replace(/^--/, '').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+async function resume(path: string, flags: TrainFlags, command: Command): Promise<Run> {
+  checkResumable(command);
+  const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
+  const directory = await RunDirectory.open(path, {
+    dataDir: flags.dataDir && resolvePath(flags.dataDir),
+    threads: flags.threads,
+    checkpointEvery: given('checkpointEvery', flags.checkpointEvery),
+  });
+  try {
+    const { dataset, dataDir, limit, threads } = directory.run;
+    if (threads !== undefined) binding.setThreads(threads);
+    const data = await loadDataset(dataset, { dataDir, limit });
+    const target =
+      flags.targetBits === undefined && flags.targetAccuracy === undefined
+        ? undefined
+        : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
+    const trainer = await directory.resume(data, {
+      epochs: flags.epochs,
+      target,
+      device: given('device', flags.device),
+      precision: given('precision', flags.precision),
+      memoryLimit: given('memoryLimit', flags.memoryLimit),
+    });
+    return { trainer, directory };
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+function announce({ trainer, directory }: Run): void {
   const { data, options } = trainer;
   const { weights } = inspectNetwork(trainer.description);
   const memory = bytesText(trainer.memory.parameterBytes + trainer.memory.activationBytes);
@@ -197,25 +232,54 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
     `${directory.run.model} on ${data.name}: ${data.train.count} training and ${data.test.count} test images, ${weights} weights, ` +
       `γ = ${options.gamma}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
-  await directory.begin(trainer);
-  trainer.onEpochEnd = (metrics) => directory.record(trainer, metrics);
+}
+
+function conclude({ trainer, directory }: Run, reason: StopReason, seconds: number): void {
+  const last = trainer.history.at(-1);
+  const inside = trainer.step - (last?.step ?? 0);
+  const where = inside > 0 ? ` in epoch ${trainer.epoch + 1}, after ${inside} of its ${trainer.stepsPerEpoch} steps` : '';
+  const why = { epochs: 'Finished', target: 'Target reached', stopped: `Stopped${where}` }[reason];
+  const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
+  console.log(`${why} after ${durationText(seconds)}.${goOn}`);
+  if (!last) return;
+  console.log(
+    `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
+      `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,
+  );
+}
+
+async function follow(run: Run, signals: EndSignals): Promise<void> {
+  const { trainer, directory } = run;
   const hideProgress = showProgress(trainer, process.stdout);
-  const detach = stopOnInterrupt(trainer);
+  signals.onFirst(() => {
+    process.stderr.write('\nSaving and stopping; a second signal stops at once.\n');
+    trainer.stop('step');
+  });
+  trainer.onEpochEnd = (metrics) => directory.record(trainer, metrics);
+  trainer.on('step', (event) => directory.saveWhenDue(trainer, event));
   const started = performance.now();
   try {
     const reason = await trainer.run();
     hideProgress();
-    const last = trainer.history.at(-1);
-    const why = { epochs: 'Finished', target: 'Target reached', stopped: 'Stopped' }[reason];
-    console.log(`${why} after ${durationText((performance.now() - started) / 1000)}.`);
-    if (!last) return;
-    console.log(
-      `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
-        `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,
-    );
+    const inside = trainer.step > (trainer.history.at(-1)?.step ?? 0);
+    if (reason === 'stopped' && inside) await directory.saveStep(trainer);
+    conclude(run, reason, (performance.now() - started) / 1000);
+    if (reason === 'stopped') process.exitCode = signals.status;
   } finally {
     hideProgress();
-    detach();
-    await trainer.dispose();
+  }
+}
+
+async function train(flags: TrainFlags, command: Command): Promise<void> {
+  const signals = watchEndSignals();
+  if (flags.threads !== undefined) binding.setThreads(flags.threads);
+  const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags);
+  try {
+    announce(run);
+    await follow(run, signals);
+  } finally {
+    await run.trainer.dispose();
+    await run.directory.close();
+    signals.detach();
   }
 }

@@ -32,6 +32,15 @@ export function device(text: string): Device {
   }
 }
 
+/** `500` steps or `60s`; 0: never */
+export function saveInterval(text: string): { steps?: number; seconds?: number } {
+  const [, digits, unit] = /^(\d{1,9})(s?)$/.exec(text) ?? [];
+  if (!digits)
+    throw new InvalidArgumentError(`Expected a number of steps such as 500, or of seconds such as 60s, but received ${JSON.stringify(text)}.`);
+  if (Number(digits) === 0) return {};
+  return unit ? { seconds: Number(digits) } : { steps: Number(digits) };
+}
+
 /** `8G`, `500M` or bytes */
 export function bytes(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,15})([KMG]?)B?$/i.exec(text) ?? [];

@@ -1,6 +1,7 @@
 /** Initial parameters, repeatable from a seed. */
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
 import type { ParameterInfo } from '../binding.js';
+import { isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { elements } from './description.js';
 
 /** All tensors of a network by name, as the addon's `Network.state()` gives them. */
@@ -13,18 +14,24 @@ export interface QuantizerStart {
   headroom: number;
 }
 
-/** Uniform numbers in [0, 1) from a seed. */
-export function uniform(seed: number): () => number {
-  const generator = xoroshiro128plus(seed);
+/** Uniform numbers in [0, 1) from a seed: its low 32 bits, and `high`, which is 0 for seeds below 2^32. */
+export function uniform(seed: number, high = 0): () => number {
+  const low = seed | 0;
+  const generator = xoroshiro128plus.fromState([~high, ~low, low, high | 0]); // for high = 0, what pure-rand makes of the seed `low`
   return () => unsafeUniformIntDistribution(0, 0xffffff, generator) / 0x1000000;
 }
 
 /**
  * Weights and biases uniform in ±1/√fanIn, norms at identity, bit depths as given, and per channel the exponent whose
  * range at that depth ends `headroom` octaves beyond the channel's largest weight: 2^e · 2^(b−1) = 2^headroom · max|w|.
+ *
+ * Tensors in `given` are taken as they are; the others are those of the same seed without them. Bit depths and exponents
+ * that are not given are chosen from the given weights: a channel of zeros starts at b = 0.
+ * @throws TypeError or RangeError for a given tensor that the network does not have, or of another length
  */
-export function initialState(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart): State {
-  const random = uniform(seed);
+export function initialState(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, given: State = {}): State {
+  const taken = checkGiven(parameters, given);
+  const random = uniform(seed, Math.floor(seed / 2 ** 32));
   const state: State = {};
   const bound: Record<string, number> = {};
   for (const p of parameters) {
@@ -35,21 +42,61 @@ export function initialState(parameters: ParameterInfo[], seed: number, quantize
     } else if (p.role === 'bias') {
       for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound[p.node];
     } else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
-    else if (p.role === 'bitDepth') values.fill(quantizer.bitDepth);
-    else if (p.role === 'exponent') values.set(exponents(state[`${p.node}.weight`], values.length, quantizer));
-    state[p.name] = values;
+    state[p.name] = taken[p.name]?.slice() ?? values;
+  }
+  // After all weights: the order of the parameters does not matter.
+  for (const { name, node, role } of parameters) {
+    const weight = state[`${node}.weight`];
+    if (role === 'bitDepth' && !taken[name]) state[name].set(bitDepths(weight, state[name].length, quantizer.bitDepth, taken[`${node}.weight`]));
+  }
+  for (const { name, node, role } of parameters) {
+    if (role !== 'exponent' || taken[name]) continue;
+    state[name].set(exponents(state[`${node}.weight`], state[name].length, quantizer, state[`${node}.bitDepth`]));
   }
   return state;
 }
 
-/** Per channel: log2(max|w|) + headroom − (bitDepth − 1). A channel of zeros gets that of the smallest normal range. */
-export function exponents(weight: Float32Array, channels: number, { bitDepth, headroom }: QuantizerStart): Float32Array {
+/** The tensors of `given` that are parameters. Optimizer moments in it are left out: a new run starts with none. */
+function checkGiven(parameters: ParameterInfo[], given: State): State {
+  if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
+  const lengths = new Map(parameters.map((p) => [p.name, elements(p.shape)]));
+  const result: State = {};
+  for (const [name, values] of Object.entries(given)) {
+    if (values === undefined) continue;
+    const length = lengths.get(name.replace(/\/moment[12]$/, ''));
+    if (length === undefined) throw wrongValue(`names of the network's parameters (${[...lengths.keys()].join(', ')})`, 'state', name);
+    const argument = `state[${JSON.stringify(name)}]`;
+    if (!(values instanceof Float32Array)) throw wrongType(`Float32Array of length ${length}`, argument, values);
+    if (values.length !== length) throw wrongValue(`Float32Array of length ${length}`, argument, values);
+    const at = values.findIndex((value) => !Number.isFinite(value) || (name.endsWith('.runningVar') && value < 0));
+    if (at >= 0) throw wrongValue(name.endsWith('.runningVar') ? 'finite numbers >= 0' : 'finite numbers', `${argument}[${at}]`, values[at]);
+    if (lengths.has(name)) result[name] = values;
+  }
+  return result;
+}
+
+/** The same depth everywhere, but 0 where a weight that was given has a channel of zeros. */
+function bitDepths(weight: Float32Array, channels: number, bitDepth: number, given: Float32Array | undefined): Float32Array {
+  const result = new Float32Array(channels).fill(bitDepth);
+  const perChannel = weight.length / channels;
+  for (let c = 0; given && c < channels; c++) {
+    if (given.subarray(c * perChannel, (c + 1) * perChannel).every((w) => w === 0)) result[c] = 0;
+  }
+  return result;
+}
+
+/**
+ * Per channel: log2(max|w|) + headroom − (b − 1), b the channel's own depth in `depths` or else that of the start.
+ * A channel of zeros gets that of the smallest normal range.
+ */
+export function exponents(weight: Float32Array, channels: number, { bitDepth, headroom }: QuantizerStart, depths?: Float32Array): Float32Array {
   const result = new Float32Array(channels);
   const perChannel = weight.length / channels;
   for (let c = 0; c < channels; c++) {
     let largest = 0;
     for (let i = c * perChannel; i < (c + 1) * perChannel; i++) largest = Math.max(largest, Math.abs(weight[i]));
-    result[c] = Math.log2(Math.max(largest, 2 ** -20)) + headroom - (bitDepth - 1);
+    const depth = depths && depths[c] > 0 ? depths[c] : bitDepth;
+    result[c] = Math.log2(Math.max(largest, 2 ** -20)) + headroom - (depth - 1);
   }
   return result;
 }

@@ -1,67 +1,108 @@
-/** What the terminal shows while training: a bar that moves, or plain lines where there is no terminal. */
-import { Presets, SingleBar } from 'cli-progress';
+/** What the terminal shows while training: a line that moves, or plain lines where there is no terminal. */
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 import type { StepEvent, Trainer } from '../training/trainer.js';
 import { bytesText, durationText, percentText } from './text.js';
 
-const columns = ['epoch', 'train loss', 'test loss', 'accuracy', 'bits', 'weights', 'channels', 'file', 'images/s'];
-const widths = [9, 10, 10, 9, 8, 8, 8, 11, 9];
-const line = (cells: string[]) => cells.map((cell, i) => cell.padStart(widths[i])).join(' ');
+/** Columns of the table in their order; of those that do not fit, the one with the largest `rank` goes first. */
+const table: { head: string; width: number; rank: number; cell: (m: EpochMetrics, epochs: number) => string }[] = [
+  { head: 'epoch', width: 9, rank: 0, cell: (m, epochs) => `${m.epoch}/${epochs}` },
+  { head: 'train loss', width: 10, rank: 5, cell: (m) => m.trainLoss.toFixed(4) },
+  { head: 'test loss', width: 10, rank: 4, cell: (m) => m.testLoss.toFixed(4) },
+  { head: 'accuracy', width: 9, rank: 1, cell: (m) => percentText(m.testAccuracy) },
+  { head: 'bits', width: 8, rank: 2, cell: (m) => percentText(m.bitsFraction) },
+  { head: 'weights', width: 8, rank: 7, cell: (m) => percentText(m.weightsFraction) },
+  { head: 'channels', width: 8, rank: 6, cell: (m) => `${m.channels}` },
+  { head: 'file', width: 11, rank: 3, cell: (m) => bytesText(m.modelBytes) },
+  { head: 'images/s', width: 9, rank: 8, cell: (m) => m.imagesPerSecond.toFixed(0) },
+];
 
-function epochLine(m: EpochMetrics, epochs: number): string {
-  return line([
-    `${m.epoch}/${epochs}`,
-    m.trainLoss.toFixed(4),
-    m.testLoss.toFixed(4),
-    percentText(m.testAccuracy),
-    percentText(m.bitsFraction),
-    percentText(m.weightsFraction),
-    `${m.channels}`,
-    bytesText(m.modelBytes),
-    m.imagesPerSecond.toFixed(0),
-  ]);
+/** The items that fit into `columns` with `gap` columns between them, in their order. */
+function fitting<T extends { rank: number }>(items: T[], width: (item: T) => number, gap: number, columns: number): T[] {
+  const kept = [...items];
+  const total = () => kept.reduce((sum, item) => sum + width(item), gap * (kept.length - 1));
+  while (kept.length > 1 && total() > columns) kept.splice(kept.indexOf(kept.reduce((a, b) => (b.rank > a.rank ? b : a))), 1);
+  return kept;
 }
 
-/** Follows `trainer` on `output` until the function that it returns is called. */
+function tableLine(columns: number, text: (column: (typeof table)[number]) => string): string {
+  const fit = fitting(table, (c) => c.width, 1, columns);
+  const line = fit.map((c) => text(c).padStart(c.width)).join(' ');
+  return columns === Number.POSITIVE_INFINITY ? line : line.slice(0, columns);
+}
+
+const BAR = { most: 24, least: 5 };
+
+/** The moving line, in at most `columns` columns. */
+export function stepLine(s: StepEvent, { epochs, batchSize, channels }: { epochs: number; batchSize: number; channels: string }, columns: number) {
+  const stepsLeft = (epochs - s.epoch) * s.stepsPerEpoch + s.stepsPerEpoch - s.stepInEpoch;
+  const texts = [
+    { rank: 0, text: `epoch ${s.epoch}/${epochs}` },
+    { rank: 2, text: `loss ${s.loss.toFixed(4)}` },
+    { rank: 3, text: `accuracy ${percentText(s.accuracy)}` },
+    { rank: 4, text: `${s.bitsPerWeight.toFixed(2)} bits/weight` },
+    { rank: 6, text: `${channels} channels` },
+    { rank: 5, text: `${s.imagesPerSecond.toFixed(0)} images/s` },
+    { rank: 1, text: `${durationText((stepsLeft * batchSize) / s.imagesPerSecond)} left` },
+  ];
+  const text = fitting(texts, (t) => t.text.length, 3, columns - BAR.least - 2)
+    .map((t) => t.text)
+    .join(' | ');
+  const size = Math.min(BAR.most, columns - text.length - 2);
+  if (size < BAR.least) return text.slice(0, Math.max(0, columns));
+  const full = Math.round((size * s.stepInEpoch) / s.stepsPerEpoch);
+  return ` ${'█'.repeat(full)}${'░'.repeat(size - full)} ${text}`;
+}
+
+/** Time between two drawings of the line. */
+const DRAW_MS = 80;
+
+/**
+ * Follows `trainer` on `output` until the function that it returns is called. Cursor and line wrapping of the terminal are
+ * left as they are, so that no ending can leave them changed.
+ */
 export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () => void {
   const { epochs, batchSize } = trainer.options;
-  output.write(`${line(columns)}\n`);
-  if (!output.isTTY) {
-    trainer.on('epoch', (m) => output.write(`${epochLine(m, epochs)}\n`));
-    return () => {};
-  }
-  const format =
-    ' {bar} epoch {epoch}/{epochs} | loss {loss} | accuracy {accuracy} | {bits} bits/weight | {channels} channels | {rate} images/s | {left} left';
-  const bar = new SingleBar({ format, hideCursor: true, clearOnComplete: true, stream: output, barsize: 24, etaBuffer: 50 }, Presets.shades_classic);
+  // One column less: a line that fills the last one wraps in some terminals.
+  const columns = () => (output.isTTY ? (output.columns || 80) - 1 : Number.POSITIVE_INFINITY);
+  output.write(`${tableLine(columns(), (c) => c.head)}\n`);
+  const epochLine = (m: EpochMetrics) => `${tableLine(columns(), (c) => c.cell(m, epochs))}\n`;
+  let shown: { event: StepEvent; length: number; time: number } | undefined;
   let channels = trainer.history.at(-1)?.channels.toString() ?? 'all';
-  let running = false;
-  const onStep = (s: StepEvent) => {
-    const stepsLeft = (epochs - s.epoch) * s.stepsPerEpoch + s.stepsPerEpoch - s.stepInEpoch;
-    const payload = {
-      epoch: s.epoch,
-      epochs,
-      loss: s.loss.toFixed(4),
-      accuracy: percentText(s.accuracy),
-      bits: s.bitsPerWeight.toFixed(2),
-      channels,
-      rate: s.imagesPerSecond.toFixed(0),
-      left: durationText((stepsLeft * batchSize) / s.imagesPerSecond),
-    };
-    if (!running) bar.start(s.stepsPerEpoch, s.stepInEpoch, payload);
-    else bar.update(s.stepInEpoch, payload);
-    running = true;
+  /** A line that was drawn in a wider terminal takes several rows now. */
+  const clear = () => {
+    if (!shown) return;
+    const rows = Math.max(0, Math.ceil(shown.length / (columns() + 1)) - 1);
+    output.write(`${rows > 0 ? `\x1b[${rows}A` : ''}\r\x1b[J`);
+    shown = undefined;
+  };
+  const draw = (event: StepEvent) => {
+    const line = stepLine(event, { epochs, batchSize, channels }, columns());
+    clear();
+    output.write(line);
+    shown = { event, length: line.length, time: performance.now() };
+  };
+  const onStep = (event: StepEvent) => {
+    if (!shown || performance.now() - shown.time >= DRAW_MS) draw(event);
+  };
+  const onResize = () => {
+    if (shown) draw(shown.event);
   };
   const onEpoch = (m: EpochMetrics) => {
-    if (running) bar.stop();
-    running = false;
+    if (output.isTTY) clear();
     channels = `${m.channels}`;
-    output.write(`${epochLine(m, epochs)}\n`);
+    output.write(epochLine(m));
   };
-  trainer.on('step', onStep);
   trainer.on('epoch', onEpoch);
+  if (output.isTTY) {
+    trainer.on('step', onStep);
+    output.on('resize', onResize);
+    process.on('exit', clear);
+  }
   return () => {
-    if (running) bar.stop();
-    trainer.off('step', onStep);
+    clear();
     trainer.off('epoch', onEpoch);
+    trainer.off('step', onStep);
+    output.off('resize', onResize);
+    process.off('exit', clear);
   };
 }

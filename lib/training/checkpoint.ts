@@ -2,14 +2,15 @@
  * Checkpoints: one file in the safetensors layout (8 bytes header length, JSON header, float32 data), so that other tools
  * can read its tensors. What training needs besides them is JSON in the header's metadata, with a SHA-256 of the data.
  */
-import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { createHash, type Hash } from 'node:crypto';
+import { access, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NetworkDescription } from '../binding.js';
 import { CheckpointError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { obstacle, writeFileAtomic } from '../files.js';
 import type { State } from '../network/initial.js';
 import type { EpochMetrics } from './epoch-metrics.js';
+import type { Fingerprint } from './fingerprint.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 
@@ -22,6 +23,21 @@ export interface DataInfo {
   /** Training images in use. */
   trainCount: number;
   testCount: number;
+  /** Of the data themselves; checkpoints of version 1 have none. */
+  fingerprint?: Fingerprint;
+}
+
+/** Sums over the steps of an epoch so far. */
+export interface EpochProgress {
+  steps: number;
+  images: number;
+  /** Of all images' losses. */
+  lossSum: number;
+  correct: number;
+  /** Q of the last of these steps. */
+  bitsPerWeight: number;
+  /** Spent on them. */
+  seconds: number;
 }
 
 export interface Checkpoint {
@@ -30,15 +46,32 @@ export interface Checkpoint {
   options: TrainOptions;
   origin: Origin;
   data: DataInfo;
-  /** Epochs and steps completed. */
+  /** Epochs and steps completed; the steps of an epoch that has begun are among them. */
   epoch: number;
   step: number;
+  /** Where training stands inside an epoch, if it does. */
+  progress?: EpochProgress;
   history: EpochMetrics[];
   /** All parameters and optimizer moments. */
   state: State;
 }
 
-const VERSION = 1;
+/** Version 2 may stand inside an epoch, which version 1 could not; it is read as well. */
+const VERSION = 2;
+
+/** A run's folder holds the state after its last epoch, and one inside the epoch that follows, if that has been saved. */
+export const EPOCH_FILE = 'checkpoint';
+export const STEP_FILE = 'checkpoint.step';
+
+/** A part of a millisecond of hashing at a time. */
+const SLICE_BYTES = 1 << 20;
+
+async function hashSlices(hash: Hash, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    hash.update(bytes.subarray(at, at + SLICE_BYTES));
+    if (at + SLICE_BYTES < bytes.length) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
 
 /** @throws CheckpointError when it cannot be written; a former file at `path` is then untouched */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
@@ -52,7 +85,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
     const bytes = new Uint8Array(state[name].buffer, state[name].byteOffset, state[name].byteLength);
     tensors[name] = { dtype: 'F32', shape: [state[name].length], data_offsets: [offset, offset + bytes.length] };
     offset += bytes.length;
-    hash.update(bytes);
+    await hashSlices(hash, bytes);
     data.push(bytes);
   }
   const info = JSON.stringify(rest);
@@ -67,9 +100,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
   try {
     await writeFileAtomic(path, [length, header, ...data]);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === 'ENOSPC' ? 'the disk is full' : (cause as Error).message;
-    throw new CheckpointError(`The checkpoint ${path} could not be written: ${why}. The previous one, if any, is untouched.`, { cause });
+    throw new CheckpointError(`The checkpoint ${path} could not be written: ${obstacle(cause)}. The previous one, if any, is untouched.`, { cause });
   }
 }
 
@@ -81,7 +112,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   let file = path;
   let bytes: Buffer;
   try {
-    if ((await stat(path)).isDirectory()) file = join(path, 'checkpoint');
+    if ((await stat(path)).isDirectory()) file = join(path, EPOCH_FILE);
     bytes = await readFile(file);
   } catch (cause) {
     throw new CheckpointError(`There is no checkpoint at ${file}: ${(cause as Error).message}`, { cause });
@@ -98,8 +129,8 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   }
   const metadata = header.__metadata__ as Record<string, string> | undefined;
   if (metadata?.format !== 'selfcompress-checkpoint') throw new CheckpointError(`${file} is not a checkpoint of selfcompress`);
-  if (metadata.version !== String(VERSION))
-    throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads version ${VERSION}`);
+  if (metadata.version !== '1' && metadata.version !== String(VERSION))
+    throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads versions 1 and ${VERSION}`);
   const data = bytes.subarray(8 + headerLength);
   const state: State = {};
   const hash = createHash('sha256');
@@ -109,10 +140,46 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     const [from, to] = (tensor as { data_offsets?: [number, number] }).data_offsets ?? [-1, -1];
     if (from !== expected || !(to >= from) || to > data.length || (to - from) % 4) throw damaged(`the tensor "${name}" lies outside of its data`);
     expected = to;
-    hash.update(data.subarray(from, to));
+    await hashSlices(hash, data.subarray(from, to));
     state[name] = new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer);
   }
   hash.update(JSON.stringify(tensors)).update(metadata.info ?? '');
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
   return { ...JSON.parse(metadata.info), state };
+}
+
+/** A checkpoint and the file that it was read from. */
+export interface FoundCheckpoint {
+  path: string;
+  checkpoint: Checkpoint;
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** The checkpoints of a run's folder: after the last epoch, and inside the next one where that goes further. */
+export async function readRunCheckpoints(folder: string): Promise<{ epoch?: FoundCheckpoint; step?: FoundCheckpoint }> {
+  const read = async (name: string): Promise<FoundCheckpoint | undefined> => {
+    const path = join(folder, name);
+    return (await exists(path)) ? { path, checkpoint: await readCheckpoint(path) } : undefined;
+  };
+  const epoch = await read(EPOCH_FILE);
+  const step = await read(STEP_FILE);
+  return { epoch, step: step && step.checkpoint.step > (epoch?.checkpoint.step ?? 0) ? step : undefined };
+}
+
+/**
+ * The newest checkpoint at `path`, a file or a run's folder.
+ * @throws CheckpointError when there is none, or it is damaged or of another format
+ */
+export async function readLatestCheckpoint(path: string): Promise<FoundCheckpoint> {
+  const isFolder = await stat(path).then(
+    (s) => s.isDirectory(),
+    () => false,
+  );
+  const { epoch, step } = isFolder ? await readRunCheckpoints(path) : {};
+  return step ?? epoch ?? { path: isFolder ? join(path, EPOCH_FILE) : path, checkpoint: await readCheckpoint(path) };
 }

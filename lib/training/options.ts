@@ -1,6 +1,6 @@
 /** Options of a training run: what they mean, their defaults, and their checks. */
-import type { Augmentation, Device, LossDescription, NetworkDescription, OptimizerDescription, Precision } from '../binding.js';
-import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, wrongType } from '../errors.js';
+import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
+import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType } from '../errors.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 
 export interface BitOptions {
@@ -93,24 +93,67 @@ export const defaultTrainOptions: TrainOptions = {
 /** What a caller may give: any part of the options. */
 export type PartialTrainOptions = Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
 
+const OPTIMIZER_NAMES = [
+  'kind',
+  'momentum',
+  'nesterov',
+  'beta1',
+  'beta2',
+  'epsilon',
+  'weightDecay',
+  'quantizerEpsilon',
+  'maxGradientNorm',
+] as const satisfies (keyof OptimizerDescription)[];
+
+/** Largest height or width of an image, as the native side has it. */
+const MOST_PIXELS = 1 << 15;
+
+function checkAugmentation(augmentation: Augmentation): void {
+  checkNames(augmentation, 'options.augmentation', ['shift', 'flip', 'cutout']);
+  const { shift, flip, cutout } = augmentation;
+  if (shift !== undefined) checkInteger(shift, 'options.augmentation.shift', 0, MOST_PIXELS);
+  if (cutout !== undefined) checkInteger(cutout, 'options.augmentation.cutout', 0, MOST_PIXELS);
+  if (flip !== undefined && typeof flip !== 'boolean') throw wrongType('a boolean', 'options.augmentation.flip', flip);
+}
+
+/** Options are a few levels deep; what is deeper holds itself. */
+const DEEPEST = 16;
+
+/** A copy of numbers, strings, booleans, null, arrays and plain objects; what is undefined is left out. Everything else is an error. */
+export function plainCopy(value: unknown, argument: string, depth = 0): unknown {
+  if (depth > DEEPEST) throw wrongType(`plain data of at most ${DEEPEST} levels`, argument, value);
+  if (Array.isArray(value)) return value.map((item, i) => plainCopy(item, `${argument}[${i}]`, depth + 1));
+  if (isPlainObject(value)) {
+    const defined = Object.entries(value).filter(([, item]) => item !== undefined);
+    return Object.fromEntries(defined.map(([name, item]) => [name, plainCopy(item, `${argument}.${name}`, depth + 1)]));
+  }
+  if (depth === 0) throw wrongType('a plain object', argument, value);
+  if (value !== null && !['number', 'string', 'boolean'].includes(typeof value))
+    throw wrongType('plain data (numbers, strings, booleans, arrays, plain objects)', argument, value);
+  return value;
+}
+
 /**
  * Fills in defaults and checks everything.
  * @throws TypeError or RangeError naming the option
  */
 export function completeOptions(given: PartialTrainOptions): TrainOptions {
-  checkNames(given, 'options', Object.keys(defaultTrainOptions));
-  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  if (given.bits !== undefined) checkNames(given.bits, 'options.bits', Object.keys(defaultTrainOptions.bits));
-  const o = structuredClone({ ...defaultTrainOptions, ...defined, bits: { ...defaultTrainOptions.bits, ...given.bits } }) as TrainOptions;
+  const plain = plainCopy(given, 'options') as PartialTrainOptions;
+  checkNames(plain, 'options', Object.keys(defaultTrainOptions));
+  if (plain.bits !== undefined) checkNames(plain.bits, 'options.bits', Object.keys(defaultTrainOptions.bits));
+  const o: TrainOptions = { ...structuredClone(defaultTrainOptions), ...plain, bits: { ...defaultTrainOptions.bits, ...plain.bits } };
   checkInteger(o.epochs, 'options.epochs', 1, 1_000_000);
   checkInteger(o.batchSize, 'options.batchSize', 1, 1 << 20);
   checkInteger(o.seed, 'options.seed', 0);
   checkDevice(o.device, 'options.device');
   checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
-  checkChoice(o.loss?.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
-  checkChoice(o.optimizer?.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
-  if ('keepRange' in o.optimizer) throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
+  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing']);
+  checkChoice(o.loss.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
+  if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
+    throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
+  checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);
+  checkChoice(o.optimizer.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
   checkNumber(o.learningRate, 'options.learningRate', 0, 1e6);
   checkSchedule(o.schedule, 'options.schedule');
   checkNumber(o.gamma, 'options.gamma', 0, 1e6);
@@ -125,15 +168,9 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   if (typeof o.bits.keepRange !== 'boolean') throw wrongType('a boolean', 'options.bits.keepRange', o.bits.keepRange);
   if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
   if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
-  checkNames(o.augmentation, 'options.augmentation', ['shift', 'flip', 'cutout']);
+  checkAugmentation(o.augmentation);
   checkNames(o.target, 'options.target', ['bitsFraction', 'accuracy']);
   if (o.target.bitsFraction !== undefined) checkNumber(o.target.bitsFraction, 'options.target.bitsFraction', 0, 1);
   if (o.target.accuracy !== undefined) checkNumber(o.target.accuracy, 'options.target.accuracy', 0, 1);
   return o;
-}
-
-/** What a run is, besides its data: enough to repeat or resume it. */
-export interface RunConfig {
-  network: NetworkDescription;
-  options: TrainOptions;
 }

@@ -1,52 +1,124 @@
-/** The folder of a training run: config.json, metrics.jsonl, checkpoint, model.scnn, report.html. */
-import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+/**
+ * The folder of a training run: config.json, metrics.jsonl, checkpoint, checkpoint.step, model.scnn, report.html, and a lock
+ * while a process is at work in it. Whatever moment a process is killed at, `resume` makes all of them whole again.
+ */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { NetworkDescription } from '../binding.js';
+import type { Dataset } from '../data/dataset.js';
 import { CheckpointError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { appendSynced, isAside, obstacle, writeFileAtomic } from '../files.js';
 import { renderReport } from '../report/report.js';
+import { type Checkpoint, EPOCH_FILE, readRunCheckpoints, STEP_FILE } from './checkpoint.js';
 import type { EpochMetrics } from './epoch-metrics.js';
-import type { Trainer } from './trainer.js';
+import type { Fingerprint } from './fingerprint.js';
+import { modelFileOf } from './live-network.js';
+import { type Lock, takeLock } from './lock.js';
+import type { TrainOptions } from './options.js';
+import { checkFingerprint } from './same-data.js';
+import { type ResumeChanges, Trainer } from './trainer.js';
 
 /** Where the data came from, so that a run can be resumed by its folder alone. */
 export interface DataSource {
   dataset: string;
+  /** Absolute: a run may be resumed from another working directory. */
   dataDir?: string;
   limit?: number;
+}
+
+/** How often the state inside an epoch is saved: after so many steps or seconds. Neither: never. */
+export interface SaveInterval {
+  steps?: number;
+  seconds?: number;
 }
 
 export interface RunDescription extends DataSource {
   model: string;
   threads?: number;
+  checkpointEvery?: SaveInterval;
 }
 
-const FILES = ['config.json', 'metrics.jsonl', 'checkpoint', 'model.scnn', 'report.html'];
+/** config.json: what a run was started with; `run` and the options that may change are those of its last start. */
+interface RunConfig {
+  run: RunDescription;
+  options: TrainOptions;
+  /** Before any removal. */
+  network: NetworkDescription;
+  data?: { name: string; fingerprint: Fingerprint };
+}
+
+const FILES = ['config.json', 'metrics.jsonl', EPOCH_FILE, STEP_FILE, 'model.scnn', 'report.html'];
+const LOCK = 'lock';
 
 export class RunDirectory {
+  /** The step checkpoint that is being written. */
+  #saving: Promise<void> | undefined;
+  /** There is a config.json of this run. */
+  #begun = false;
+  #lastSave = { step: 0, time: 0 };
+
   private constructor(
     readonly path: string,
     readonly run: RunDescription,
+    private readonly lock: Lock,
+    /** Of an earlier start of this run. */
+    private readonly config?: RunConfig,
   ) {}
 
   /**
-   * A folder for a new run.
-   * @throws CheckpointError when it holds a run already and `overwrite` is not set
+   * A folder for a new run, taken for this process.
+   * @throws CheckpointError when it holds a run already and `overwrite` is not set, or another process is at work in it
    */
   static async create(path: string, run: RunDescription, overwrite = false): Promise<RunDirectory> {
-    const existing = await readdir(path).catch(() => [] as string[]);
-    const files = existing.filter((name) => FILES.includes(name));
-    if (files.length && !overwrite)
-      throw new CheckpointError(`${path} already holds a run. Give another --out, go on with it (--resume ${path}), or replace it (--force).`);
-    await mkdir(path, { recursive: true });
-    for (const name of files) await rm(join(path, name));
-    return new RunDirectory(path, run);
+    await attempt(path, mkdir(path, { recursive: true }));
+    const lock = await takeLock(join(path, LOCK));
+    try {
+      const existing = await attempt(path, readdir(path));
+      const files = FILES.filter((name) => existing.includes(name)); // config.json first: without it, the rest is no run
+      if (files.length && !overwrite) {
+        const goOn = files.includes('config.json') ? `go on with it (--resume ${path}), ` : '';
+        throw new CheckpointError(`${path} already holds a run. Give another --out, ${goOn}or replace it (--force).`);
+      }
+      await cleanUp(path, existing);
+      for (const name of files) await attempt(join(path, name), rm(join(path, name), { recursive: true }));
+      return new RunDirectory(path, run, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
   }
 
-  /** The folder of an earlier run. @throws CheckpointError when it is none */
-  static async open(path: string): Promise<RunDirectory> {
+  /** The same in a folder that no other run has: `base`, or the first of `base-2`, `base-3`, … that is not there. */
+  static async createNew(base: string, run: RunDescription): Promise<RunDirectory> {
+    await attempt(base, mkdir(dirname(base), { recursive: true }));
+    for (let i = 1; ; i++) {
+      const path = i === 1 ? base : `${base}-${i}`;
+      const taken = await mkdir(path).then(
+        () => false,
+        (error) => {
+          if (error.code === 'EEXIST') return true;
+          throw writeError(path, error);
+        },
+      );
+      if (!taken) return RunDirectory.create(path, run);
+    }
+  }
+
+  /**
+   * The folder of an earlier run, taken for this process. `changes` to its description are kept for the next time.
+   * @throws CheckpointError when it is none, or another process is at work in it
+   */
+  static async open(path: string, changes: Partial<RunDescription> = {}): Promise<RunDirectory> {
+    await readConfig(path); // before a lock is left in a folder that is none of ours
+    const lock = await takeLock(join(path, LOCK));
     try {
-      return new RunDirectory(path, JSON.parse(await readFile(join(path, 'config.json'), 'utf8')).run as RunDescription);
-    } catch (cause) {
-      throw new CheckpointError(`${path} is not the folder of a run: config.json cannot be read (${(cause as Error).message})`, { cause });
+      const config = await readConfig(path);
+      await cleanUp(path, await attempt(path, readdir(path)));
+      const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+      return new RunDirectory(path, { ...config.run, ...given }, lock, config);
+    } catch (error) {
+      lock.release();
+      throw error;
     }
   }
 
@@ -54,27 +126,139 @@ export class RunDirectory {
     return join(this.path, name);
   }
 
-  /** Writes config.json, and metrics.jsonl as far as the trainer's history goes. */
+  /** A new run: writes config.json, which is enough to start the run again, and an empty metrics.jsonl. */
   async begin(trainer: Trainer): Promise<void> {
-    const { options, description: network } = trainer;
-    await writeFileAtomic(this.file('config.json'), [`${JSON.stringify({ run: this.run, options, network }, undefined, 2)}\n`]);
-    await writeFileAtomic(
-      this.file('metrics.jsonl'),
-      trainer.history.map((m) => `${JSON.stringify(m)}\n`),
-    );
+    const { options, description: network, data } = trainer;
+    await this.#writeConfig({ run: this.run, options, network, data: { name: data.name, fingerprint: await trainer.dataFingerprint() } });
+    this.#begun = true;
+    await this.#write('metrics.jsonl', ['']);
+    this.#lastSave = { step: 0, time: performance.now() };
+  }
+
+  /**
+   * The trainer of this folder's newest checkpoint, or of config.json when there is none yet. Everything else that the last
+   * epoch should have left is compared with its checkpoint and written again where it is missing, cut off or older.
+   */
+  async resume(data: Dataset, changes: ResumeChanges = {}): Promise<Trainer> {
+    const { epoch, step } = await readRunCheckpoints(this.path);
+    const newest = step ?? epoch;
+    const trainer = newest ? await Trainer.resume(newest.path, data, changes) : await this.#restart(data, changes);
+    await this.#repair(trainer, epoch?.checkpoint, step !== undefined);
+    this.#lastSave = { step: trainer.step, time: performance.now() };
+    return trainer;
+  }
+
+  /** Killed before its first checkpoint: the same numbers come out of the same beginning. */
+  async #restart(data: Dataset, changes: ResumeChanges): Promise<Trainer> {
+    const { network, options, data: made } = this.config as RunConfig;
+    const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+    const trainer = Trainer.create({ network, data, ...options, ...defined });
+    checkFingerprint(made?.fingerprint, await trainer.dataFingerprint(), made?.name ?? '', data.name);
+    return trainer;
+  }
+
+  async #repair(trainer: Trainer, last: Checkpoint | undefined, keepStep: boolean): Promise<void> {
+    await this.#writeConfig({ ...(this.config as RunConfig), run: this.run, options: trainer.options });
+    await this.#write('metrics.jsonl', trainer.history.map(metricsLine));
+    if (last && last.epoch > 0) {
+      const model = await modelFileOf(last.description, last.state, last.data);
+      const present = await readFile(this.file('model.scnn')).catch(() => undefined);
+      if (!present?.equals(model)) await this.#write('model.scnn', [model]);
+      await this.#writeReport(trainer);
+    }
+    if (!keepStep) await this.#removeStep();
   }
 
   /** After an epoch: checkpoint first, so that whatever is lost can be made again from it. */
   async record(trainer: Trainer, metrics: EpochMetrics): Promise<void> {
-    await trainer.saveCheckpoint(this.file('checkpoint'));
-    await appendFile(this.file('metrics.jsonl'), `${JSON.stringify(metrics)}\n`);
-    await writeFileAtomic(this.file('model.scnn'), [await trainer.encodeModel()]);
-    await writeFileAtomic(this.file('report.html'), [
-      renderReport({
-        title: `${this.run.model} on ${trainer.data.name}, γ = ${trainer.options.gamma}`,
-        config: { run: this.run, options: trainer.options },
-        history: trainer.history,
-      }),
-    ]);
+    await this.#saving;
+    await trainer.saveCheckpoint(this.file(EPOCH_FILE)).catch((error) => this.#fail(EPOCH_FILE, error));
+    await appendSynced(this.file('metrics.jsonl'), metricsLine(metrics)).catch((error) => this.#fail('metrics.jsonl', error));
+    await this.#write('model.scnn', [await trainer.encodeModel()]);
+    await this.#writeReport(trainer);
+    await this.#removeStep();
+    this.#lastSave = { step: trainer.step, time: performance.now() };
+  }
+
+  /** Called after every step: saves the state inside the epoch when it is time, while training goes on. */
+  async saveWhenDue(trainer: Trainer, { step, stepInEpoch, stepsPerEpoch }: { step: number; stepInEpoch: number; stepsPerEpoch: number }) {
+    const { steps, seconds } = this.run.checkpointEvery ?? {};
+    const due = (steps && step >= this.#lastSave.step + steps) || (seconds && performance.now() >= this.#lastSave.time + 1000 * seconds);
+    if (!due || this.#saving || stepInEpoch === stepsPerEpoch) return;
+    await this.saveStep(trainer);
+  }
+
+  /** Saves the state as it is now, inside an epoch. */
+  async saveStep(trainer: Trainer): Promise<void> {
+    await this.#saving;
+    this.#lastSave = { step: trainer.step, time: performance.now() };
+    const saving = trainer.saveCheckpoint(this.file(STEP_FILE)).catch((error) => this.#fail(STEP_FILE, error));
+    this.#saving = saving;
+    try {
+      await saving;
+    } finally {
+      this.#saving = undefined;
+    }
+  }
+
+  /** Gives the folder back. */
+  async close(): Promise<void> {
+    await this.#saving?.catch(() => {});
+    this.lock.release();
+  }
+
+  async #writeConfig(config: RunConfig): Promise<void> {
+    await this.#write('config.json', [`${JSON.stringify(config, undefined, 2)}\n`]);
+  }
+
+  async #writeReport(trainer: Trainer): Promise<void> {
+    const { history, options, data } = trainer;
+    const title = `${this.run.model} on ${data.name}, γ = ${options.gamma}`;
+    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history })]);
+  }
+
+  async #write(name: string, chunks: (Uint8Array | string)[]): Promise<void> {
+    await writeFileAtomic(this.file(name), chunks).catch((error) => this.#fail(name, error));
+  }
+
+  async #removeStep(): Promise<void> {
+    await rm(this.file(STEP_FILE), { force: true }).catch((error) => this.#fail(STEP_FILE, error));
+  }
+
+  #fail(name: string, error: Error): never {
+    const cause = error instanceof CheckpointError ? (error.cause as Error | undefined) : error;
+    if (!(cause as NodeJS.ErrnoException | undefined)?.code) throw error;
+    throw writeError(this.file(name), cause, this.config || this.#begun ? this.path : undefined);
+  }
+}
+
+const metricsLine = (metrics: EpochMetrics) => `${JSON.stringify(metrics)}\n`;
+
+function writeError(path: string, error: unknown, run?: string): CheckpointError {
+  const goOn = run ? ` What was saved before is whole: go on with --resume ${run}.` : '';
+  return new CheckpointError(`${path} could not be written: ${obstacle(error)}.${goOn}`, { cause: error });
+}
+
+async function attempt<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** What killed processes left half written. The lock is ours, so that nobody writes there now. */
+async function cleanUp(path: string, existing: string[]): Promise<void> {
+  const left = existing.filter((file) => [...FILES, LOCK].some((name) => isAside(file, name)));
+  for (const file of left) await attempt(join(path, file), rm(join(path, file), { force: true, recursive: true }));
+}
+
+async function readConfig(path: string): Promise<RunConfig> {
+  try {
+    const config = JSON.parse(await readFile(join(path, 'config.json'), 'utf8')) as RunConfig;
+    if (typeof config.run?.dataset !== 'string' || typeof config.options !== 'object') throw new Error('it lacks run or options');
+    return config;
+  } catch (cause) {
+    throw new CheckpointError(`${path} is not the folder of a run: config.json cannot be read (${(cause as Error).message})`, { cause });
   }
 }

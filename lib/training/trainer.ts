@@ -1,132 +1,137 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
-import { binding, type DataSet, type Network, type NetworkDescription, type StepResult } from '../binding.js';
+import { binding, type DataSet, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
-import { TrainingDivergedError, wrongValue } from '../errors.js';
-import { encodeModel } from '../model-file/encode.js';
-import { inspectNetwork, isWeightNode } from '../network/description.js';
+import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
+import { inspectNetwork } from '../network/description.js';
 import { initialState, type State } from '../network/initial.js';
-import { type Checkpoint, type DataInfo, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { type Checkpoint, type DataInfo, type EpochProgress, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { EpochMetrics } from './epoch-metrics.js';
-import { measureSize, type Origin, originOf } from './metrics.js';
-import { completeOptions, type PartialTrainOptions, type TrainOptions } from './options.js';
-import { removeDeadChannels } from './removal.js';
-import { gammaAt, scheduleFactor } from './schedule.js';
-import { shuffledIndices } from './shuffle.js';
-
-export interface StepEvent {
-  epoch: number;
-  /** Step within the epoch, counted from 1, and how many there are. */
-  stepInEpoch: number;
-  stepsPerEpoch: number;
-  step: number;
-  /** Means over the epoch so far. */
-  loss: number;
-  accuracy: number;
-  bitsPerWeight: number;
-  /** Training images per second since the epoch began. */
-  imagesPerSecond: number;
-}
-
-export interface RemovalEvent {
-  epoch: number;
-  /** Channels removed from each weight layer. */
-  removed: Record<string, number>;
-  /** Channels left in each weight layer. */
-  left: Record<string, number>;
-}
-
-interface TrainerEvents {
-  step: [StepEvent];
-  removal: [RemovalEvent];
-  epoch: [EpochMetrics];
-}
+import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
+import { type Fingerprint, fingerprintOf } from './fingerprint.js';
+import { checkFinite, NotFiniteError } from './finite.js';
+import { LiveNetwork } from './live-network.js';
+import { originOf } from './metrics.js';
+import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
+import { roundedDepths } from './rounding.js';
+import { checkData, checkSameData } from './same-data.js';
+import { allIndices, shuffledIndices } from './shuffle.js';
+import { batchCount, batchRange, freezeEpoch, stepSettings } from './step-plan.js';
 
 export interface TrainerInput extends PartialTrainOptions {
   network: NetworkDescription;
   data: Dataset;
+  /**
+   * Parameters to start from, by name (`conv1.weight`); the others are initialised. Without bit depths and exponents of their
+   * own, layers with given weights get theirs from these weights, and their channels of zeros start at b = 0. Optimizer
+   * moments are left out.
+   */
+  state?: State;
 }
 
+export type { RemovalEvent, StepEvent };
+
 export type StopReason = 'epochs' | 'target' | 'stopped';
+
+/** What may change when a run goes on. With other epochs the schedules change as well. */
+export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'device' | 'precision' | 'memoryLimit'>;
+const CHANGEABLE = ['epochs', 'target', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
 
 /** Steps that are queued at once: enough that the native stream never waits for JavaScript. */
 const QUEUED_STEPS = 3;
 
+const NO_STEPS: EpochProgress = { steps: 0, images: 0, lossSum: 0, correct: 0, bitsPerWeight: 0, seconds: 0 };
+
 /**
  * Events: `step`, `removal`, `epoch`. Seeded runs repeat exactly, whatever the number of threads; a run that is resumed
- * from a checkpoint goes on as if it had never stopped.
+ * from a checkpoint, of any moment, goes on as if it had never stopped.
+ *
+ * An error that a listener throws (or rejects with) ends `run` with this error once the steps that are queued are done; the
+ * trainer can be saved then, and `run` goes on with the step that follows.
  */
 export class Trainer extends EventEmitter<TrainerEvents> {
   readonly options: TrainOptions;
   readonly data: Dataset;
   readonly history: EpochMetrics[];
-  #description: NetworkDescription;
-  #origin: Origin;
+  #network: LiveNetwork;
   #epoch: number;
-  #step: number;
-  #network: Network;
+  /** Steps of completed epochs. */
+  #stepsBefore: number;
+  /** After all steps of the present epoch that are queued; rejects for good when one of them fails. */
+  #progress: Promise<EpochProgress>;
+  /** After those that are known to be done. */
+  #settled: EpochProgress;
   #train: DataSet;
   #test: DataSet;
-  #loaded: Promise<void>;
-  #stopping = false;
+  #testIndices: Int32Array;
+  /** Work that no one may look into: loading, rounding, the end of an epoch. */
+  #busy: Promise<unknown> | undefined;
+  #spoilt: TrainingDivergedError | undefined;
+  #lastSaved: GoodCheckpoint | undefined;
+  #fingerprint: Promise<Fingerprint> | undefined;
+  #stopping: 'epoch' | 'step' | undefined;
   #running = false;
+  #listenerError: { error: unknown } | undefined;
 
   private constructor(data: Dataset, checkpoint: Omit<Checkpoint, 'data'>) {
     super();
+    const { description, origin, options, progress = NO_STEPS } = checkpoint;
     this.data = data;
-    this.options = checkpoint.options;
-    this.history = checkpoint.history;
-    this.#description = checkpoint.description;
-    this.#origin = checkpoint.origin;
+    this.options = options;
+    this.history = [...checkpoint.history];
     this.#epoch = checkpoint.epoch;
-    this.#step = checkpoint.step;
+    this.#stepsBefore = checkpoint.step - progress.steps;
+    this.#settled = progress;
+    this.#progress = Promise.resolve(progress);
     const { shape, classes, mean, std } = data;
     const common = classes > 0 ? { shape, mean, std, classes } : { shape, mean, std };
     this.#train = new binding.DataSet({ ...common, images: data.train.images, labels: data.train.labels, targets: data.train.targets });
     this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
-    this.#network = this.#compile();
-    this.#loaded = this.#network.loadState(checkpoint.state);
-    this.#loaded.catch(() => {}); // whoever awaits it next sees the error
+    this.#testIndices = allIndices(data.test.count);
+    this.#network = new LiveNetwork({ description, origin }, options);
+    const loading = this.#network.loadState(checkpoint.state).then(() => {
+      this.#busy = undefined;
+    });
+    loading.catch(() => {}); // whoever waits for it sees the error, now and later: there is nothing to go on from
+    this.#busy = loading;
   }
 
   /**
    * A new training run.
    * @throws TypeError or RangeError for wrong options, or a network that does not fit the data
    */
-  static create({ network, data, ...rest }: TrainerInput): Trainer {
+  static create(input: TrainerInput): Trainer {
+    if (!isPlainObject(input)) throw wrongType('a plain object with network, data and options', 'Trainer.create', input);
+    const { network, data, state: given, ...rest } = input;
+    checkData(data);
     const options = completeOptions(rest);
-    const { parameters } = inspectNetwork(network);
+    const description = plainCopy(network, 'network') as NetworkDescription;
+    const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom } = options.bits;
-    const state = initialState(parameters, options.seed, { bitDepth, headroom });
-    const origin = originOf(network, state);
-    return new Trainer(data, { description: network, options, origin, epoch: 0, step: 0, history: [], state });
+    const state = initialState(parameters, options.seed, { bitDepth, headroom }, given);
+    return new Trainer(data, { description, options, origin: originOf(description, state), epoch: 0, step: 0, history: [], state });
   }
 
   /**
-   * Goes on where a checkpoint (a file, a run's folder, or its contents) was written. `epochs`, `target` and where it runs
-   * may be changed; with other epochs the schedules change as well.
+   * Goes on where a checkpoint (a file, a run's folder, or its contents) was written.
+   * @throws RangeError when the data are not those of the checkpoint; CheckpointError when it cannot be read
    */
-  static async resume(
-    from: string | Checkpoint,
-    data: Dataset,
-    changes: Pick<PartialTrainOptions, 'epochs' | 'target' | 'device' | 'precision' | 'memoryLimit'> = {},
-  ): Promise<Trainer> {
-    const checkpoint = typeof from === 'string' ? await readCheckpoint(from) : from;
-    const { trainCount, name } = checkpoint.data;
-    if (data.train.count !== trainCount) {
-      throw wrongValue(
-        `the ${trainCount} training images of "${name}" that the checkpoint was made with`,
-        'data',
-        `${data.train.count} of ${data.name}`,
-      );
-    }
+  static async resume(from: string | Checkpoint, data: Dataset, changes: ResumeChanges = {}): Promise<Trainer> {
+    checkData(data);
+    checkNames(changes, 'changes', CHANGEABLE);
+    const found = typeof from === 'string' ? await readLatestCheckpoint(from) : { checkpoint: from, path: undefined };
+    const { checkpoint, path } = found;
+    const fingerprint = await checkSameData(checkpoint.data, data);
     const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
-    return new Trainer(data, { ...checkpoint, options: completeOptions({ ...checkpoint.options, ...defined }) });
+    const trainer = new Trainer(data, { ...checkpoint, options: completeOptions({ ...checkpoint.options, ...defined }) });
+    trainer.#fingerprint = Promise.resolve(fingerprint);
+    if (path !== undefined) trainer.#lastSaved = { path, epoch: checkpoint.epoch, step: checkpoint.step };
+    return trainer;
   }
 
   /** The network as it is now, after removals. */
   get description(): NetworkDescription {
-    return this.#description;
+    return this.#network.description;
   }
   /** Epochs completed. */
   get epoch(): number {
@@ -134,7 +139,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
   /** Steps completed. */
   get step(): number {
-    return this.#step;
+    return this.#stepsBefore + this.#settled.steps;
   }
   get backend(): string {
     return this.#network.backend;
@@ -144,21 +149,24 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#network.memory;
   }
   get stepsPerEpoch(): number {
-    return batchesOf(this.data.train.count, this.options.batchSize).length;
+    return batchCount(this.data.train.count, this.options.batchSize);
   }
 
   /** Trains until all epochs are done, the target is met, or `stop` is called. */
   async run(): Promise<StopReason> {
     if (this.#running) throw new Error('Expected a trainer at rest for run() but it is already running');
     this.#running = true;
-    this.#stopping = false;
+    this.#stopping = undefined;
+    this.#listenerError = undefined;
     try {
-      await this.#loaded;
+      while (this.#busy) await this.#busy;
+      if (this.#spoilt) throw this.#spoilt;
+      if (this.#settled.steps === 0 && this.#reached(this.history.at(-1))) return 'target';
       while (this.#epoch < this.options.epochs) {
         const metrics = await this.#runEpoch();
         if (!metrics) return 'stopped';
-        this.emit('epoch', metrics);
-        await this.#afterEpoch(metrics);
+        await this.onEpochEnd?.(metrics);
+        this.#throwListenerError();
         if (this.#reached(metrics)) return 'target';
         if (this.#stopping && this.#epoch < this.options.epochs) return 'stopped';
       }
@@ -170,49 +178,70 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** Called after every epoch, before the next one starts; the command line saves its files here. */
   onEpochEnd: ((metrics: EpochMetrics) => Promise<void>) | undefined;
-  async #afterEpoch(metrics: EpochMetrics): Promise<void> {
-    await this.onEpochEnd?.(metrics);
-  }
 
-  /** Ends `run` after the current epoch. */
-  stop(): void {
-    this.#stopping = true;
+  /** Ends `run` after the current epoch, or as soon as the steps that are queued are done: the next `run` goes on from there. */
+  stop(after: 'epoch' | 'step' = 'epoch'): void {
+    checkChoice(after, 'after', ['epoch', 'step']);
+    if (this.#stopping !== 'step') this.#stopping = after;
   }
 
   /** Copies of all parameters and optimizer moments. */
   async state(): Promise<State> {
-    await this.#loaded;
+    while (this.#busy) await this.#busy;
     return this.#network.state();
   }
 
   /** The compact model file of the network as it is now. */
   async encodeModel(): Promise<Uint8Array> {
-    const state = await this.state();
-    return encodeModel(this.#description, state, this.#dataInfo());
+    while (this.#busy) await this.#busy;
+    return (await this.#named(this.#network.encodeModel(this.#modelInfo()))).slice();
   }
 
+  /**
+   * Everything that the rest of the run depends on, after the steps that are queued at the moment of the call: training goes on
+   * meanwhile, and what is resumed from it ends with the same numbers.
+   * @throws TrainingDivergedError when a value of the state is no finite number
+   */
   async checkpoint(): Promise<Checkpoint> {
-    const state = await this.state(); // first: the description is that of this state
-    return {
-      description: this.#description,
-      options: this.options,
-      origin: this.#origin,
-      data: this.#dataInfo(),
-      epoch: this.#epoch,
-      step: this.#step,
-      history: this.history,
-      state,
-    };
+    while (this.#busy) await this.#busy;
+    if (this.#spoilt) throw this.#spoilt;
+    return this.#checkpointOf(this.#network.state().then(checkFinite));
   }
 
+  /** Writes `checkpoint()` to a file, whole or not at all. */
   async saveCheckpoint(path: string): Promise<void> {
-    await writeCheckpoint(path, await this.checkpoint());
+    while (this.#busy) await this.#busy;
+    if (this.#spoilt) throw this.#spoilt;
+    const checkpoint = await this.#checkpointOf(this.#network.exportState());
+    await writeCheckpoint(path, checkpoint);
+    const { epoch, step } = checkpoint;
+    if (step >= (this.#lastSaved?.step ?? 0)) this.#lastSaved = { path, epoch, step };
+  }
+
+  /** Called at rest: everything but the state and the queued steps' results is taken before anything else can happen. */
+  async #checkpointOf(exported: Promise<State>): Promise<Checkpoint> {
+    const { options } = this;
+    const [description, origin] = [this.#network.description, this.#network.origin];
+    const [epoch, stepsBefore, history] = [this.#epoch, this.#stepsBefore, [...this.history]];
+    const results = Promise.all([this.#progress, this.dataFingerprint()]);
+    results.catch(() => {});
+    const state = await this.#named(exported);
+    const [progress, fingerprint] = await results;
+    const data: DataInfo = { ...this.#modelInfo(), trainCount: this.data.train.count, testCount: this.data.test.count, fingerprint };
+    const checkpoint = { description, options, origin, data, epoch, step: stepsBefore + progress.steps, history, state };
+    return progress.steps > 0 ? { ...checkpoint, progress } : checkpoint;
+  }
+
+  /** SHA-256 of the parts of the data, computed once. */
+  dataFingerprint(): Promise<Fingerprint> {
+    this.#fingerprint ??= fingerprintOf(this.data);
+    return this.#fingerprint;
   }
 
   /** Loss and accuracy on the test images. */
   async evaluate(): Promise<{ loss: number; accuracy: number }> {
-    await this.#loaded;
-    const { loss, correct, count } = await this.#network.evaluate(this.#test, allIndices(this.data.test.count));
+    while (this.#busy) await this.#busy;
+    const { loss, correct, count } = await this.#network.evaluate(this.#test, this.#testIndices);
     return { loss, accuracy: correct / count };
   }
 
@@ -221,183 +250,181 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     await this.#network.dispose();
   }
 
-  #compile(): Network {
-    const { device, precision, memoryLimit, loss, penalty, batchSize } = this.options;
-    const optimizer = { ...this.options.optimizer, keepRange: this.options.bits.keepRange };
-    return new binding.Network(this.#description, {
-      device,
-      precision,
-      memoryLimit,
-      loss,
-      optimizer,
-      penalty,
-      batchSize,
-      originalWeights: this.#origin.weights,
+  #modelInfo() {
+    const { name, classes, classNames, mean, std } = this.data;
+    return { name, classes, classNames, mean, std };
+  }
+
+  #reached(metrics: EpochMetrics | undefined): boolean {
+    const { target } = this.options;
+    if (!metrics || (target.bitsFraction === undefined && target.accuracy === undefined)) return false;
+    return metrics.bitsFraction <= (target.bitsFraction ?? 1) && metrics.testAccuracy >= (target.accuracy ?? 0);
+  }
+
+  /** Lets everyone else wait for `work`, which nobody may see half done. */
+  async #exclusive<T>(work: Promise<T>): Promise<T> {
+    this.#busy = work;
+    try {
+      return await work;
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  /** Calls all listeners, whatever they throw: the first error is kept until the run stands at a point that can be saved. */
+  #notify<E extends keyof TrainerEvents>(event: E, payload: TrainerEvents[E][0]): void {
+    const failed = (error: unknown) => {
+      if (!this.#running) throw error;
+      this.#listenerError ??= { error };
+    };
+    for (const listener of this.rawListeners(event)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, [payload]);
+        if (result instanceof Promise) result.catch(failed);
+      } catch (error) {
+        failed(error);
+      }
+    }
+  }
+
+  #throwListenerError(): void {
+    if (!this.#listenerError) return;
+    const { error } = this.#listenerError;
+    this.#listenerError = undefined;
+    throw error;
+  }
+
+  /** undefined: stopped inside the epoch; the next call goes on there. */
+  async #runEpoch(): Promise<EpochMetrics | undefined> {
+    const epoch = this.#epoch + 1;
+    const { options } = this;
+    const rounds = options.bits.round && epoch === freezeEpoch(options) + 1 && this.#settled.steps === 0;
+    if (rounds) await this.#exclusive(this.#roundBitDepths());
+    if (!(await this.#runSteps(epoch))) return undefined;
+    const { metrics, pruned } = await this.#exclusive(this.#endEpoch(epoch));
+    if (pruned) this.#notify('removal', { epoch, ...pruned });
+    this.#notify('epoch', metrics);
+    return metrics;
+  }
+
+  /** The steps of the epoch that are left. @returns whether all are done */
+  async #runSteps(epoch: number): Promise<boolean> {
+    const order = shuffledIndices(this.data.train.count, this.options.seed, epoch);
+    const stepsPerEpoch = this.stepsPerEpoch;
+    const clockStart = performance.now() - 1000 * this.#settled.seconds;
+    const goesOn = () => this.#stopping !== 'step' && !this.#listenerError;
+    const window: Promise<EpochProgress>[] = [];
+    let next = this.#settled.steps;
+    try {
+      while (window.length > 0 || (next < stepsPerEpoch && goesOn())) {
+        if (window.length < QUEUED_STEPS && next < stepsPerEpoch && goesOn()) {
+          window.push(this.#queueStep(epoch, next++, order, clockStart));
+          continue;
+        }
+        this.#settled = await window[0];
+        window.shift();
+        this.#notifyStep(epoch, stepsPerEpoch);
+      }
+    } catch (error) {
+      await Promise.allSettled(window);
+      throw error;
+    }
+    this.#throwListenerError();
+    return this.#settled.steps === stepsPerEpoch;
+  }
+
+  /** @param index of the step in the epoch, counted from 0 */
+  #queueStep(epoch: number, index: number, order: Int32Array, clockStart: number): Promise<EpochProgress> {
+    const [from, to] = batchRange(index, order.length, this.options.batchSize);
+    const step = this.#stepsBefore + index + 1;
+    const settings = stepSettings(this.options, this.stepsPerEpoch, step);
+    const add = ([sums, { loss, correct, bitsPerWeight }]: [EpochProgress, StepResult]): EpochProgress => {
+      if (!Number.isFinite(loss)) throw this.#diverged(epoch, step, loss, 'The loss');
+      const { steps, images, lossSum } = sums;
+      return {
+        steps: steps + 1,
+        images: images + to - from,
+        lossSum: lossSum + loss * (to - from),
+        correct: sums.correct + correct,
+        bitsPerWeight,
+        seconds: (performance.now() - clockStart) / 1000,
+      };
+    };
+    const train = async () => this.#network.trainStep(this.#train, order.subarray(from, to), settings);
+    const after = Promise.all([this.#progress, train()]).then(add);
+    after.catch(() => {}); // whoever waits for it sees the error
+    this.#progress = after;
+    return after;
+  }
+
+  #notifyStep(epoch: number, stepsPerEpoch: number): void {
+    const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
+    this.#notify('step', {
+      epoch,
+      stepInEpoch: steps,
+      stepsPerEpoch,
+      step: this.#stepsBefore + steps,
+      loss: lossSum / images,
+      accuracy: correct / images,
+      bitsPerWeight,
+      imagesPerSecond: images / seconds,
     });
   }
 
-  #dataInfo(): DataInfo {
-    const { name, classes, classNames, mean, std, train, test } = this.data;
-    return { name, classes, classNames, mean, std, trainCount: train.count, testCount: test.count };
-  }
-
-  #reached({ bitsFraction, testAccuracy }: EpochMetrics): boolean {
-    const { target } = this.options;
-    if (target.bitsFraction === undefined && target.accuracy === undefined) return false;
-    return bitsFraction <= (target.bitsFraction ?? 1) && testAccuracy >= (target.accuracy ?? 0);
-  }
-
-  /** Settings of the step with this number, counted from 1. */
-  #settings(step: number) {
+  /** What is to be saved is looked at first; then removal, if something died, and one measurement, one model file, one evaluation. */
+  async #endEpoch(epoch: number) {
     const { options } = this;
-    const total = options.epochs * this.stepsPerEpoch;
-    const progress = (step - 1) / Math.max(1, total - 1);
-    const freezeEpoch = this.#freezeEpoch();
-    const frozen = Math.ceil(step / this.stepsPerEpoch) > freezeEpoch;
-    const bitFactor = scheduleFactor(options.bits.schedule, progress);
-    return {
-      step,
-      seed: options.seed,
-      gamma: frozen ? 0 : gammaAt(options.gamma, options.gammaWarmup, 2, progress),
-      learningRate: options.learningRate * scheduleFactor(options.schedule, progress),
-      bitDepthLearningRate: frozen ? 0 : options.bits.learningRate * bitFactor,
-      exponentLearningRate: options.bits.exponentLearningRate * (frozen ? scheduleFactor(options.schedule, progress) : bitFactor),
-      augmentation: options.augmentation,
-    };
-  }
-
-  /** Last epoch in which bit depths change. */
-  #freezeEpoch(): number {
-    return Math.round(this.options.bits.freezeAt * this.options.epochs);
-  }
-
-  /** undefined: stopped before the epoch was complete (its steps are lost, as after a crash). */
-  async #runEpoch(): Promise<EpochMetrics | undefined> {
-    const epoch = this.#epoch + 1;
-    const { batchSize, seed } = this.options;
-    if (this.options.bits.round && epoch === this.#freezeEpoch() + 1) await this.#roundBitDepths();
-    const order = shuffledIndices(this.data.train.count, seed, epoch);
-    const batches = batchesOf(order.length, batchSize);
-    let lossSum = 0;
-    let correct = 0;
-    let images = 0;
-    let last: StepResult | undefined;
-    const started = performance.now();
-    const queue: { promise: Promise<StepResult>; size: number; number: number }[] = [];
-    const settle = async () => {
-      const { promise, size, number } = queue.shift() as (typeof queue)[number];
-      last = await promise;
-      if (!Number.isFinite(last.loss)) {
-        await Promise.allSettled(queue.map((q) => q.promise));
-        throw new TrainingDivergedError(epoch, this.#step + number, last.loss);
-      }
-      lossSum += last.loss * size;
-      correct += last.correct;
-      images += size;
-      this.emit('step', {
-        epoch,
-        stepInEpoch: number,
-        stepsPerEpoch: batches.length,
-        step: this.#step + number,
-        loss: lossSum / images,
-        accuracy: correct / images,
-        bitsPerWeight: last.bitsPerWeight,
-        imagesPerSecond: (images * 1000) / (performance.now() - started),
-      });
-    };
-    for (const [i, [from, to]] of batches.entries()) {
-      const promise = this.#network.trainStep(this.#train, order.subarray(from, to), this.#settings(this.#step + i + 1));
-      promise.catch(() => {});
-      queue.push({ promise, size: to - from, number: i + 1 });
-      if (queue.length >= QUEUED_STEPS) await settle();
-    }
-    while (queue.length) await settle();
-    const epochSeconds = (performance.now() - started) / 1000;
-    const { gamma, learningRate } = this.#settings(this.#step + batches.length);
-    this.#step += batches.length;
-    this.#epoch = epoch;
-
-    if (this.options.remove) await this.#removeDeadChannels(epoch);
-    const { loss: testLoss, accuracy: testAccuracy } = await this.evaluate();
-    const state = await this.state();
-    const size = await measureSize(this.#description, state, this.#origin);
-    const modelBytes = (await encodeModel(this.#description, state, this.#dataInfo())).length;
+    const network = this.#network;
+    const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
+    await this.#named(network.exportState());
+    const pruned = options.remove ? await network.prune() : undefined;
+    const size = await network.measure();
+    const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
+    const test = await network.evaluate(this.#test, this.#testIndices);
+    const step = this.#stepsBefore + steps;
+    if (!Number.isFinite(test.loss)) throw this.#diverged(epoch, step, test.loss, 'The loss on the test images');
+    const { gamma, learningRate } = stepSettings(options, this.stepsPerEpoch, step);
     const metrics: EpochMetrics = {
       epoch,
-      step: this.#step,
+      step,
       trainLoss: lossSum / images,
       trainAccuracy: correct / images,
-      testLoss,
-      testAccuracy,
-      bitsPerWeight: (last as StepResult).bitsPerWeight,
+      testLoss: test.loss,
+      testAccuracy: test.correct / test.count,
+      bitsPerWeight,
       modelBytes,
       gamma,
       learningRate,
-      epochSeconds,
-      imagesPerSecond: images / epochSeconds,
+      epochSeconds: seconds,
+      imagesPerSecond: images / seconds,
       ...size,
     };
+    this.#epoch = epoch;
+    this.#stepsBefore = step;
+    this.#settled = NO_STEPS;
+    this.#progress = Promise.resolve(NO_STEPS);
     this.history.push(metrics);
-    return metrics;
+    return { metrics, pruned };
+  }
+
+  #diverged(epoch: number, step: number, value: number, what: string): TrainingDivergedError {
+    this.#spoilt ??= new TrainingDivergedError(epoch, step, value, what, this.#lastSaved);
+    return this.#spoilt;
+  }
+
+  /** The same, with the error of a state that is no longer finite. */
+  async #named<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof NotFiniteError)) throw error;
+      throw this.#diverged(this.#epoch + 1, this.step, error.value, error.tensor);
+    }
   }
 
   /** Before the first epoch with frozen sizes: whole depths, which the rest of the training gets used to. */
   async #roundBitDepths(): Promise<void> {
-    const state = await this.#network.state();
-    const rounded: State = {};
-    for (const [name, depths] of Object.entries(state)) {
-      if (!name.endsWith('.bitDepth')) continue;
-      const whole = depths.map((b) => (b > 0 ? Math.max(1, Math.round(b)) : 0));
-      rounded[name] = whole;
-      if (!this.options.bits.keepRange) continue;
-      const exponentName = name.replace(/bitDepth$/, 'exponent');
-      rounded[exponentName] = state[exponentName].map((e, c) => e + depths[c] - whole[c]);
-    }
+    const rounded = roundedDepths(await this.#network.state(), this.options.bits.keepRange);
     await this.#network.loadState(rounded);
   }
-
-  async #removeDeadChannels(epoch: number): Promise<void> {
-    const state = await this.#network.state();
-    const quantized = await quantizedWeights(this.#description, state);
-    const removal = removeDeadChannels(this.#description, inspectNetwork(this.#description), state, (layer) => quantized[layer]);
-    if (!removal) return;
-    const { description, state: cut, removed, kept } = removal;
-    const replace = async () => {
-      await this.#network.dispose(); // first: a device may not have room for both
-      this.#description = description;
-      this.#network = this.#compile();
-      for (const [layer, indices] of Object.entries(kept)) this.#origin.present[layer] = indices.map((i) => this.#origin.present[layer][i]);
-      await this.#network.loadState(cut);
-    };
-    this.#loaded = replace(); // whoever asks for the state meanwhile waits for it
-    await this.#loaded;
-    const left = Object.fromEntries(Object.entries(kept).map(([layer, indices]) => [layer, indices.length]));
-    this.emit('removal', { epoch, removed, left });
-  }
 }
-
-/** Weights as the network uses them. */
-async function quantizedWeights(description: NetworkDescription, state: State): Promise<State> {
-  const result: State = {};
-  for (const node of description.nodes.filter(isWeightNode)) {
-    const weight = state[`${node.name}.weight`];
-    const bitDepth = state[`${node.name}.bitDepth`];
-    result[node.name] = weight;
-    if (!bitDepth) continue;
-    const output = new Float32Array(weight.length);
-    await binding.quantizeForward({ weight, bitDepth, exponent: state[`${node.name}.exponent`], output });
-    result[node.name] = output;
-  }
-  return result;
-}
-
-/** [from, to) of every batch of an epoch. A rest of less than a quarter batch is left out, unless it is all there is. */
-function batchesOf(count: number, batchSize: number): [number, number][] {
-  const batches: [number, number][] = [];
-  for (let from = 0; from < count; from += batchSize) batches.push([from, Math.min(count, from + batchSize)]);
-  const [from, to] = batches[batches.length - 1];
-  if (batches.length > 1 && to - from < batchSize / 4) batches.pop();
-  return batches;
-}
-
-const allIndices = (count: number) => Int32Array.from({ length: count }, (_, i) => i);

@@ -1,0 +1,61 @@
+/** Compiling a network for training, and saying which option is too large when there is no memory for it. */
+import { totalmem } from 'node:os';
+import { binding, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
+import { wrongValue } from '../errors.js';
+import { bytesText } from '../report/text.js';
+import type { Origin } from './metrics.js';
+import type { TrainOptions } from './options.js';
+
+/** @throws RangeError naming options.batchSize when a step of this size does not fit into memory */
+export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions): Network {
+  const { device, precision, memoryLimit, loss, penalty, batchSize } = options;
+  const settings: NetworkOptions = {
+    device,
+    precision,
+    memoryLimit,
+    loss,
+    optimizer: { ...options.optimizer, keepRange: options.bits.keepRange },
+    penalty,
+    batchSize,
+    originalWeights: origin.weights,
+  };
+  let network: Network;
+  try {
+    network = new binding.Network(description, settings);
+  } catch (error) {
+    if (!/out of memory/i.test((error as Error).message)) throw error;
+    throw tooLarge(description, settings, error);
+  }
+  // Memory that is promised but not there ends the process when it is touched.
+  if (network.backend.startsWith('cpu') && bytesOf(network) > totalmem()) {
+    void network.dispose();
+    throw tooLarge(description, settings);
+  }
+  return network;
+}
+
+const bytesOf = ({ memory }: Network) => memory.parameterBytes + memory.activationBytes;
+
+function tooLarge(description: NetworkDescription, settings: NetworkOptions, cause?: unknown): RangeError {
+  const available = settings.device === 'cpu' || settings.device === 'auto' ? `; this machine has ${bytesText(totalmem())}` : '';
+  const error = wrongValue(`a batch that fits into memory (${needs(description, settings)}${available})`, 'options.batchSize', settings.batchSize);
+  error.cause = cause;
+  return error;
+}
+
+/** Bytes of a step, which grow by whole blocks of 16 images, from what two small batches need. */
+function needs(description: NetworkDescription, settings: NetworkOptions): string {
+  const bytes = [64, 128].map((batchSize) => {
+    try {
+      const network = new binding.Network(description, { ...settings, device: 'cpu', precision: 'fp32', batchSize });
+      const total = bytesOf(network);
+      void network.dispose();
+      return total;
+    } catch {
+      return Number.NaN;
+    }
+  });
+  if (!bytes.every(Number.isFinite)) return 'even a batch of 128 does not';
+  const perImage = (bytes[1] - bytes[0]) / 64;
+  return `a step of ${settings.batchSize} images needs ${bytesText(bytes[0] + perImage * (settings.batchSize - 64))}, one of 128 ${bytesText(bytes[1])}`;
+}

@@ -1,0 +1,36 @@
+/** Whether a trainer's data are data at all, and those that a run was made with. */
+import type { Dataset } from '../data/dataset.js';
+import { wrongType, wrongValue } from '../errors.js';
+import type { DataInfo } from './checkpoint.js';
+import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
+
+/** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
+export function checkData(data: unknown): asserts data is Dataset {
+  const split = (value: unknown) => typeof value === 'object' && value !== null && 'images' in value && 'count' in value;
+  const { shape, train, test } = (typeof data === 'object' && data !== null ? data : {}) as Partial<Dataset>;
+  if (!Array.isArray(shape) || !split(train) || !split(test)) {
+    throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
+  }
+}
+
+/** @returns the fingerprint of `data` */
+export async function checkSameData(info: DataInfo, data: Dataset): Promise<Fingerprint> {
+  const { trainCount, name, fingerprint: expected } = info;
+  if (data.train.count !== trainCount) {
+    throw wrongValue(
+      `the ${trainCount} training images of "${name}" that the checkpoint was made with`,
+      'data',
+      `${data.train.count} of ${data.name}`,
+    );
+  }
+  const fingerprint = await fingerprintOf(data);
+  checkFingerprint(expected, fingerprint, name, data.name);
+  return fingerprint;
+}
+
+/** @throws RangeError naming the parts that are not those that a run was made with */
+export function checkFingerprint(expected: Fingerprint | undefined, found: Fingerprint, expectedName: string, name: string): void {
+  const other = expected ? differences(expected, found) : [];
+  if (other.length === 0) return;
+  throw wrongValue(`the very data "${expectedName}" that the run was made with`, 'data', `${name} with other ${other.join(', ')}`);
+}
