@@ -6,10 +6,12 @@ namespace selfcompress::model {
 namespace {
 
 constexpr const Codec* kCodecs[] = {
-    &kPacked,
-    &kFloat32,
-    &kFloat16,
-    &kBrainFloat16,
+    &kRange,         //
+    &kPacked,        //
+    &kFloat32,       //
+    &kFloat16,       //
+    &kBrainFloat16,  //
+    &kScaledRange,
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ class Adaptive {
   // Starts at p (of 2^16) as if seen `count` times.
   constexpr Adaptive(std::uint32_t p, std::uint32_t count) : state_(p << 16 | count) {}
   std::uint32_t p16() const { return state_ >> 16; }
+  bool unused() const { return (state_ & 1023) == 0; }
   void update(int bit, std::uint32_t limit) {
     const std::uint32_t count = state_ & 1023;
     const auto p = std::int64_t(state_ >> 10);

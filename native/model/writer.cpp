@@ -146,16 +146,22 @@ ScaledTensor quantizeScaled(const RowShape& shape, std::span<const float> values
   if (bits < 1 || bits > 24) fail("1 to 24", "bits", bits);
   if (values.size() != std::size_t(shape.elements())) fail(std::to_string(shape.elements()), "values", values.size());
   float low = values[0], high = values[0];
+  double mean = 0;
   for (const float value : values) {
     if (!std::isfinite(value)) fail("finite numbers", "values", "others");
     low = std::min(low, value);
     high = std::max(high, value);
+    mean += double(value) / double(values.size());
   }
   ScaledTensor result{shape, std::vector<std::int32_t>(values.size()), 1, low};
-  const double most = double((1 << bits) - 1), scale = (double(high) - double(low)) / most;
-  if (float(scale) > 0) result.scale = float(scale);
+  const auto scale = float((double(high) - double(low)) / double((1 << bits) - 1));
+  if (!(scale > 0)) return result;
+  result.scale = scale;
+  // Code 0 stands for what is nearest to the mean, since codes near 0 are the cheap ones.
+  const auto zero = std::int32_t(std::nearbyint((mean - double(low)) / double(scale)));
+  result.offset = float(double(low) + double(zero) * double(scale));
   for (std::size_t i = 0; i < values.size(); i++)
-    result.codes[i] = std::int32_t(std::nearbyint((double(values[i]) - double(low)) / double(result.scale)));
+    result.codes[i] = std::int32_t(std::nearbyint((double(values[i]) - double(low)) / double(scale))) - zero;
   return result;
 }
 

@@ -106,7 +106,7 @@ bool same(const Fields& a, const Fields& b) {
   return true;
 }
 
-const std::vector<std::string> kCodeEncodings = {"smallest", "packed"};
+const std::vector<std::string> kCodeEncodings = {"smallest", "packed", "range"};
 
 struct Written {
   std::vector<std::vector<std::int32_t>> codes;
@@ -249,4 +249,29 @@ TEST_CASE("what cannot be written or read is refused by name") {
                        ModelFileError);
   file[0] = 'P';
   CHECK_THROWS_AS(ModelReader{file}, ModelFileError);
+}
+
+TEST_CASE("scaled: the nearest of evenly spaced numbers") {
+  Random random(3);
+  for (const int bits : {1, 2, 5, 8, 12, 16, 20, 24}) {
+    CAPTURE(bits);
+    std::vector<float> values(1 + std::size_t(random.integer(0, 400)));
+    for (float& v : values) v = float(random.real() * 3 - 1);
+    const std::vector<std::int64_t> axes{std::int64_t(values.size())};
+    const ScaledTensor t = quantizeScaled(rowShape(axes), values, bits);
+    ModelWriter writer({}, {});
+    writer.addScaled(-1, "a", axes, t.codes, t.scale, t.offset, "scaled");
+    const Bytes file = writer.finish();
+    const ModelReader reader(file);
+    CHECK(reader.scaled(0).codes == t.codes);
+    const auto back = reader.floats(0);
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    const double half = 0.5 * (double(*high) - *low) / double((1 << bits) - 1);
+    for (std::size_t i = 0; i < values.size(); i++) CHECK(std::fabs(back[i] - values[i]) <= half * 1.001 + 4e-7);
+    CHECK(rewritten(reader) == file);
+  }
+  const std::vector<float> equal(5, 0.3f);
+  CHECK(quantizeScaled({1, 5, 1}, equal, 4).codes == std::vector<std::int32_t>(5, 0));
+  CHECK(quantizeScaled({1, 5, 1}, equal, 4).offset == 0.3f);
+  CHECK_THROWS_AS(quantizeScaled({1, 1, 1}, std::vector<float>{NAN}, 4), ModelFileError);
 }
