@@ -4,6 +4,8 @@
 // and the model file read these entries; nobody else knows which operators there are.
 #pragma once
 
+#include <map>
+
 #include "ops/channels.h"
 #include "ops/node.h"
 
@@ -33,6 +35,8 @@ struct ParameterSpec {
   const char* suffix;  // the parameter's name is `<node>.<suffix>`
   std::vector<ParameterAxis> axes;
   bool trained = true;  // has a gradient and optimizer moments
+  // The value that `toFile` leaves in every element: a model file does not store it.
+  std::optional<float> inFiles = {};
 };
 
 // What a pass over the network may join to this operator (graph/fuse.h).
@@ -65,6 +69,9 @@ struct Operator {
       nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
   void (*resize)(NodeDescription&, int outChannels, int groups) = nullptr;
+  // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
+  // possible. The function in evaluation stays the same. nullptr: as they are.
+  void (*toFile)(NodeDescription&, std::map<Role, std::vector<float>>& values) = nullptr;
   // Appends the node's operations to the program.
   void (*forward)(Emitter&, int node) = nullptr;
   void (*backward)(Emitter&, int node) = nullptr;

@@ -8,13 +8,16 @@
 namespace selfcompress::ops {
 namespace {
 
+// With it the norm divides by 1.
+float unitVariance(const NodeDescription& node) { return float(1 - node.number("epsilon")); }
+
 std::vector<ParameterSpec> parameters(const NodeContext& c) {
   const std::vector<ParameterAxis> axes{{ParameterAxis::Of::kOutput, c.inputs[0].channels}};
   std::vector<ParameterSpec> specs;
   if (c.node.flag("affine"))
     specs = {{Role::kNormWeight, "weight", axes}, {Role::kNormBias, "bias", axes}};
-  specs.push_back({Role::kRunningMean, "runningMean", axes, false});
-  specs.push_back({Role::kRunningVar, "runningVar", axes, false});
+  specs.push_back({Role::kRunningMean, "runningMean", axes, false, 0.0f});
+  specs.push_back({Role::kRunningVar, "runningVar", axes, false, unitVariance(c.node)});
   return specs;
 }
 
@@ -31,6 +34,22 @@ MaybeConstant constant(const NodeContext& c, const NodeValues& v, int channel, s
                shift = v[Role::kNormBias].empty() ? 0 : double(v[Role::kNormBias][i]),
                deviation = std::sqrt(double(v[Role::kRunningVar][i]) + c.node.number("epsilon"));
   return Constant{shift, (in[0].evaluate - double(v[Role::kRunningMean][i])) / deviation * scale + shift};
+}
+
+// scale = w / sqrt(var + epsilon), shift = b - mean * scale: with mean 0 and a deviation of 1 nothing else is left.
+void toFile(NodeDescription& node, std::map<Role, std::vector<float>>& v) {
+  std::vector<float>&mean = v[Role::kRunningMean], &variance = v[Role::kRunningVar];
+  std::vector<float>&scale = v[Role::kNormWeight], &shift = v[Role::kNormBias];
+  scale.resize(mean.size(), node.flag("affine") ? 0.0f : 1.0f), shift.resize(mean.size(), 0.0f);
+  for (std::size_t i = 0; i < mean.size(); i++) {
+    // What came out of a file goes into one as it is.
+    if (mean[i] == 0 && variance[i] == unitVariance(node)) continue;
+    const double factor = double(scale[i]) / std::sqrt(double(variance[i]) + node.number("epsilon"));
+    shift[i] = float(double(shift[i]) - double(mean[i]) * factor);
+    scale[i] = float(factor);
+    mean[i] = 0, variance[i] = unitVariance(node);
+  }
+  node.set("affine", {1});
 }
 
 void forward(Emitter& e, int i) {
@@ -87,6 +106,7 @@ const Operator batchNorm = [] {
                {"momentum", FieldType::kNumber, 0, 1, 0.1}};
   op.fusion.relu = op.fusion.masks = op.fusion.masksOutput = op.fusion.wantsMoments = true;
   op.infer = sameAxes, op.parameters = parameters, op.channels = channels, op.constant = constant;
+  op.toFile = toFile;
   op.forward = forward, op.backward = backward;
   return op;
 }();

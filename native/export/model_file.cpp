@@ -1,0 +1,221 @@
+#include "export/model_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "model/writer.h"
+#include "ops/quantize/quantize_math.h"
+#include "ops/table.h"
+
+namespace selfcompress {
+namespace {
+
+using Values = std::map<Role, std::vector<float>>;
+
+model::FieldValue toFileValue(const FieldSpec& spec, const FieldValue& value) {
+  if (spec.type == FieldType::kBoolean) return value[0] != 0;
+  if (spec.type == FieldType::kInteger) return std::int64_t(value[0]);
+  if (spec.type == FieldType::kNumber) return value[0];
+  if (spec.type == FieldType::kChoice) return std::string(spec.choices[std::size_t(value[0])]);
+  return value;
+}
+
+FieldValue fromFileValue(const FieldSpec& spec, const model::FieldValue& value, const std::string& where) {
+  if (const bool* flag = std::get_if<bool>(&value)) return {*flag ? 1.0 : 0.0};
+  if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) return {double(*whole)};
+  if (const double* number = std::get_if<double>(&value)) return {*number};
+  if (const auto* list = std::get_if<std::vector<double>>(&value)) return *list;
+  const std::string* text = std::get_if<std::string>(&value);
+  for (std::size_t i = 0; text && i < spec.choices.size(); i++)
+    if (*text == spec.choices[i]) return {double(i)};
+  model::fail("a value of the field", where, text ? quoted(*text) : std::string("a list of strings"));
+}
+
+// Fields that differ from their defaults.
+model::Fields fieldsOf(const NodeDescription& node) {
+  model::Fields fields;
+  for (std::size_t i = 0; i < node.fields.size(); i++) {
+    const FieldSpec& spec = node.op->fields[i];
+    FieldValue usual;
+    if (spec.like) {
+      for (std::size_t k = 0; k < i; k++)
+        if (std::string_view(node.op->fields[k].name) == spec.like) usual = node.fields[k];
+    } else if (spec.otherwise) {
+      usual.assign(node.fields[i].size(), *spec.otherwise);
+    }
+    if (node.fields[i] != usual) fields.emplace_back(spec.name, toFileValue(spec, node.fields[i]));
+  }
+  return fields;
+}
+
+model::Structure structureOf(const NetworkDescription& network, const std::vector<NodeDescription>& nodes) {
+  model::Structure structure;
+  structure.inputAxes = {network.input.channels};
+  for (int i = 0; i < network.input.rank; i++)
+    structure.inputAxes.push_back(network.input.positions[std::size_t(i)]);
+  if (network.input.type == ValueType::kToken) structure.valueType = "token";
+  std::unordered_map<std::string, int> valueOf{{kInputName, 0}};
+  for (std::size_t i = 0; i < nodes.size(); i++) {
+    model::Node node{nodes[i].op->kind, nodes[i].name, {}, fieldsOf(nodes[i])};
+    for (const std::string& name : nodes[i].inputs) node.inputs.push_back(valueOf.at(name));
+    valueOf[nodes[i].name] = int(i) + 1;
+    structure.nodes.push_back(std::move(node));
+  }
+  structure.output = valueOf.at(network.output);
+  return structure;
+}
+
+std::vector<std::int64_t> sizesOf(const ParameterSpec& spec) {
+  std::vector<std::int64_t> sizes;
+  for (const ParameterAxis& axis : spec.axes) sizes.push_back(axis.size);
+  return sizes;
+}
+
+// The node's parameters by role.
+Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& specs, const State& state) {
+  Values values;
+  for (const ParameterSpec& spec : specs) {
+    const std::string name = node.name + "." + spec.suffix;
+    std::int64_t count = 1;
+    for (std::int64_t size : sizesOf(spec)) count *= size;
+    auto found = state.find(name);
+    if (found == state.end() || std::int64_t(found->second.size()) != count)
+      model::fail(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
+                  found == state.end() ? std::string("none") : std::to_string(found->second.size()));
+    values[spec.role] = found->second;
+  }
+  return values;
+}
+
+void addWeights(model::ModelWriter& writer, int node, const ParameterSpec& spec, const Values& values) {
+  const std::vector<float>&weight = values.at(Role::kWeight), &bits = values.at(Role::kBitDepth),
+                          &exponent = values.at(Role::kExponent);
+  std::vector<std::int32_t> codes(weight.size());
+  const std::size_t perChannel = weight.size() / bits.size();
+  for (std::size_t c = 0; c < bits.size(); c++)
+    quantizeCodesOfChannel(weight.data() + c * perChannel, std::int64_t(perChannel), bits[c], exponent[c],
+                           codes.data() + c * perChannel);
+  writer.addCodes(node, roleName(spec.role), sizesOf(spec), codes, exponent);
+}
+
+}  // namespace
+
+model::Bytes encodeModelFile(const NetworkDescription& network, const State& state, const model::Metadata& metadata,
+                             const model::WriteOptions& options) {
+  const Topology topology = inferShapes(network, 1);
+  std::vector<NodeDescription> nodes = network.nodes;
+  std::vector<Values> values(nodes.size());
+  auto specsOf = [&](std::size_t i, const NodeDescription& node) {
+    const NodeContext context{node, int(i), topology.context(network, int(i)).inputs, topology.axes[i + 1]};
+    return node.op->parameters ? node.op->parameters(context) : std::vector<ParameterSpec>{};
+  };
+  for (std::size_t i = 0; i < nodes.size(); i++) {
+    values[i] = valuesOf(nodes[i], specsOf(i, nodes[i]), state);
+    if (nodes[i].op->toFile) nodes[i].op->toFile(nodes[i], values[i]);
+  }
+  model::ModelWriter writer(structureOf(network, nodes), metadata, options);
+  for (std::size_t i = 0; i < nodes.size(); i++)
+    for (const ParameterSpec& spec : specsOf(i, nodes[i])) {
+      const bool coded = values[i].count(Role::kBitDepth);
+      if (spec.inFiles || spec.role == Role::kBitDepth || spec.role == Role::kExponent) continue;
+      if (coded && spec.role == Role::kWeight) addWeights(writer, int(i), spec, values[i]);
+      else writer.addFloats(int(i), roleName(spec.role), sizesOf(spec), values[i].at(spec.role));
+    }
+  return writer.finish();
+}
+
+namespace {
+
+NetworkDescription networkOf(const model::Structure& structure) {
+  NetworkDescription network;
+  if (structure.inputAxes.empty() || structure.inputAxes.size() > 1 + Axes::kMostRank)
+    model::fail("1 to " + std::to_string(1 + Axes::kMostRank) + " axes", "input", structure.inputAxes.size());
+  for (std::size_t i = 0; i < structure.inputAxes.size(); i++) {
+    const std::int64_t size = structure.inputAxes[i];
+    if (size < 1 || size > (i ? 1 << 15 : 1 << 24)) model::fail("an axis that a network can have", "input", size);
+    if (i) network.input.positions[i - 1] = int(size);
+    else network.input.channels = int(size);
+  }
+  network.input.rank = int(structure.inputAxes.size()) - 1;
+  const std::vector<std::string> names = model::defaultNames(structure);
+  auto nameOf = [&](int value) {
+    if (value == 0) return std::string(kInputName);
+    const model::Node& node = structure.nodes[std::size_t(value) - 1];
+    return node.name.empty() ? names[std::size_t(value) - 1] : node.name;
+  };
+  for (std::size_t i = 0; i < structure.nodes.size(); i++) {
+    const model::Node& node = structure.nodes[i];
+    const Operator* op = findOperator(node.kind);
+    if (!op) model::fail("a kind of node that this version knows", "node " + std::to_string(i), quoted(node.kind));
+    std::vector<std::string> inputs;
+    for (int value : node.inputs) inputs.push_back(nameOf(value));
+    std::map<std::string, FieldValue> fields;
+    for (const auto& [name, value] : node.fields) {
+      const FieldSpec* found = nullptr;
+      for (const FieldSpec& spec : op->fields)
+        if (name == spec.name) found = &spec;
+      if (!found) model::fail("a field of " + node.kind, "node " + std::to_string(i), quoted(name));
+      fields[name] = fromFileValue(*found, value, name);
+    }
+    network.nodes.push_back(makeNode(node.kind, nameOf(int(i) + 1), std::move(inputs), fields));
+  }
+  network.output = nameOf(structure.output);
+  return network;
+}
+
+void readWeights(const model::ModelReader& reader, std::size_t tensor, const std::string& node, State& state) {
+  const model::CodeTensor codes = reader.codes(tensor);
+  const std::size_t channels = std::size_t(codes.shape.channels), perChannel = std::size_t(codes.shape.perChannel());
+  std::vector<float>&weight = state[node + ".weight"], &bits = state[node + ".bitDepth"];
+  weight.resize(codes.codes.size());
+  for (std::size_t c = 0; c < channels; c++) {
+    const float scale = std::exp2(codes.exponents[c]);
+    std::int32_t smallest = 0, largest = 0;
+    for (std::size_t i = c * perChannel; i < (c + 1) * perChannel; i++) {
+      smallest = std::min(smallest, codes.codes[i]), largest = std::max(largest, codes.codes[i]);
+      weight[i] = float(codes.codes[i]) * scale;
+    }
+    bits.push_back(float(bitsOfCodes(smallest, largest)));
+  }
+  state[node + ".exponent"] = codes.exponents;
+}
+
+}  // namespace
+
+DecodedModel decodeModelFile(model::ByteSpan bytes, const model::Limits& limits) {
+  const model::ModelReader reader(bytes, limits);
+  DecodedModel result{{}, {}, reader.metadata(), reader.options()};
+  try {
+    result.network = networkOf(reader.structure());
+    const Topology topology = inferShapes(result.network, 1);
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < result.network.nodes.size(); i++) {
+      const NodeDescription& node = result.network.nodes[i];
+      if (!node.op->parameters) continue;
+      const std::vector<ParameterSpec> specs = node.op->parameters(topology.context(result.network, int(i)));
+      const bool coded = std::any_of(specs.begin(), specs.end(),
+                                     [](const ParameterSpec& spec) { return spec.role == Role::kBitDepth; });
+      for (const ParameterSpec& spec : specs) {
+        const std::string name = node.name + "." + spec.suffix;
+        std::int64_t count = 1;
+        for (std::int64_t size : sizesOf(spec)) count *= size;
+        if (spec.inFiles) result.state[name].assign(std::size_t(count), *spec.inFiles);
+        if (spec.inFiles || spec.role == Role::kBitDepth || spec.role == Role::kExponent) continue;
+        const int tensor = reader.find(int(i), roleName(spec.role));
+        if (tensor < 0 || reader.tensors()[std::size_t(tensor)].axes != sizesOf(spec))
+          model::fail("a tensor of the node's axes", quoted(name), tensor < 0 ? "none" : "another");
+        used++;
+        if (coded && spec.role == Role::kWeight) readWeights(reader, std::size_t(tensor), node.name, result.state);
+        else result.state[name] = reader.floats(std::size_t(tensor));
+      }
+    }
+    if (used != reader.tensors().size())
+      model::fail("tensors of the network's nodes", "the table", std::to_string(reader.tensors().size()) + " tensors");
+  } catch (const DescriptionError& error) {
+    throw model::ModelFileError(error.what());
+  }
+  return result;
+}
+
+}  // namespace selfcompress
