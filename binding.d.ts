@@ -124,10 +124,15 @@ export interface Conv2dNode extends NodeBase {
   /** Learn a bit depth and an exponent per output channel. Default true. */
   compress?: boolean;
 }
-/** Fully connected: reads all elements of its input as a vector. Weight [outFeatures, inFeatures]. */
+/**
+ * Fully connected: reads all elements of its input as a vector, or, with `perPosition`, the channels at each position by
+ * themselves. Weight [outFeatures, inFeatures].
+ */
 export interface LinearNode extends NodeBase {
   kind: 'linear';
   outFeatures: number;
+  /** Default false. */
+  perPosition?: boolean;
   bias?: boolean;
   compress?: boolean;
 }
@@ -188,9 +193,12 @@ export type NodeDescription =
 
 export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
 
+/** Channels, then sizes of 0 to 3 axes of positions: a vector, a sequence, an image (height, width), a volume. */
+export type AxesSizes = [channels: number, ...positions: number[]];
+
 export interface NetworkDescription {
-  /** Shape of the node named "input": [channels, height, width]. */
-  input: [number, number, number];
+  /** Axes of the node named "input": [channels, height, width] for images. */
+  input: AxesSizes;
   /** In any order in which inputs come before their readers. */
   nodes: NodeDescription[];
   /** Node whose output is the prediction. */
@@ -257,6 +265,85 @@ export interface ParameterInfo {
   moments: number;
 }
 
+/** One operator of the table that the native side reads everything from. */
+export interface OperatorInfo {
+  /** `kind` of a node. */
+  kind: string;
+  /** Least and most number of inputs. */
+  inputs: [least: number, most: number];
+  fields: FieldInfo[];
+  /** Its weights count for the size of a network, and it may compress them. */
+  hasWeights: boolean;
+}
+export interface FieldInfo {
+  name: string;
+  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice';
+  required: boolean;
+  /** Of integers, numbers and both members of a pair; inclusive. */
+  low?: number;
+  high?: number;
+  default?: number | boolean | number[] | string;
+  /** The field whose value is the default. */
+  defaultField?: string;
+  choices?: string[];
+}
+/** The table of operators. */
+export function operators(): OperatorInfo[];
+
+/** What can be said of a description without compiling it; the same checks and errors as for `new Network`. */
+export interface NetworkInspection {
+  /** With every field of every node. */
+  description: NetworkDescription;
+  /** `moments` as with an optimizer that keeps two. */
+  parameters: ParameterInfo[];
+  /** Output axes of every node. */
+  shapes: Record<string, AxesSizes>;
+}
+export function inspectNetwork(network: NetworkDescription): NetworkInspection;
+
+/** What `prune` has removed. */
+export interface Pruned {
+  /** Output channels removed from each layer with weights that lost some. */
+  removed: Record<string, number>;
+  /** Per layer with weights: which of its former output channels are left, ascending. */
+  kept: Record<string, Int32Array>;
+}
+
+/** A layer with weights. A weight counts while its output channel lives and the input that it reads does. */
+export interface LayerMeasure {
+  name: string;
+  kind: string;
+  /** Live output channels. */
+  channels: number;
+  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. */
+  weights: number;
+  bits: number;
+  /** [output channels]: bits of each code of a channel; 0: dead. */
+  codeBits: Int32Array;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Model files
+
+export type MetadataValue = string | number | boolean | number[] | string[];
+/** Well-known keys: name, task, labels, mean, std, classes. */
+export type Metadata = Record<string, MetadataValue | undefined>;
+
+/** The bytes of a model file, version 2 (docs/model-file.md). Moments in the state are left out. */
+export function encodeModelFile(args: { network: NetworkDescription; state: Record<string, Float32Array>; metadata?: Metadata }): Promise<Uint8Array>;
+/**
+ * The network of a model file, version 2; rejects for anything that is not a whole, unchanged one. Quantizing the weights again
+ * gives the very codes of the file. A file that asks for more than `maxWeights` (default 2^28) or `maxNodes` (2^16) is refused.
+ */
+export function decodeModelFile(args: {
+  bytes: Uint8Array;
+  maxWeights?: number;
+  maxNodes?: number;
+}): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Networks in training
+
 /** What changes from step to step. */
 export interface StepSettings {
   /** Number of this step, counted from 1: Adam's bias correction and the random numbers depend on it. */
@@ -301,17 +388,19 @@ export interface MemoryReport {
 }
 
 /**
- * A network compiled for one device and batch size. Its shapes are fixed: to remove channels, take its state, cut it,
- * and compile a new network.
+ * A network compiled for one device and batch size. `prune` compiles it anew without its dead channels; everything else keeps
+ * its shapes.
  */
 export class Network {
   /** Checks the description completely; errors name the node. Parameters start at zero. */
   constructor(description: NetworkDescription, options: NetworkOptions);
   /** Backend in use, e.g. "cpu/avx2" or "cuda/NVIDIA H100 80GB HBM3/bf16". */
   readonly backend: string;
+  /** With every field of every node. This and the next three change when a promise of `prune` is fulfilled. */
+  readonly description: NetworkDescription;
   readonly parameters: ParameterInfo[];
-  /** Output shape [channels, height, width] of every node. */
-  readonly shapes: Record<string, [number, number, number]>;
+  /** Output axes of every node. */
+  readonly shapes: Record<string, AxesSizes>;
   readonly memory: MemoryReport;
   /** Copies of all parameters and moments, by name. */
   state(): Promise<Record<string, Float32Array>>;
@@ -331,6 +420,15 @@ export class Network {
    * tests and for analysis. Running statistics are not changed.
    */
   gradients(data: DataSet, indices: Int32Array, settings: StepSettings): Promise<Record<string, Float32Array>>;
+  /**
+   * Removes dead channels from weights, biases, norms, moments and everything that reads them, without a change of the network's
+   * function. null: there is nothing to remove.
+   */
+  prune(): Promise<Pruned | null>;
+  /** Sizes of all layers with weights, in the order of the network. */
+  measure(): Promise<LayerMeasure[]>;
+  /** The bytes of a model file of the network as it is now. */
+  encodeModel(metadata?: Metadata): Promise<Uint8Array>;
   /** Frees native memory once queued work is done; later calls reject. Also happens when collected. */
   dispose(): Promise<void>;
 }

@@ -1,9 +1,9 @@
 /** selfcompress inspect */
 import type { Command } from 'commander';
-import { encodeModel } from '../model-file/encode.js';
+import { metadataOf } from '../model-file/model-file.js';
 import { alignTable, bytesText, layerTable } from '../report/text.js';
 import { measureSize } from '../training/metrics.js';
-import { loadModel } from './load-model.js';
+import { compileModel, loadModel } from './load-model.js';
 
 export function addInspectCommand(program: Command): void {
   program
@@ -15,9 +15,11 @@ export function addInspectCommand(program: Command): void {
 }
 
 async function inspect(path: string, { json }: { json?: boolean }): Promise<void> {
-  const { network, state, info, origin } = await loadModel(path);
-  const size = await measureSize(network, state, origin);
-  const modelBytes = (await encodeModel(network, state, info)).length;
+  const model = await loadModel(path);
+  const network = await compileModel(model, 'cpu');
+  const size = await measureSize(network, model.origin);
+  const modelBytes = (await network.encodeModel(metadataOf(model.info))).length;
+  await network.dispose();
   if (json) console.log(JSON.stringify({ ...size, modelBytes }, undefined, 2));
   else console.log(`${alignTable(layerTable(size))}\nmodel file: ${bytesText(modelBytes)}`);
 }

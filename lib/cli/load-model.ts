@@ -1,8 +1,8 @@
 /** A trained network from a checkpoint, a run's folder, or a model file. */
 import { readFile, stat } from 'node:fs/promises';
 import { binding, type Device, type Network, type NetworkDescription } from '../binding.js';
-import { decodeModel } from '../model-file/decode.js';
-import type { ModelInfo } from '../model-file/format.js';
+import { decodeModel, type ModelInfo } from '../model-file/model-file.js';
+import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { readCheckpoint } from '../training/checkpoint.js';
 import { type Origin, originOf } from '../training/metrics.js';
@@ -21,8 +21,8 @@ export async function loadModel(path: string): Promise<LoadedModel> {
   );
   const bytes = isFile ? await readFile(path) : undefined;
   if (bytes && (path.endsWith('.scnn') || bytes.toString('latin1', 0, 4) === 'SCNN')) {
-    const { network, info, state } = decodeModel(bytes);
-    return { network, info, state, origin: originOf(network, state) };
+    const { network, info, state } = await decodeModel(bytes);
+    return { network, info, state, origin: originOf(inspectNetwork(network).parameters) };
   }
   const { description, data, state, origin } = await readCheckpoint(path);
   return { network: description, info: data, state, origin };

@@ -1,15 +1,14 @@
-/** Sizes of a network, layer by layer, as METRICS of an epoch report them. */
-import { binding, type NetworkDescription } from '../binding.js';
-import { isWeightNode, outChannelsOf } from '../network/description.js';
-import type { State } from '../network/initial.js';
+/** Sizes of a network, layer by layer, as the metrics of an epoch report them. The native side measures. */
+import type { LayerMeasure, Network, ParameterInfo } from '../binding.js';
+import { elements } from '../network/description.js';
 
 export interface LayerSize {
   name: string;
-  kind: 'conv2d' | 'linear';
+  kind: string;
   /** Output channels that are not dead, and how many there were at the start. */
   channels: number;
   originalChannels: number;
-  /** Weights of live output channels (present inputs × kernel), and of the layer at the start. */
+  /** Live weights (live output channel, live input), and the weights of the layer at the start. */
   weights: number;
   originalWeights: number;
   /** Bits that the integer codes of these weights need; plain weights take 32. */
@@ -24,7 +23,7 @@ export interface NetworkSize {
   bitsFraction: number;
   weights: number;
   weightsFraction: number;
-  /** Live output channels of all weight layers. */
+  /** Live output channels of all layers with weights. */
   channels: number;
   channelsFraction: number;
   layers: LayerSize[];
@@ -38,56 +37,20 @@ export interface Origin {
   present: Record<string, number[]>;
 }
 
-export function originOf(description: NetworkDescription, state: State): Origin {
+export function originOf(parameters: ParameterInfo[]): Origin {
   const origin: Origin = { weights: 0, layers: {}, present: {} };
-  for (const node of description.nodes) {
-    if (!isWeightNode(node)) continue;
-    const weights = state[`${node.name}.weight`].length;
-    origin.layers[node.name] = { channels: outChannelsOf(node), weights };
-    origin.present[node.name] = Array.from({ length: outChannelsOf(node) }, (_, i) => i);
-    origin.weights += weights;
+  for (const { role, node, shape } of parameters) {
+    if (role !== 'weight') continue;
+    const channels = shape[0] as number;
+    origin.layers[node] = { channels, weights: elements(shape) };
+    origin.present[node] = Array.from({ length: channels }, (_, i) => i);
+    origin.weights += elements(shape);
   }
   return origin;
 }
 
-/** Integer codes of a compressing layer's weights and the bits per channel that they need. */
-export async function layerCodes(layer: string, state: State): Promise<{ codes: Int32Array; codeBits: Int32Array }> {
-  const [weight, bitDepth, exponent] = ['weight', 'bitDepth', 'exponent'].map((role) => state[`${layer}.${role}`]);
-  const codes = new Int32Array(weight.length);
-  const codeBits = new Int32Array(bitDepth.length);
-  await binding.quantizeCodes({ weight, bitDepth, exponent, codes, codeBits });
-  return { codes, codeBits };
-}
-
-export async function measureSize(description: NetworkDescription, state: State, origin: Origin): Promise<NetworkSize> {
-  const layers: LayerSize[] = [];
-  for (const node of description.nodes) {
-    if (!isWeightNode(node)) continue;
-    const { name, kind } = node;
-    const count = outChannelsOf(node);
-    const perChannel = state[`${name}.weight`].length / count;
-    const bitDepth = state[`${name}.bitDepth`];
-    const codeBits = bitDepth ? (await layerCodes(name, state)).codeBits : new Int32Array(count).fill(32);
-    const { channels: originalChannels, weights: originalWeights } = origin.layers[name];
-    const layer: LayerSize = {
-      name,
-      kind,
-      channels: 0,
-      originalChannels,
-      weights: 0,
-      originalWeights,
-      bits: 0,
-      channelBits: new Array(originalChannels).fill(0),
-    };
-    for (let c = 0; c < count; c++) {
-      if (bitDepth && !(bitDepth[c] > 0)) continue;
-      layer.channels++;
-      layer.weights += perChannel;
-      layer.bits += perChannel * codeBits[c];
-      layer.channelBits[origin.present[name][c]] = codeBits[c];
-    }
-    layers.push(layer);
-  }
+export async function measureSize(network: Network, origin: Origin): Promise<NetworkSize> {
+  const layers = (await network.measure()).map((layer) => layerSize(layer, origin));
   const sum = (pick: (layer: LayerSize) => number) => layers.reduce((total, layer) => total + pick(layer), 0);
   const bits = sum((l) => l.bits);
   const weights = sum((l) => l.weights);
@@ -101,4 +64,14 @@ export async function measureSize(description: NetworkDescription, state: State,
     channelsFraction: channels / sum((l) => l.originalChannels),
     layers,
   };
+}
+
+function layerSize({ name, kind, channels, weights, bits, codeBits }: LayerMeasure, origin: Origin): LayerSize {
+  const { channels: originalChannels, weights: originalWeights } = origin.layers[name] as Origin['layers'][string];
+  const channelBits = new Array<number>(originalChannels).fill(0);
+  const present = origin.present[name] as number[];
+  codeBits.forEach((depth, c) => {
+    channelBits[present[c] as number] = depth;
+  });
+  return { name, kind, channels, originalChannels, weights, originalWeights, bits, channelBits };
 }

@@ -8,11 +8,11 @@ import type { NetworkDescription } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { CheckpointError } from '../errors.js';
 import { appendSynced, isAside, obstacle, writeFileAtomic } from '../files.js';
+import { encodeModel } from '../model-file/model-file.js';
 import { renderReport } from '../report/report.js';
 import { type Checkpoint, EPOCH_FILE, readRunCheckpoints, STEP_FILE } from './checkpoint.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
-import { modelFileOf } from './live-network.js';
 import { type Lock, takeLock } from './lock.js';
 import type { TrainOptions } from './options.js';
 import { checkFingerprint } from './same-data.js';
@@ -161,7 +161,7 @@ export class RunDirectory {
     await this.#writeConfig({ ...(this.config as RunConfig), run: this.run, options: trainer.options });
     await this.#write('metrics.jsonl', trainer.history.map(metricsLine));
     if (last && last.epoch > 0) {
-      const model = await modelFileOf(last.description, last.state, last.data);
+      const model = await encodeModel(last.description, last.state, last.data);
       const present = await readFile(this.file('model.scnn')).catch(() => undefined);
       if (!present?.equals(model)) await this.#write('model.scnn', [model]);
       await this.#writeReport(trainer);

@@ -109,7 +109,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom } = options.bits;
     const state = initialState(parameters, options.seed, { bitDepth, headroom }, given);
-    return new Trainer(data, { description, options, origin: originOf(description, state), epoch: 0, step: 0, history: [], state });
+    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [], state });
   }
 
   /**

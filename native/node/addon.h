@@ -66,6 +66,7 @@ void exportFunction(Napi::Object exports, const char* name) {
 void exportInfo(Napi::Object exports);
 void exportDataSet(Napi::Object exports);
 void exportNetwork(Napi::Object exports);
+void exportModelFile(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);
 void exportRawImages(Napi::Object exports);

@@ -5,6 +5,8 @@
 #include "node/data_set.h"
 #include "node/describe.h"
 #include "node/device.h"
+#include "node/model_file.h"
+#include "node/state.h"
 
 namespace selfcompress::node {
 namespace {
@@ -29,12 +31,6 @@ Napi::Value toFloat32Array(Napi::Env env, const std::vector<float>& values) {
   auto array = Napi::Float32Array::New(env, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
   return array;
-}
-
-Napi::Value toObject(Napi::Env env, const std::map<std::string, std::vector<float>>& tensors) {
-  Napi::Object object = Napi::Object::New(env);
-  for (const auto& [name, values] : tensors) object.Set(name, toFloat32Array(env, values));
-  return object;
 }
 
 // What JavaScript may ask of a network at any time. It changes when channels are removed; a copy, since the network
@@ -195,7 +191,7 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
         *result =
             object->network->gradients(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
       },
-      [=](Napi::Env env) { return toObject(env, *result); });
+      [=](Napi::Env env) { return toState(env, std::move(*result)); });
 }
 
 Napi::Value evaluate(const Napi::CallbackInfo& info) {
@@ -232,20 +228,12 @@ Napi::Value state(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   auto result = std::make_shared<State>();
   return queue(
-      info, object, [=] { *result = object->network->state(); }, [=](Napi::Env env) { return toObject(env, *result); });
+      info, object, [=] { *result = object->network->state(); }, [=](Napi::Env env) { return toState(env, std::move(*result)); });
 }
 
 Napi::Value loadState(const Napi::CallbackInfo& info) {
   Shared object = self(info);
-  Fields fields(info[0], "state");
-  auto values = std::make_shared<State>();
-  Napi::Array names = info[0].As<Napi::Object>().GetPropertyNames();
-  for (std::uint32_t i = 0; i < names.Length(); i++) {
-    std::string name = names.Get(i).ToString().Utf8Value();
-    TypedArrays arrays;
-    const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
-    (*values)[name].assign(data, data + arrays.lengthOf(name.c_str()));
-  }
+  auto values = std::make_shared<State>(readState(info[0], "state"));
   // Sizes are known here as long as no removal is under way; else the stream checks them when it comes to it.
   if (!object->disposed && !object->pruning)
     for (const auto& [name, tensor] : *values) object->network->checkState(name, tensor.size());
@@ -316,6 +304,16 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value encodeModel(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  const model::Metadata metadata = readMetadata(info[0], "metadata");
+  auto result = std::make_shared<model::Bytes>();
+  return queue(
+      info, object,
+      [=] { *result = encodeModelFile(object->network->description(), object->network->parameterState(), metadata); },
+      [=](Napi::Env env) { return toUint8Array(env, *result); });
+}
+
 Napi::Value dispose(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   if (object->disposed) {
@@ -330,15 +328,27 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+// The same as a network's properties, of a description alone.
+Napi::Value inspect(const Napi::CallbackInfo& info) {
+  const NetworkDescription description = readDescription(info[0], "network");
+  const Topology topology = inferShapes(description, 1);
+  const Parameters parameters(description, topology, 2, nullptr);
+  Napi::Object result = Napi::Object::New(info.Env());
+  define(result, {description, parameters.all(), topology.axes, {}});
+  return result;
+}
+
 Napi::Value listOperators(const Napi::CallbackInfo& info) { return toOperators(info.Env()); }
 
 void exportNetwork(Napi::Object exports) {
   exportFunction<listOperators>(exports, "operators");
+  exportFunction<inspect>(exports, "inspectNetwork");
   exportClass<NetworkObject, construct>(
       exports,
       {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"), classMethod<evaluate>("evaluate"),
        classMethod<predict>("predict"), classMethod<state>("state"), classMethod<loadState>("loadState"),
-       classMethod<prune>("prune"), classMethod<measure>("measure"), classMethod<dispose>("dispose")});
+       classMethod<prune>("prune"), classMethod<measure>("measure"),
+                classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node

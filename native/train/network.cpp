@@ -16,7 +16,7 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       device_(*backend_) {
   std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
   if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
-  parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), device_);
+  parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_);
   parameterBytes_ = device_.bytes();
   std::vector<bool> compresses(description_.nodes.size(), false);
   double weights = 0;

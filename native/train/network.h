@@ -82,6 +82,7 @@ class Network {
   BatchRules batchRules() const;
 
   State state() const;
+  State parameterState() const;  // without optimizer moments
   // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
   void checkState(const std::string& name, std::size_t length) const;
   void loadState(const State&);
@@ -115,7 +116,7 @@ class Network {
   void compileEvaluation();
   EmitterInput emitterInput();
   BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
-  State download(bool weights) const;  // parameters, all but weights or all of them
+  State download(bool weights) const;  // parameters: all of them, or all but weights
   int nextSlot() { return slot_ = (slot_ + 1) % kStagingSlots; }
   void requireIdle() const;
   void settle() noexcept;  // waits for whatever is queued

@@ -15,6 +15,11 @@ State Network::download(bool weights) const {
   return state;
 }
 
+State Network::parameterState() const {
+  requireIdle();
+  return download(true);
+}
+
 std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   Network& old = *network;
   old.requireIdle();
@@ -53,8 +58,7 @@ std::vector<bool> liveInputs(const ChannelRule& rule, const std::vector<MaybeCon
 }  // namespace
 
 std::vector<LayerSize> Network::measure() const {
-  requireIdle();
-  const State state = download(true);
+  const State state = parameterState();
   const auto constants = constantsOf(description_, topology_, *channels_, *parameters_, state);
   std::vector<LayerSize> sizes;
   for (int i = 0; i < int(description_.nodes.size()); i++) {

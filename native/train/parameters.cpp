@@ -15,9 +15,10 @@ std::vector<std::int64_t> Parameter::shape() const {
   return sizes;
 }
 
-Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory& memory) {
+Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory* memory) {
   collect(network, topology, moments);
-  place(moments, memory);
+  place(moments);
+  if (memory) allocate(*memory);
 }
 
 void Parameters::collect(const NetworkDescription& network, const Topology& topology, int moments) {
@@ -38,7 +39,7 @@ void Parameters::collect(const NetworkDescription& network, const Topology& topo
   }
 }
 
-void Parameters::place(int moments, DeviceMemory& memory) {
+void Parameters::place(int moments) {
   std::int64_t end = 0;
   auto placeAll = [&](auto which) {
     BlockRange range{end, 0};
@@ -58,6 +59,9 @@ void Parameters::place(int moments, DeviceMemory& memory) {
   placeAll([](const Parameter& p) { return !p.moments; });
   valueCount = end;
   moment2Count = moments > 1 ? trainedCount : quantizers;
+}
+
+void Parameters::allocate(DeviceMemory& memory) {
   values = memory.allocate<float>(std::size_t(valueCount));
   gradients = memory.allocate<float>(std::size_t(trainedCount));
   moment1 = memory.allocate<float>(std::size_t(trainedCount));

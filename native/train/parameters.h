@@ -36,7 +36,8 @@ struct BlockRange {
 
 class Parameters {
  public:
-  Parameters(const NetworkDescription&, const Topology&, int moments, DeviceMemory&);
+  // memory == nullptr: only which there are.
+  Parameters(const NetworkDescription&, const Topology&, int moments, DeviceMemory* memory);
   // By node, and by role within a node.
   const std::vector<Parameter>& all() const { return all_; }
   // The parameter of a node in a role, or nullptr.
@@ -67,7 +68,8 @@ class Parameters {
 
  private:
   void collect(const NetworkDescription&, const Topology&, int moments);
-  void place(int moments, DeviceMemory&);
+  void place(int moments);
+  void allocate(DeviceMemory&);
   std::vector<Parameter> all_;
   std::vector<std::array<int, kRoles>> byNode_;  // index in all_, or -1
   std::unordered_map<std::string, std::size_t> byName_;

@@ -16,6 +16,15 @@ QuantizerRange quantizerRange(float bitDepth, float exponent);
 std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent,
                                     std::int32_t* codes);
 
+// Bits of the shortest two's complement integer that holds both: 0 when both are 0.
+inline std::int32_t bitsOfCodes(std::int32_t smallest, std::int32_t largest) {
+  std::int32_t bits = 0;
+  if (smallest || largest)
+    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;)
+      bits++;
+  return bits;
+}
+
 // The size penalty of one layer: a few sums over channels.
 void bitPenalty(const BitPenalty&);
 

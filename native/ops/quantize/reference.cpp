@@ -31,11 +31,7 @@ std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, flo
     smallest = std::min(smallest, codes[i]);
     largest = std::max(largest, codes[i]);
   }
-  std::int32_t bits = 0;
-  if (smallest || largest)
-    for (bits = 1; smallest < -(std::int64_t(1) << (bits - 1)) || largest > (std::int64_t(1) << (bits - 1)) - 1;)
-      bits++;
-  return bits;
+  return bitsOfCodes(smallest, largest);
 }
 
 namespace {

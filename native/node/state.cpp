@@ -1,0 +1,57 @@
+#include "node/state.h"
+
+#include <cstring>
+
+namespace selfcompress::node {
+
+State readState(const Napi::Value& value, const std::string& path) {
+  Fields fields(value, path);
+  State state;
+  TypedArrays arrays;
+  struct Given {
+    std::string name;
+    const float* data;
+    std::size_t length;
+  };
+  std::vector<Given> given;
+  Napi::Array names = value.As<Napi::Object>().GetPropertyNames();
+  for (std::uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
+    given.push_back({name, data, arrays.lengthOf(name.c_str())});
+  }
+  arrays.verify();
+  for (const Given& g : given) state[g.name].assign(g.data, g.data + g.length);
+  return state;
+}
+
+namespace {
+
+// Memory of the collector's from here on.
+Napi::ArrayBuffer adopt(Napi::Env env, std::unique_ptr<std::vector<float>> block) {
+  const std::size_t bytes = block->size() * sizeof(float);
+  napi_value buffer;
+  napi_finalize free = [](napi_env, void*, void* hint) { delete static_cast<std::vector<float>*>(hint); };
+  if (bytes && napi_create_external_arraybuffer(env, block->data(), bytes, free, block.get(), &buffer) == napi_ok) {
+    block.release();
+    return Napi::ArrayBuffer(env, buffer);
+  }
+  // An engine that takes no memory of others.
+  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, bytes);
+  if (bytes) std::memcpy(copy.Data(), block->data(), bytes);
+  return copy;
+}
+
+}  // namespace
+
+Napi::Value toState(Napi::Env env, State&& state) {
+  Napi::Object object = Napi::Object::New(env);
+  for (auto& [name, values] : state) {
+    const std::size_t count = values.size();
+    Napi::ArrayBuffer memory = adopt(env, std::make_unique<std::vector<float>>(std::move(values)));
+    object.Set(name, Napi::Float32Array::New(env, count, memory, 0));
+  }
+  return object;
+}
+
+}  // namespace selfcompress::node
