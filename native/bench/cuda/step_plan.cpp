@@ -21,8 +21,8 @@
 #include "bench/cuda/work.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
-#include "train/network.h"
 #include "ops/states/states.h"
+#include "train/network.h"
 
 namespace selfcompress::cuda {
 namespace {
@@ -167,7 +167,8 @@ void answerStep(std::istream& request) {
   for (int i = 0; i < options.batchSize; i++) indices.push_back(i);
   const Topology& topology = network.topology();
   const int features = int(topology.shapes[std::size_t(topology.output)].elements());
-  network.trainStep(someImages(description.input, options.batchSize, features), indices.data(), options.batchSize, {});
+  network.trainStep(someImages(description.input.folded(), options.batchSize, features), indices.data(),
+                    options.batchSize, {});
   std::cout << "[" << out.str() << "]" << std::endl;
 }
 
