@@ -40,6 +40,6 @@ std::span<const Codec* const> codecs();
 // nullptr where there is none of that name.
 const Codec* findCodec(const std::string& name);
 
-extern const Codec kPacked, kRange, kFloat32, kFloat16, kBrainFloat16, kScaledRange;
+extern const Codec kPacked, kRange, kFastRange, kFloat32, kFloat16, kBrainFloat16, kScaledRange;
 
 }  // namespace selfcompress::model

@@ -7,6 +7,7 @@ namespace {
 
 constexpr const Codec* kCodecs[] = {
     &kRange,         //
+    &kFastRange,     //
     &kPacked,        //
     &kFloat32,       //
     &kFloat16,       //

@@ -58,8 +58,8 @@ constexpr const char* kWords[] = {
     "bicubic", "max", "average", "constant", "none", "tanh", "mnist", "cifar10", "cifar100", "fashion-mnist", "digits",
     // From here on an index takes two bytes.
     "license", "author", "description", "url", "date", "version", "tool", "accuracy", "epochs", "tokens", "vocabulary",
-    "imageSize", "channels", "rgb", "gray", "bgr", "softmax", "sigmoid", "alphabet", "sequence", "f32-range",
-    "bf16-range", "f16-range", "method", "selfcompress"};
+    "imageSize", "channels", "rgb", "gray", "bgr", "softmax", "sigmoid", "alphabet", "sequence", "range-fast", "method",
+    "selfcompress"};
 
 }  // namespace
 

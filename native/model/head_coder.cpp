@@ -10,9 +10,9 @@ namespace selfcompress::model {
 namespace {
 
 constexpr std::size_t kInputs = 4;  // no context, the last byte, the last two bytes, the last three bytes
-constexpr std::size_t kSlots = 1 << 16;
-constexpr std::uint32_t kLimit = 60;
-constexpr std::int32_t kRate = 10;
+constexpr std::size_t kSlots = 1 << 14;
+constexpr std::uint32_t kLimit = 30;
+constexpr std::int32_t kRate = 20;
 constexpr std::uint64_t kMostPerByte = 64;  // bytes that one coded byte may stand for
 
 // Predicts the bits of a byte, highest first, from the bytes before it.
@@ -31,7 +31,7 @@ class ByteModel {
       std::array<Adaptive*, kInputs> used;
       std::array<std::int32_t, kInputs> inputs;
       for (std::size_t order = 0; order < kInputs; order++) {
-        const std::uint32_t slot = (contexts[order] + node * 0x85EBCA6Bu) >> 16;
+        const std::uint32_t slot = (contexts[order] + node * 0x85EBCA6Bu) >> 18;
         used[order] = &states_[order * kSlots + (order ? slot : node)];
         inputs[order] = stretch(used[order]->p16());
       }
@@ -54,11 +54,15 @@ struct Teacher {
   int raw(std::uint32_t, int bit) { return bit; }
 };
 
-ByteModel primedModel() {
-  ByteModel model;
-  Teacher teacher;
-  for (const std::uint8_t byte : kHeadPrimer) model.code(teacher, byte);
-  return model;
+// Made once: teaching takes longer than most heads.
+const ByteModel& primedModel() {
+  static const ByteModel primed = [] {
+    ByteModel model;
+    Teacher teacher;
+    for (const std::uint8_t byte : kHeadPrimer) model.code(teacher, byte);
+    return model;
+  }();
+  return primed;
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
-// "range" and "scaled": codes through the adaptive range coder.
+// "range", "range-fast" and "scaled": codes through the adaptive range coder.
 // "range": one stream of coded bits: two plain bits with the mode, the lag where it is not given by the shape (a bit,
 // ten plain bits less one), the codes row by row, the exponents of rows that are not all 0 (channel_values.h).
-// "scaled": scale and offset as float32, then such a stream without exponents.
+// "range-fast" is the same without the slow mode. "scaled": scale and offset as float32, then such a stream without
+// exponents.
 #include <bit>
 
 #include "model/channel_values.h"
@@ -73,13 +74,13 @@ std::vector<bool> codeCodes(Coder& coder, const RowShape& shape, ContextMode mod
   return live;
 }
 
-// The shortest of all modes, the first where several are; `finish` adds what follows the codes.
+// The shortest of the first `modes` modes, the first where several are; `finish` adds what follows the codes.
 template <class Finish>
-Bytes shortest(const TensorView& tensor, Finish finish) {
+Bytes shortest(const TensorView& tensor, std::uint32_t modes, Finish finish) {
   std::vector<std::int32_t> codes(tensor.codes, tensor.codes + tensor.shape.elements());
   const std::uint32_t lag = lagIsGiven(tensor.shape) ? givenLag(tensor.shape) : bestLag(tensor);
   Bytes best;
-  for (std::uint32_t mode = 0; mode < kContextModes; mode++) {
+  for (std::uint32_t mode = 0; mode < modes; mode++) {
     RangeEncoder coder;
     finish(coder, codeCodes(coder, tensor.shape, ContextMode(mode), lag, codes.data()));
     Bytes bytes = coder.finish();
@@ -88,8 +89,9 @@ Bytes shortest(const TensorView& tensor, Finish finish) {
   return best;
 }
 
+template <std::uint32_t kModes>
 Bytes encodeRange(const TensorView& tensor) {
-  return shortest(tensor, [&](RangeEncoder& coder, const std::vector<bool>& live) {
+  return shortest(tensor, kModes, [&](RangeEncoder& coder, const std::vector<bool>& live) {
     std::vector<float> exponents(tensor.exponents, tensor.exponents + tensor.shape.channels);
     codeExponents(coder, exponents, [&](std::size_t c) { return live[c]; });
   });
@@ -106,7 +108,7 @@ Bytes encodeScaled(const TensorView& tensor) {
   ByteWriter out;
   out.little(std::bit_cast<std::uint32_t>(tensor.scale));
   out.little(std::bit_cast<std::uint32_t>(tensor.offset));
-  out.append(shortest(tensor, [](RangeEncoder&, const std::vector<bool>&) {}));
+  out.append(shortest(tensor, kContextModes, [](RangeEncoder&, const std::vector<bool>&) {}));
   return std::move(out.bytes());
 }
 
@@ -120,7 +122,8 @@ void decodeScaled(ByteSpan payload, TensorTarget& target) {
 
 }  // namespace
 
-const Codec kRange{"range", Content::kCodes, true, encodeRange, decodeRange};
+const Codec kRange{"range", Content::kCodes, true, encodeRange<kContextModes>, decodeRange};
+const Codec kFastRange{"range-fast", Content::kCodes, false, encodeRange<2>, decodeRange};
 const Codec kScaledRange{"scaled", Content::kScaled, true, encodeScaled, decodeScaled};
 
 }  // namespace selfcompress::model

@@ -1,4 +1,6 @@
 // Sizes: codes against the entropy of their frequencies, and what a file spends on everything else.
+#include <doctest/doctest.h>
+
 #include "test/model_support.h"
 
 using namespace model_test;

@@ -1,10 +1,9 @@
 // What the tests of the model file share: seeded contents, networks, and writing again what a reader gives.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <random>
 
@@ -105,6 +104,55 @@ inline Structure leNet5(std::int64_t a, std::int64_t b, std::int64_t c) {
        node("maxPool", {{"kernel", Pair{2, 2}}}), node("conv2d", {{"outChannels", b}, {"kernel", Pair{5, 5}}}),
        node("relu"), node("maxPool", {{"kernel", Pair{2, 2}}}), node("flatten"), node("linear", {{"outFeatures", c}}),
        node("relu"), node("linear", {{"outFeatures", std::int64_t(10)}})});
+}
+
+// A small file with every codec.
+inline Bytes sampleFile(const WriteOptions& options) {
+  Random random(9);
+  Structure structure = leNet5(3, 4, 5);
+  structure.nodes[2].name = "first pool";
+  structure.nodes[4].inputs = {4, 2};
+  structure.output = 9;
+  ModelWriter writer(structure,
+                     {{"task", std::string("classification")},
+                      {"labels", std::vector<std::string>{"0", "1", "2"}},
+                      {"mean", std::vector<double>{0.5, 0.1307, 1e-40}},
+                      {"mine", 0.1}},
+                     options);
+  std::vector<std::int32_t> codes(3 * 25);
+  for (auto& code : codes) code = laplace(random, 1.5);
+  std::vector<float> values(24);
+  for (auto& v : values) v = float(random.real());
+  for (const char* encoding : {"packed", "range", "range-fast"}) {
+    writer.addCodes(0, "weight", {3, 1, 5, 5}, codes, std::vector<float>{-1, -2, -2.3f}, encoding);
+    writer.addCodes(-1, "flat", {75}, codes, std::vector<float>{-4}, encoding);
+  }
+  for (const char* encoding : {"f32", "f16", "bf16"}) writer.addFloats(3, encoding, {4, 6}, values, encoding);
+  const ScaledTensor scaled = quantizeScaled({4, 6, 1}, values, 5);
+  writer.addScaled(4, "scale", {4, 6}, scaled.codes, scaled.scale, scaled.offset);
+  return writer.finish();
+}
+
+// Decodes everything in a file, writes again what can be decoded, and tells whether that is read and written as the
+// same bytes once more. Fails where the file or one of its tensors does.
+inline bool isStable(const Bytes& file, const Limits& limits = {}) {
+  const ModelReader reader(file, limits);
+  for (std::size_t i = 0; i < reader.tensors().size(); i++) {
+    try {
+      reader.floats(i);
+    } catch (const ModelFileError&) {
+    }
+  }
+  const Bytes again = rewritten(reader);
+  return rewritten(ModelReader(again, limits)) == again;
+}
+
+inline const WriteOptions kSampleWays[] = {{true, 1, true}, {true, 8, false}, {false, 1, false}};
+
+// Of `all` random cases in a whole run: SELFCOMPRESS_TEST_SHARE=0.05 takes a twentieth, for emulators.
+inline int cases(int all) {
+  const char* share = std::getenv("SELFCOMPRESS_TEST_SHARE");
+  return share ? std::max(2, int(all * std::atof(share))) : all;
 }
 
 }  // namespace model_test
