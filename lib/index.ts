@@ -2,8 +2,9 @@
 
 export type * from './binding.js';
 export { binding } from './binding.js';
-export { type ArrayDataset, datasetFromArrays } from './data/arrays.js';
-export type { Dataset, Split } from './data/dataset.js';
+export { type ArrayDataset, type ArraySplit, datasetFromArrays, type TokenArrayDataset, type TokenArraySplit } from './data/arrays.js';
+export { type AnyDataset, type Dataset, type Split, type Task, type TokenDataset, type TokenSplit, taskOf } from './data/dataset.js';
+export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
 export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
 export { type DecodedModel, decodeModel } from './model-file/decode.js';

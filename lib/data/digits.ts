@@ -10,20 +10,26 @@ import { channelStatistics } from './statistics.js';
 const PIXELS = 28 * 28;
 const SHAPE: [number, number, number] = [1, 28, 28];
 
-/** The numbers of a text `{"data":[…]}`, parsed piece by piece: a whole file would hold up the event loop for many milliseconds. */
-async function parseNumbers(text: string): Promise<number[]> {
+/**
+ * The numbers 0..1 of a text `{"data":[…]}` as bytes, parsed piece by piece: a whole file at once would hold up the event loop
+ * for many milliseconds.
+ */
+async function parsePixels(text: string): Promise<Uint8Array> {
   const [begin, end] = [text.indexOf('['), text.lastIndexOf(']')];
   if (begin < 0 || end < begin || text.slice(0, begin).replace(/\s/g, '') !== '{"data":') throw new Error('expected {"data": [numbers]}');
-  const numbers: number[] = [];
+  const pieces: Uint8Array[] = [];
   const rest = pauses();
   for (let at = begin + 1; at < end; ) {
     const comma = text.indexOf(',', at + (1 << 14));
     const to = comma < 0 || comma > end ? end : comma;
-    for (const value of JSON.parse(`[${text.slice(at, to)}]`)) numbers.push(value);
+    const numbers: number[] = JSON.parse(`[${text.slice(at, to)}]`);
+    const piece = new Uint8Array(numbers.length);
+    for (let i = 0; i < piece.length; i++) piece[i] = Math.round(numbers[i] * 255);
+    pieces.push(piece);
     at = to + 1;
     await rest();
   }
-  return numbers;
+  return Buffer.concat(pieces);
 }
 
 /** Of every class the first four fifths are for training, the last fifth is held out; both are dealt class by class in turn. */
@@ -32,14 +38,14 @@ export async function loadDigits(): Promise<Dataset> {
   const classes: Uint8Array[] = [];
   for (let digit = 0; digit < 10; digit++) {
     const path = join(folder, `${digit}.json`);
-    let data: number[];
+    let data: Uint8Array;
     try {
-      data = await parseNumbers(await readFile(path, 'utf8'));
+      data = await parsePixels(await readFile(path, 'utf8'));
     } catch (cause) {
       throw new DataError(`the digits of the package "mnist" cannot be read: ${(cause as Error).message}`, path, { cause });
     }
     if (data.length === 0 || data.length % PIXELS) throw new DataError('expected whole images of 28×28 numbers', path);
-    classes.push(Uint8Array.from(data, (value: number) => Math.round(value * 255)));
+    classes.push(data);
   }
   const split = async (from: (count: number) => number, to: (count: number) => number) => {
     const images: Uint8Array[] = [];
