@@ -6,6 +6,7 @@ export { type ArrayDataset, type ArraySplit, datasetFromArrays, type TokenArrayD
 export { type AnyDataset, type Dataset, type Split, type Task, type TokenDataset, type TokenSplit, taskOf } from './data/dataset.js';
 export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
+export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/tensors.js';
 export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
 export { type DecodedModel, decodeModel } from './model-file/decode.js';
 export { encodeModel } from './model-file/encode.js';

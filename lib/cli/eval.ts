@@ -32,7 +32,7 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   const model = await loadModel(path);
   const { shape, classes, test } = await loadDataset(flags.dataset, {
     dataDir: flags.dataDir,
-    ...(flags.dataset === 'images' && { shape: model.description.input }), // scaled to what the model reads
+    ...(flags.dataset === 'images' && { shape: model.network.input }), // scaled to what the model reads
   });
   const network = await compileModel(model, flags.device);
   // Images are normalised as in training, whatever the data set's own statistics are.

@@ -3,6 +3,7 @@
  * nothing is allocated before the file is known to be able to hold them, and no more is decompressed than was asked for.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { createGunzip, createInflateRaw } from 'node:zlib';
 import { DataError } from '../errors.js';
 import { pauses } from './pace.js';
@@ -33,12 +34,13 @@ async function* pieces(handle: FileHandle, path: string, from: number, to: numbe
 
 async function* decompressed(handle: FileHandle, path: string, [from, to]: [number, number], kind: 'gzip' | 'deflate'): AsyncGenerator<Buffer> {
   const unzip = kind === 'gzip' ? createGunzip({ chunkSize: PIECE }) : createInflateRaw({ chunkSize: PIECE });
-  const source = handle.createReadStream({ start: from, end: to - 1, autoClose: false, highWaterMark: 1 << 16 });
+  const source = Readable.from(pieces(handle, path, from, to), { objectMode: false }); // a read stream would close the file
   source.on('error', (error) => unzip.destroy(error));
   source.pipe(unzip);
   try {
     for await (const piece of unzip) yield piece as Buffer;
   } catch (cause) {
+    if (cause instanceof DataError) throw cause;
     throw new DataError(`the ${kind} data are damaged or cut off (${(cause as Error).message})`, path, { cause });
   } finally {
     source.unpipe(unzip);
@@ -46,6 +48,33 @@ async function* decompressed(handle: FileHandle, path: string, [from, to]: [numb
     unzip.destroy();
   }
   if (unzip.bytesWritten !== to - from) throw new DataError(`there are other bytes behind the end of the ${kind} data`, path);
+}
+
+const table = Int32Array.from({ length: 256 }, (_, i) => {
+  let c = i;
+  for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1;
+  return c;
+});
+
+/** CRC-32 goes on from `crc` over more bytes; start with 0. */
+export function crc32(bytes: Uint8Array, crc = 0): number {
+  let c = ~crc;
+  for (let i = 0; i < bytes.length; i++) c = table[(c ^ bytes[i]) & 255] ^ (c >>> 8);
+  return ~c >>> 0;
+}
+
+/** The same pieces, which in the end must have been `size` bytes with that sum. */
+async function* checkedPieces(from: AsyncGenerator<Buffer>, path: string, size: number, crc: number): AsyncGenerator<Buffer> {
+  let sum = 0;
+  let length = 0;
+  for await (const piece of from) {
+    length += piece.length;
+    if (length > size) throw new DataError(`too long: there are more bytes than the ${size} that the archive promises`, path);
+    sum = crc32(piece, sum);
+    yield piece;
+  }
+  if (length < size) throw new DataError(`cut off: expected ${size} bytes but found ${length}`, path);
+  if (sum !== crc) throw new DataError('damaged: the sum of its bytes (CRC-32) is another', path);
 }
 
 export class ByteSource {
@@ -70,6 +99,14 @@ export class ByteSource {
   /** What the bytes `from`..`to` of an open file decompress to. */
   static compressed(handle: FileHandle, path: string, from: number, to: number, kind: 'gzip' | 'deflate'): ByteSource {
     return new ByteSource(path, decompressed(handle, path, [from, to], kind), (to - from) * MOST_EXPANSION, false);
+  }
+
+  /** An entry of an archive, stored or deflated: its bytes are `size` and have the CRC-32 `crc`. */
+  static checked(handle: FileHandle, path: string, range: [number, number], isDeflated: boolean, size: number, crc: number): ByteSource {
+    const [from, to] = range;
+    const bytes = isDeflated ? decompressed(handle, path, range, 'deflate') : pieces(handle, path, from, to);
+    const bound = isDeflated ? Math.min(size, (to - from) * MOST_EXPANSION) : size;
+    return new ByteSource(path, checkedPieces(bytes, path, size, crc), bound, !isDeflated);
   }
 
   /** The rest of the source in pieces. */
