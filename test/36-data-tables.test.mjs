@@ -190,8 +190,8 @@ t.test('faults in tables are named with line and column', async (t) => {
     await t.rejects(load(t, text, testText, { target: 'y', ...options }), { name: 'DataError', message }, String(message));
   }
   for (const [options, message] of [
-    [{}, /one of the columns "a", "b", "y" for target but received undefined/],
-    [{ target: 'z' }, /for target but received "z"/],
+    [{}, /name or number of a column for target but received undefined/],
+    [{ target: 'z' }, /train\.csv: Expected one of the columns "a", "b", "y" for target but received "z"/],
     [{ target: 3 }, /for target but received 3/],
     [{ target: ['y', 'y'] }, /different columns for target/],
     [{ target: 'y', ignore: ['q'] }, /ignore\[0\] but received "q"/],

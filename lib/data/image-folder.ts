@@ -63,7 +63,9 @@ function filesOf(classes: Map<string, string[]>, classNames: string[], directory
 async function readSplit(sharp: Sharp, { paths, labels }: Files, form: ImageForm, directory: string): Promise<Split> {
   const elements = form.shape[0] * form.shape[1] * form.shape[2];
   const images = allocate(paths.length * elements, directory);
-  await forEachAtOnce(paths.length, (i) => decodeImage(sharp, paths[i], form, images.subarray(i * elements, (i + 1) * elements)));
+  const decode = (i: number) => decodeImage(sharp, paths[i], form, images.subarray(i * elements, (i + 1) * elements));
+  await decode(0); // alone: its header set the size of all, and here it is found out whether it holds what it says
+  await forEachAtOnce(paths.length - 1, (i) => decode(i + 1));
   return { images, labels: Int32Array.from(labels), count: paths.length };
 }
 

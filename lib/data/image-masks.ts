@@ -124,7 +124,7 @@ async function readSplit(sharp: Sharp, pairs: Pair[], form: ImageForm, plan: Pla
   const images = allocate(pairs.length * channels * area, directory);
   const labels = new Int32Array(allocate(pairs.length * area * 4, directory).buffer);
   const rest = pauses();
-  await forEachAtOnce(pairs.length, async (i) => {
+  const decode = async (i: number) => {
     const { image, mask } = pairs[i];
     const [a, b] = [await readImageHeader(sharp, image), await readImageHeader(sharp, mask)];
     if (a.height !== b.height || a.width !== b.width)
@@ -133,7 +133,9 @@ async function readSplit(sharp: Sharp, pairs: Pair[], form: ImageForm, plan: Pla
     await rest();
     await decodeMask(sharp, mask, form, plan, labels.subarray(i * area, (i + 1) * area));
     await rest();
-  });
+  };
+  await decode(0); // alone: its header set the size of all, and here it is found out whether it holds what it says
+  await forEachAtOnce(pairs.length - 1, (i) => decode(i + 1));
   return { images, labels, count: pairs.length };
 }
 

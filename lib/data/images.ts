@@ -11,6 +11,9 @@ const EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '
 /** Images that are decoded at once. */
 const AT_ONCE = 8;
 
+/** Largest image that sets the size of all others; a damaged header would otherwise ask for any. */
+const MOST_PIXELS = 1 << 24;
+
 export interface ImageOptions {
   /** Height and width that images are scaled to, one number for squares. Default: those of the first image. */
   size?: number | [number, number];
@@ -119,6 +122,8 @@ export async function commonShape(sharp: Sharp, paths: string[], size: [number, 
     isColour ||= header.isColour;
   });
   const { height, width } = first as ImageHeader;
+  if (!size && height * width > MOST_PIXELS)
+    throw new DataError(`${height}×${width} pixels are more than all images are brought to unasked; give a size`, paths[0]);
   return [isColour ? 3 : 1, ...(size ?? ([height, width] as [number, number]))];
 }
 

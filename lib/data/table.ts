@@ -1,6 +1,6 @@
 /** Tables with a column to predict: numbers as they are, names as one input per name, from comma- or tab-separated values. */
 import { basename, extname } from 'node:path';
-import { checkChoice, checkNames, DataError, wrongType } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { allocate } from './byte-source.js';
 import { type Column, encodeColumns, parseNumber, planColumns, widthOf } from './columns.js';
 import { type Row, readCsv } from './csv.js';
@@ -9,12 +9,14 @@ import { pauses } from './pace.js';
 import { checkSplitOptions, datasetFromFile, type SplitOptions, splitIndices, splitOptionNames } from './splits.js';
 
 export interface TableOptions extends SplitOptions {
-  /** Name of the column to predict, or its number counted from 0; several for several numbers. */
+  /** Name of the column to predict, or its number counted from 0 (−1 is the last); several for several numbers. */
   target: string | number | (string | number)[];
   /** Default: 'classification' where the target holds names, 'regression' where it holds numbers. */
   task?: 'classification' | 'regression';
   /** Whether the first row holds the columns' names. Default true; without, columns are called column1, column2, … */
   header?: boolean;
+  /** Rows to leave out at the beginning, before the header. Default 0. */
+  skip?: number;
   /** One character. Default: a tab for .tsv and .tab, else a comma. */
   delimiter?: string;
   /** Columns of numbers that are names, such as codes. */
@@ -48,6 +50,7 @@ async function readTable(path: string, options: TableOptions): Promise<Table> {
   const extension = extname(path.replace(/\.gz$/i, '')).toLowerCase();
   const { delimiter = extension === '.tsv' || extension === '.tab' ? '\t' : ',', header = true } = options;
   const rows = await readCsv(path, delimiter);
+  rows.splice(0, options.skip ?? 0);
   const first = header ? rows.shift() : rows[0];
   if (!first || rows.length === 0) throw new DataError('it holds no rows', path);
   const names = header ? first.fields.map((name) => name.trim()) : first.fields.map((_, i) => `column${i + 1}`);
@@ -59,15 +62,18 @@ async function readTable(path: string, options: TableOptions): Promise<Table> {
 }
 
 function columnIndex(table: Table, column: unknown, argument: string): number {
-  const index = typeof column === 'number' ? column : table.names.indexOf(column as string);
+  const given = typeof column === 'number' ? column : table.names.indexOf(column as string);
+  const index = typeof column === 'number' && column < 0 ? column + table.names.length : given;
   if (Number.isInteger(index) && index >= 0 && index < table.names.length) return index;
-  const names = table.names.map((name) => `"${name}"`).slice(0, 50);
-  throw wrongType(`one of the columns ${names.join(', ')}`, argument, column);
+  if (typeof column !== 'number' && typeof column !== 'string') throw wrongType('the name or number of a column', argument, column);
+  const names = table.names.slice(0, 50).map((name) => JSON.stringify(name.slice(0, 60)));
+  const { message } = wrongType(`one of the columns ${names.join(', ')}`, argument, column);
+  throw new DataError(message, table.path);
 }
 
 function checkOptions(options: TableOptions): void {
   checkNames(options as object, 'options', [
-    ...['target', 'task', 'header', 'delimiter', 'categorical', 'ignore', 'missing', 'testPath'],
+    ...['target', 'task', 'header', 'skip', 'delimiter', 'categorical', 'ignore', 'missing', 'testPath'],
     ...splitOptionNames,
   ]);
   checkSplitOptions(options);
@@ -75,6 +81,7 @@ function checkOptions(options: TableOptions): void {
   if (task !== undefined) checkChoice(task, 'task', ['classification', 'regression']);
   if (delimiter !== undefined && !(typeof delimiter === 'string' && delimiter.length === 1 && !'"\r\n'.includes(delimiter)))
     throw wrongType('one character', 'delimiter', delimiter);
+  if (options.skip !== undefined) checkInteger(options.skip, 'skip', 0);
   if (header !== undefined && typeof header !== 'boolean') throw wrongType('true or false', 'header', header);
   if (testPath !== undefined && typeof testPath !== 'string') throw wrongType('a path', 'testPath', testPath);
   for (const list of ['categorical', 'ignore', 'missing'] as const) {
