@@ -1,8 +1,9 @@
 // Folders of images as they are found: with litter, turned, grey beside colour, with alpha, of 16 bits, of many sizes.
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { loadDataset, loadImageMasks, randomNumbers, temporaryFolder } from './support.mjs';
+import { cli, loadDataset, loadImageMasks, NetworkBuilder, randomNumbers, temporaryFolder } from './support.mjs';
 
 const sharp = (await import('sharp').catch(() => undefined))?.default;
 const test = (name, work) => t.test(name, { skip: sharp ? false : 'the optional package sharp is not installed' }, work);
@@ -278,4 +279,42 @@ test('images with masks', async (t) => {
   ]) {
     await t.rejects(loadImageMasks(folderOf(t, { ...files, ...change }), options), { message });
   }
+});
+
+test('eval scales images of another size and colour to what the model reads', async (t) => {
+  const [dark, bright] = [await fill(30), await fill(220)];
+  const small = folderOf(t, {
+    'train/a/0.png': dark,
+    'train/a/1.png': dark,
+    'train/b/0.png': bright,
+    'train/b/1.png': bright,
+    'test/a/0.png': dark,
+    'test/b/0.png': bright,
+  });
+  const net = new NetworkBuilder([1, 4, 6]);
+  const network = net.build(net.linear(net.flatten('input'), { outFeatures: 2 }));
+  writeFileSync(join(small, 'network.json'), JSON.stringify(network));
+  const run = (...flags) => spawnSync(process.execPath, [cli, ...flags], { encoding: 'utf8' });
+  const out = join(small, 'run');
+  const trained = run(
+    'train',
+    '--model',
+    join(small, 'network.json'),
+    '--dataset',
+    'images',
+    '--data-dir',
+    small,
+    '--epochs',
+    '3',
+    '--out',
+    out,
+    '--batch-size',
+    '4',
+  );
+  t.equal(trained.status, 0, trained.stderr);
+  const [large, coloured] = [await png(40, 60, 3, () => 30), await png(33, 21, 3, (_y, _x, c) => 220 - c)];
+  const big = folderOf(t, { 'train/a/0.png': large, 'train/b/0.png': coloured, 'test/a/0.png': large, 'test/b/0.png': coloured });
+  const { status, stdout, stderr } = run('eval', out, '--dataset', 'images', '--data-dir', big, '--json');
+  t.equal(status, 0, stderr);
+  t.equal(JSON.parse(stdout).images, 2);
 });

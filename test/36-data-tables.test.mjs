@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
-import { encodeRow, loadJsonLines, loadTable, randomNumbers, temporaryFolder } from './support.mjs';
+import { encodeRow, loadJsonLines, loadTable, NetworkBuilder, randomNumbers, Trainer, temporaryFolder } from './support.mjs';
 
 function file(t, name, contents) {
   const path = join(mkdtempSync(join(temporaryFolder(t), 'table-')), name);
@@ -334,4 +334,52 @@ t.test('faults in JSON lines are named with the line', async (t) => {
   ]) {
     await t.rejects(loadLines(t, examples, testExamples, options), { message }, String(message));
   }
+});
+
+t.test('a table and sequences from JSON lines train a network', async (t) => {
+  const random = randomNumbers(2);
+  const people = Array.from({ length: 600 }, () => {
+    const [size, weight, city] = [150 + 40 * random(), 40 + 60 * random(), ['Bern', 'Rom'][Math.floor(2 * random())]];
+    return { size, weight, city, kind: size - weight + (city === 'Rom' ? 20 : 0) > 110 ? 'light' : 'heavy' };
+  });
+  const text = people.map((p) => [p.size.toFixed(1), p.weight.toFixed(1), p.city, p.kind].join(','));
+  const data = await loadTable(file(t, 'a.csv', `size,weight,city,kind\n${text.join('\n')}\n`), { target: 'kind' });
+  const net = new NetworkBuilder(data.shape);
+  const hidden = net.relu(net.linear(net.flatten('input'), { outFeatures: 16 }));
+  const trainer = Trainer.create({
+    network: net.build(net.linear(hidden, { outFeatures: 2 })),
+    data,
+    epochs: 12,
+    batchSize: 32,
+    learningRate: 0.02,
+    gamma: 0,
+  });
+  await trainer.run();
+  const { accuracy } = await trainer.evaluate();
+  t.ok(accuracy > 0.9, `accuracy ${accuracy}`);
+  await trainer.dispose();
+
+  const waves = Array.from({ length: 300 }, () => {
+    const frequency = random() < 0.5 ? 1 : 3;
+    const phase = 6.28 * random();
+    return JSON.stringify({
+      input: [Array.from({ length: 24 }, (_, i) => Math.round(1000 * Math.sin((6.28 * frequency * i) / 24 + phase)) / 1000)],
+      target: frequency,
+    });
+  });
+  const series = await loadJsonLines(file(t, 'a.jsonl', waves.join('\n')), { task: 'classification' });
+  t.same([series.input, series.shape, series.classes], ['sequence', [1, 1, 24], 4]);
+  const wave = new NetworkBuilder(series.shape);
+  const filtered = wave.relu(wave.conv2d('input', { outChannels: 8, kernel: [1, 7], padding: [0, 3] }));
+  const second = Trainer.create({
+    network: wave.build(wave.linear(wave.globalAveragePool(filtered), { outFeatures: 4 })),
+    data: series,
+    epochs: 15,
+    batchSize: 16,
+    learningRate: 0.02,
+    gamma: 0,
+  });
+  await second.run();
+  t.ok((await second.evaluate()).accuracy > 0.9);
+  await second.dispose();
 });

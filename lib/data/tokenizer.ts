@@ -113,7 +113,23 @@ export class PeerVocabulary implements Tokenizer {
   constructor(
     private readonly peer: PeerTokenizer,
     readonly size: number,
+    /** The file that describes it. */
+    readonly path: string,
   ) {}
+
+  #ids(text: string): ArrayLike<number> {
+    let ids: ArrayLike<number>;
+    try {
+      ({ ids } = this.peer.encode(text, { add_special_tokens: false }));
+    } catch (cause) {
+      throw new DataError(`the tokenizer fails on ${JSON.stringify(text.slice(0, 40))}: ${(cause as Error).message}`, this.path, { cause });
+    }
+    for (let i = 0; i < ids.length; i++) {
+      if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < this.size))
+        throw new DataError(`the tokenizer gives ${JSON.stringify(text.slice(0, 40))} the token ${ids[i]}, which it does not have`, this.path);
+    }
+    return ids;
+  }
 
   encode(text: string): Int32Array {
     if (typeof text !== 'string') throw wrongType('a text', 'text', text);
@@ -125,7 +141,7 @@ export class PeerVocabulary implements Tokenizer {
     let count = 0;
     for (let at = 0; at < text.length; yield) {
       const end = nextCut(text, at);
-      const { ids } = this.peer.encode(text.slice(at, end), { add_special_tokens: false });
+      const ids = this.#ids(text.slice(at, end));
       pieces.push(ids);
       count += ids.length;
       at = end;
@@ -183,7 +199,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
     throw new DataError(`reading a tokenizer.json needs the optional package ${name}. Run: npm install ${name}`, path, { cause });
   }
   try {
-    return new PeerVocabulary(new peer.Tokenizer(json, {}), size);
+    return new PeerVocabulary(new peer.Tokenizer(json, {}), size, path);
   } catch (cause) {
     throw new DataError(`not a tokenizer that ${name} knows: ${(cause as Error).message}`, path, { cause });
   }

@@ -79,11 +79,20 @@ const texts = Buffer.from(
     .join('\n'),
 );
 const prose = Buffer.from('To be, or not to be — that is the question: 😀\n'.repeat(30));
+const numbers = Buffer.from(
+  range(30)
+    .map((i) => `${i},${i % 5 === 2 ? '' : i / 8},${i % 2 ? 'x' : 'y'}`)
+    .join('\n'),
+);
 const tokenizer = Buffer.from(
   JSON.stringify({
     version: '1.0',
-    added_tokens: [{ id: 4, content: '<e>' }],
-    model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, '<u>': 3 }, merges: ['a b'], unk_token: '<u>' },
+    added_tokens: [],
+    normalizer: { type: 'Lowercase' },
+    pre_tokenizer: { type: 'Whitespace' },
+    post_processor: null,
+    decoder: { type: 'Fuse' },
+    model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, '<u>': 3 }, merges: ['a b'], unk_token: '<u>', fuse_unk: false, byte_fallback: false },
   }),
 );
 
@@ -137,7 +146,7 @@ export const formats = [
   format('npz stored', { 'a.npz': arrays(false) }, (folder) => loadNpz(join(folder, 'a.npz'))),
   format('safetensors', { 'a.safetensors': tensors }, (folder) => loadSafetensors(join(folder, 'a.safetensors')), isText),
   format('csv', { 'a.csv': table(',') }, (folder) => loadTable(join(folder, 'a.csv'), { target: 'kind' }), isText),
-  format('csv numbers', { 'a.csv': table(',') }, (folder) => loadTable(join(folder, 'a.csv'), { target: 0, header: false }), isText),
+  format('csv numbers', { 'a.csv': numbers }, (folder) => loadTable(join(folder, 'a.csv'), { target: 0, header: false }), isText),
   format('tsv in gz', { 'a.tsv.gz': gzipSync(table('\t')) }, (folder) => loadTable(join(folder, 'a.tsv.gz'), { target: 'kind' }), {
     ...isText,
     ...zipped,
