@@ -196,6 +196,7 @@ t.test('names, tasks and splits', async (t) => {
     [{ images, labels: classes }, { names: { pictures: 'images' } }, /names\["pictures"\]/],
     [{ images, labels: classes }, { names: { images: 'x' } }, /there is no tensor "x"/],
     [{ images, labels: classes }, { holdOut: 1 }, /holdOut/],
+    [{ images, labels: classes }, { validation: 8 }, /^Expected fewer than the 8 training examples for validation/],
     [{ images, labels: classes }, { layouts: 1 }, /"layouts"/],
   ]) {
     await t.rejects(loadNpz(file(t, 'a.npz', npz(arrays)), options), { message }, String(message));

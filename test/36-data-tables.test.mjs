@@ -200,6 +200,8 @@ t.test('faults in tables are named with line and column', async (t) => {
     [{ target: 'y', delimiter: ',,' }, /delimiter/],
     [{ target: 'y', taget: 1 }, /"taget"/],
     [{ target: 'y', holdOut: 0 }, /holdOut/],
+    [{ target: 'y', validation: 3 }, /^Expected fewer than the 3 training rows for validation/],
+    [{ target: 'y', skip: -1 }, /skip/],
     [{ target: 'y', header: 1 }, /header/],
   ]) {
     await t.rejects(load(t, good, good, options), { message }, String(message));

@@ -3,7 +3,7 @@ import { checkInteger, checkNumber, DataError, wrongValue } from '../errors.js';
 import { type ArrayDataset, datasetSteps, type TokenArrayDataset } from './arrays.js';
 import type { AnyDataset } from './dataset.js';
 import { runPaced } from './pace.js';
-import { permutation } from './sampling.js';
+import { holdBack, permutation } from './sampling.js';
 
 export interface SplitOptions {
   /** Where there are no test examples of their own: the share of all examples to hold out for it, chosen by the seed. Default 0.2. */
@@ -36,12 +36,19 @@ export async function splitIndices(
   return { train: order.slice(held).sort(), test: order.slice(0, held).sort() };
 }
 
-/** A data set of arrays that were read from a file: values that do not fit are a fault of the file. */
+/**
+ * A data set of arrays that were read from a file: values that do not fit are a fault of the file. How many examples to hold back is the
+ * user's to say.
+ */
 export async function datasetFromFile<D extends AnyDataset>(path: string, options: ArrayDataset | TokenArrayDataset): Promise<D> {
+  const { validation, seed = 1 } = options;
+  const held = typeof validation === 'number' ? validation : undefined;
+  let data: D;
   try {
-    return (await runPaced(datasetSteps(options))) as D;
+    data = (await runPaced(datasetSteps(held === undefined ? options : { ...options, validation: undefined }))) as D;
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
     throw new DataError(cause.message, path, { cause });
   }
+  return runPaced(holdBack(data, held, seed));
 }

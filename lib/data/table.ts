@@ -1,6 +1,6 @@
 /** Tables with a column to predict: numbers as they are, names as one input per name, from comma- or tab-separated values. */
 import { basename, extname } from 'node:path';
-import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, DataError, wrongType, wrongValue } from '../errors.js';
 import { allocate } from './byte-source.js';
 import { type Column, encodeColumns, parseNumber, planColumns, widthOf } from './columns.js';
 import { type Row, readCsv } from './csv.js';
@@ -186,7 +186,7 @@ export async function loadTable(path: string, options: TableOptions): Promise<Ta
     ? { train: Int32Array.from(table.rows.keys()), test: undefined }
     : await splitIndices(table.rows.length, split, path);
   const { validation = 0 } = options;
-  if (validation >= train.length) throw wrongType(`fewer than the ${train.length} training rows`, 'validation', validation);
+  if (validation >= train.length) throw wrongValue(`fewer than the ${train.length} training rows`, 'validation', validation);
   const held = validation > 0 ? await splitIndices(train.length, { ...split, holdOut: validation / train.length }, path) : undefined;
   const take = (indices: Int32Array) => Array.from(indices, (i) => table.rows[i]);
   const training = take(held ? held.train.map((i) => train[i]) : train);
