@@ -11,6 +11,7 @@ export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
 export { type JsonLinesDataset, type JsonLinesOptions, loadJsonLines } from './data/json-lines.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
 export { loadSklearnTable } from './data/sklearn.js';
+export { type BatchSource, datasetFromGenerator, type StreamDataset, type StreamOptions } from './data/stream.js';
 export { loadTable, type TableDataset, type TableOptions } from './data/table.js';
 export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/tensors.js';
 export { allWindows, datasetFromText, loadText, randomWindows, type TextDataset, type TextOptions } from './data/text.js';

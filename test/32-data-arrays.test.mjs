@@ -182,7 +182,7 @@ t.test('every task: labels per position, several classes, numbers; vectors, sequ
     shape: [1, 2, 2],
     classes: 3,
     ignoreLabel: 255,
-    train: { ...mask, labels: [0, 1, 2, 255, 1, 1, 255, 0] },
+    train: { ...mask, labels: [0, 1, 2, 255, 1, 1, -1, 0] },
     test: mask.images && { ...mask, labels: new Int8Array(8) },
   });
   t.same([...marked.train.labels], [0, 1, 2, -1, 1, 1, -1, 0]);

@@ -261,7 +261,8 @@ t.test('damaged .npz archives', async (t) => {
       [patched((b) => b.writeUInt8(b[60] ^ 255, 60)), /CRC-32|damaged|not an \.npy|header|expected numbers/],
       [npz({}), /no arrays/],
     ]) {
-      await t.rejects(loadNpz(file(t, 'a.npz', contents)), { name: 'DataError', message }, `${deflate} ${message}`);
+      const path = file(t, 'a.npz', contents);
+      await t.rejects(loadNpz(path), { name: 'DataError', message, path }, `${deflate} ${message}`);
     }
   }
   const bomb = npz({ x: npy('<f4', [4, 3], Buffer.alloc(300_000_000)), y: labels });

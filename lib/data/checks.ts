@@ -23,7 +23,7 @@ export function countRows(values: ArrayLike<unknown>, argument: string, width: n
   return count;
 }
 
-/** Classes 0..classes−1, and where `ignored` is given that value too, which becomes −1. */
+/** Classes 0..classes−1, and where `ignored` is given that value and −1 too, which both become −1. */
 export function* checkLabels(labels: unknown, argument: string, classes: number, ignored?: number): Steps<Int32Array> {
   const values = checkArray(labels, argument, 'integers');
   const what = `an integer from 0 to ${classes - 1}${ignored === undefined ? '' : `, or ${ignored},`}`;
@@ -31,7 +31,7 @@ export function* checkLabels(labels: unknown, argument: string, classes: number,
   for (let i = 0; i < result.length; i++) {
     const value = values[i];
     if (typeof value !== 'number') throw wrongType(what, `${argument}[${i}]`, value);
-    if (value === ignored) result[i] = IGNORED;
+    if (ignored !== undefined && (value === ignored || value === IGNORED)) result[i] = IGNORED;
     else if (Number.isInteger(value) && value >= 0 && value < classes) result[i] = value;
     else throw wrongValue(what, `${argument}[${i}]`, value);
     if (i % SLICE === SLICE - 1) yield;

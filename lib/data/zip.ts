@@ -65,15 +65,20 @@ export async function readZip(path: string, use: (name: string, source: ByteSour
     for (const entry of entries) {
       if (entry.name.endsWith('/')) continue;
       const where = `${path}: ${entry.name}`;
-      if (entry.packed > fileSize || entry.offset + 30 > fileSize) throw new DataError('cut off', where);
-      const local = await readAt(handle, entry.offset, 30, where);
-      if (local.readUInt32LE(0) !== LOCAL) throw new DataError('the entry is not where the list of contents says', where);
+      const wrong = (message: string) => new DataError(`${entry.name}: ${message}`, path);
+      if (entry.packed > fileSize || entry.offset + 30 > fileSize) throw wrong('cut off');
+      const local = await readAt(handle, entry.offset, 30, path);
+      if (local.readUInt32LE(0) !== LOCAL) throw wrong('the entry is not where the list of contents says');
       const from = entry.offset + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
       const to = from + entry.packed;
-      if (to > fileSize || (entry.method === 0 && entry.size !== entry.packed)) throw new DataError('cut off', where);
+      if (to > fileSize || (entry.method === 0 && entry.size !== entry.packed)) throw wrong('cut off');
       const source = ByteSource.checked(handle, where, [from, to], entry.method === 8, entry.size, entry.crc);
       try {
         await use(entry.name, source);
+      } catch (error) {
+        // The message names the entry as well, the path of the error is that of the archive.
+        if (error instanceof DataError && error.path === where) throw new DataError(error.message.slice(path.length + 2), path, { cause: error });
+        throw error;
       } finally {
         await source.close();
       }
