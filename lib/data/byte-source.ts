@@ -14,6 +14,13 @@ const PIECE = 1 << 18;
 /** DEFLATE expands a byte to at most this many (RFC 1951: 258 bytes from 2 bits, rounded up). */
 const MOST_EXPANSION = 1032;
 
+/**
+ * Where no header says how much there is, compressed data that expand more than this are taken for an attack once they are large:
+ * texts and images shrink to a tenth or a fiftieth.
+ */
+const MOST_SENSIBLE_EXPANSION = 200;
+const UNSUSPECTED = 2 ** 24;
+
 /** Most bytes of one array here; larger data do not fit the indices that native code uses. */
 const MOST_BYTES = 2 ** 32 - 1;
 
@@ -109,10 +116,13 @@ export class ByteSource {
     return new ByteSource(path, checkedPieces(bytes, path, size, crc), bound, !isDeflated);
   }
 
-  /** The rest of the source in pieces. */
+  /** The rest of the source in pieces, for formats that do not say how long they are. */
   async *rest(): AsyncGenerator<Buffer> {
     for (let piece = await this.#piece(); piece; piece = await this.#piece()) {
       this.position += piece.length;
+      const packed = this.bound / MOST_EXPANSION;
+      if (!this.exact && this.position > Math.max(UNSUSPECTED, MOST_SENSIBLE_EXPANSION * packed))
+        throw new DataError(`its ${packed} bytes expand to more than ${MOST_SENSIBLE_EXPANSION} times as many`, this.path);
       yield piece;
     }
   }

@@ -109,11 +109,19 @@ export class CsvParser {
 /** Characters that are parsed between two looks at the clock. */
 const PIECE = 1 << 15;
 
+/** Most fields of a table, a row counting as three more: what is parsed is held in memory, and running out of it ends the process. */
+const MOST_FIELDS = 30_000_000;
+
 /** All rows of a file, plain or gzipped. @throws DataError with line and column */
 export async function readCsv(path: string, delimiter: string): Promise<Row[]> {
   return withDataFile(path, async (source) => {
     const rows: Row[] = [];
-    const parser = new CsvParser(delimiter, path, (row) => rows.push(row));
+    let fields = 0;
+    const parser = new CsvParser(delimiter, path, (row) => {
+      fields += row.fields.length + 3;
+      if (fields > MOST_FIELDS) throw new DataError(`line ${row.line}: more fields than are held in memory (${MOST_FIELDS})`, path);
+      rows.push(row);
+    });
     const rest = pauses();
     for await (const text of textPieces(source)) {
       for (let at = 0; at < text.length; at += PIECE) {

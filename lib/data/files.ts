@@ -69,7 +69,7 @@ export async function withDataFile<T>(path: string, use: (source: ByteSource) =>
 const MOST_TEXT = 2 ** 28;
 
 /** The text of a file in UTF-8, plain or gzipped, in pieces. A byte order mark is left out. */
-export async function* textPieces(source: ByteSource): AsyncGenerator<string> {
+export async function* textPieces(source: ByteSource, most = MOST_TEXT): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const decode = (piece?: Buffer) => {
     try {
@@ -79,7 +79,7 @@ export async function* textPieces(source: ByteSource): AsyncGenerator<string> {
     }
   };
   for await (const piece of source.rest()) {
-    if (source.position > MOST_TEXT) throw new DataError(`a text of more than ${MOST_TEXT} bytes`, source.path);
+    if (source.position > most) throw new DataError(`a text of more than ${most} bytes`, source.path);
     yield decode(piece);
   }
   yield decode();

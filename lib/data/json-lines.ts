@@ -26,7 +26,10 @@ export interface JsonLinesOptions extends SplitOptions {
 /** Token 0 pads, token 1 stands for characters that no training text has. */
 const RESERVED = 2;
 
-const MOST_LINE = 1 << 24;
+/** Bounds of what is parsed and held in memory at once: running out of it ends the process. */
+const MOST_LINE = 1 << 22;
+const MOST_TEXT = 2 ** 27;
+const MOST_LINES = 4_000_000;
 
 /** Most tokens of a split, padding included: one long line would otherwise ask for as much memory for each of the others. */
 const MOST_TOKENS = 2 ** 28;
@@ -70,9 +73,11 @@ async function readLines(path: string, options: JsonLinesOptions): Promise<Examp
     let line = 0;
     const take = (text: string) => {
       line++;
-      if (text.trim()) examples.push(parseLine(text, line, path, options));
+      if (!text.trim()) return;
+      if (examples.length >= MOST_LINES) throw new DataError(`line ${line}: more than ${MOST_LINES} examples`, path);
+      examples.push(parseLine(text, line, path, options));
     };
-    for await (const piece of textPieces(source)) {
+    for await (const piece of textPieces(source, MOST_TEXT)) {
       const lines = piece.split('\n');
       lines[0] = left + lines[0];
       left = lines.pop() as string;
