@@ -265,6 +265,15 @@ t.test('damaged .npz archives', async (t) => {
       await t.rejects(loadNpz(path), { name: 'DataError', message, path }, `${deflate} ${message}`);
     }
   }
+  // One entry that the list of contents names a thousand times: each would be decompressed anew.
+  const one = npz({ x: npy('<f4', [4, 3], Buffer.alloc(48)) });
+  const [listed, offset] = [one.readUInt32LE(one.length - 10), one.readUInt32LE(one.length - 6)];
+  const end = Buffer.from(one.subarray(one.length - 22));
+  end.writeUInt16LE(1000, 8);
+  end.writeUInt16LE(1000, 10);
+  end.writeUInt32LE(1000 * listed, 12);
+  const overlapping = Buffer.concat([one.subarray(0, offset), ...new Array(1000).fill(one.subarray(offset, offset + listed)), end]);
+  await t.rejects(loadNpz(file(t, 'a.npz', overlapping)), { name: 'DataError', message: /longer than the file|two arrays of the name/ });
   const bomb = npz({ x: npy('<f4', [4, 3], Buffer.alloc(300_000_000)), y: labels });
   const before = process.memoryUsage().rss;
   await t.rejects(loadNpz(file(t, 'a.npz', bomb)), { name: 'DataError', message: /too long/ });
