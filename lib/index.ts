@@ -2,9 +2,20 @@
 
 export type * from './binding.js';
 export { binding } from './binding.js';
-export { type ArrayDataset, datasetFromArrays } from './data/arrays.js';
-export type { Dataset, Split } from './data/dataset.js';
+export { type ArrayDataset, type ArraySplit, datasetFromArrays, type TokenArrayDataset, type TokenArraySplit } from './data/arrays.js';
+export { type DatasetInfo, datasetCatalog } from './data/catalog.js';
+export { type Column, encodeRow } from './data/columns.js';
+export { type AnyDataset, type Dataset, type Split, type Task, type TokenDataset, type TokenSplit, taskOf } from './data/dataset.js';
+export { type DigitSceneOptions, digitScenes } from './data/digit-scenes.js';
+export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
+export { type JsonLinesDataset, type JsonLinesOptions, loadJsonLines } from './data/json-lines.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
+export { loadSklearnTable } from './data/sklearn.js';
+export { type BatchSource, datasetFromGenerator, type StreamDataset, type StreamOptions } from './data/stream.js';
+export { loadTable, type TableDataset, type TableOptions } from './data/table.js';
+export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/tensors.js';
+export { allWindows, datasetFromText, loadText, randomWindows, type TextDataset, type TextOptions } from './data/text.js';
+export { CharacterVocabulary, loadTokenizer, type Tokenizer } from './data/tokenizer.js';
 export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
 export { NetworkBuilder } from './network/builder.js';

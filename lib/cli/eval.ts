@@ -30,7 +30,10 @@ export function addEvalCommand(program: Command): void {
 async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const model = await loadModel(path);
-  const { shape, classes, test } = await loadDataset(flags.dataset, { dataDir: flags.dataDir });
+  const { shape, classes, test } = await loadDataset(flags.dataset, {
+    dataDir: flags.dataDir,
+    ...(flags.dataset === 'images' && { shape: model.network.input }), // scaled to what the model reads
+  });
   const network = await compileModel(model, flags.device);
   // Images are normalised as in training, whatever the data set's own statistics are.
   const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean: model.info.mean, std: model.info.std });

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line program: one file per command. */
 import { Command, CommanderError } from 'commander';
+import { addDatasetsCommand } from './datasets.js';
 import { addEvalCommand } from './eval.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
@@ -16,6 +17,7 @@ addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
 addInfoCommand(program);
+addDatasetsCommand(program);
 
 try {
   await program.parseAsync();

@@ -66,7 +66,7 @@ export function addTrainCommand(program: Command): void {
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
     .option('--data-dir <dir>', "folder with the data set's standard files")
-    .option('--limit <n>', 'use the first N training images', integer(1))
+    .option('--limit <n>', 'use N training images, as many of each class', integer(1))
     .option('--epochs <n>', `passes over the training images (default: ${defaults.epochs})`, integer(1))
     .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), defaults.batchSize)
     .option('--lr <rate>', 'learning rate of weights', number(0), defaults.learningRate)

@@ -1,11 +1,16 @@
 /** CIFAR-10 and CIFAR-100 in their official binary files: per image its label bytes, then 3×32×32 bytes. */
 import { join } from 'node:path';
 import { DataError } from '../errors.js';
-import { channelStatistics, checkSplit, type Dataset, type Split } from './dataset.js';
-import { readDataFile } from './files.js';
+import { checkSplit, type Dataset, type Split } from './dataset.js';
+import { findDataFile, withDataFile } from './files.js';
+import { pauses, runPaced, type Steps } from './pace.js';
+import { channelStatistics } from './statistics.js';
 
 const SHAPE: [number, number, number] = [3, 32, 32];
 const PIXELS = 3 * 32 * 32;
+
+/** Most images of a file; the largest official one has 50,000. */
+const MOST_RECORDS = 50_000;
 
 interface Variant {
   folder: string;
@@ -34,30 +39,66 @@ const variants: Record<'cifar10' | 'cifar100', Variant> = {
   },
 };
 
-async function readSplit(directories: string[], names: string[], { labelBytes, classNames }: Variant): Promise<Split> {
+/** Images and labels of one file. */
+async function readFile(path: string, { labelBytes, classNames }: Variant): Promise<Split> {
   const record = labelBytes + PIXELS;
-  const files = [];
-  for (const name of names) {
-    const { path, bytes } = await readDataFile(directories, [name]);
-    if (bytes.length % record) throw new DataError(`cut off or of another format: ${bytes.length} bytes are not a multiple of ${record}`, path);
-    files.push({ path, bytes, count: bytes.length / record });
+  const bytes = await withDataFile(path, async (source) => {
+    // The format has no header: there are as many records as there are bytes.
+    const pieces: Uint8Array[] = [];
+    for await (const piece of source.rest()) {
+      if (source.position > MOST_RECORDS * record) throw new DataError(`it has more than ${MOST_RECORDS} records of ${record} bytes`, path);
+      pieces.push(piece);
+    }
+    return pieces;
+  });
+  const length = bytes.reduce((sum, piece) => sum + piece.length, 0);
+  if (length === 0) throw new DataError('the file is empty', path);
+  if (length % record) throw new DataError(`cut off or of another format: ${length} bytes are not a multiple of ${record}`, path);
+  const count = length / record;
+  const split = { images: new Uint8Array(count * PIXELS), labels: new Int32Array(count), count };
+  await runPaced(sortRecords(bytes, labelBytes, split));
+  return runPaced(checkSplit(split, PIXELS, classNames.length, path));
+}
+
+/** Copies label and pixels of every record, wherever the pieces of the file are cut. */
+function* sortRecords(pieces: Uint8Array[], labelBytes: number, { images, labels }: Split): Steps<void> {
+  const record = labelBytes + PIXELS;
+  let at = 0;
+  for (const piece of pieces) {
+    for (let i = 0; i < piece.length; ) {
+      const inRecord = at % record;
+      const index = Math.floor(at / record);
+      if (inRecord < labelBytes) {
+        // The last label byte counts.
+        if (inRecord === labelBytes - 1) (labels as Int32Array)[index] = piece[i];
+        i++;
+        at++;
+        continue;
+      }
+      const length = Math.min(piece.length - i, record - inRecord);
+      images.set(piece.subarray(i, i + length), index * PIXELS + inRecord - labelBytes);
+      i += length;
+      at += length;
+    }
+    yield;
   }
+}
+
+async function readSplit(directories: string[], names: string[], variant: Variant): Promise<Split> {
+  const files: Split[] = [];
+  for (const name of names) files.push(await readFile(await findDataFile(directories, [name]), variant));
   const count = files.reduce((sum, file) => sum + file.count, 0);
   const images = new Uint8Array(count * PIXELS);
   const labels = new Int32Array(count);
   let at = 0;
-  for (const { bytes, path, count: inFile } of files) {
-    const first = at;
-    for (let i = 0; i < inFile; i++, at++) {
-      labels[at] = bytes[i * record + labelBytes - 1];
-      images.set(bytes.subarray(i * record + labelBytes, (i + 1) * record), at * PIXELS);
+  const rest = pauses();
+  for (const file of files) {
+    labels.set(file.labels as Int32Array, at);
+    for (let i = 0; i < file.count; i += 64) {
+      images.set(file.images.subarray(i * PIXELS, Math.min(file.count, i + 64) * PIXELS), (at + i) * PIXELS);
+      await rest();
     }
-    checkSplit(
-      { images: images.subarray(first * PIXELS, at * PIXELS), labels: labels.subarray(first, at), count: inFile },
-      PIXELS,
-      classNames.length,
-      path,
-    );
+    at += file.count;
   }
   return { images, labels, count };
 }
@@ -69,10 +110,12 @@ export async function loadCifar(name: 'cifar10' | 'cifar100', dataDir: string): 
   const test = await readSplit(directories, variant.test, variant);
   return {
     name,
+    input: 'image',
+    task: 'classification',
     shape: SHAPE,
     classes: variant.classNames.length,
     classNames: variant.classNames,
-    ...channelStatistics(train.images, SHAPE),
+    ...(await runPaced(channelStatistics(train.images, SHAPE))),
     train,
     test,
   };

@@ -1,68 +1,116 @@
 /** A data set in memory, as every reader returns it. */
 import { DataError } from '../errors.js';
+import { SLICE, type Steps } from './pace.js';
 
-export interface Split {
-  /** [count × channels × height × width]; bytes stand for 0..1. */
-  images: Uint8Array | Float32Array;
-  labels?: Int32Array;
-  /** [count × features], for the mean squared error. */
-  targets?: Float32Array;
+/**
+ * What is learned of an example: one class (`labels` [count]), a class at every position (`labels` [count × positions]),
+ * any number of classes (`targets` [count × classes] of 0 and 1), or numbers (`targets` [count × features]).
+ */
+export type Task = 'classification' | 'perPosition' | 'multiLabel' | 'regression';
+
+/** The answers of a split's examples: labels or targets, never both. */
+export interface Answers {
   count: number;
+  /**
+   * Classes 0..classes−1: [count], or for the task 'perPosition' [count × positions], row by row, where −1 marks a position
+   * that does not count.
+   */
+  labels?: Int32Array;
+  /** [count × features] for the mean squared error, or [count × classes] for the task 'multiLabel'. */
+  targets?: Float32Array;
 }
 
-export interface Dataset {
+export interface Split extends Answers {
+  /** [count × channels × height × width]; bytes stand for 0..1. Vectors and sequences stand here as well, see `Dataset.shape`. */
+  images: Uint8Array | Float32Array;
+}
+
+export interface TokenSplit extends Answers {
+  /** [count × length], each in 0..vocabulary−1. */
+  tokens: Int32Array;
+}
+
+interface DatasetOf<S extends Answers> {
   name: string;
-  /** [channels, height, width] of an image. */
-  shape: [number, number, number];
-  /** 0 for data with targets instead of labels. */
+  /** 0 for data with numbers as targets. */
   classes: number;
   classNames?: string[];
-  /** Per channel, of the training images after the division by 255: images are normalised with them. */
+  /** Default: 'classification' with labels, 'regression' with targets. */
+  task?: Task;
+  train: S;
+  test: S;
+  /** Training examples held back to choose settings by, so that the test examples stay unseen. */
+  validation?: S;
+}
+
+/** Images, vectors or sequences of numbers. */
+export interface Dataset extends DatasetOf<Split> {
+  /** What an example is. Default 'image'. */
+  input?: 'image' | 'vector' | 'sequence';
+  /** [channels, height, width]: of an image; of a vector [features, 1, 1]; of a sequence [channels, 1, length]. */
+  shape: [number, number, number];
+  /**
+   * Per channel, of the training images after the division by 255: images are normalised with them, (x − mean) / std. A
+   * channel that is constant has std 1.
+   */
   mean: number[];
   std: number[];
-  train: Split;
-  test: Split;
 }
 
-/** Mean and standard deviation per channel. */
-export function channelStatistics(images: Uint8Array | Float32Array, [channels, height, width]: [number, number, number]) {
-  const pixels = height * width;
-  const scale = images instanceof Uint8Array ? 1 / 255 : 1;
-  const sum = new Array<number>(channels).fill(0);
-  const squares = new Array<number>(channels).fill(0);
-  for (let at = 0, c = 0; at < images.length; at += pixels, c = (c + 1) % channels) {
-    let s = 0;
-    let q = 0;
-    for (let i = at; i < at + pixels; i++) {
-      s += images[i];
-      q += images[i] * images[i];
+/** Texts and other rows of token numbers. */
+export interface TokenDataset extends DatasetOf<TokenSplit> {
+  input: 'tokens';
+  /** Tokens of an example. */
+  length: number;
+  /** How many tokens there are. */
+  vocabulary: number;
+}
+
+export type AnyDataset = Dataset | TokenDataset;
+
+/** The label of positions that do not count. */
+export const IGNORED = -1;
+
+/** Most examples of a split: native code numbers them in 32 bits. */
+export const MOST_EXAMPLES = 2 ** 31 - 1;
+
+/** The task of a data set, where it says none. */
+export function taskOf({ task, train }: AnyDataset): Task {
+  return task ?? (train.labels ? 'classification' : 'regression');
+}
+
+/** The examples `indices` of a split, in that order. */
+export function* selectExamples<S extends Split | TokenSplit>(split: S, indices: Int32Array): Steps<S> {
+  const result: Record<string, unknown> = { ...split, count: indices.length };
+  for (const [key, values] of Object.entries(split)) {
+    if (!ArrayBuffer.isView(values)) continue;
+    const from = values as Uint8Array;
+    const width = from.length / split.count;
+    const to = new (from.constructor as Uint8ArrayConstructor)(indices.length * width);
+    for (let i = 0, since = 0; i < indices.length; i++) {
+      to.set(from.subarray(indices[i] * width, (indices[i] + 1) * width), i * width);
+      since += width + 64;
+      if (since < SLICE) continue;
+      since = 0;
+      yield;
     }
-    sum[c] += s * scale;
-    squares[c] += q * scale * scale;
+    result[key] = to;
   }
-  const count = images.length / channels;
-  const mean = sum.map((s) => s / count);
-  const std = squares.map((q, c) => Math.sqrt(Math.max(q / count - mean[c] ** 2, 0)) || 1);
-  return { mean, std };
+  return result as unknown as S;
 }
 
-/** The first `limit` training images. */
-export function limitTraining(data: Dataset, limit: number | undefined): Dataset {
-  if (limit === undefined || limit >= data.train.count) return data;
-  const { images, labels, targets, count } = data.train;
-  const first = <T extends Uint8Array | Float32Array | Int32Array>(values: T): T => values.slice(0, (values.length / count) * limit) as T;
-  return { ...data, train: { images: first(images), labels: labels && first(labels), targets: targets && first(targets), count: limit } };
-}
-
-/** Checks what every data set must be: not empty, of one length, labels in range. */
-export function checkSplit(split: Split, elements: number, classes: number, path: string): Split {
+/** Checks what every data set from files must be: not empty, of one length, labels in range. */
+export function* checkSplit<S extends Split>(split: S, elements: number, classes: number, path: string): Steps<S> {
   if (split.count === 0) throw new DataError('it holds no images', path);
+  if (split.count > MOST_EXAMPLES) throw new DataError(`${split.count} images are more than ${MOST_EXAMPLES}`, path);
   if (split.images.length !== split.count * elements)
     throw new DataError(`expected ${split.count} images of ${elements} values but found ${split.images.length} values`, path);
-  if (split.labels) {
-    if (split.labels.length !== split.count) throw new DataError(`there are ${split.count} images but ${split.labels.length} labels`, path);
-    const wrong = split.labels.findIndex((label) => label < 0 || label >= classes);
-    if (wrong >= 0) throw new DataError(`image ${wrong} has label ${split.labels[wrong]}, outside of 0..${classes - 1}`, path);
+  const { labels } = split;
+  if (!labels) return split;
+  if (labels.length !== split.count) throw new DataError(`there are ${split.count} images but ${labels.length} labels`, path);
+  for (let i = 0; i < labels.length; i++) {
+    if (!(labels[i] >= 0 && labels[i] < classes)) throw new DataError(`image ${i} has label ${labels[i]}, outside of 0..${classes - 1}`, path);
+    if (i % SLICE === SLICE - 1) yield;
   }
   return split;
 }

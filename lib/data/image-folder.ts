@@ -1,100 +1,103 @@
-/** A folder of images: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png. Decoded by `sharp`, an optional package. */
-import { readdir } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { DataError } from '../errors.js';
-import { channelStatistics, checkSplit, type Dataset, type Split } from './dataset.js';
+/** A folder of images: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png. */
+import { join } from 'node:path';
+import { checkInteger, DataError, wrongType } from '../errors.js';
+import { allocate } from './byte-source.js';
+import type { Dataset, Split } from './dataset.js';
+import {
+  checkImageOptions,
+  commonShape,
+  decodeImage,
+  forEachAtOnce,
+  type ImageForm,
+  type ImageOptions,
+  listFolders,
+  listImages,
+  loadSharp,
+  type Sharp,
+} from './images.js';
+import { runPaced } from './pace.js';
+import { balancedSample } from './sampling.js';
+import { channelStatistics } from './statistics.js';
 
-const extensions = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '.tif', '.tiff']);
-
-export interface ImageFolderOptions {
-  /** [channels, height, width] that images are scaled and cropped to; default: that of the first image. */
+export interface ImageFolderOptions extends ImageOptions {
+  /** [channels, height, width] that images are brought to, where the channels are to be given as well. */
   shape?: [number, number, number];
+  /** Read this many training images only, as many of each class; which ones, `seed` says. */
+  limit?: number;
+  seed?: number;
 }
 
-type Sharp = typeof import('sharp').default;
-
-async function loadSharp(directory: string): Promise<Sharp> {
-  try {
-    return (await import('sharp')).default;
-  } catch (cause) {
-    throw new DataError('reading image files needs the optional package sharp. Run: npm install sharp', directory, { cause });
-  }
+interface Files {
+  paths: string[];
+  labels: number[];
 }
 
-async function listFolder(path: string): Promise<import('node:fs').Dirent[]> {
-  try {
-    return (await readdir(path, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
-  } catch (cause) {
-    throw new DataError(`the folder cannot be read: ${(cause as Error).message}`, path, { cause });
+/** Classes are the folders that hold images; others are passed over. */
+async function listClasses(directory: string): Promise<Map<string, string[]>> {
+  const classes = new Map<string, string[]>();
+  for (const name of await listFolders(directory)) {
+    const files = await listImages(join(directory, name));
+    if (files.length > 0)
+      classes.set(
+        name,
+        files.map((file) => join(directory, name, file)),
+      );
   }
+  return classes;
 }
 
-/** One image as planes of bytes [channels, height, width]. */
-async function decode(sharp: Sharp, path: string, [channels, height, width]: [number, number, number]): Promise<Uint8Array> {
-  let pixels: Buffer;
-  try {
-    const image = sharp(path)
-      .removeAlpha()
-      .resize(width, height, { fit: 'cover' })
-      .toColourspace(channels === 1 ? 'b-w' : 'srgb');
-    pixels = await image.raw().toBuffer();
-  } catch (cause) {
-    throw new DataError(`not a readable image: ${(cause as Error).message}`, path, { cause });
-  }
-  const found = pixels.length / (height * width);
-  const planes = new Uint8Array(channels * height * width);
-  for (let c = 0; c < channels; c++) {
-    for (let i = 0; i < height * width; i++) planes[c * height * width + i] = pixels[i * found + Math.min(c, found - 1)];
-  }
-  return planes;
-}
-
-async function readSplit(sharp: Sharp, directory: string, classNames: string[], shape: [number, number, number]): Promise<Split> {
-  const images: Uint8Array[] = [];
-  const labels: number[] = [];
-  for (const folder of await listFolder(directory)) {
-    if (!folder.isDirectory()) continue;
-    const label = classNames.indexOf(folder.name);
-    const path = join(directory, folder.name);
-    if (label < 0) throw new DataError(`the class "${folder.name}" has no training images`, path);
-    for (const file of await listFolder(path)) {
-      if (!extensions.has(extname(file.name).toLowerCase())) continue;
-      images.push(await decode(sharp, join(path, file.name), shape));
-      labels.push(label);
+function filesOf(classes: Map<string, string[]>, classNames: string[], directory: string): Files {
+  const result: Files = { paths: [], labels: [] };
+  for (const [name, paths] of classes) {
+    const label = classNames.indexOf(name);
+    if (label < 0) throw new DataError(`the class "${name}" has no training images`, join(directory, name));
+    for (const path of paths) {
+      result.paths.push(path);
+      result.labels.push(label);
     }
   }
-  const elements = shape[0] * shape[1] * shape[2];
-  return checkSplit(
-    { images: new Uint8Array(Buffer.concat(images)), labels: Int32Array.from(labels), count: labels.length },
-    elements,
-    classNames.length,
-    directory,
-  );
+  if (result.paths.length === 0) throw new DataError('it holds no images', directory);
+  return result;
 }
 
-async function shapeOfFirst(sharp: Sharp, directory: string, classNames: string[]): Promise<[number, number, number]> {
-  for (const name of classNames) {
-    for (const file of await listFolder(join(directory, name))) {
-      if (!extensions.has(extname(file.name).toLowerCase())) continue;
-      const path = join(directory, name, file.name);
-      try {
-        const { width, height, channels } = await sharp(path).metadata();
-        return [(channels ?? 3) < 3 ? 1 : 3, height as number, width as number];
-      } catch (cause) {
-        throw new DataError(`not a readable image: ${(cause as Error).message}`, path, { cause });
-      }
-    }
-  }
-  throw new DataError('it holds no images', directory);
+async function readSplit(sharp: Sharp, { paths, labels }: Files, form: ImageForm, directory: string): Promise<Split> {
+  const elements = form.shape[0] * form.shape[1] * form.shape[2];
+  const images = allocate(paths.length * elements, directory);
+  const decode = (i: number) => decodeImage(sharp, paths[i], form, images.subarray(i * elements, (i + 1) * elements));
+  await decode(0); // alone: its header set the size of all, and here it is found out whether it holds what it says
+  await forEachAtOnce(paths.length - 1, (i) => decode(i + 1));
+  return { images, labels: Int32Array.from(labels), count: paths.length };
 }
 
+function checkShape(shape: unknown): [number, number, number] | undefined {
+  if (shape === undefined) return undefined;
+  if (!Array.isArray(shape) || shape.length !== 3) throw wrongType('[channels, height, width]', 'shape', shape);
+  if (shape[0] !== 1 && shape[0] !== 3) throw wrongType('1 or 3 channels', 'shape[0]', shape[0]);
+  return [shape[0], checkInteger(shape[1], 'shape[1]', 1, 65535), checkInteger(shape[2], 'shape[2]', 1, 65535)];
+}
+
+/** Images by class. Every folder in `train` that holds images is a class, in the order of their names. */
 export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<Dataset> {
+  const { size, fit } = checkImageOptions(options);
+  const given = checkShape(options.shape);
   const sharp = await loadSharp(directory);
   const trainDirectory = join(directory, 'train');
-  const classNames = (await listFolder(trainDirectory)).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  if (classNames.length < 2) throw new DataError(`expected a folder for each of at least 2 classes but found ${classNames.length}`, trainDirectory);
-  const shape = options.shape ?? (await shapeOfFirst(sharp, trainDirectory, classNames));
-  const train = await readSplit(sharp, trainDirectory, classNames, shape);
-  const test = await readSplit(sharp, join(directory, 'test'), classNames, shape);
-  return { name: 'images', shape, classes: classNames.length, classNames, ...channelStatistics(train.images, shape), train, test };
+  const testDirectory = join(directory, 'test');
+  const classes = await listClasses(trainDirectory);
+  const classNames = [...classes.keys()];
+  if (classNames.length < 2) {
+    throw new DataError(`expected a folder with images for each of at least 2 classes but found ${classNames.length}`, trainDirectory);
+  }
+  let files = filesOf(classes, classNames, trainDirectory);
+  const testFiles = filesOf(await listClasses(testDirectory), classNames, testDirectory);
+  const shape = given ?? (await commonShape(sharp, [...files.paths, ...testFiles.paths], size));
+  const { limit, seed = 1 } = options;
+  if (limit !== undefined && limit < files.paths.length) {
+    const chosen = [...(await runPaced(balancedSample(files.labels, limit, seed)))];
+    files = { paths: chosen.map((i) => files.paths[i]), labels: chosen.map((i) => files.labels[i]) };
+  }
+  const train = await readSplit(sharp, files, { shape, fit }, trainDirectory);
+  const test = await readSplit(sharp, testFiles, { shape, fit }, testDirectory);
+  const statistics = await runPaced(channelStatistics(train.images, shape));
+  return { name: 'images', input: 'image', task: 'classification', shape, classes: classNames.length, classNames, ...statistics, train, test };
 }

@@ -1,11 +1,14 @@
 /** Data sets by name. */
 import { existsSync } from 'node:fs';
-import { checkInteger, wrongType, wrongValue } from '../errors.js';
+import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { loadCifar } from './cifar.js';
-import { type Dataset, limitTraining } from './dataset.js';
+import type { Dataset } from './dataset.js';
 import { loadDigits } from './digits.js';
 import { loadIdx } from './idx.js';
 import { loadImageFolder } from './image-folder.js';
+import type { ImageOptions } from './images.js';
+import { runPaced } from './pace.js';
+import { holdBack, limitTraining } from './sampling.js';
 
 export const datasetNames = ['digits', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'images'] as const;
 export type DatasetName = (typeof datasetNames)[number];
@@ -16,24 +19,44 @@ const fashionNames = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sa
 /** Where Debian's package dataset-fashion-mnist puts its files. */
 const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
 
-export interface LoadOptions {
+export interface LoadOptions extends ImageOptions {
   /** Folder with the data set's standard files. `digits` needs none; `fashion-mnist` is also found where Debian's package puts it. */
   dataDir?: string;
-  /** Use the first `limit` training images only. */
+  /** Use `limit` training images only, as many of each class; which ones, `seed` says. */
   limit?: number;
+  /** Hold back that many of the training images as the validation split; which ones, `seed` says. */
+  validation?: number;
+  /** Default 1. */
+  seed?: number;
+  /** [channels, height, width] to bring images to; of `images` only, the other data sets have one shape. */
+  shape?: [number, number, number];
 }
 
 /**
- * Loads a data set from its standard files.
- * @throws DataError when files are missing, damaged, empty or mislabelled; RangeError for an unknown name
+ * Loads a data set from its standard files. The event loop goes on turning meanwhile.
+ * @throws DataError when files are missing, damaged, empty or mislabelled; TypeError or RangeError for wrong arguments
  */
 export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
   if (!(datasetNames as readonly string[]).includes(name)) throw wrongValue(`one of ${datasetNames.join(', ')}`, 'dataset', name);
-  if (options.limit !== undefined) checkInteger(options.limit, 'limit', 1);
-  return limitTraining(await loadWhole(name as DatasetName, options.dataDir), options.limit);
+  checkNames(options as object, 'options', ['dataDir', 'limit', 'validation', 'seed', 'shape', 'size', 'fit']);
+  const { dataDir, limit, validation, seed = 1 } = options;
+  if (dataDir !== undefined && typeof dataDir !== 'string') throw wrongType('a path', 'dataDir', dataDir);
+  if (limit !== undefined) checkInteger(limit, 'limit', 1);
+  if (validation !== undefined) checkInteger(validation, 'validation', 0);
+  checkInteger(seed, 'seed', 0);
+  for (const option of ['size', 'shape', 'fit'] as const) {
+    if (options[option] !== undefined && name !== 'images') throw wrongType(`no value, "${name}" has one shape,`, option, options[option]);
+  }
+  const whole = await loadWhole(name as DatasetName, options);
+  return runPaced(prepare(whole, limit, validation, seed));
 }
 
-async function loadWhole(name: DatasetName, dataDir: string | undefined): Promise<Dataset> {
+function* prepare(data: Dataset, limit: number | undefined, validation: number | undefined, seed: number) {
+  return yield* holdBack(yield* limitTraining(data, limit, seed), validation, seed);
+}
+
+async function loadWhole(name: DatasetName, options: LoadOptions): Promise<Dataset> {
+  const { dataDir } = options;
   if (name === 'digits' || (name === 'mnist' && dataDir === undefined)) return loadDigits();
   const directory = dataDir ?? (name === 'fashion-mnist' && existsSync(DEBIAN_FASHION_MNIST) ? DEBIAN_FASHION_MNIST : undefined);
   if (directory === undefined) throw wrongType(`the folder with the files of ${name}`, 'dataDir', dataDir);
@@ -43,7 +66,7 @@ async function loadWhole(name: DatasetName, dataDir: string | undefined): Promis
     case 'fashion-mnist':
       return loadIdx(name, [directory], fashionNames);
     case 'images':
-      return loadImageFolder(directory);
+      return loadImageFolder(directory, options);
     default:
       return loadCifar(name, directory);
   }

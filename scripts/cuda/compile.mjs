@@ -53,7 +53,18 @@ export function parsePtx(text) {
 async function compileFile(name, arch, folder) {
   const ptxFile = join(folder, `${basename(name, '.cu')}-${arch}.ptx`);
   const source = join(kernelFolder, name);
-  await output(nvcc.path, ['-std=c++20', '-O3', '-Inative', '-Inative/backends', '-Inative/include', `-arch=compute_${arch}`, '-ptx', source, '-o', ptxFile]);
+  await output(nvcc.path, [
+    '-std=c++20',
+    '-O3',
+    '-Inative',
+    '-Inative/backends',
+    '-Inative/include',
+    `-arch=compute_${arch}`,
+    '-ptx',
+    source,
+    '-o',
+    ptxFile,
+  ]);
   const ptxas = nvcc.path.includes('/') ? join(dirname(nvcc.path), 'ptxas') : 'ptxas';
   const said = await output(ptxas, ['-v', '-O3', `-arch=sm_${arch}`, ptxFile, '-o', `${ptxFile}.cubin`]);
   const entries = parsePtx(readFileSync(ptxFile, 'utf8'));

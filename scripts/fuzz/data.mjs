@@ -1,0 +1,143 @@
+// Damaged data files of every format: each must either be read as a sound data set or be refused with a DataError, within bounds of
+// time and memory. A child process reads them; its parent sees to it that the child does not hang or die.
+//   node scripts/fuzz/data.mjs --seconds 60 --seed 1 [--only npz] [--case 1234]
+import { fork } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { randomNumbers } from '../../test/support.mjs';
+import { formats } from './data-formats.mjs';
+import { mutate } from './mutate.mjs';
+
+/** Bounds of one file: the files are below 100 kB. */
+const MOST_SECONDS = 5;
+const MOST_GROWTH = 256 * 2 ** 20;
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    case: { type: 'string' },
+    keep: { type: 'string' },
+  },
+});
+const seed = Number(values.seed);
+const chosen = formats.filter(({ name }) => !values.only || name === values.only);
+if (chosen.length === 0) throw new Error(`Expected one of ${formats.map(({ name }) => name).join(', ')} for --only but received ${values.only}`);
+
+/** The damaged files of a case, which its number and the seed give. */
+async function build(number) {
+  const random = randomNumbers(seed * 1_000_003 + number);
+  const format = chosen[number % chosen.length];
+  const files = await format.files();
+  const names = Object.keys(files);
+  const at = names[Math.floor(random() * names.length)];
+  return { format, files: { ...files, [at]: format.wrap(mutate(format.unwrap(files[at]), random, format), random) }, changed: at };
+}
+
+/** What must be true of whatever a reader returns. */
+function checkSound({ train, test, validation, shape, length, vocabulary, classes, mean, std }) {
+  for (const split of [train, test, validation].filter(Boolean)) {
+    const { images, tokens, labels, targets, count } = split;
+    const width = tokens ? length : shape[0] * shape[1] * shape[2];
+    if ((tokens ?? images).length !== count * width || count < 1) throw new Error('inputs of another length than count × shape');
+    if (tokens?.some((v) => v < 0 || v >= vocabulary)) throw new Error('a token outside of the vocabulary');
+    if (images instanceof Float32Array && !images.every(Number.isFinite)) throw new Error('an input that is no finite number');
+    if (!labels === !targets) throw new Error('neither or both of labels and targets');
+    if (labels?.some((v) => v < -1 || v >= classes) || (labels && labels.length % count)) throw new Error('labels that are no classes');
+    if (targets && (!targets.every(Number.isFinite) || targets.length % count || targets.length === 0))
+      throw new Error('targets that are no numbers');
+  }
+  if (mean && ![...mean, ...std].every(Number.isFinite)) throw new Error('statistics that are no numbers');
+  if (std && !std.every((v) => v > 0)) throw new Error('a deviation that is not above 0');
+}
+
+async function runCase(number, folder) {
+  const { format, files } = await build(number);
+  for (const [name, bytes] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), bytes);
+  }
+  const before = process.resourceUsage().maxRSS * 1024;
+  const started = performance.now();
+  let outcome = 'read';
+  let problem;
+  try {
+    checkSound(await format.load(folder));
+  } catch (error) {
+    outcome = 'refused';
+    if (error?.name !== 'DataError') problem = `${error?.stack ?? error}`;
+    else if (!error.path || !error.message) problem = 'a DataError without a path';
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const growth = process.resourceUsage().maxRSS * 1024 - before;
+  if (seconds > MOST_SECONDS) problem ??= `took ${seconds.toFixed(1)} s`;
+  if (growth > MOST_GROWTH) problem ??= `took ${(growth / 2 ** 20).toFixed(0)} MB`;
+  return { number, format: format.name, outcome, seconds, problem };
+}
+
+async function child() {
+  const folder = mkdtempSync(join(tmpdir(), 'selfcompress-fuzz-'));
+  const clean = () => rmSync(folder, { recursive: true, force: true });
+  process.on('exit', clean);
+  process.on('disconnect', () => process.exit());
+  const end = Number(process.env.FUZZ_END);
+  for (let number = Number(process.env.FUZZ_FROM); Date.now() < end; number++) {
+    process.send({ begun: number });
+    rmSync(folder, { recursive: true, force: true });
+    process.send({ ended: await runCase(number, folder) });
+    if (values.case !== undefined) break;
+  }
+  process.disconnect();
+}
+
+async function parent() {
+  const end = Date.now() + Number(values.seconds) * 1000;
+  const counts = new Map(chosen.map(({ name }) => [name, { read: 0, refused: 0, slowest: 0 }]));
+  const problems = [];
+  let from = Number(values.case ?? 0);
+  while (Date.now() < end) {
+    let begun = from;
+    let last = Date.now();
+    const worker = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
+      env: { ...process.env, FUZZ_CHILD: '1', FUZZ_FROM: String(from), FUZZ_END: String(end) },
+    });
+    worker.on('message', ({ begun: number, ended }) => {
+      last = Date.now();
+      if (number !== undefined) begun = number;
+      if (!ended) return;
+      const count = counts.get(ended.format);
+      count[ended.outcome]++;
+      count.slowest = Math.max(count.slowest, ended.seconds);
+      if (ended.problem) problems.push({ number: ended.number, format: ended.format, problem: ended.problem });
+    });
+    const watch = setInterval(() => {
+      if (Date.now() - last > 4 * MOST_SECONDS * 1000) worker.kill('SIGKILL');
+    }, 500);
+    const [code, signal] = await new Promise((resolve) => worker.on('exit', (...how) => resolve(how)));
+    clearInterval(watch);
+    if (code === 0) break;
+    problems.push({ number: begun, format: chosen[begun % chosen.length].name, problem: `the process ended with ${signal ?? code}` });
+    from = begun + 1;
+    if (values.case !== undefined) break;
+  }
+  report(counts, problems);
+  process.exitCode = problems.length ? 1 : 0;
+}
+
+function report(counts, problems) {
+  let total = 0;
+  for (const [name, { read, refused, slowest }] of counts) {
+    total += read + refused;
+    console.log(
+      `${name.padEnd(14)} ${String(read).padStart(6)} read ${String(refused).padStart(6)} refused   slowest ${(slowest * 1000).toFixed(0)} ms`,
+    );
+  }
+  for (const { number, format, problem } of problems.slice(0, 20)) console.log(`\n--seed ${seed} --case ${number} (${format}): ${problem}`);
+  console.log(`\n${total} files, ${problems.length} problems, seed ${seed}`);
+}
+
+await (process.env.FUZZ_CHILD ? child() : parent());
