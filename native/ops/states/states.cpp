@@ -6,7 +6,7 @@ namespace selfcompress {
 
 void stateFromBits(const StateFromBits& a) {
   for (int c = 0; c < a.channels; c++) {
-    bool live = !a.bitDepth || a.bitDepth[c] > 0;
+    bool live = !a.bitDepth || !isDead(a.bitDepth[c]);
     if (a.depthwiseInput && a.depthwiseInput[c / a.multiplier] == kZero) live = false;
     a.output[c] = live ? kLive : !a.bias || a.bias[c] == 0 ? kZero : kConstant;
   }
@@ -52,7 +52,7 @@ void clampBitDepth(const ClampBitDepth& a) {
     if (b > kMost) b = kMost;
     if (b < a.floor) b = a.floor;
     if (b <= 0) b = 0;
-    live += b > 0;
+    live += !isDead(b);
     if (b > a.bitDepth[largest]) largest = c;
   }
   if (live <= 1 && a.bitDepth[largest] < 1) a.bitDepth[largest] = 1;
@@ -60,14 +60,14 @@ void clampBitDepth(const ClampBitDepth& a) {
 
 void rangeGradients(const RangeGradients& a) {
   for (int c = 0; c < a.channels; c++) {
-    if (a.bitDepth[c] > 0) a.gradBitDepth[c] -= a.gradExponent[c];
+    if (!isDead(a.bitDepth[c])) a.gradBitDepth[c] -= a.gradExponent[c];
     a.previousBitDepth[c] = a.bitDepth[c];
   }
 }
 
 void keepRange(const KeepRange& a) {
   for (int c = 0; c < a.channels; c++)
-    if (a.bitDepth[c] > 0) a.exponent[c] += a.previousBitDepth[c] - a.bitDepth[c];
+    if (!isDead(a.bitDepth[c])) a.exponent[c] += a.previousBitDepth[c] - a.bitDepth[c];
 }
 
 void decayDead(const DecayDead& a) {
