@@ -5,7 +5,7 @@ export { binding } from './binding.js';
 export { type ArrayDataset, datasetFromArrays } from './data/arrays.js';
 export type { Dataset, Split } from './data/dataset.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
-export { CheckpointError, DataError, ModelFileError, TrainingDivergedError } from './errors.js';
+export { CheckpointError, DataError, type ErrorCode, ModelFileError, TrainingDivergedError } from './errors.js';
 export { type DecodedModel, decodeModel } from './model-file/decode.js';
 export { encodeModel } from './model-file/encode.js';
 export type { ModelInfo } from './model-file/format.js';

@@ -112,7 +112,7 @@ Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
   node.stride = f.pair("stride", 1, kMostKernel, node.kernel);
   node.padding = f.pair("padding", 0, kMostKernel, {0, 0});
   node.countIncludePad = f.boolean("countIncludePad", true);
-  Shape out = outputShape(node, {images.shape}, images.batch);
+  Shape out = readOutputShape(f, node, images);
   PoolGeometry geometry = poolGeometryOf(node, images.shape);
   const float* input = arrays.floats(f, "input", images.elements(), Access::kRead);
   const float* gradOutput =
