@@ -33,21 +33,23 @@ struct Stream::Job final : JobQueue::Job {
 
 namespace {
 
-void setOwn(Napi::Object object, const char* name, const std::string& text) {
-  object.DefineProperty(Napi::PropertyDescriptor::Value(name, Napi::String::New(object.Env(), text),
-                                                        napi_property_attributes(napi_writable | napi_configurable)));
+void define(Napi::Object object, const char* name, const std::string& text, napi_property_attributes visible) {
+  object.DefineProperty(
+      Napi::PropertyDescriptor::Value(name, Napi::String::New(object.Env(), text),
+                                      napi_property_attributes(napi_writable | napi_configurable | visible)));
 }
 
 // The error of the call, with what went wrong later. Engines that write the first lines of a stack when the error is
 // made have not seen the message.
 Napi::Value completed(Napi::Object error, const Failure& failure) {
-  setOwn(error, "message", failure.message);
-  setOwn(error, "code", failure.code);
+  define(error, "message", failure.message, napi_default);
+  define(error, "code", failure.code, napi_enumerable);
   Napi::Value stack = error.Get("stack");
   std::string text = stack.IsString() ? stack.As<Napi::String>().Utf8Value() : "";
   if (text.find(failure.message) == std::string::npos) {
     std::size_t frames = text.find("\n    at ");
-    setOwn(error, "stack", "Error: " + failure.message + (frames == std::string::npos ? "" : text.substr(frames)));
+    define(error, "stack", "Error: " + failure.message + (frames == std::string::npos ? "" : text.substr(frames)),
+           napi_default);
   }
   return error;
 }
