@@ -21,6 +21,7 @@ const engine =
   /Cannot (read|destructure|convert|mix|set|assign|perform)|is not (iterable|a function|defined|a constructor|an object)|Invalid (array|typed|string)|undefined \(|null \(|Illegal/;
 
 /** Names that a message may speak of: every key of right arguments, and the parameters. */
+const vocabularies = new Map(Object.values(all).map((entry) => [entry, vocabulary(entry)]));
 function vocabulary(entry) {
   const words = new Set([...entry.names, 'the arguments', 'this', 'the output', 'count']);
   const visit = (value, depth) => {
@@ -46,7 +47,7 @@ function wrong(error, entry) {
   const [, what, argument, received] = form.exec(error.message) ?? [];
   if (argument === undefined) return `not of the form: ${said}`;
   if (engine.test(what + argument) || (!received.startsWith('an exception') && engine.test(received))) return `text of the engine: ${said}`;
-  if (![...vocabulary(entry)].some((word) => argument.includes(word))) return `names no argument: ${said}`;
+  if (![...vocabularies.get(entry)].some((word) => argument.includes(word))) return `names no argument: ${said}`;
   return undefined;
 }
 

@@ -6,7 +6,7 @@ const { binding } = library;
 const f = (n) => new Float32Array(n);
 const i = (n) => new Int32Array(n);
 const image = { batch: 2, channels: 3, height: 4, width: 4 };
-const conv = { batch: 2, inChannels: 3, height: 4, width: 4, outChannels: 5, kernel: [3, 3] };
+const conv = () => ({ batch: 2, inChannels: 3, height: 4, width: 4, outChannels: 5, kernel: [3, 3] }); // fresh: cases change what they get
 
 function description() {
   const net = new library.NetworkBuilder([1, 6, 6]);
@@ -57,7 +57,7 @@ const raw = {
   }),
   quantizeCodes: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), codes: i(6), codeBits: i(2) }),
   conv2dForward: () => ({
-    ...conv,
+    ...conv(),
     stride: [1, 1],
     padding: [0, 0],
     dilation: [1, 1],
@@ -70,8 +70,8 @@ const raw = {
     liveIn: i(1),
     liveOut: i(1),
   }),
-  conv2dGradInput: () => ({ ...conv, gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
-  conv2dGradWeight: () => ({ ...conv, input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5), liveOut: i(1) }),
+  conv2dGradInput: () => ({ ...conv(), gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
+  conv2dGradWeight: () => ({ ...conv(), input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5), liveOut: i(1) }),
   batchNormForward: () => ({
     ...image,
     training: true,
