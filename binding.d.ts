@@ -6,7 +6,9 @@
  * - Long work runs on native threads, one operation after another in the order of the calls; results are promises.
  * - An argument of the wrong type throws a TypeError, one of the wrong size or range a RangeError, synchronously, with a
  *   message of the form `Expected <what> for <argument> but received <value>`. Failures while running (out of memory)
- *   reject the promise with an Error.
+ *   reject the promise with an Error that has the stack of the call. Every error has a `code` (lib/errors.ts).
+ * - Arguments are read, each property once, and verified after the last getter or proxy of the user has run. What those
+ *   throw becomes a TypeError that names the argument, with it as the `cause`.
  * - Typed arrays are used in place, without a copy: do not change, transfer or resize them until the promise settles.
  *   Arrays over resizable or growable buffers are refused with a TypeError.
  */
@@ -67,7 +69,7 @@ export function setThreads(count: number): void;
 export interface DataSetOptions {
   /** [channels, height, width] of an image. */
   shape: [number, number, number];
-  /** [count × channels × height × width]; bytes are divided by 255. Copied into native memory. */
+  /** [count × channels × height × width], finite; bytes are divided by 255. Copied into native memory. */
   images: Uint8Array | Float32Array;
   /** [count], class of each image in 0..classes-1; for cross-entropy. */
   labels?: Int32Array;
@@ -75,7 +77,10 @@ export interface DataSetOptions {
   classes?: number;
   /** [count × features]; for the mean squared error. */
   targets?: Float32Array;
-  /** Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. */
+  /**
+   * Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. std is at least 2^-20 of the mean:
+   * less is the rounding of a channel that is constant, and dividing by it makes noise of it.
+   */
   mean?: number[];
   std?: number[];
 }
@@ -444,7 +449,10 @@ export interface QuantizeArguments {
   /** [channels] */
   exponent: Float32Array;
 }
-/** Writes q(w, b, e) to `output` (may be `weight`). */
+/**
+ * Writes q(w, b, e) to `output` (may be `weight`), for every finite e. A channel with b ≤ 0 is 0; one with another b that is no
+ * number, or an e that is not finite, is NaN.
+ */
 export function quantizeForward(args: QuantizeArguments & { output: Float32Array }): Promise<void>;
 /** One pass: gradients of w, b and e from ∂L/∂q, with `penalty` [channels] added to ∂L/∂b. `gradWeight` may be `gradOutput`. */
 export function quantizeBackward(
@@ -456,7 +464,10 @@ export function quantizeBackward(
     gradExponent: Float32Array;
   },
 ): Promise<void>;
-/** Integer codes of the weights, and per channel the bits of the shortest two's complement integer that holds them. */
+/**
+ * Integer codes of the weights, and per channel the bits of the shortest two's complement integer that holds them; 0 and −1 for a
+ * channel whose b or e is no number.
+ */
 export function quantizeCodes(args: QuantizeArguments & { codes: Int32Array; codeBits: Int32Array }): Promise<void>;
 
 export interface Conv2dGeometry {

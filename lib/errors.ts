@@ -2,13 +2,45 @@
 
 import type { Device } from './binding.js';
 
-/** Short text of a value for an error message. */
+/** What `code` an error of the library has. Errors of the native side have these as well. */
+export type ErrorCode =
+  | 'ERR_SELFCOMPRESS_ARGUMENT'
+  | 'ERR_SELFCOMPRESS_ENVIRONMENT'
+  | 'ERR_SELFCOMPRESS_MEMORY'
+  | 'ERR_SELFCOMPRESS_DEVICE'
+  | 'ERR_SELFCOMPRESS_DISPOSED'
+  | 'ERR_SELFCOMPRESS_CLOSED'
+  | 'ERR_SELFCOMPRESS_NATIVE'
+  | 'ERR_SELFCOMPRESS_ADDON'
+  | 'ERR_SELFCOMPRESS_DATA'
+  | 'ERR_SELFCOMPRESS_CHECKPOINT'
+  | 'ERR_SELFCOMPRESS_MODEL_FILE'
+  | 'ERR_SELFCOMPRESS_DIVERGED';
+
+/** The error with its code, which programs can tell it by. */
+export function withCode<T extends Error>(error: T, code: ErrorCode): T & { code: ErrorCode } {
+  return Object.assign(error, { code });
+}
+
+/** Short text of a value for an error message. May run code of the value's (getters, proxies), but never throws. */
 export function describe(value: unknown): string {
+  try {
+    return describeValue(value);
+  } catch {
+    return typeof value === 'function' ? 'a function' : 'an object';
+  }
+}
+
+function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
-  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? `${value}n` : 'a bigint';
+  if (typeof value === 'symbol') return 'a symbol';
+  if (typeof value === 'function') return 'a function';
   if (value === null || typeof value !== 'object') return String(value);
   if (Array.isArray(value)) return `an array of length ${value.length}`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as unknown as { length: number }).length}`;
+  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1);
+  if (ArrayBuffer.isView(value) && /^[A-Za-z0-9]*Array$/.test(tag)) return `${tag} of length ${(value as unknown as { length: number }).length}`;
+  if (tag !== 'Object' && /^[A-Za-z0-9]{1,40}$/.test(tag)) return `${/^[AEIOU]/.test(tag) ? 'an' : 'a'} ${tag}`;
   const made = value.constructor;
   const name = typeof made === 'function' && made !== Object ? made.name : '';
   return name ? `an object of class ${name}` : 'an object';
@@ -16,17 +48,18 @@ export function describe(value: unknown): string {
 
 /** `Expected <what> for <argument> but received <value>`: a TypeError for a wrong type. */
 export function wrongType(what: string, argument: string, value: unknown): TypeError {
-  return new TypeError(`Expected ${what} for ${argument} but received ${describe(value)}`);
+  return withCode(new TypeError(`Expected ${what} for ${argument} but received ${describe(value)}`), 'ERR_SELFCOMPRESS_ARGUMENT');
 }
 
 /** The same as a RangeError, for a value of the right type. */
 export function wrongValue(what: string, argument: string, value: unknown): RangeError {
-  return new RangeError(`Expected ${what} for ${argument} but received ${describe(value)}`);
+  return withCode(new RangeError(`Expected ${what} for ${argument} but received ${describe(value)}`), 'ERR_SELFCOMPRESS_ARGUMENT');
 }
 
 /** A data set that cannot be used: missing, corrupt, truncated, empty or mislabelled files. */
 export class DataError extends Error {
   override name = 'DataError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_DATA';
   constructor(
     message: string,
     /** File or folder at fault. */
@@ -40,11 +73,13 @@ export class DataError extends Error {
 /** A checkpoint, or the folder of a run, that cannot be read, written or taken. */
 export class CheckpointError extends Error {
   override name = 'CheckpointError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_CHECKPOINT';
 }
 
 /** A model file that cannot be decoded. */
 export class ModelFileError extends Error {
   override name = 'ModelFileError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_MODEL_FILE';
 }
 
 /** Where the last good state of a diverged run is. */
@@ -58,6 +93,7 @@ export interface GoodCheckpoint {
 /** The training has left the finite numbers: its state is spoilt and is not saved. The last checkpoint is from before. */
 export class TrainingDivergedError extends Error {
   override name = 'TrainingDivergedError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_DIVERGED';
   constructor(
     readonly epoch: number,
     readonly step: number,
@@ -115,4 +151,13 @@ export function checkNames(object: unknown, argument: string, names: readonly st
   for (const name of Object.keys(object)) {
     if (!names.includes(name)) throw wrongType(`only known names (${names.join(', ')})`, argument, name);
   }
+}
+
+export function checkObject(object: unknown, argument: string): Record<string, unknown> {
+  let tag = '';
+  try {
+    if (typeof object === 'object' && object !== null) tag = Object.prototype.toString.call(object);
+  } catch {} // a revoked proxy, or the user's code
+  if (tag !== '[object Object]') throw wrongType('an object', argument, object);
+  return object as Record<string, unknown>;
 }

@@ -53,6 +53,21 @@ t.test('quantizer: values and gradients follow the equations', async (t) => {
   );
 });
 
+t.test('quantizer: exponents that floats have no power of, and bit depths that are no numbers', async (t) => {
+  const weight = Float32Array.of(0, 1e-40, -1, 0.3);
+  for (const exponent of [-1e30, -200, -140, -128, -127, -101, 101, 128, 1e30]) {
+    const output = new Float32Array(4);
+    await binding.quantizeForward({ weight, bitDepth: Float32Array.of(8), exponent: Float32Array.of(exponent), output });
+    const s = 2 ** exponent;
+    const expected = [...weight].map((w) => (exponent < -1000 || exponent > 1000 ? 0 : s * roundHalfToEven(Math.min(Math.max(w / s, -128), 127))));
+    for (const [k, q] of expected.entries())
+      t.ok(Math.abs(output[k] - q) <= 1e-6 * Math.abs(q) + 1e-45, `e = ${exponent}, w = ${weight[k]}: ${output[k]}`);
+  }
+  const output = new Float32Array(4);
+  await binding.quantizeForward({ weight, bitDepth: Float32Array.of(Number.NaN), exponent: Float32Array.of(-3), output });
+  t.ok(output.every(Number.isNaN), 'not dead');
+});
+
 t.test('convolution with lists of live channels', async (t) => {
   const random = randomNumbers(2);
   const g = { batch: 3, inChannels: 4, height: 7, width: 6, outChannels: 6, kernel: [3, 2], stride: [2, 1], padding: [1, 1], groups: 2 };

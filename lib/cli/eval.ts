@@ -1,6 +1,6 @@
 /** selfcompress eval */
 import { type Command, Option } from 'commander';
-import { binding, type Device } from '../binding.js';
+import { type AxesSizes, binding, type Device } from '../binding.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { percentText } from '../report/text.js';
 import { compileModel, loadModel } from './load-model.js';
@@ -27,12 +27,18 @@ export function addEvalCommand(program: Command): void {
     .action(evaluate);
 }
 
+/** Axes of a network's input as those of images: a vector is an image of one pixel, a sequence one of one row. */
+function imageShape([channels, ...positions]: AxesSizes): [number, number, number] {
+  const [height, width] = positions.length > 1 ? positions : [1, positions[0]];
+  return [channels, height ?? 1, width ?? 1];
+}
+
 async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const model = await loadModel(path);
   const { shape, classes, test } = await loadDataset(flags.dataset, {
     dataDir: flags.dataDir,
-    ...(flags.dataset === 'images' && { shape: model.network.input }), // scaled to what the model reads
+    ...(flags.dataset === 'images' && { shape: imageShape(model.network.input) }), // scaled to what the model reads
   });
   const network = await compileModel(model, flags.device);
   // Images are normalised as in training, whatever the data set's own statistics are.

@@ -47,7 +47,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exportInfo(exports);
     exportDataSet(exports);
     exportNetwork(exports);
-  exportModelFile(exports);
+    exportModelFile(exports);
     exportRawQuantize(exports);
     exportRawConv2d(exports);
     exportRawImages(exports);

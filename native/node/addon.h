@@ -1,5 +1,4 @@
-// What the files of the addon share: per-environment data, and the one place where C++ exceptions become JavaScript
-// errors.
+// What the files of the addon share: per-environment data, and how functions and methods are called.
 #pragma once
 
 #include <napi.h>
@@ -7,35 +6,24 @@
 #include <exception>
 #include <memory>
 
-#include "train/network.h"
+#include "node/errors.h"
+#include "node/intrinsics.h"
 #include "node/stream.h"
+#include "train/network.h"
 
 namespace selfcompress::node {
 
 struct AddonData {
-  explicit AddonData(Napi::Env env) : stream(env), backend(cpu::makeBackend(cpu::chooseIsa())) {}
+  // Throws EnvironmentError where SELFCOMPRESS_ISA or SELFCOMPRESS_THREADS cannot be used.
+  explicit AddonData(Napi::Env env) : intrinsics(env), stream(env), backend(cpu::makeBackend(cpu::chooseIsa())) {
+    cpu::threads();
+  }
+  Intrinsics intrinsics;
   Stream stream;
   std::shared_ptr<Backend> backend;  // of the raw operations
 };
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
-
-// Throws what a C++ exception says, in JavaScript.
-inline void throwInJavaScript(napi_env env, std::exception_ptr exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const Napi::Error& error) {
-    error.ThrowAsJavaScriptException();
-  } catch (const DescriptionError& error) {
-    Napi::RangeError::New(env, error.what()).ThrowAsJavaScriptException();
-  } catch (const OutOfMemory& error) {
-    Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
-  } catch (const std::bad_alloc&) {
-    Napi::Error::New(env, "Out of memory").ThrowAsJavaScriptException();
-  } catch (const std::exception& error) {
-    Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
-  }
-}
 
 // Calls `body` and turns what it throws into a pending JavaScript exception.
 template <class Body>

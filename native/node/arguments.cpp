@@ -1,11 +1,17 @@
 #include "node/arguments.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
+#include "base/errors.h"
+#include "node/addon.h"
+
 namespace selfcompress::node {
 namespace {
+
+constexpr std::size_t kMostText = 10000;  // bytes of a name
 
 std::string decimal(double value) {
   char text[32];
@@ -26,15 +32,46 @@ std::string range(double low, double high) {
 
 const char* typeName(napi_typedarray_type type) {
   switch (type) {
-    case napi_float32_array:
-      return "Float32Array";
-    case napi_int32_array:
-      return "Int32Array";
+    case napi_int8_array:
+      return "Int8Array";
     case napi_uint8_array:
       return "Uint8Array";
+    case napi_uint8_clamped_array:
+      return "Uint8ClampedArray";
+    case napi_int16_array:
+      return "Int16Array";
+    case napi_uint16_array:
+      return "Uint16Array";
+    case napi_int32_array:
+      return "Int32Array";
+    case napi_uint32_array:
+      return "Uint32Array";
+    case napi_float32_array:
+      return "Float32Array";
+    case napi_float64_array:
+      return "Float64Array";
+    case napi_bigint64_array:
+      return "BigInt64Array";
+    case napi_biguint64_array:
+      return "BigUint64Array";
     default:
       return "typed array";
   }
+}
+
+// At most `most` bytes of a string, in whole characters, with "..." where there are more.
+std::string beginning(const Napi::Value& value, std::size_t most) {
+  std::string text(most + 4, '\0');
+  std::size_t bytes = 0, all = 0;
+  if (napi_get_value_string_utf8(value.Env(), value, text.data(), most + 1, &bytes) != napi_ok ||
+      napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &all) != napi_ok)
+    return "";
+  text.resize(bytes);
+  return all > bytes ? text + "..." : text;
+}
+// In quotes, with the end cut off where it is long.
+std::string shortened(const std::string& text) {
+  return quoted(text.size() > 200 ? text.substr(0, 197) + "..." : text);
 }
 
 std::size_t editDistance(const std::string& a, const std::string& b) {
@@ -53,15 +90,19 @@ std::size_t editDistance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// Length-tracking views over buffers that can change size would move under a running operation.
-bool canChangeSize(const Napi::Value& buffer) {
-  if (!buffer.IsObject()) return false;
-  Napi::Object object = buffer.As<Napi::Object>();
-  for (const char* name : {"resizable", "growable"}) {
-    Napi::Value flag = object.Get(name);
-    if (flag.IsBoolean() && flag.As<Napi::Boolean>().Value()) return true;
+// An object that is neither an array nor a view of memory.
+std::string receivedObject(const Napi::Value& value) {
+  if (value.IsDataView()) return "a DataView";
+  if (value.IsArrayBuffer()) return "an ArrayBuffer";
+  std::string tag;
+  try {
+    tag = addonData(value.Env()).intrinsics.tag(value);
+  } catch (const Napi::Error&) {  // of the user's code: the value stays nameless
   }
-  return false;
+  auto letter = [](unsigned char c) { return std::isalnum(c) != 0; };
+  if (tag.empty() || tag == "Object" || tag.size() > 40 || !std::all_of(tag.begin(), tag.end(), letter))
+    return "an object";
+  return (std::string("AEIOU").find(tag[0]) == std::string::npos ? "a " : "an ") + tag;
 }
 
 }  // namespace
@@ -76,14 +117,15 @@ std::string received(const Napi::Value& value) {
       return value.As<Napi::Boolean>().Value() ? "true" : "false";
     case napi_number:
       return decimal(value.As<Napi::Number>().DoubleValue());
-    case napi_string: {
-      std::string text = value.As<Napi::String>().Utf8Value();
-      return "\"" + (text.size() > 60 ? text.substr(0, 57) + "..." : text) + "\"";
-    }
+    case napi_string:
+      return "\"" + beginning(value, 60) + "\"";
     case napi_symbol:
       return "a symbol";
-    case napi_bigint:
-      return "a bigint";
+    case napi_bigint: {
+      bool whole = false;
+      std::int64_t number = value.As<Napi::BigInt>().Int64Value(&whole);
+      return whole ? std::to_string(number) + "n" : "a bigint";
+    }
     case napi_function:
       return "a function";
     case napi_external:
@@ -96,14 +138,33 @@ std::string received(const Napi::Value& value) {
     auto array = value.As<Napi::TypedArray>();
     return std::string(typeName(array.TypedArrayType())) + " of length " + std::to_string(array.ElementLength());
   }
-  return "an object";
+  return receivedObject(value);
 }
 
-void throwType(Napi::Env env, const std::string& what, const std::string& argument, const std::string& got) {
-  throw Napi::TypeError::New(env, "Expected " + what + " for " + argument + " but received " + got);
+void throwUnreadable(Napi::Env env, const std::string& path, const Napi::Error& cause) {
+  std::string text = cause.Message();
+  if (text.size() > 200) text = text.substr(0, 197) + "...";
+  Napi::Error error = makeError<Napi::TypeError>(env, kArgumentError,
+                                                 "Expected a value that can be read for " + path +
+                                                     " but received an exception" + (text.empty() ? "" : ": " + text));
+  error.Value().DefineProperty(Napi::PropertyDescriptor::Value(
+      "cause", cause.Value(), napi_property_attributes(napi_writable | napi_configurable)));
+  throw error;
 }
-void throwRange(Napi::Env env, const std::string& what, const std::string& argument, const std::string& got) {
-  throw Napi::RangeError::New(env, "Expected " + what + " for " + argument + " but received " + got);
+
+std::int64_t product(Napi::Env env, const std::vector<Factor>& factors, std::int64_t most) {
+  double all = 1;  // exact wherever it is not far above `most`
+  std::int64_t result = 1;
+  std::string names, values;
+  for (const Factor& factor : factors) {
+    all *= double(factor.value);
+    if (all <= double(most)) result *= factor.value;
+    names += (names.empty() ? "" : " x ") + std::string(factor.name);
+    values += (values.empty() ? "" : " x ") + std::to_string(factor.value);
+  }
+  if (all > double(most))
+    throwRange(env, "a product of at most " + std::to_string(most), names, values + " = " + decimal(all));
+  return result;
 }
 
 double numberFrom(const Napi::Value& value, const std::string& path, double low, double high) {
@@ -121,27 +182,71 @@ int integerFrom(const Napi::Value& value, const std::string& path, int low, int 
   return int(x);
 }
 
-Fields::Fields(const Napi::Value& value, std::string path) : path_(std::move(path)) {
+Fields::Fields(const Napi::Value& value, std::string path)
+    : path_(std::move(path)), read_(std::make_shared<std::unordered_map<std::string, Napi::Value>>()) {
+  const std::string name = path_.empty() ? "the arguments" : path_;
   if (!value.IsObject() || value.IsArray() || value.IsFunction() || value.IsTypedArray())
-    throwType(value.Env(), "an object", path_.empty() ? "the arguments" : path_, received(value));
+    throwType(value.Env(), "an object", name, received(value));
+  const Intrinsics& intrinsics = addonData(value.Env()).intrinsics;
+  if (reading(value.Env(), name, [&] { return intrinsics.tag(value); }) != "Object")
+    throwType(value.Env(), "an object", name, received(value));
   object_ = value.As<Napi::Object>();
 }
 
+Fields Fields::plain(const Napi::Value& value, const std::string& path) {
+  Fields fields(value, path);
+  napi_value prototype = nullptr, above = nullptr;
+  Napi::Env env = value.Env();
+  auto isNull = [&](napi_value v) { return Napi::Value(env, v).IsNull(); };
+  if (napi_get_prototype(env, value, &prototype) != napi_ok) throw Napi::Error::New(env);
+  if (isNull(prototype)) return fields;
+  if (napi_get_prototype(env, prototype, &above) != napi_ok) throw Napi::Error::New(env);
+  if (!isNull(above)) throwType(env, "a plain object", path, "an object with a prototype of its own");
+  return fields;
+}
+
+std::vector<std::string> Fields::ownNames() const {
+  return reading(env(), path_, [&] {
+    napi_value list;
+    if (napi_get_all_property_names(env(), object_, napi_key_own_only,
+                                    napi_key_filter(napi_key_enumerable | napi_key_skip_symbols),
+                                    napi_key_numbers_to_strings, &list) != napi_ok)
+      throw Napi::Error::New(env());
+    Napi::Array keys(env(), list);
+    std::vector<std::string> names;
+    for (std::uint32_t i = 0; i < keys.Length(); i++) names.push_back(keys.Get(i).As<Napi::String>().Utf8Value());
+    return names;
+  });
+}
+
 void Fields::allowOnly(const std::vector<const char*>& names) const {
-  Napi::Array keys = object_.GetPropertyNames();
+  const std::string where = path_.empty() ? "the arguments" : path_;
+  Napi::Array keys = reading(env(), where, [&] { return object_.GetPropertyNames(); });
   for (std::uint32_t i = 0; i < keys.Length(); i++) {
-    std::string key = keys.Get(i).ToString().Utf8Value();
+    std::string key = beginning(keys.Get(i), 200);
     if (std::any_of(names.begin(), names.end(), [&](const char* n) { return key == n; })) continue;
     std::string nearest;
     std::size_t distance = std::max<std::size_t>(3, key.size() / 2);
     for (const char* n : names)
       if (std::size_t d = editDistance(key, n); d < distance) distance = d, nearest = n;
     std::string advice = nearest.empty() ? "" : " (did you mean \"" + nearest + "\"?)";
-    throwType(env(), "only known names", path_.empty() ? "the arguments" : path_, "\"" + key + "\"" + advice);
+    throwType(env(), "only known names", where, "\"" + key + "\"" + advice);
   }
 }
 
-bool Fields::has(const char* name) const { return !object_.Get(name).IsUndefined(); }
+Napi::Value Fields::get(const std::string& name) const {
+  auto found = read_->find(name);
+  if (found != read_->end()) return found->second;
+  Napi::Value value = reading(env(), path(name), [&] { return object_.Get(name); });
+  read_->emplace(name, value);
+  return value;
+}
+
+bool Fields::has(const char* name) const { return !get(name).IsUndefined(); }
+
+Napi::Value elementOf(const Napi::Array& array, std::uint32_t i, const std::string& path) {
+  return reading(array.Env(), path, [&] { return array.Get(i); });
+}
 
 double Fields::number(const char* name, double low, double high) const {
   return numberFrom(get(name), path(name), low, high);
@@ -168,12 +273,17 @@ bool Fields::boolean(const char* name, bool otherwise) const {
 std::string Fields::string(const char* name) const {
   Napi::Value value = get(name);
   if (!value.IsString()) throwType(env(), "a string", path(name), received(value));
+  std::size_t bytes = 0;
+  if (napi_get_value_string_utf8(env(), value, nullptr, 0, &bytes) != napi_ok) throw Napi::Error::New(env());
+  if (bytes > kMostText)
+    throwRange(env(), "a string of at most " + std::to_string(kMostText) + " bytes", path(name),
+               std::to_string(bytes) + " bytes");
   return value.As<Napi::String>().Utf8Value();
 }
 
 int Fields::choice(const char* name, const std::vector<const char*>& names) const {
   Napi::Value value = get(name);
-  std::string what = "one of", text = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  std::string what = "one of", text = value.IsString() ? beginning(value, 100) : "";
   int index = 0;
   for (const char* n : names) {
     if (value.IsString() && text == n) return index;
@@ -182,19 +292,24 @@ int Fields::choice(const char* name, const std::vector<const char*>& names) cons
   throwType(env(), what, path(name), received(value));
 }
 
+namespace {
+int integerAt(const Napi::Array& values, std::uint32_t i, const std::string& path, int low, int high) {
+  const std::string at = path + "[" + std::to_string(i) + "]";
+  return integerFrom(elementOf(values, i, at), at, low, high);
+}
+}  // namespace
+
 std::array<int, 2> Fields::pair(const char* name, int low, int high) const {
   Napi::Array values = array(name);
   if (values.Length() != 2) throwRange(env(), "[height, width]", path(name), received(values));
-  return {integerFrom(values.Get(0u), path(name) + "[0]", low, high),
-          integerFrom(values.Get(1u), path(name) + "[1]", low, high)};
+  return {integerAt(values, 0, path(name), low, high), integerAt(values, 1, path(name), low, high)};
 }
 
 std::array<int, 3> Fields::imageShape(const char* name) const {
   Napi::Array values = array(name);
   if (values.Length() != 3) throwRange(env(), "[channels, height, width]", path(name), received(values));
-  return {integerFrom(values.Get(0u), path(name) + "[0]", 1, kMostChannels),
-          integerFrom(values.Get(1u), path(name) + "[1]", 1, kMostPixels),
-          integerFrom(values.Get(2u), path(name) + "[2]", 1, kMostPixels)};
+  return {integerAt(values, 0, path(name), 1, kMostChannels), integerAt(values, 1, path(name), 1, kMostPixels),
+          integerAt(values, 2, path(name), 1, kMostPixels)};
 }
 
 Napi::Array Fields::array(const char* name) const {
@@ -223,7 +338,7 @@ TypedArrays::Entry& TypedArrays::add(const Napi::Value& value, const std::string
   if (owner.IsArrayBuffer()) napi_is_detached_arraybuffer(value.Env(), buffer, &detached);
   if (detached)
     throwType(value.Env(), "memory that is not detached", path, "a detached " + std::string(typeName(type)));
-  if (canChangeSize(owner))
+  if (addonData(value.Env()).intrinsics.canChangeSize(owner))
     throwType(value.Env(), "memory of a fixed size", path,
               "a " + std::string(typeName(type)) + " over a resizable buffer");
   if (length >= 0 && elements != std::size_t(length)) throwRange(value.Env(), what, path, received(value));
@@ -236,6 +351,12 @@ float* TypedArrays::floats(const Fields& fields, const char* name, std::int64_t 
   static float none;  // an empty array has no memory; no operation touches it
   auto& entry = add(fields.get(name), name, fields.path(name), {napi_float32_array}, length, access);
   return entry.length ? reinterpret_cast<float*>(entry.data) : &none;
+}
+const float* TypedArrays::floats(const Napi::Value& value, const std::string& path, std::int64_t length) {
+  return reinterpret_cast<const float*>(add(value, path, path, {napi_float32_array}, length, Access::kRead).data);
+}
+const std::int32_t* TypedArrays::integers(const Napi::Value& value, const std::string& path, std::int64_t length) {
+  return reinterpret_cast<const std::int32_t*>(add(value, path, path, {napi_int32_array}, length, Access::kRead).data);
 }
 float* TypedArrays::optionalFloats(const Fields& fields, const char* name, std::int64_t length, Access access) {
   return fields.has(name) ? floats(fields, name, length, access) : nullptr;

@@ -1,7 +1,14 @@
 // Checks of everything that comes from JavaScript. Nothing reaches the library that has not passed through here.
 //
 // Wrong types throw a TypeError, wrong sizes and ranges a RangeError, of the form
-// `Expected <what> for <argument> but received <value>`.
+// `Expected <what> for <argument> but received <value>` (errors.h).
+//
+// A call has three phases, in this order:
+//   1. Read: every argument is read, each property once (Fields, TypedArrays, integerFrom, ...). Only here can code of
+//      the user run: getters, proxies. It may do anything: change other arguments, detach their memory, dispose of the
+//      network whose method is being called.
+//   2. Verify: TypedArrays::verify, and whatever else may have changed since it was read (is the network disposed?).
+//   3. Use: memory of typed arrays, objects behind wrappers, queueing. Nothing is read from JavaScript any more.
 #pragma once
 
 #include <napi.h>
@@ -9,8 +16,12 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
+
+#include "node/errors.h"
 
 namespace selfcompress::node {
 
@@ -18,22 +29,45 @@ inline constexpr int kMostChannels = 1 << 24;
 inline constexpr int kMostPixels = 1 << 15;  // height or width of an image
 inline constexpr int kMostKernel = 1 << 14;  // kernel, stride, padding, dilation
 inline constexpr int kMostBatch = 1 << 20;
+inline constexpr std::int64_t kMostElements = std::int64_t(1) << 40;  // of one tensor of a batch
 
-std::string received(const Napi::Value&);  // short text of a value for an error message
-[[noreturn]] void throwType(Napi::Env, const std::string& what, const std::string& argument, const std::string& got);
-[[noreturn]] void throwRange(Napi::Env, const std::string& what, const std::string& argument, const std::string& got);
+// Short text of a value for an error message. May run code of the user; never throws.
+std::string received(const Napi::Value&);
 
-// A JavaScript object of named arguments at `path` (empty: the arguments themselves).
+// What a getter or a proxy throws while `read` reads the argument at `path` becomes a TypeError that names the
+// argument, with the exception as its `cause`.
+[[noreturn]] void throwUnreadable(Napi::Env, const std::string& path, const Napi::Error&);
+template <class Read>
+auto reading(Napi::Env env, const std::string& path, Read read) {
+  try {
+    return read();
+  } catch (const Napi::Error& error) {
+    throwUnreadable(env, path, error);
+  }
+}
+
+// The product of sizes that were given as arguments, or a RangeError that names them: it may not exceed `most`.
+struct Factor {
+  const char* name;
+  std::int64_t value;  // >= 0
+};
+std::int64_t product(Napi::Env, const std::vector<Factor>&, std::int64_t most = kMostElements);
+
+// An object of named arguments at `path` (empty: the arguments themselves). Arrays, maps, dates, promises, memory and
+// the like are none. Every property is read once, so that what was checked is what is used.
 class Fields {
  public:
   Fields(const Napi::Value&, std::string path);
+  // One whose properties are data, such as a state: its prototype is Object.prototype or null.
+  static Fields plain(const Napi::Value&, const std::string& path);
+  std::vector<std::string> ownNames() const;  // enumerable ones
   // TypeError for a name that is not among these, with the nearest that is.
   void allowOnly(const std::vector<const char*>& names) const;
 
   Napi::Env env() const { return object_.Env(); }
   std::string path(const std::string& name) const { return path_.empty() ? name : path_ + "." + name; }
   bool has(const char* name) const;
-  Napi::Value get(const char* name) const { return object_.Get(name); }
+  Napi::Value get(const std::string& name) const;
 
   double number(const char* name, double low, double high) const;
   double number(const char* name, double low, double high, double otherwise) const {
@@ -61,18 +95,24 @@ class Fields {
  private:
   Napi::Object object_;
   std::string path_;
+  std::shared_ptr<std::unordered_map<std::string, Napi::Value>> read_;
 };
+
+// Element i of the array at `path`.
+Napi::Value elementOf(const Napi::Array&, std::uint32_t i, const std::string& path);
 
 int integerFrom(const Napi::Value&, const std::string& path, int low, int high);
 double numberFrom(const Napi::Value&, const std::string& path, double low, double high);
 
-// The typed arrays of one call, used in place. Reading other arguments may run user code (getters), so `verify` looks
-// at all of them again once everything has been read.
+// The typed arrays of one call, used in place. Their memory may only be touched after `verify`, which looks at all of
+// them again once every argument of the call has been read, and before anything else is.
 class TypedArrays {
  public:
   enum class Access { kRead, kWrite };
   // `length` < 0: any. A nullptr is returned for an optional array that is absent.
   float* floats(const Fields&, const char* name, std::int64_t length, Access);
+  const float* floats(const Napi::Value&, const std::string& path, std::int64_t length);  // an argument of its own
+  const std::int32_t* integers(const Napi::Value&, const std::string& path, std::int64_t length);
   float* optionalFloats(const Fields&, const char* name, std::int64_t length, Access);
   std::int32_t* integers(const Fields&, const char* name, std::int64_t length, Access);
   std::uint8_t* bytesOrFloats(const Fields&, const char* name, std::int64_t length, bool& isFloat);

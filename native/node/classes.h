@@ -49,8 +49,20 @@ void wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_
   napi_adjust_external_memory(env, bytes, &ignored);
 }
 
+struct ClassMethod {
+  const char* name;
+  napi_callback call;
+};
+template <Method method>
+ClassMethod classMethod(const char* name) {
+  return {name, callback<method>};
+}
+
+// Methods are plain functions of the prototype: the engine would refuse another receiver with words of its own before
+// `unwrap` could.
 template <class T, Method constructor>
-void exportClass(Napi::Object exports, std::vector<napi_property_descriptor> methods) {
+void exportClass(Napi::Object exports, const std::vector<ClassMethod>& methods) {
+  Napi::Env env = exports.Env();
   napi_value result;
   napi_callback construct = [](napi_env env, napi_callback_info raw) {
     return guarded(env, [&]() -> napi_value {
@@ -59,19 +71,27 @@ void exportClass(Napi::Object exports, std::vector<napi_property_descriptor> met
       return constructor(info);
     });
   };
-  if (napi_define_class(exports.Env(), T::kClass, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(),
-                        &result) != napi_ok)
-    throw Napi::Error::New(exports.Env());
-  exports.Set(T::kClass, Napi::Value(exports.Env(), result));
-}
-
-template <Method method>
-napi_property_descriptor classMethod(const char* name) {
-  return {name, nullptr, callback<method>, nullptr, nullptr, nullptr, napi_default_method, nullptr};
+  if (napi_define_class(env, T::kClass, NAPI_AUTO_LENGTH, construct, nullptr, 0, nullptr, &result) != napi_ok)
+    throw Napi::Error::New(env);
+  Napi::Object prototype = Napi::Value(env, result).As<Napi::Object>().Get("prototype").As<Napi::Object>();
+  for (const ClassMethod& method : methods) {
+    napi_value function;
+    if (napi_create_function(env, method.name, NAPI_AUTO_LENGTH, method.call, nullptr, &function) != napi_ok)
+      throw Napi::Error::New(env);
+    prototype.DefineProperty(
+        Napi::PropertyDescriptor::Value(method.name, Napi::Value(env, function), napi_default_method));
+  }
+  exports.Set(T::kClass, Napi::Value(env, result));
 }
 
 inline void defineReadOnly(Napi::Object object, const char* name, Napi::Value value) {
   object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_enumerable));
+}
+
+// A property of a result, whatever setters the user's prototypes have.
+inline void setOwn(Napi::Object object, const std::string& name, Napi::Value value) {
+  object.DefineProperty(Napi::PropertyDescriptor::Value(
+      name, value, napi_property_attributes(napi_writable | napi_enumerable | napi_configurable)));
 }
 
 }  // namespace selfcompress::node

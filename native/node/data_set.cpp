@@ -1,21 +1,78 @@
 // class DataSet
 #include "node/data_set.h"
 
-#include <cstring>
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstdio>
 
 namespace selfcompress::node {
 namespace {
 
-std::vector<float> perChannel(const Fields& options, const char* name, int channels, float otherwise, double low) {
-  if (!options.has(name)) return std::vector<float>(std::size_t(channels), otherwise);
+// One number for each channel; its range is checked later (checkNormalisation).
+std::vector<double> perChannel(const Fields& options, const char* name, int channels, double otherwise) {
+  if (!options.has(name)) return std::vector<double>(std::size_t(channels), otherwise);
   Napi::Array values = options.array(name);
   if (values.Length() != std::uint32_t(channels))
     throwRange(options.env(), "one number for each of " + std::to_string(channels) + " channels", options.path(name),
                received(values));
-  std::vector<float> result;
-  for (std::uint32_t i = 0; i < values.Length(); i++)
-    result.push_back(float(numberFrom(values.Get(i), options.path(name) + "[" + std::to_string(i) + "]", low, 1e30)));
+  std::vector<double> result;
+  for (std::uint32_t i = 0; i < values.Length(); i++) {
+    const std::string path = options.path(name) + "[" + std::to_string(i) + "]";
+    Napi::Value value = elementOf(values, i, path);
+    if (!value.IsNumber()) throwType(options.env(), "a number", path, received(value));
+    result.push_back(value.As<Napi::Number>().DoubleValue());
+  }
   return result;
+}
+
+std::string shortNumber(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+// Finite images, whose largest magnitudes per channel are returned.
+std::vector<float> checkImages(Napi::Env env, const std::string& path, const DataSet& data) {
+  std::vector<float> largest(std::size_t(data.shape.channels), data.floats.empty() ? 1.0f : 0.0f);
+  const std::int64_t pixels = data.shape.pixels();
+  for (std::int64_t plane = 0; plane < std::int64_t(data.floats.size()) / pixels; plane++) {
+    const float* values = data.floats.data() + plane * pixels;
+    float& most = largest[std::size_t(plane % data.shape.channels)];
+    bool finite = true;
+    for (std::int64_t i = 0; i < pixels; i++) {
+      const float magnitude = std::fabs(values[i]);
+      finite &= magnitude <= FLT_MAX;
+      most = std::max(most, magnitude);
+    }
+    for (std::int64_t i = 0; !finite && i < pixels; i++)
+      if (!std::isfinite(values[i]))
+        throwRange(env, "finite numbers", path + "[" + std::to_string(plane * pixels + i) + "]",
+                   shortNumber(values[i]));
+  }
+  return largest;
+}
+
+// (x - mean) / std has to be a number, and more than what rounding leaves of a constant: a std below 2^-20 of the mean
+// is that of no data.
+void checkNormalisation(const Fields& options, const std::vector<double>& mean, const std::vector<double>& deviation,
+                        const std::vector<float>& largest) {
+  constexpr double kLeastShare = 1.0 / (1 << 20);
+  for (std::size_t c = 0; c < mean.size(); c++) {
+    const std::string at = "[" + std::to_string(c) + "]";
+    if (!(std::fabs(mean[c]) <= 1e30))
+      throwRange(options.env(), "a number from -1e30 to 1e30", options.path("mean") + at, shortNumber(mean[c]));
+    const double least = std::max(1e-30, std::fabs(mean[c]) * kLeastShare);
+    if (!(deviation[c] >= least && deviation[c] <= 1e30))
+      throwRange(options.env(),
+                 "a number from " + shortNumber(least) +
+                     " to 1e30 (at least 2^-20 of the mean: less is the rounding of a "
+                     "channel that is constant, whose std may be given as 1)",
+                 options.path("std") + at, shortNumber(deviation[c]));
+    if ((double(largest[c]) + std::fabs(mean[c])) / deviation[c] > double(FLT_MAX) / 4)
+      throwRange(options.env(), "a number that the images divided by are finite", options.path("std") + at,
+                 shortNumber(deviation[c]));
+  }
 }
 
 void checkLabels(Napi::Env env, const std::string& path, const DataSet& data) {
@@ -56,13 +113,15 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
                  options.path("targets"), "length " + std::to_string(targetLength));
     data.features = targetLength / data.count;
   }
-  data.mean = perChannel(options, "mean", data.shape.channels, 0, -1e30);
-  data.invStd = perChannel(options, "std", data.shape.channels, 1, 1e-30);
-  for (float& s : data.invStd) s = 1 / s;
+  const std::vector<double> mean = perChannel(options, "mean", data.shape.channels, 0),
+                            deviation = perChannel(options, "std", data.shape.channels, 1);
   arrays.verify();  // all getters have run: the pointers hold until this function ends
   if (isFloat)
     data.floats.assign(reinterpret_cast<const float*>(images), reinterpret_cast<const float*>(images) + length);
   else data.bytes.assign(images, images + length);
+  checkNormalisation(options, mean, deviation, checkImages(env, options.path("images"), data));
+  for (double m : mean) data.mean.push_back(float(m));
+  for (double s : deviation) data.invStd.push_back(1 / float(s));
   if (labels) {
     data.labels.assign(labels, labels + data.count);
     checkLabels(env, options.path("labels"), data);

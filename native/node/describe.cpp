@@ -41,7 +41,7 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
   std::vector<std::string> inputs;
   Napi::Array given = f.array("inputs");
   for (std::uint32_t i = 0; i < given.Length() && i < 1000; i++) {
-    Napi::Value input = given.Get(i);
+    Napi::Value input = elementOf(given, i, f.path("inputs") + "[" + std::to_string(i) + "]");
     if (!input.IsString())
       throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(input));
     inputs.push_back(input.As<Napi::String>().Utf8Value());
@@ -65,10 +65,13 @@ Axes readAxes(const Fields& f, const char* name) {
   if (sizes.Length() < 1 || sizes.Length() > most)
     throwType(f.env(), "an array of 1 to " + std::to_string(most) + " integers: channels, and positions,", f.path(name),
               received(sizes));
-  Axes axes = Axes::vector(integerFrom(sizes.Get(0u), f.path(name) + "[0]", 1, kMostChannels));
+  Axes axes = Axes::vector(
+      integerFrom(elementOf(sizes, 0, f.path(name) + "[0]"), f.path(name) + "[0]", 1, node::kMostChannels));
   axes.rank = int(sizes.Length()) - 1;
-  for (std::uint32_t i = 1; i < sizes.Length(); i++)
-    axes.positions[i - 1] = integerFrom(sizes.Get(i), f.path(name) + "[" + std::to_string(i) + "]", 1, kMostPixels);
+  for (std::uint32_t i = 1; i < sizes.Length(); i++) {
+    const std::string at = f.path(name) + "[" + std::to_string(i) + "]";
+    axes.positions[i - 1] = integerFrom(elementOf(sizes, i, at), at, 1, kMostPixels);
+  }
   return axes;
 }
 
@@ -144,7 +147,8 @@ NetworkDescription readDescription(const Napi::Value& value, const std::string& 
   Napi::Array nodes = f.array("nodes");
   if (nodes.Length() > 100000) throwRange(f.env(), "at most 100000 nodes", f.path("nodes"), received(nodes));
   for (std::uint32_t i = 0; i < nodes.Length(); i++)
-    network.nodes.push_back(readNode(nodes.Get(i), f.path("nodes") + "[" + std::to_string(i) + "]"));
+    network.nodes.push_back(readNode(elementOf(nodes, i, f.path("nodes") + "[" + std::to_string(i) + "]"),
+                                     f.path("nodes") + "[" + std::to_string(i) + "]"));
   network.output = f.string("output");
   return network;
 }

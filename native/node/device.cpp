@@ -52,8 +52,9 @@ std::unique_ptr<Backend> makeBackend(Napi::Env env, const DeviceOptions& options
   cuda::Availability cuda = cuda::availability();
   if (!cuda.available()) {
     if (options.kind == DeviceOptions::Kind::kAuto) return makeCpuBackend(env, options, path);
-    throw Napi::Error::New(env, "Expected an available device for " + path + ".device but received \"" + options.text +
-                                    "\": " + cuda.reason);
+    throw makeError<Napi::Error>(
+        env, kDeviceError,
+        "Expected an available device for " + path + ".device but received \"" + options.text + "\": " + cuda.reason);
   }
   if (options.index >= int(cuda.devices.size()))
     throwRange(env, "\"cuda:0\" to \"cuda:" + std::to_string(cuda.devices.size() - 1) + "\"", path + ".device",

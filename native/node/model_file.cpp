@@ -15,7 +15,7 @@ model::FieldValue readList(const Napi::Array& list, const std::string& path) {
   std::vector<std::string> texts;
   for (std::uint32_t i = 0; i < list.Length(); i++) {
     const std::string at = path + "[" + std::to_string(i) + "]";
-    const Napi::Value value = list.Get(i);
+    const Napi::Value value = elementOf(list, i, at);
     if (value.IsNumber() && texts.empty()) numbers.push_back(value.As<Napi::Number>().DoubleValue());
     else if (value.IsString() && numbers.empty()) texts.push_back(value.As<Napi::String>().Utf8Value());
     else throwType(list.Env(), "numbers only or strings only", at, received(value));
@@ -87,11 +87,9 @@ Napi::Value decode(const Napi::CallbackInfo& info) {
 model::Metadata readMetadata(const Napi::Value& value, const std::string& path) {
   model::Metadata metadata;
   if (value.IsUndefined()) return metadata;
-  Fields f(value, path);
-  Napi::Array names = value.As<Napi::Object>().GetPropertyNames();
-  for (std::uint32_t i = 0; i < names.Length(); i++) {
-    const std::string key = names.Get(i).ToString().Utf8Value();
-    const Napi::Value v = f.get(key.c_str());
+  const Fields f = Fields::plain(value, path);
+  for (const std::string& key : f.ownNames()) {
+    const Napi::Value v = f.get(key);
     if (v.IsUndefined()) continue;
     if (v.IsBoolean()) metadata.emplace_back(key, v.As<Napi::Boolean>().Value());
     else if (v.IsString()) metadata.emplace_back(key, v.As<Napi::String>().Utf8Value());
@@ -101,7 +99,8 @@ model::Metadata readMetadata(const Napi::Value& value, const std::string& path) 
       if (number == double(std::int64_t(number)) && std::abs(number) < 9e15)
         metadata.emplace_back(key, std::int64_t(number));
       else metadata.emplace_back(key, number);
-    } else throwType(f.env(), "a boolean, a number, a string, or an array of numbers or strings", f.path(key), received(v));
+    } else
+      throwType(f.env(), "a boolean, a number, a string, or an array of numbers or strings", f.path(key), received(v));
   }
   return metadata;
 }

@@ -114,8 +114,9 @@ Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::fun
                   std::function<void()> begin = {}) {
   if (object->disposed) {
     auto deferred = Napi::Promise::Deferred::New(info.Env());
-    deferred.Reject(
-        Napi::Error::New(info.Env(), "Expected a network in use for this but received a disposed one").Value());
+    deferred.Reject(makeError<Napi::Error>(info.Env(), kDisposedError,
+                                           "Expected a network in use for this but received a disposed one")
+                        .Value());
     return deferred.Promise();
   }
   const void* series = begin && object->stepsOverlap ? object.get() : nullptr;
@@ -130,14 +131,13 @@ struct Batch {
 };
 Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std::size_t most) {
   Batch batch{unwrap<DataSetObject>(info[0], "data"), {}};
-  Napi::Object named = Napi::Object::New(info.Env());
-  named.Set("indices", info[1]);
   TypedArrays arrays;
-  const std::int32_t* values = arrays.integers(Fields(named, ""), "indices", -1, TypedArrays::Access::kRead);
+  const std::int32_t* values = arrays.integers(info[1], "indices", -1);
   std::size_t count = arrays.lengthOf("indices");
   if (count > most || (most != SIZE_MAX && count == 0))
     throwRange(info.Env(), "1 to " + std::to_string(most) + " images, the batch size,", "indices",
                "length " + std::to_string(count));
+  arrays.verify();
   batch.indices.assign(values, values + count);
   checkBatch(object.rules, batch.data->data, batch.indices.data(), count);
   return batch;
@@ -213,11 +213,11 @@ Napi::Value evaluate(const Napi::CallbackInfo& info) {
 Napi::Value predict(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   int count = integerFrom(info[1], "count", 0, INT32_MAX);
-  Napi::Object named = Napi::Object::New(info.Env());
-  named.Set("images", info[0]);
+  const std::int64_t elements =
+      product(info.Env(), {{"count", count}, {"elements of an image", object->rules.input.elements()}});
   TypedArrays arrays;
-  std::int64_t elements = object->rules.input.elements() * count;
-  const float* images = arrays.floats(Fields(named, ""), "images", elements, TypedArrays::Access::kRead);
+  const float* images = arrays.floats(info[0], "images", elements);
+  arrays.verify();
   auto result = std::make_shared<std::vector<float>>();
   return queue(
       info, object, [=] { *result = object->network->predict(images, std::size_t(count)); },
@@ -228,7 +228,8 @@ Napi::Value state(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   auto result = std::make_shared<State>();
   return queue(
-      info, object, [=] { *result = object->network->state(); }, [=](Napi::Env env) { return toState(env, std::move(*result)); });
+      info, object, [=] { *result = object->network->state(); },
+      [=](Napi::Env env) { return toState(env, std::move(*result)); });
 }
 
 Napi::Value loadState(const Napi::CallbackInfo& info) {
@@ -344,10 +345,9 @@ void exportNetwork(Napi::Object exports) {
   exportFunction<listOperators>(exports, "operators");
   exportFunction<inspect>(exports, "inspectNetwork");
   exportClass<NetworkObject, construct>(
-      exports,
-      {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"), classMethod<evaluate>("evaluate"),
-       classMethod<predict>("predict"), classMethod<state>("state"), classMethod<loadState>("loadState"),
-       classMethod<prune>("prune"), classMethod<measure>("measure"),
+      exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
+                classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
+                classMethod<loadState>("loadState"), classMethod<prune>("prune"), classMethod<measure>("measure"),
                 classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
 }
 

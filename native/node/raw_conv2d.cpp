@@ -14,23 +14,34 @@ using Access = TypedArrays::Access;
   "batch", "inChannels", "height", "width", "outChannels", "kernel", "stride", "padding", "dilation", "groups", \
       "liveIn", "liveOut"
 
+// A list of channels as it was given: nullptr: all.
+struct GivenList {
+  const char* name;
+  const std::int32_t* values = nullptr;
+  std::size_t length = 0;
+};
 struct Convolution {
   Conv2dGeometry geometry;
   int batch = 0;
-  std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;  // nullptr: all
+  GivenList givenIn{"liveIn"}, givenOut{"liveOut"};
+  std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;  // copies, once the arrays have been verified
   std::int64_t inputs() const { return geometry.input().elements() * batch; }
   std::int64_t outputs() const { return geometry.output().elements() * batch; }
 };
 
-std::shared_ptr<std::vector<std::int32_t>> readList(const Fields& f, TypedArrays& arrays, const char* name,
-                                                    int channels) {
-  if (!f.has(name)) return nullptr;
-  const std::int32_t* values = arrays.integers(f, name, -1, Access::kRead);
-  auto list = std::make_shared<std::vector<std::int32_t>>(values, values + arrays.lengthOf(name));
+void readList(const Fields& f, TypedArrays& arrays, GivenList& list) {
+  if (!f.has(list.name)) return;
+  list.values = arrays.integers(f, list.name, -1, Access::kRead);
+  list.length = arrays.lengthOf(list.name);
+}
+
+std::shared_ptr<std::vector<std::int32_t>> copyList(const Fields& f, const GivenList& given, int channels) {
+  if (!given.values) return nullptr;
+  auto list = std::make_shared<std::vector<std::int32_t>>(given.values, given.values + given.length);
   for (std::size_t i = 0; i < list->size(); i++)
     if ((*list)[i] < 0 || (*list)[i] >= channels || (i && (*list)[i] <= (*list)[i - 1]))
       throwRange(f.env(), "ascending channels from 0 to " + std::to_string(channels - 1),
-                 f.path(name) + "[" + std::to_string(i) + "]", std::to_string((*list)[i]));
+                 f.path(given.name) + "[" + std::to_string(i) + "]", std::to_string((*list)[i]));
   return list;
 }
 
@@ -39,11 +50,19 @@ Convolution readConvolution(const Fields& f, TypedArrays& arrays) {
   const NodeDescription node =
       readRawNode(f, ops::conv2d, {"outChannels", "kernel", "stride", "padding", "dilation", "groups"});
   const NodeContext context = rawContext(node, images);
-  inferNode(context, images.batch);  // throws for what cannot be
-  Convolution c{conv2dGeometry(context), images.batch, nullptr, nullptr};
-  c.liveIn = readList(f, arrays, "liveIn", c.geometry.inChannels);
-  c.liveOut = readList(f, arrays, "liveOut", c.geometry.outChannels);
+  readOutputShape(f, context, images);  // throws for what cannot be
+  Convolution c;
+  c.geometry = conv2dGeometry(context), c.batch = images.batch;
+  readList(f, arrays, c.givenIn);
+  readList(f, arrays, c.givenOut);
   return c;
+}
+
+// Once everything has been read.
+void verify(const Fields& f, const TypedArrays& arrays, Convolution& c) {
+  arrays.verify();
+  c.liveIn = copyList(f, c.givenIn, c.geometry.inChannels);
+  c.liveOut = copyList(f, c.givenOut, c.geometry.outChannels);
 }
 
 // The lists in memory of the backend.
@@ -67,6 +86,7 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
   const float* bias = arrays.optionalFloats(f, "bias", c.geometry.outChannels, Access::kRead);
   bool relu = f.boolean("relu", false);
   float* output = arrays.floats(f, "output", c.outputs(), Access::kWrite);
+  verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     float* y = lanes.empty(c.geometry.output(), c.batch);
@@ -86,6 +106,7 @@ Napi::Value gradInput(const Napi::CallbackInfo& info) {
   const float* gradOutput = arrays.floats(f, "gradOutput", c.outputs(), Access::kRead);
   const float* weight = arrays.floats(f, "weight", c.geometry.weights(), Access::kRead);
   float* result = arrays.floats(f, "gradInput", c.inputs(), Access::kWrite);
+  verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     float* dx = lanes.empty(c.geometry.input(), c.batch);
@@ -106,6 +127,7 @@ Napi::Value gradWeight(const Napi::CallbackInfo& info) {
   const float* gradOutput = arrays.floats(f, "gradOutput", c.outputs(), Access::kRead);
   float* result = arrays.floats(f, "gradWeight", c.geometry.weights(), Access::kWrite);
   float* bias = arrays.optionalFloats(f, "gradBias", c.geometry.outChannels, Access::kWrite);
+  verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
     LaneBuffers lanes(backend);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));

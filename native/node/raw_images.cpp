@@ -111,7 +111,7 @@ Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
   const Pool kind = f.choice("kind", {"max", "average"}) ? Pool::kAverage : Pool::kMax;
   const NodeDescription node = readRawNode(f, ops::averagePool, {"kernel", "stride", "padding", "countIncludePad"});
   const NodeContext context = rawContext(node, images);
-  const Shape out = inferNode(context, images.batch).folded();
+  const Shape out = readOutputShape(f, context, images);
   const PoolGeometry geometry = poolGeometry(context);
   const float* input = arrays.floats(f, "input", images.elements(), Access::kRead);
   const float* gradOutput =

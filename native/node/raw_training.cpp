@@ -16,7 +16,7 @@ Napi::Value crossEntropy(const Napi::CallbackInfo& info) {
   arrays.allowSame("logits", "gradLogits");
   int batch = f.integer("batch", 1, kMostBatch), classes = f.integer("classes", 1, kMostChannels);
   float smoothing = float(f.number("labelSmoothing", 0, 1, 0));
-  std::int64_t count = std::int64_t(batch) * classes;
+  std::int64_t count = product(f.env(), {{"batch", batch}, {"classes", classes}}, kMostElements / kLanes);
   const float* logits = arrays.floats(f, "logits", count, Access::kRead);
   const std::int32_t* given = arrays.integers(f, "labels", batch, Access::kRead);
   float* gradient = arrays.optionalFloats(f, "gradLogits", count, Access::kWrite);
@@ -55,7 +55,7 @@ Napi::Value meanSquaredError(const Napi::CallbackInfo& info) {
   f.allowOnly({"batch", "features", "output", "target", "gradOutput"});
   TypedArrays arrays;
   int batch = f.integer("batch", 1, kMostBatch), features = f.integer("features", 1, kMostChannels);
-  std::int64_t count = std::int64_t(batch) * features;
+  std::int64_t count = product(f.env(), {{"batch", batch}, {"features", features}}, kMostElements / kLanes);
   const float* output = arrays.floats(f, "output", count, Access::kRead);
   const float* target = arrays.floats(f, "target", count, Access::kRead);
   float* gradient = arrays.optionalFloats(f, "gradOutput", count, Access::kWrite);

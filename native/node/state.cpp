@@ -5,8 +5,7 @@
 namespace selfcompress::node {
 
 State readState(const Napi::Value& value, const std::string& path) {
-  Fields fields(value, path);
-  State state;
+  const Fields fields = Fields::plain(value, path);
   TypedArrays arrays;
   struct Given {
     std::string name;
@@ -14,13 +13,12 @@ State readState(const Napi::Value& value, const std::string& path) {
     std::size_t length;
   };
   std::vector<Given> given;
-  Napi::Array names = value.As<Napi::Object>().GetPropertyNames();
-  for (std::uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
+  for (const std::string& name : fields.ownNames()) {
     const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
     given.push_back({name, data, arrays.lengthOf(name.c_str())});
   }
   arrays.verify();
+  State state;
   for (const Given& g : given) state[g.name].assign(g.data, g.data + g.length);
   return state;
 }

@@ -1,46 +1,71 @@
 #include "node/stream.h"
 
-#include <new>
+#include <exception>
 #include <string>
 
-#include "selfcompress/backend.h"
+#include "node/errors.h"
 
 namespace selfcompress::node {
 
-struct Stream::Job {
+struct Stream::Job final : JobQueue::Job {
   napi_deferred deferred = nullptr;
   Work work;
+  Napi::ObjectReference error;  // made at the call, whose stack it has
   bool begun = false;
-  std::string failure;
-  bool failed = false;
+  std::exception_ptr failure;
 
   void attempt(const std::function<void()>& part) {
     try {
-      if (part && !failed) part();
-    } catch (const OutOfMemory& error) {
-      failed = true, failure = error.what();
-    } catch (const std::bad_alloc&) {
-      failed = true, failure = "Out of memory";
-    } catch (const std::exception& error) {
-      failed = true, failure = error.what();
+      if (part && !failure) part();
+    } catch (...) {
+      failure = std::current_exception();
     }
   }
-  void begin() {
+  void begin() override {
     if (!begun) attempt(work.begin);
     begun = true;
   }
+  void run() override {
+    attempt(work.run);
+    work.run = work.begin = nullptr;  // what they hold is released here, before the promise settles
+  }
 };
+
+namespace {
+
+void define(Napi::Object object, const char* name, const std::string& text, napi_property_attributes visible) {
+  object.DefineProperty(
+      Napi::PropertyDescriptor::Value(name, Napi::String::New(object.Env(), text),
+                                      napi_property_attributes(napi_writable | napi_configurable | visible)));
+}
+
+// The error of the call, with what went wrong later. Engines that write the first lines of a stack when the error is
+// made have not seen the message.
+Napi::Value completed(Napi::Object error, const Failure& failure) {
+  define(error, "message", failure.message, napi_default);
+  define(error, "code", failure.code, napi_enumerable);
+  Napi::Value stack = error.Get("stack");
+  std::string text = stack.IsString() ? stack.As<Napi::String>().Utf8Value() : "";
+  if (text.find(failure.message) == std::string::npos) {
+    std::size_t frames = text.find("\n    at ");
+    define(error, "stack", "Error: " + failure.message + (frames == std::string::npos ? "" : text.substr(frames)),
+           napi_default);
+  }
+  return error;
+}
+
+}  // namespace
+
+void Stream::stopHook(void* stream) { static_cast<Stream*>(stream)->jobs_.stop(); }
 
 Stream::Stream(Napi::Env env) : env_(env) {
   // Runs before the environment is taken down: no work of ours may outlive it.
-  napi_add_env_cleanup_hook(
-      env, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
+  napi_add_env_cleanup_hook(env, stopHook, this);
 }
 
 Stream::~Stream() {
-  napi_remove_env_cleanup_hook(
-      env_, [](void* self) { static_cast<Stream*>(self)->stop(); }, this);
-  stop();
+  napi_remove_env_cleanup_hook(env_, stopHook, this);
+  jobs_.stop();
 }
 
 void Stream::start(Napi::Env env) {
@@ -48,56 +73,27 @@ void Stream::start(Napi::Env env) {
   if (napi_create_string_utf8(env, "selfcompress", NAPI_AUTO_LENGTH, &name) != napi_ok ||
       napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, settle, &done_) !=
           napi_ok)
-    throw Napi::Error::New(env, "The native stream could not be started");
-  thread_ = std::thread([this] { loop(); });
+    throw makeError<Napi::Error>(env, kNativeError, "The native stream could not be started");
+  jobs_.start({[done = done_](std::unique_ptr<JobQueue::Job> job) {
+                 // The job belongs to `settle` now. Where the environment is closing it is left: its references may
+                 // only be touched on its own thread, which is gone.
+                 napi_call_threadsafe_function(done, static_cast<Job*>(job.release()), napi_tsfn_blocking);
+               },
+               [done = done_] { napi_release_threadsafe_function(done, napi_tsfn_release); }});
 }
 
 Napi::Promise Stream::queue(Napi::Env env, Work work) {
-  if (stopping_) throw Napi::Error::New(env, "The environment is being closed");
-  if (!thread_.joinable()) start(env);
+  if (jobs_.stopped()) throw makeError<Napi::Error>(env, kClosedError, "The environment is being closed");
+  if (!jobs_.started()) start(env);
   auto job = std::make_unique<Job>();
+  job->series = work.series;
   job->work = std::move(work);
+  job->error = Napi::Persistent(Napi::Error::New(env, "").Value());
   napi_value promise;
   if (napi_create_promise(env, &job->deferred, &promise) != napi_ok) throw Napi::Error::New(env);
   if (pending_++ == 0) napi_ref_threadsafe_function(env, done_);
-  {
-    std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
-  }
-  wake_.notify_one();
+  jobs_.push(std::move(job));
   return Napi::Promise(env, promise);
-}
-
-void Stream::loop() {
-  for (;;) {
-    std::unique_ptr<Job> job;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) break;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    job->begin();
-    if (job->work.series) beginNext(job->work.series);
-    job->attempt(job->work.run);
-    job->work.run = job->work.begin = nullptr;  // what they hold is released here, before the promise settles
-    if (napi_call_threadsafe_function(done_, job.get(), napi_tsfn_blocking) == napi_ok) job.release();
-    else
-      job.release();  // the environment is closing: its references may only be touched on its own thread, which is gone
-  }
-  napi_release_threadsafe_function(done_, napi_tsfn_release);
-}
-
-// Only this thread takes jobs out of the queue while it runs, so the job stays where it is; `stop` waits for this
-// thread.
-void Stream::beginNext(const void* series) {
-  Job* next = nullptr;
-  {
-    std::lock_guard lock(mutex_);
-    if (!stopping_ && !jobs_.empty() && jobs_.front()->work.series == series) next = jobs_.front().get();
-  }
-  if (next) next->begin();
 }
 
 void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
@@ -110,31 +106,20 @@ void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
   // A thread that is being terminated refuses calls: then nobody waits for this promise any more, and errors are
   // dropped.
   try {
-    if (!job->failed) {
-      napi_resolve_deferred(env, job->deferred, job->work.result ? job->work.result(env) : env.Undefined());
+    try {
+      if (!job->failure) {
+        napi_resolve_deferred(env, job->deferred, job->work.result ? job->work.result(env) : env.Undefined());
+        return;
+      }
+    } catch (const Napi::Error& error) {
+      napi_reject_deferred(env, job->deferred, error.Value());
       return;
+    } catch (...) {
+      job->failure = std::current_exception();
     }
-  } catch (const Napi::Error& error) {
-    job->failure = error.Message();
-  } catch (const std::exception& error) {
-    job->failure = error.what();
+    napi_reject_deferred(env, job->deferred, completed(job->error.Value(), failureOf(job->failure)));
+  } catch (...) {
   }
-  napi_value message, error;
-  if (napi_create_string_utf8(env, job->failure.data(), job->failure.size(), &message) == napi_ok &&
-      napi_create_error(env, nullptr, message, &error) == napi_ok)
-    napi_reject_deferred(env, job->deferred, error);
-}
-
-// On the JavaScript thread. The job that runs is finished; those that wait are dropped with their promises.
-void Stream::stop() {
-  if (stopping_) return;
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
-  jobs_.clear();
 }
 
 }  // namespace selfcompress::node

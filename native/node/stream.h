@@ -3,13 +3,10 @@
 
 #include <napi.h>
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
-#include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
+
+#include "node/job_queue.h"
 
 namespace selfcompress::node {
 
@@ -32,22 +29,17 @@ class Stream {
     const void* series = nullptr;
   };
   // Queues work, which runs on the worker thread after all that was queued before. An exception of it rejects the
-  // promise with an Error. While work is pending the process stays alive.
+  // promise with an Error that has a code (errors.h) and the stack of the call. While work is pending the process stays
+  // alive.
   Napi::Promise queue(Napi::Env, Work);
 
  private:
   struct Job;
   void start(Napi::Env);
-  void loop();
-  void beginNext(const void* series);
-  void stop();
+  static void stopHook(void* stream);
   static void settle(napi_env, napi_value, void* stream, void* job);
 
-  std::thread thread_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::unique_ptr<Job>> jobs_;
-  bool stopping_ = false;
+  JobQueue jobs_;
   int pending_ = 0;  // on the JavaScript thread
   napi_threadsafe_function done_ = nullptr;
   Napi::Env env_;

@@ -112,7 +112,7 @@ TEST_CASE("quantizer in a convolution: a dead channel's weights are zeros, whate
     c.lists = c.withBias = c.accumulate = false;
     c.weight.assign(c.weight.size(), kNan);
     c.exponent.assign(std::size_t(c.geometry.outChannels), kNan);
-    for (float bits : {0.0f, -2.0f, kNan}) {
+    for (float bits : {0.0f, -2.0f, -kInf}) {
       c.bitDepth.assign(std::size_t(c.geometry.outChannels), bits);
       for (auto& backend : quantizingBackends()) {
         CAPTURE(backend->name());

@@ -2,6 +2,8 @@
 // derivation.
 #include <limits>
 
+#include "ops/quantize/quantize_math.h"
+#include "ops/quantize/wide.h"
 #include "test/support.h"
 
 using namespace test;
@@ -30,7 +32,27 @@ Case randomCase(Random& random, bool special) {
   for (float value : {inf, -inf, nan, 0.0f, -0.0f, 1e-42f, 3e38f})
     c.weight[std::size_t(random.integer(0, int(c.weight.size()) - 1))] = value;
   c.bitDepth[std::size_t(random.integer(0, c.channels - 1))] = nan;
+  for (float e : {-3e38f, -1000.0f, -149.5f, -128.0f, -127.0f, -126.5f, 126.5f, 127.3f, 128.0f, 1e9f, inf, nan})
+    if (random.chance(0.3)) c.exponent[std::size_t(random.integer(0, c.channels - 1))] = e;
+  if (random.chance(0.3)) c.bitDepth[std::size_t(random.integer(0, c.channels - 1))] = random.chance(0.5) ? 140 : inf;
   return c;
+}
+
+// The definition in extended precision, but that u may be too small for a float where the constants are floats.
+struct Defined {
+  long double q, byWeight, byBitDepth, byExponent;
+};
+Defined defined(float w, float b, float e) {
+  const long double ln2 = 0.693147180559945309417232121458L, beta = std::max(b, 0.0f);
+  if (!(beta > 0)) return {0, 0, 0, 0};
+  const long double half = exp2l(std::min(beta, 16000.0L) - 1);
+  const long double power = std::max(std::min((long double)e, 15000.0L), -15000.0L);
+  const long double exact = (long double)w * exp2l(-power), s = exp2l(power);
+  const long double u = isWide(b, e) ? exact : (long double)float(exact);
+  const long double c = std::min(std::max(u, -half), half - 1), q = s * nearbyintl(c);
+  if (u < -half) return {q, 0, -ln2 * s * half, ln2 * q};
+  if (u > half - 1) return {q, 0, ln2 * s * half, ln2 * q};
+  return {q, 1, 0, ln2 * (q - (long double)w)};
 }
 
 }  // namespace
@@ -105,8 +127,9 @@ TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its we
   for (auto& backend : testedBackends()) {
     std::vector<float> weight(37, std::numeric_limits<float>::infinity());
     weight[3] = -2, weight[4] = std::numeric_limits<float>::quiet_NaN();
-    for (float bits : {0.0f, -3.0f, std::numeric_limits<float>::quiet_NaN()}) {
-      Buffer<float> w(*backend, weight), b(*backend, 1, bits), e(*backend, 1, -3.0f), q(*backend, 37, 7.0f),
+    for (float bits : {0.0f, -3.0f, -0.0f, -std::numeric_limits<float>::infinity()}) {
+      const float exponent = bits == 0 ? std::numeric_limits<float>::quiet_NaN() : -3.0f;
+      Buffer<float> w(*backend, weight), b(*backend, 1, bits), e(*backend, 1, exponent), q(*backend, 37, 7.0f),
           g(*backend, 37, 1.0f), p(*backend, 1, 1.0f), db(*backend, 1, 7.0f), de(*backend, 1, 7.0f);
       backend->run(QuantizeForward{1, 37, w.get(), b.get(), e.get(), q.get()});
       backend->run(QuantizeBackward{1, 37, w.get(), b.get(), e.get(), g.get(), p.get(), g.get(), db.get(), de.get()});
@@ -115,6 +138,96 @@ TEST_CASE("quantizer: a dead channel is +0 and has no gradients, whatever its we
       CHECK(db.values()[0] == 0);
       CHECK(de.values()[0] == 0);
     }
+  }
+}
+
+TEST_CASE("quantizer: the definition holds for every finite exponent, and for every bit depth") {
+  if (std::numeric_limits<long double>::max_exponent < 16384) return;  // the definition needs its range
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> magnitudes = {0.0f,  -0.0f, 1e-45f, -3e-42f, 5e-39f,  -1.2e-38f, 3e-33f, -1e-20f,
+                                         0.01f, -0.3f, 1.7f,   -25.0f,  1.5e19f, -8e37f,    3e38f};
+  std::vector<float> weight, bitDepth, exponent;
+  for (float e : {-3e38f,  -2000.0f, -400.3f, -250.0f, -201.0f, -199.7f, -160.0f, -150.0f, -149.0f, -140.5f, -129.0f,
+                  -128.0f, -127.5f,  -127.0f, -126.2f, -126.0f, -125.9f, -60.0f,  -3.5f,   0.0f,    40.0f,   125.5f,
+                  126.0f,  126.1f,   127.0f,  128.0f,  129.0f,  149.5f,  300.0f,  501.0f,  1e30f})
+    for (float b : {0.4f, 1.0f, 2.5f, 8.0f, 24.0f, 60.5f, 128.0f, 129.0f, 200.0f, 700.0f, inf}) {
+      bitDepth.push_back(b), exponent.push_back(e);
+      weight.insert(weight.end(), magnitudes.begin(), magnitudes.end());
+    }
+  const int channels = int(bitDepth.size()), perChannel = int(magnitudes.size());
+  auto backends = testedBackends();
+  backends.push_back(makeReferenceBackend());
+  for (auto& backend : backends) {
+    CAPTURE(backend->name());
+    Buffer<float> w(*backend, weight), b(*backend, bitDepth), e(*backend, exponent),
+        q(*backend, std::int64_t(weight.size()), 7.0f);
+    backend->run(QuantizeForward{channels, perChannel, w.get(), b.get(), e.get(), q.get()});
+    // One weight of each channel at a time has a gradient of 1: the sums are those of this weight.
+    for (int one = 0; one < perChannel; one++) {
+      std::vector<float> gradient(weight.size(), 0.0f);
+      for (int c = 0; c < channels; c++) gradient[std::size_t(c * perChannel + one)] = 1;
+      Buffer<float> g(*backend, gradient), db(*backend, channels, 7.0f), de(*backend, channels, 7.0f);
+      backend->run(QuantizeBackward{channels, perChannel, w.get(), b.get(), e.get(), g.get(), nullptr, g.get(),
+                                    db.get(), de.get()});
+      auto quantized = q.values(), gradWeight = g.values(), byBits = db.values(), byExponent = de.values();
+      for (int c = 0; c < channels; c++) {
+        const std::size_t i = std::size_t(c * perChannel + one);
+        const Defined d = defined(weight[i], bitDepth[std::size_t(c)], exponent[std::size_t(c)]);
+        CAPTURE(weight[i]);
+        CAPTURE(bitDepth[std::size_t(c)]);
+        CAPTURE(exponent[std::size_t(c)]);
+        auto close = [](float x, long double expected, long double scale) {
+          if (expected > std::numeric_limits<float>::max() || expected < -std::numeric_limits<float>::max())
+            return x == float(expected) || std::fabs(x) > 3.4e38f;
+          return std::fabs((long double)x - expected) <= 2e-6L * std::max(fabsl(expected), scale) + 1e-44L;
+        };
+        const long double w1 = fabsl((long double)weight[i]);
+        CHECK(close(quantized[i], d.q, 0));
+        CHECK(gradWeight[i] == float(d.byWeight));
+        CHECK(close(byBits[std::size_t(c)], d.byBitDepth, 0));
+        CHECK(close(byExponent[std::size_t(c)], d.byExponent, d.byWeight != 0 ? w1 : 0));
+      }
+    }
+  }
+}
+
+TEST_CASE("quantizer: a spoilt channel is NaN everywhere, seen and not dead") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  auto backends = testedBackends();
+  backends.push_back(makeReferenceBackend());
+  for (auto& backend : backends)
+    for (auto [bits, exponent] :
+         std::vector<std::pair<float, float>>{{nan, -3.0f}, {nan, nan}, {4.0f, nan}, {4.0f, inf}, {4.0f, -inf}}) {
+      CAPTURE(backend->name());
+      Buffer<float> w(*backend, 37, 0.0f), b(*backend, 1, bits), e(*backend, 1, exponent), q(*backend, 37, 7.0f),
+          g(*backend, 37, 1.0f), db(*backend, 1, 7.0f), de(*backend, 1, 7.0f);
+      Buffer<std::int32_t> codes(*backend, 37, 7), least(*backend, 1, 7), state(*backend, 1, 7);
+      backend->run(QuantizeForward{1, 37, w.get(), b.get(), e.get(), q.get()});
+      backend->run(QuantizeBackward{1, 37, w.get(), b.get(), e.get(), g.get(), nullptr, g.get(), db.get(), de.get()});
+      backend->run(QuantizeCodes{1, 37, w.get(), b.get(), e.get(), codes.get(), least.get()});
+      for (float x : q.values()) CHECK(std::isnan(x));
+      for (float x : g.values()) CHECK(std::isnan(x));
+      CHECK(std::isnan(db.values()[0]));
+      CHECK(std::isnan(de.values()[0]));
+      CHECK(codes.values() == std::vector<std::int32_t>(37, 0));
+      CHECK(least.values()[0] == -1);
+      StateFromBits states;
+      states.channels = 1, states.bitDepth = b.get(), states.output = state.get();
+      backend->run(states);
+      CHECK(state.values()[0] == kLive);
+    }
+}
+
+TEST_CASE("quantizer: codes of extreme exponents") {
+  auto backends = testedBackends();
+  backends.push_back(makeReferenceBackend());
+  for (auto& backend : backends) {
+    Buffer<float> w(*backend, {0.0f, 1e-40f, -1e-40f, 0.5f, 0.0f, 1e-45f, -1.0f, 3e38f}), b(*backend, {8.0f, 40.0f}),
+        e(*backend, {-140.0f, -1e9f});
+    Buffer<std::int32_t> codes(*backend, 8, 7), least(*backend, 2, 7);
+    backend->run(QuantizeCodes{2, 4, w.get(), b.get(), e.get(), codes.get(), least.get()});
+    CHECK(codes.values() == std::vector<std::int32_t>{0, 127, -128, 127, 0, 1073741823, -1073741824, 1073741823});
+    CHECK(least.values() == std::vector<std::int32_t>{8, 31});
   }
 }
 

@@ -1,5 +1,6 @@
 // The thread pool: every task once, nesting, exceptions, callers on several threads.
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
 
@@ -79,4 +80,47 @@ TEST_CASE("callers on several threads, while the number of threads changes") {
     });
   for (auto& c : callers) c.join();
   CHECK(sum == 4 * 50 * 20);
+}
+
+TEST_CASE("work is shared by as many threads as it is worth, and its results do not depend on them") {
+  for (double nanoseconds : {0.0, 10.0, 1000.0, 1e6})
+    for (int threads : {1, 2, 5}) {
+      cpu::setThreads(threads);
+      std::vector<int> results(200, 0);
+      std::atomic<int> others{0};
+      const std::thread::id caller = std::this_thread::get_id();
+      parallelFor(200,
+                  [&](std::int64_t i) {
+                    results[std::size_t(i)] += int(i) * 3;
+                    others += std::this_thread::get_id() != caller;
+                  },
+                  {nanoseconds});
+      for (int i = 0; i < 200; i++) CHECK(results[std::size_t(i)] == 3 * i);
+      if (nanoseconds <= 10) CHECK(others == 0);  // 2 microseconds: nobody is called
+    }
+}
+
+TEST_CASE("the caller waits for nobody who has not come, and for everybody who has") {
+  cpu::setThreads(8);  // more threads than most machines have cores
+  std::atomic<std::int64_t> sum{0};
+  for (int job = 0; job < 3000; job++) {
+    std::int64_t before = sum;
+    parallelFor(16, [&](std::int64_t i) { sum += i; });
+    CHECK(sum - before == 120);
+    if (job % 500 == 499) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // workers fall asleep
+  }
+}
+
+TEST_CASE("workers help with long tasks, awake or asleep") {
+  cpu::setThreads(2);
+  for (int trial = 0; trial < 5; trial++) {
+    if (trial % 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::atomic<int> others{0};
+    const std::thread::id caller = std::this_thread::get_id();
+    parallelFor(20, [&](std::int64_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      others += std::this_thread::get_id() != caller;
+    });
+    CHECK(others > 0);
+  }
 }

@@ -1,6 +1,7 @@
 // npm test: the C++ tests through CTest, then the tap tests. The last line is `N passed, N failed`.
 //   test.mjs [all|native|js|sanitize|arm64|cuda-host] [part of a tap file's name, or a seed of the model]...
-// `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers; `arm64` cross-compiles them and runs a
+// `sanitize` runs the C++ tests under the address and undefined-behaviour sanitizers, `sanitize thread` those of the thread pool and of
+// the queue of JavaScript's calls under the thread sanitizer; `arm64` cross-compiles them and runs a
 // share of their random cases under qemu (Debian: apt install g++-aarch64-linux-gnu qemu-user). `cuda-host` runs the CUDA backend over the
 // model of a GPU in native/backends/cuda/host/, with a share of the random cases for each of several orders of its threads.
 import { spawn, spawnSync } from 'node:child_process';
@@ -56,19 +57,27 @@ function hasBoostContext() {
 }
 
 /** Whether the C++ tests could be built. Without doctest there are none to build. */
-function buildTests(folder, ...settings) {
+function buildTests(folder, settings, targets = []) {
   if (!hasDoctest()) {
     console.log('C++ tests SKIPPED: doctest was not found (Debian and Ubuntu: apt install doctest-dev; macOS: brew install doctest)');
     return false;
   }
   return (
     must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings]) &&
-    must('cmake', ['--build', folder, '--config', 'Release', '--parallel', String(availableParallelism())])
+    must('cmake', [
+      '--build',
+      folder,
+      '--config',
+      'Release',
+      '--parallel',
+      String(availableParallelism()),
+      ...targets.flatMap((t) => ['--target', t]),
+    ])
   );
 }
 
 async function nativeTests(folder, ...settings) {
-  if (buildTests(folder, ...settings)) await runTests(folder);
+  if (buildTests(folder, settings)) await runTests(folder);
 }
 
 async function runTests(folder, ...options) {
@@ -110,7 +119,12 @@ async function tapTests() {
   if (code !== 0 && failed === 0) failed++;
 }
 
-if (what === 'sanitize') {
+if (what === 'sanitize' && parts[0] === 'thread') {
+  process.env.TSAN_OPTIONS ??= 'halt_on_error=1:second_deadlock_stack=1';
+  const targets = ['threads_test', 'job_queue_test'];
+  const settings = ['-DSELFCOMPRESS_SANITIZE=thread', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'];
+  if (buildTests('build/sanitize-thread', settings, targets)) await runTests('build/sanitize-thread', '-R', targets.join('|'));
+} else if (what === 'sanitize') {
   process.env.SELFCOMPRESS_TEST_SHARE ??= '0.15'; // of the random cases: sanitized code is slow
   process.env.ASAN_OPTIONS ??= 'detect_leaks=1';
   process.env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
@@ -130,7 +144,7 @@ if (what === 'arm64') {
 if (what === 'cuda-host') {
   if (!hasBoostContext()) {
     console.log('Tests of the CUDA backend on the host SKIPPED: Boost.Context was not found (Debian and Ubuntu: apt install libboost-context-dev)');
-  } else if (buildTests('build/cuda-host', '-DSELFCOMPRESS_CUDA_HOST=ON')) {
+  } else if (buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'])) {
     const share = process.env.SELFCOMPRESS_TEST_SHARE;
     const slow = 'conv2d|graph|runs|sizes|statistics'; // a tenth of the random cases of these for each order
     for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {

@@ -187,18 +187,22 @@ void runPass(Pass pass, const Kernels& kernels) {
   // Few rows (fully connected layers): output channels are shared out as well.
   std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
   const PositionMemory layout(plan, perTask * bands.rows);
-  parallelFor(bandTasks * parts, layout.bytes(), [&](std::int64_t task, std::byte* memory) {
-    std::int64_t part = task % parts, firstBand = task / parts * perTask,
-                 lastBand = std::min(count, firstBand + perTask);
-    PositionLists positions = layout.in(memory);
-    collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
-    std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
-                last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-    for (std::size_t b = first; b < last; b++) {
-      runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
-      if (pass.partials) takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
-    }
-  });
+  parallelFor(bandTasks * parts, layout.bytes(),
+              [&](std::int64_t task, std::byte* memory) {
+                std::int64_t part = task % parts, firstBand = task / parts * perTask,
+                             lastBand = std::min(count, firstBand + perTask);
+                PositionLists positions = layout.in(memory);
+                collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
+                std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
+                            last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
+                for (std::size_t b = first; b < last; b++) {
+                  runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
+                  if (pass.partials) takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
+                }
+              },
+              {passTime(plan, perTask * bands.rows * plan.target.width * plan.geometry.kernelHeight *
+                                  plan.geometry.kernelWidth) /
+               double(parts)});
 }
 
 // The workspace of a pass: the quantizer's constants of every output channel, then the panels.
@@ -218,10 +222,13 @@ PassWeights weightsOf(const Operation& a) {
   if (!weights.bitDepth) return weights;
   auto* constants = static_cast<QuantizeChannel*>(a.workspace);
   constexpr int kPerTask = 64;
-  parallelFor((g.outChannels + kPerTask - 1) / kPerTask, [&](std::int64_t task) {
-    for (int c = int(task) * kPerTask; c < std::min(g.outChannels, int(task + 1) * kPerTask); c++)
-      if (weights.bitDepth[c] > 0) constants[c] = quantizeChannel(weights.bitDepth[c], a.quantizer.exponent[c]);
-  });
+  parallelFor((g.outChannels + kPerTask - 1) / kPerTask,
+              [&](std::int64_t task) {
+                for (int c = int(task) * kPerTask; c < std::min(g.outChannels, int(task + 1) * kPerTask); c++)
+                  if (!isDead(weights.bitDepth[c]))
+                    constants[c] = quantizeChannel(weights.bitDepth[c], a.quantizer.exponent[c]);
+              },
+              {100.0 * kPerTask});
   weights.constants = constants;
   return weights;
 }
@@ -235,10 +242,12 @@ void fillConstantChannels(const Conv2dForward& a) {
     if (a.relu && value < 0) value = 0;
     // 0, or NaN if the value is not finite, as everywhere.
     if (a.statistics) a.statistics[c] = {double(value), double(value) - double(value)};
-    parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
-      float* plane = a.output + (n * out.channels + c) * out.pixels() * kLanes;
-      std::fill(plane, plane + std::int64_t(out.pixels()) * kLanes, value);
-    });
+    parallelFor(blocksOf(a.batch),
+                [&](std::int64_t n) {
+                  float* plane = a.output + (n * out.channels + c) * out.pixels() * kLanes;
+                  std::fill(plane, plane + std::int64_t(out.pixels()) * kLanes, value);
+                },
+                {double(out.pixels())});
   }
 }
 

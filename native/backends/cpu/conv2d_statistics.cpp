@@ -72,13 +72,16 @@ void takePlaneMoments(const Pass& pass, const Kernels& kernels, std::int64_t ima
 void combineMoments(const Pass& pass, ChannelMoments* moments) {
   const PassPlan& plan = pass.plan;
   const std::int64_t partitions = partitionsOf(plan, pass.batch);
-  parallelFor(std::int64_t(plan.blocks.size()), [&](std::int64_t b) {
-    const OutBlock& block = plan.blocks[std::size_t(b)];
-    MomentSum sums[16];
-    for (std::int64_t p = 0; p < partitions; p++)
-      for (int o = 0; o < block.count; o++) sums[o].add(pass.partials[p * plan.target.channels + block.channels[o]]);
-    for (int o = 0; o < block.count; o++) moments[block.channels[o]] = sums[o].result();
-  });
+  parallelFor(std::int64_t(plan.blocks.size()),
+              [&](std::int64_t b) {
+                const OutBlock& block = plan.blocks[std::size_t(b)];
+                MomentSum sums[16];
+                for (std::int64_t p = 0; p < partitions; p++)
+                  for (int o = 0; o < block.count; o++)
+                    sums[o].add(pass.partials[p * plan.target.channels + block.channels[o]]);
+                for (int o = 0; o < block.count; o++) moments[block.channels[o]] = sums[o].result();
+              },
+              {100 + 100.0 * double(partitions)});
 }
 
 }  // namespace selfcompress::cpu

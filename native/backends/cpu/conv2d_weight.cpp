@@ -196,17 +196,22 @@ void runDirect(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels&
   std::int64_t blocks = blocksOf(a.batch), tasks = std::int64_t(plan.tasks.size()), parts = plan.parts;
   std::int64_t floats = 0;
   for (const WeightTask& task : plan.tasks) floats = std::max(floats, accumulatorFloats(plan, task));
-  parallelFor(tasks * parts, std::size_t(floats) * sizeof(float), [&](std::int64_t i, std::byte* memory) {
-    const WeightTask& task = plan.tasks[std::size_t(i % tasks)];
-    std::int64_t part = i / tasks;
-    float* weights = parts == 1 ? a.gradWeight : static_cast<float*>(a.workspace) + part * a.geometry.weights();
-    runTask(a, kernels, plan, task, int(blocks * part / parts), int(blocks * (part + 1) / parts),
-            reinterpret_cast<float*>(memory), weights);
-  });
+  parallelFor(
+      tasks * parts, std::size_t(floats) * sizeof(float),
+      [&](std::int64_t i, std::byte* memory) {
+        const WeightTask& task = plan.tasks[std::size_t(i % tasks)];
+        std::int64_t part = i / tasks;
+        float* weights = parts == 1 ? a.gradWeight : static_cast<float*>(a.workspace) + part * a.geometry.weights();
+        runTask(a, kernels, plan, task, int(blocks * part / parts), int(blocks * (part + 1) / parts),
+                reinterpret_cast<float*>(memory), weights);
+      },
+      {weightTime(plan, blocks * a.geometry.output().pixels() * a.geometry.kernelHeight * a.geometry.kernelWidth) /
+       double(tasks * parts)});
   if (parts == 1) return;
   for (const GroupPlan& group : plan.groups)
     parallelFor(std::int64_t(group.outs.size()),
-                [&](std::int64_t o) { sumParts(a, plan, group, group.outs[std::size_t(o)]); });
+                [&](std::int64_t o) { sumParts(a, plan, group, group.outs[std::size_t(o)]); },
+                {double(group.streams.size()) * double(plan.parts)});
 }
 
 std::vector<int> between(const std::vector<int>& channels, int first, int last) {
@@ -254,11 +259,13 @@ void CpuBackend::run(const Conv2dGradWeight& a) {
   else if (runWinogradWeight(a, plan, kernels_)) return;
   if (!a.gradBias) return;
   Shape out = g.output();
-  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t i) {
-    int c = plan.outs[std::size_t(i)];
-    a.gradBias[c] = kernels_.planeSum(a.gradOutput + std::int64_t(c) * out.pixels() * kLanes, out.elements() * kLanes,
-                                      blocksOf(a.batch), out.pixels());
-  });
+  parallelFor(std::int64_t(plan.outs.size()),
+              [&](std::int64_t i) {
+                int c = plan.outs[std::size_t(i)];
+                a.gradBias[c] = kernels_.planeSum(a.gradOutput + std::int64_t(c) * out.pixels() * kLanes,
+                                                  out.elements() * kLanes, blocksOf(a.batch), out.pixels());
+              },
+              {kVectorTime * blocksOf(a.batch) * out.pixels()});
 }
 
 }  // namespace selfcompress::cpu

@@ -60,6 +60,10 @@ struct WeightPlan {
 };
 // Parts of a batch in the direct form: only as many as their sums are cheap.
 std::int64_t weightParts(const Conv2dGeometry&, int batch);
+// Nanoseconds, about, of the products of so many vectors of every live input and output channel of a group.
+inline double weightTime(const WeightPlan& plan, std::int64_t vectors) {
+  return kVectorTime * double(plan.ins.size()) * double(plan.outs.size()) / plan.geometry.groups * double(vectors);
+}
 // `threads`: how many the tasks of the direct form are cut for.
 WeightPlan makeWeightPlan(const Conv2dGeometry&, int batch, bool pairs, std::vector<int> liveIn,
                           std::vector<int> liveOut, const Kernels&, int threads);

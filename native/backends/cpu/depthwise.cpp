@@ -65,15 +65,20 @@ bool isDepthwise(const Conv2dGeometry& g, bool forward) {
 
 void runDepthwise(const Pass& pass, const Kernels& kernels) {
   const std::vector<OutBlock>& blocks = pass.plan.blocks;
-  parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packTaps(pass, kernels, blocks[std::size_t(b)]); });
+  parallelFor(std::int64_t(blocks.size()), [&](std::int64_t b) { packTaps(pass, kernels, blocks[std::size_t(b)]); },
+              {20.0 * pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth});
   std::int64_t planes = std::int64_t(blocks.size()) * blocksOf(pass.batch),
                together = std::max(1, kTaskPixels / pass.plan.target.pixels());
-  parallelFor((planes + together - 1) / together, [&](std::int64_t task) {
-    for (std::int64_t i = task * together; i < std::min(planes, (task + 1) * together); i++) {
-      const OutBlock& block = blocks[std::size_t(i) % blocks.size()];
-      for (int o = 0; o < block.count; o++) runPlane(pass, kernels, block, o, i / std::int64_t(blocks.size()));
-    }
-  });
+  parallelFor((planes + together - 1) / together,
+              [&](std::int64_t task) {
+                for (std::int64_t i = task * together; i < std::min(planes, (task + 1) * together); i++) {
+                  const OutBlock& block = blocks[std::size_t(i) % blocks.size()];
+                  for (int o = 0; o < block.count; o++)
+                    runPlane(pass, kernels, block, o, i / std::int64_t(blocks.size()));
+                }
+              },
+              {kVectorTime * double(together) * blocks[0].count * pass.plan.target.pixels() *
+               pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth});
 }
 
 bool isDepthwiseWeight(const Conv2dGeometry& g) {
@@ -84,18 +89,22 @@ bool isDepthwiseWeight(const Conv2dGeometry& g) {
 void runDepthwiseWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels) {
   const Conv2dGeometry& g = plan.geometry;
   Shape in = g.input(), out = g.output();
-  parallelFor(std::int64_t(plan.outs.size()), [&](std::int64_t i) {
-    int channel = plan.outs[std::size_t(i)], source = channel / g.outPerGroup();
-    if (!std::binary_search(plan.ins.begin(), plan.ins.end(), source)) return;  // the weights' gradients are zero
-    DepthwiseGrad grad;
-    grad.source = a.input + std::int64_t(source) * in.pixels() * kLanes, grad.sourceStride = in.elements() * kLanes;
-    grad.grad = a.gradOutput + std::int64_t(channel) * out.pixels() * kLanes, grad.gradStride = out.elements() * kLanes;
-    grad.blocks = blocksOf(a.batch);
-    grad.sourceHeight = in.height, grad.sourceWidth = in.width, grad.height = out.height, grad.width = out.width;
-    grad.kernel = g.kernelHeight, grad.padH = g.padH, grad.padW = g.padW;
-    grad.gradTaps = a.gradWeight + std::int64_t(channel) * g.kernelHeight * g.kernelWidth;
-    kernels.depthwiseGrad(grad);
-  });
+  parallelFor(
+      std::int64_t(plan.outs.size()),
+      [&](std::int64_t i) {
+        int channel = plan.outs[std::size_t(i)], source = channel / g.outPerGroup();
+        if (!std::binary_search(plan.ins.begin(), plan.ins.end(), source)) return;  // the weights' gradients are zero
+        DepthwiseGrad grad;
+        grad.source = a.input + std::int64_t(source) * in.pixels() * kLanes, grad.sourceStride = in.elements() * kLanes;
+        grad.grad = a.gradOutput + std::int64_t(channel) * out.pixels() * kLanes,
+        grad.gradStride = out.elements() * kLanes;
+        grad.blocks = blocksOf(a.batch);
+        grad.sourceHeight = in.height, grad.sourceWidth = in.width, grad.height = out.height, grad.width = out.width;
+        grad.kernel = g.kernelHeight, grad.padH = g.padH, grad.padW = g.padW;
+        grad.gradTaps = a.gradWeight + std::int64_t(channel) * g.kernelHeight * g.kernelWidth;
+        kernels.depthwiseGrad(grad);
+      },
+      {kVectorTime * blocksOf(a.batch) * out.pixels() * g.kernelHeight * g.kernelWidth});
 }
 
 }  // namespace selfcompress::cpu

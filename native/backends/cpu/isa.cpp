@@ -5,6 +5,7 @@
 
 #include "cpu/kernels.h"
 #include "selfcompress/backend.h"
+#include "selfcompress/environment.h"
 
 #if SELFCOMPRESS_X86
 #if defined(_MSC_VER)
@@ -107,9 +108,9 @@ Isa chooseIsa() {
   for (Isa isa : order) {
     if (!isaSupported(isa)) continue;
     if (!wanted || std::string(wanted) == isaName(isa)) return isa;
-    supported += supported.empty() ? isaName(isa) : std::string(", ") + isaName(isa);
+    supported += (supported.empty() ? "\"" : ", \"") + std::string(isaName(isa)) + "\"";
   }
-  throw std::runtime_error("Expected one of " + supported + " for SELFCOMPRESS_ISA but received '" + wanted + "'");
+  throw EnvironmentError("Expected one of " + supported + " for SELFCOMPRESS_ISA but received \"" + wanted + "\"");
 }
 
 const Kernels& kernelsOf(Isa isa) {

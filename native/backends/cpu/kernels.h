@@ -13,7 +13,11 @@ namespace selfcompress::cpu {
 struct QuantizeChannel {
   float inverse, scale, low, high;  // 2^-e, 2^e, lo, hi
   float clipSlope;                  // ln2 * s * 2^(beta-1)
+  bool wide = false;                // these do not do (ops/quantize/wide.h): quantizeWide takes b and e themselves
+  float bitDepth = 0, exponent = 0;
 };
+// In place.
+void quantizeWide(float* weights, int count, const QuantizeChannel&);
 struct QuantizeSums {
   double bitDepth, exponent;
 };

@@ -74,14 +74,16 @@ void packPanels(const Pass& pass, const Kernels& kernels) {
   for (const auto& reduced : plan.reduced) most = std::max(most, reduced.size());
   std::int64_t blocks = std::int64_t(plan.blocks.size()),
                parts = plan.forward ? 1 : (std::int64_t(most) + kPartChannels - 1) / kPartChannels;
-  parallelFor(parts * blocks, [&](std::int64_t task) {
-    const OutBlock& block = plan.blocks[std::size_t(task % blocks)];
-    const std::vector<int>& reduced = plan.reduced[std::size_t(block.group)];
-    std::size_t number = std::size_t(task / blocks), all = std::size_t(parts);
-    Part part{pass, block, reduced, reduced.size() * number / all, reduced.size() * (number + 1) / all};
-    if (plan.forward) packForward(part, kernels);
-    else packGradInput(part, kernels);
-  });
+  parallelFor(parts * blocks,
+              [&](std::int64_t task) {
+                const OutBlock& block = plan.blocks[std::size_t(task % blocks)];
+                const std::vector<int>& reduced = plan.reduced[std::size_t(block.group)];
+                std::size_t number = std::size_t(task / blocks), all = std::size_t(parts);
+                Part part{pass, block, reduced, reduced.size() * number / all, reduced.size() * (number + 1) / all};
+                if (plan.forward) packForward(part, kernels);
+                else packGradInput(part, kernels);
+              },
+              {passTime(plan, plan.geometry.kernelHeight * plan.geometry.kernelWidth) / double(parts * blocks)});
 }
 
 }  // namespace selfcompress::cpu

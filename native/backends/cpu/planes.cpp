@@ -9,13 +9,18 @@
 namespace selfcompress::cpu {
 namespace {
 
+// Nanoseconds of reading and writing some values, about.
+double timeOf(std::int64_t values) { return 0.15 * double(values); }
+
 // task(block, channel) for the planes of live channels.
 template <class Task>
-void forPlanes(int batch, int channels, const std::int32_t* state, Task task) {
-  parallelFor(std::int64_t(blocksOf(batch)) * channels, [&](std::int64_t i) {
-    int channel = int(i % channels);
-    if (!state || state[channel] != kZero) task(int(i / channels), channel);
-  });
+void forPlanes(int batch, int channels, int pixels, const std::int32_t* state, Task task) {
+  parallelFor(std::int64_t(blocksOf(batch)) * channels,
+              [&](std::int64_t i) {
+                int channel = int(i % channels);
+                if (!state || state[channel] != kZero) task(int(i / channels), channel);
+              },
+              {timeOf(std::int64_t(pixels) * kLanes)});
 }
 
 // past_caches.h, for the planes of the channels that are written.
@@ -44,58 +49,69 @@ void CpuBackend::run(const BatchNormForward& a) {
   bool past = a.output != a.input &&
               writesPast(a.shape, a.batch, [&](int c) { return !a.outputState || a.outputState[c] != kZero; });
   parallelFor(a.shape.channels,
-              [&](std::int64_t c) { kernels_.batchNormForward(a, int(c), inputMoments(a, kernels_, int(c)), past); });
+              [&](std::int64_t c) { kernels_.batchNormForward(a, int(c), inputMoments(a, kernels_, int(c)), past); },
+              {2 * timeOf(laneElements({1, a.shape.height, a.shape.width}, a.batch))});
 }
 void CpuBackend::run(const BatchNormBackward& a) {
   bool past = a.gradInput != a.gradOutput && a.gradInput != a.input &&
               writesPast(a.shape, a.batch, [&](int c) { return !a.inputState || a.inputState[c] != kZero; });
-  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c), past); });
+  parallelFor(a.shape.channels, [&](std::int64_t c) { kernels_.batchNormBackward(a, int(c), past); },
+              {3 * timeOf(laneElements({1, a.shape.height, a.shape.width}, a.batch))});
 }
 void CpuBackend::run(const ActivationForward& a) {
-  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.activationForward(a, n, c); });
+  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state,
+            [&](int n, int c) { kernels_.activationForward(a, n, c); });
 }
 void CpuBackend::run(const ActivationBackward& a) {
-  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.activationBackward(a, n, c); });
+  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state,
+            [&](int n, int c) { kernels_.activationBackward(a, n, c); });
 }
 void CpuBackend::run(const Dropout& a) {
-  forPlanes(a.batch, a.shape.channels, a.state, [&](int n, int c) { kernels_.dropout(a, n, c); });
+  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state, [&](int n, int c) { kernels_.dropout(a, n, c); });
 }
 void CpuBackend::run(const PoolForward& a) {
-  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolForward(a, n, c); });
+  forPlanes(a.batch, a.geometry.input.channels, a.geometry.input.pixels(), a.state,
+            [&](int n, int c) { kernels_.poolForward(a, n, c); });
 }
 void CpuBackend::run(const PoolBackward& a) {
   bool past = writesPast(a.geometry.input, a.batch, [&](int c) { return !a.state || a.state[c] != kZero; });
-  forPlanes(a.batch, a.geometry.input.channels, a.state, [&](int n, int c) { kernels_.poolBackward(a, n, c, past); });
+  forPlanes(a.batch, a.geometry.input.channels, a.geometry.input.pixels(), a.state,
+            [&](int n, int c) { kernels_.poolBackward(a, n, c, past); });
 }
 void CpuBackend::run(const Add& a) {
-  forPlanes(a.batch, a.shape.channels, nullptr, [&](int n, int c) {
+  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), nullptr, [&](int n, int c) {
     if (!a.stateA || !a.stateB || a.stateA[c] != kZero || a.stateB[c] != kZero) kernels_.add(a, n, c);
   });
 }
 void CpuBackend::run(const CopyChannels& a) {
-  forPlanes(a.batch, a.count, a.state, [&](int n, int i) { kernels_.copyChannels(a, n, i); });
+  forPlanes(a.batch, a.count, a.input.pixels(), a.state, [&](int n, int i) { kernels_.copyChannels(a, n, i); });
 }
 void CpuBackend::run(const GatherImages& a) {
-  parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); });
+  parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); },
+              {5 * timeOf(a.shape.elements() * kLanes)});
 }
 void CpuBackend::run(const ToLanes& a) {
   std::int64_t elements = a.shape.elements();
-  parallelFor(blocksOf(a.batch), [&](std::int64_t n) {
-    float* out = a.lanes + n * elements * kLanes;
-    for (int i = 0; i < kLanes; i++) {
-      std::int64_t image = n * kLanes + i;
-      const float* in = a.plain + image * elements;
-      for (std::int64_t p = 0; p < elements; p++) out[p * kLanes + i] = image < a.batch ? in[p] : 0.0f;
-    }
-  });
+  parallelFor(blocksOf(a.batch),
+              [&](std::int64_t n) {
+                float* out = a.lanes + n * elements * kLanes;
+                for (int i = 0; i < kLanes; i++) {
+                  std::int64_t image = n * kLanes + i;
+                  const float* in = a.plain + image * elements;
+                  for (std::int64_t p = 0; p < elements; p++) out[p * kLanes + i] = image < a.batch ? in[p] : 0.0f;
+                }
+              },
+              {5 * timeOf(elements * kLanes)});
 }
 
 void CpuBackend::run(const FromLanes& a) {
   std::int64_t elements = a.shape.elements();
-  parallelFor(a.batch, [&](std::int64_t image) {
-    const float* in = a.lanes + image / kLanes * elements * kLanes + image % kLanes;
-    for (std::int64_t p = 0; p < elements; p++) a.plain[image * elements + p] = in[p * kLanes];
-  });
+  parallelFor(a.batch,
+              [&](std::int64_t image) {
+                const float* in = a.lanes + image / kLanes * elements * kLanes + image % kLanes;
+                for (std::int64_t p = 0; p < elements; p++) a.plain[image * elements + p] = in[p * kLanes];
+              },
+              {5 * timeOf(elements)});
 }
 
 void CpuBackend::run(const ClearChannels& a) {

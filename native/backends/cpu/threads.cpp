@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
@@ -12,23 +13,31 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "cpu/processors.h"
 #include "selfcompress/backend.h"
+#include "selfcompress/environment.h"
 
-#if defined(_MSC_VER) || defined(__x86_64__)
+#if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
-#endif
-#if defined(__linux__)
-#include <sched.h>
+#define SELFCOMPRESS_POOL_X86 1
+#elif defined(_MSC_VER) && defined(_M_ARM64)
+#include <intrin.h>
 #endif
 
 namespace selfcompress::cpu {
 namespace {
 
+// Tells the processor that this is a wait.
 void relax() {
-#if defined(_MSC_VER) || defined(__x86_64__)
+#if defined(SELFCOMPRESS_POOL_X86)
   _mm_pause();
+#elif defined(_MSC_VER) && defined(_M_ARM64)
+  __yield();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #else
   std::this_thread::yield();
 #endif
@@ -37,17 +46,9 @@ void relax() {
 // Before others may read what tasks have written: stores past the caches (storePast in kernels/) are not ordered. Where
 // a task throws, nobody reads it.
 void fence() {
-#if defined(_MSC_VER) || defined(__x86_64__)
+#if defined(SELFCOMPRESS_POOL_X86)
   _mm_sfence();
 #endif
-}
-
-int availableProcessors() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return std::max(1u, std::thread::hardware_concurrency());
 }
 
 int defaultThreads() {
@@ -55,12 +56,31 @@ int defaultThreads() {
     char* end = nullptr;
     long value = std::strtol(text, &end, 10);
     if (end == text || *end || value < 1 || value > 1024)
-      throw std::runtime_error("Expected an integer from 1 to 1024 for SELFCOMPRESS_THREADS but received '" +
-                               std::string(text) + "'");
+      throw EnvironmentError("Expected an integer from 1 to 1024 for SELFCOMPRESS_THREADS but received \"" +
+                             std::string(text) + "\"");
     return int(value);
   }
-  return availableProcessors();
+  return std::min(1024, usableCores(allowedProcessors()));
 }
+
+// Spins until `ready` or until waiting any longer would keep another program from a core that it could use. Both waits
+// of the pool are of this length: the next operation of a step follows within microseconds, or not soon.
+constexpr auto kSpin = std::chrono::microseconds(30);
+template <class Ready>
+bool spinUntil(Ready ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 16; i++) {
+      if (ready()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
+
+// Less work than this is not shared with one more thread; and for less than that nobody is woken who came too late the
+// last times.
+constexpr double kLeastShare = 8000, kWorthWaking = 400000;  // nanoseconds
 
 thread_local bool insideTask = false;
 
@@ -89,11 +109,24 @@ struct alignas(128) Share {
   std::atomic<std::int64_t> next{0};
   std::int64_t end = 0;
   TaskMemory memory;
+  std::atomic<bool> sleeps{false};
+  std::condition_variable wake;
 };
 
-// One job at a time, published by increasing `generation_`. Every thread starts with the tasks of its own share, which
-// are neighbours and, in operations over the same images, the same ones each time: what a thread has written is still
-// in its own caches when it reads it again. Then it helps the others with theirs.
+// Whether a job may be joined, in one word: bits 0 to 15 count the workers inside, bit 16 says that it is open, bits 17
+// to 31 are the number of threads it is for, the rest is its number.
+using Gate = std::uint64_t;
+constexpr Gate kInside = 0xffff, kOpen = 1 << 16;
+int threadsOf(Gate gate) { return int(gate >> 17 & 0x7fff); }
+std::uint32_t jobOf(Gate gate) { return std::uint32_t(gate >> 32); }
+Gate openGate(std::uint32_t job, int threads) { return Gate(job) << 32 | Gate(threads) << 17 | kOpen; }
+
+// One job at a time. Every thread starts with the tasks of its own share, which are neighbours and, in operations over
+// the same images, the same ones each time: what a thread has written is still in its own caches when it reads it
+// again. Then it helps the others with theirs.
+//
+// The caller waits for the workers that are inside the job, never for those that are not: when other programs use the
+// cores, a worker may get its turn long after the caller has done everything, and then finds the gate closed.
 class Pool {
  public:
   Pool() : wanted_(defaultThreads()) {}
@@ -102,29 +135,27 @@ class Pool {
   int threads() const { return wanted_.load(); }
   void setThreads(int threads) { wanted_ = threads; }
 
-  void run(std::int64_t count, std::size_t bytes, TaskRef task) {
+  void run(std::int64_t count, std::size_t bytes, TaskRef task, Cost cost) {
     std::lock_guard turn(callers_);
     const int wanted = wanted_;
-    if (int(workers_.size()) != wanted - 1) resize(wanted - 1);
-    for (Share& share : shares_) share.memory.reserve(bytes);
-    if (wanted == 1 || count == 1) return runAlone(count, task, shares_[0].memory.address());
+    if (int(shares_.size()) != wanted) resize(wanted);
+    const double work = double(count) * cost.nanoseconds;
+    const int used = int(std::min({double(wanted), double(count), std::max(1.0, work / kLeastShare)}));
+    if (bytes > bytes_) reserve(bytes);
+    if (used == 1) return runAlone(count, task, shares_[0].memory.address());
     task_ = &task;
-    for (int i = 0; i < wanted; i++) {
-      shares_[std::size_t(i)].next = count * i / wanted;
-      shares_[std::size_t(i)].end = count * (i + 1) / wanted;
+    for (int i = 0; i < used; i++) {
+      shares_[std::size_t(i)].next.store(count * i / used, std::memory_order_relaxed);
+      shares_[std::size_t(i)].end = count * (i + 1) / used;
     }
+    used_ = used;
     failure_ = nullptr;
-    pending_ = int(workers_.size());
-    {
-      std::lock_guard lock(mutex_);
-      generation_.fetch_add(1);
-    }
-    wake_.notify_all();
-    work(0);
-    for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; spin++)
-      if (spin < 20000) relax();
-      else std::this_thread::yield();
-    if (failure_) std::rethrow_exception(failure_);
+    entered_.store(0, std::memory_order_relaxed);
+    gate_.store(openGate(++job_, used));
+    wakeWorkers(used, work);
+    workAs(0);
+    closeGate();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
  private:
@@ -137,9 +168,45 @@ class Pool {
     fence();
   }
 
-  void work(std::size_t self) {
+  void reserve(std::size_t bytes) {
+    bytes_ = 0;
+    for (Share& share : shares_) share.memory.reserve(bytes);
+    bytes_ = bytes;
+  }
+
+  // A sleeping worker needs longer to come than short jobs last, all the more when the cores are busy: then it is not
+  // called for a while. Those that still spin come by themselves.
+  void wakeWorkers(int used, double work) {
+    if (work < kWorthWaking && quiet_ > 0) {
+      quiet_--;
+      return;
+    }
+    for (int i = 1; i < used; i++) {
+      Share& share = shares_[std::size_t(i)];
+      if (!share.sleeps.load()) continue;
+      { std::lock_guard lock(mutex_); }  // it has looked at the gate before this, or waits already
+      share.wake.notify_one();
+    }
+  }
+
+  void closeGate() {
+    const Gate closed = gate_.fetch_and(~kOpen);
+    auto done = [&] { return (gate_.load() & kInside) == 0; };
+    if ((closed & kInside) != 0 && !spinUntil(done)) {
+      std::unique_lock lock(mutex_);
+      callerSleeps_.store(true);
+      left_.wait(lock, done);
+      callerSleeps_.store(false);
+    }
+    misses_ = entered_.load(std::memory_order_relaxed) ? 0 : std::min(misses_ + 1, 6);
+    if (quiet_ == 0) quiet_ = (1 << misses_) - 1;
+    if (misses_ == 0) quiet_ = 0;
+  }
+
+  void workAs(std::size_t self) {
     insideTask = true;
-    for (std::size_t k = 0; k < shares_.size(); k++) workOn(shares_[(self + k) % shares_.size()], shares_[self].memory);
+    const std::size_t used = std::size_t(used_);
+    for (std::size_t k = 0; k < used; k++) workOn(shares_[(self + k) % used], shares_[self].memory);
     fence();
     insideTask = false;
   }
@@ -153,54 +220,78 @@ class Pool {
       } catch (...) {
         std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
-        for (Share& all : shares_) all.next = all.end;
+        for (int k = 0; k < used_; k++) shares_[std::size_t(k)].next = shares_[std::size_t(k)].end;
       }
     }
   }
 
-  // A worker spins briefly for the next job, since operations follow one another closely, then sleeps.
-  void serve(std::uint64_t seen, std::size_t self) {
-    for (;;) {
-      for (int spin = 0; spin < 4000 && generation_.load(std::memory_order_acquire) == seen; spin++) relax();
-      if (generation_.load(std::memory_order_acquire) == seen) {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load() != seen; });
+  // Whether there is a job for this worker that it has not seen.
+  bool called(std::uint32_t seen, std::size_t self) const {
+    const Gate gate = gate_.load();
+    return stop_.load() || (jobOf(gate) != seen && (gate & kOpen) && int(self) < threadsOf(gate));
+  }
+
+  // A worker spins briefly for the next job, since operations follow one another closely, then sleeps. One that was
+  // woken for nothing goes on sleeping.
+  void serve(std::uint32_t seen, std::size_t self) {
+    for (bool spin = true;;) {
+      auto ready = [&] { return called(seen, self); };
+      if (!spin || !spinUntil(ready)) sleep(shares_[self], ready);
+      if (stop_.load()) return;
+      Gate gate = gate_.load();
+      spin = false;
+      while (jobOf(gate) != seen && (gate & kOpen) && int(self) < threadsOf(gate) && !spin)
+        spin = gate_.compare_exchange_weak(gate, gate + 1);
+      if (!spin) continue;
+      seen = jobOf(gate);
+      entered_.fetch_add(1, std::memory_order_relaxed);
+      workAs(self);
+      if (((gate_.fetch_sub(1) - 1) & (kInside | kOpen)) == 0 && callerSleeps_.load()) {
+        { std::lock_guard lock(mutex_); }
+        left_.notify_one();
       }
-      seen = generation_.load(std::memory_order_acquire);
-      if (stop_) return;
-      work(self);
-      pending_.fetch_sub(1, std::memory_order_release);
     }
   }
 
-  void resize(int workers) {
+  template <class Ready>
+  void sleep(Share& share, Ready ready) {
+    std::unique_lock lock(mutex_);
+    share.sleeps.store(true);
+    share.wake.wait(lock, ready);
+    share.sleeps.store(false);
+  }
+
+  void resize(int threads) {
     stopWorkers();
     stop_ = false;
-    std::uint64_t seen = generation_.load();
     shares_.clear();
-    shares_.resize(std::size_t(workers) + 1);
-    for (std::size_t i = 1; i < shares_.size(); i++) workers_.emplace_back([this, seen, i] { serve(seen, i); });
+    shares_.resize(std::size_t(threads));
+    bytes_ = 0;
+    for (std::size_t i = 1; i < shares_.size(); i++) workers_.emplace_back([this, seen = job_, i] { serve(seen, i); });
   }
 
   void stopWorkers() {
-    stop_ = true;
     {
       std::lock_guard lock(mutex_);
-      generation_.fetch_add(1);
+      stop_ = true;
     }
-    wake_.notify_all();
+    for (Share& share : shares_) share.wake.notify_all();
     for (auto& worker : workers_) worker.join();
     workers_.clear();
   }
 
   std::mutex callers_, mutex_;
-  std::condition_variable wake_;
+  std::condition_variable left_;  // the last worker has left a closed job
   std::vector<std::thread> workers_;
   std::deque<Share> shares_ = std::deque<Share>(1);  // the caller's, then the workers'
+  std::size_t bytes_ = 0;                            // of the memory of every share, at least
   std::atomic<int> wanted_;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<bool> stop_{false};
-  std::atomic<int> pending_{0};
+  alignas(128) std::atomic<Gate> gate_{0};
+  alignas(128) std::atomic<bool> stop_{false};
+  std::atomic<bool> callerSleeps_{false};
+  std::atomic<int> entered_{0};  // workers that joined the job
+  std::uint32_t job_ = 0;
+  int used_ = 1, misses_ = 0, quiet_ = 0;  // jobs in a row that no worker joined; jobs to come that wake nobody
   const TaskRef* task_ = nullptr;
   std::exception_ptr failure_;
 };
@@ -213,19 +304,19 @@ Pool& pool() {
 
 }  // namespace
 
-void parallelFor(std::int64_t count, TaskRef task) {
+void parallelFor(std::int64_t count, TaskRef task, Cost cost) {
   if (count <= 0) return;
   if (insideTask || count == 1) {
     for (std::int64_t i = 0; i < count; i++) task(i, nullptr);
     fence();
     return;
   }
-  pool().run(count, 0, task);
+  pool().run(count, 0, task, cost);
 }
 
-void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task) {
+void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task, Cost cost) {
   if (insideTask) throw std::logic_error("memory was asked for inside a task, whose thread's memory is in use");
-  if (count > 0) pool().run(count, bytes, task);
+  if (count > 0) pool().run(count, bytes, task, cost);
 }
 
 void setThreads(int threads) {

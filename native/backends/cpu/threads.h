@@ -25,15 +25,21 @@ class TaskRef {
   void (*call_)(const void*, std::int64_t, std::byte*);
 };
 
+// About how long one task takes on one thread. It only decides how many threads are worth calling; results do not
+// depend on it. By default tasks are worth all threads.
+struct Cost {
+  double nanoseconds = 1e9;
+};
+
 // Runs task(0) .. task(count-1), each once, in any order and on any thread, and returns when all are done. The caller
 // works too. Callers on several threads take turns. A call from inside a task runs its tasks on that thread. The first
 // exception of a task is rethrown here; tasks that have not started by then are skipped.
-void parallelFor(std::int64_t count, TaskRef task);
+void parallelFor(std::int64_t count, TaskRef task, Cost = {});
 
 // The same with memory: `bytes` of it for each thread, aligned to kAlignment and of no defined contents, which every
 // task gets the address of. It is there before the first task starts, on threads that may get none as well, and is
 // kept: on as many threads, a call that has run once allocates nothing the next time. Throws std::bad_alloc, and
 // std::logic_error inside a task of several, since the memory of its thread may be in use.
-void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task);
+void parallelFor(std::int64_t count, std::size_t bytes, TaskRef task, Cost = {});
 
 }  // namespace selfcompress::cpu

@@ -201,14 +201,16 @@ void planWinograd(PassPlan& plan) {
 void runWinograd(const Pass& pass, const Kernels& kernels) {
   const PassPlan& plan = pass.plan;
   parallelFor(std::int64_t(plan.blocks.size()),
-              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], kernels, panelStride(plan)); });
+              [&](std::int64_t b) { packFilters(pass, plan.blocks[std::size_t(b)], kernels, panelStride(plan)); },
+              {passTime(plan, 8 * plan.form.area()) / double(plan.blocks.size())});
   std::int64_t total = plan.form.tiles(plan.target) * blocksOf(pass.batch), perTask = plan.tilesPerTask;
   std::int64_t floats = TileTask::sourceFloats(plan) + TileTask::targetFloats(plan);
   parallelFor((total + perTask - 1) / perTask, std::size_t(floats) * sizeof(float),
               [&](std::int64_t task, std::byte* memory) {
                 TileTask(pass, kernels, task * perTask, int(std::min(perTask, total - task * perTask)))
                     .run(reinterpret_cast<float*>(memory));
-              });
+              },
+              {passTime(plan, plan.form.area() * perTask)});
 }
 
 }  // namespace selfcompress::cpu

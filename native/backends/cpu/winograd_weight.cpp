@@ -127,8 +127,10 @@ bool runWinogradWeight(const Conv2dGradWeight& a, const WeightPlan& plan, const 
   if (parts == 1) run(0, shared);
   else
     parallelFor(parts, std::size_t(plan.rowFloats()) * sizeof(float),
-                [&](std::int64_t part, std::byte* memory) { run(part, reinterpret_cast<float*>(memory)); });
-  parallelFor(outs, [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); });
+                [&](std::int64_t part, std::byte* memory) { run(part, reinterpret_cast<float*>(memory)); },
+                {weightTime(plan, plan.form.area() * tiles / parts)});
+  parallelFor(outs, [&](std::int64_t o) { writeWeights(a, plan, kernels, sums, o); },
+              {4.0 * double(plan.ins.size()) * plan.form.area() * double(parts)});
   if (!sumsBias(a, plan)) return false;
   writeBias(a, plan, kernels, bias);
   return true;

@@ -18,24 +18,28 @@ void WeightPart::run(std::int64_t begin, std::int64_t end) const {
   std::int64_t length = plan_.form.points == 1 ? 16 : 2;
   for (std::int64_t first = begin; first < end; first += plan_.chunk) {
     std::int64_t count = std::min(plan_.chunk, end - first), lengths = (count + length - 1) / length;
-    parallelFor(lengths * groups, [&](std::int64_t task) {
-      std::int64_t from = task / groups * length, group = task % groups;
-      std::int64_t end = std::min(count, from + length);
-      if (plan_.form.points == 1) {
-        if (group < inGroups) transposePixels(first + from, from, end - from, group);
-        else copyGrads(first + from, from, end - from, group - inGroups);
-        return;
-      }
-      for (std::int64_t t = from; t < end; t++) {
-        if (group < inGroups) fillInput(first + t, t, group);
-        else fillGrad(first + t, t, group - inGroups);
-      }
-    });
+    parallelFor(lengths * groups,
+                [&](std::int64_t task) {
+                  std::int64_t from = task / groups * length, group = task % groups;
+                  std::int64_t end = std::min(count, from + length);
+                  if (plan_.form.points == 1) {
+                    if (group < inGroups) transposePixels(first + from, from, end - from, group);
+                    else copyGrads(first + from, from, end - from, group - inGroups);
+                    return;
+                  }
+                  for (std::int64_t t = from; t < end; t++) {
+                    if (group < inGroups) fillInput(first + t, t, group);
+                    else fillGrad(first + t, t, group - inGroups);
+                  }
+                },
+                {double(length) * 50 * plan_.form.area()});
     // Few points: output channels are shared out as well.
     std::int64_t blocks = std::int64_t(plan_.blocks.size()), shares = plan_.form.points == 1 ? blocks : 1;
-    parallelFor(plan_.form.area() * shares, [&](std::int64_t task) {
-      multiply(task / shares, task % shares * blocks / shares, blocks / shares, count, first > begin);
-    });
+    parallelFor(plan_.form.area() * shares,
+                [&](std::int64_t task) {
+                  multiply(task / shares, task % shares * blocks / shares, blocks / shares, count, first > begin);
+                },
+                {weightTime(plan_, count) / double(shares)});
   }
 }
 

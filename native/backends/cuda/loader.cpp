@@ -18,24 +18,42 @@ namespace {
 #if defined(_WIN32)
 constexpr const char* kFileName = "selfcompress-cuda.dll";
 
+// Paths are UTF-8 here and UTF-16 in Windows: the functions for the system's code page lose what it does not have.
+std::wstring toWide(const std::string& utf8) {
+  const int size = MultiByteToWideChar(CP_UTF8, 0, utf8.data(), int(utf8.size()), nullptr, 0);
+  std::wstring wide(std::size_t(size), L'\0');
+  MultiByteToWideChar(CP_UTF8, 0, utf8.data(), int(utf8.size()), wide.data(), size);
+  return wide;
+}
+std::string toUtf8(const std::wstring& wide) {
+  const int size = WideCharToMultiByte(CP_UTF8, 0, wide.data(), int(wide.size()), nullptr, 0, nullptr, nullptr);
+  std::string utf8(std::size_t(size), '\0');
+  WideCharToMultiByte(CP_UTF8, 0, wide.data(), int(wide.size()), utf8.data(), size, nullptr, nullptr);
+  return utf8;
+}
 std::string ownFolder() {
   HMODULE self = nullptr;
-  char path[4096];
-  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
-                          reinterpret_cast<const char*>(&ownFolder), &self))
+  std::wstring path(1 << 15, L'\0');  // the longest that Windows has
+  if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                          reinterpret_cast<const wchar_t*>(&ownFolder), &self))
     return "";
-  std::string file(path, GetModuleFileNameA(self, path, sizeof path));
+  path.resize(GetModuleFileNameW(self, path.data(), DWORD(path.size())));
+  const std::string file = toUtf8(path);
   return file.substr(0, file.find_last_of("\\/") + 1);
 }
+std::string givenPath() {
+  const wchar_t* given = _wgetenv(L"SELFCOMPRESS_CUDA_LIBRARY");
+  return given ? toUtf8(given) : "";
+}
 void* openLibrary(const std::string& path, std::string& error) {
-  HMODULE library = LoadLibraryA(path.c_str());
+  HMODULE library = LoadLibraryW(toWide(path).c_str());
   if (!library) error = "error " + std::to_string(GetLastError());
   return reinterpret_cast<void*>(library);
 }
 void* symbolOf(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
 }
-bool fileExists(const std::string& path) { return GetFileAttributesA(path.c_str()) != INVALID_FILE_ATTRIBUTES; }
+bool fileExists(const std::string& path) { return GetFileAttributesW(toWide(path).c_str()) != INVALID_FILE_ATTRIBUTES; }
 #else
 constexpr const char* kFileName = "selfcompress-cuda.so";
 
@@ -44,6 +62,10 @@ std::string ownFolder() {
   if (!dladdr(reinterpret_cast<const void*>(&ownFolder), &info) || !info.dli_fname) return "";
   std::string file = info.dli_fname;
   return file.substr(0, file.find_last_of('/') + 1);
+}
+std::string givenPath() {
+  const char* given = std::getenv("SELFCOMPRESS_CUDA_LIBRARY");
+  return given ? given : "";
 }
 void* openLibrary(const std::string& path, std::string& error) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -66,8 +88,8 @@ struct Library {
 };
 
 Library load() {
-  const char* given = std::getenv("SELFCOMPRESS_CUDA_LIBRARY");
-  Library library{given && *given ? given : ownFolder() + kFileName, "", nullptr};
+  const std::string given = givenPath();
+  Library library{given.empty() ? ownFolder() + kFileName : given, "", nullptr};
   if (!fileExists(library.path)) {
     library.reason = "looked for the library " + library.path + ", which does not exist (npm run build:cuda builds it)";
     return library;

@@ -12,6 +12,14 @@ struct QuantizerRange {
 };
 QuantizerRange quantizerRange(float bitDepth, float exponent);
 
+// Forward and backward of a live channel that isWide (wide.h). Returns the sums of dL/db, without a penalty, and dL/de.
+struct WideSums {
+  double bitDepth, exponent;
+};
+void quantizeWideForward(const float* weight, std::int64_t count, float bitDepth, float exponent, float* output);
+WideSums quantizeWideBackward(const float* weight, const float* grad, std::int64_t count, float bitDepth,
+                              float exponent, float* gradWeight);
+
 // Writes the codes of one channel and returns the bits that hold them.
 std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent,
                                     std::int32_t* codes);

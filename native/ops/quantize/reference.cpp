@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ops/quantize/quantize_math.h"
+#include "ops/quantize/wide.h"
 #include "reference/reference_backend.h"
 
 namespace selfcompress {
@@ -15,18 +16,36 @@ QuantizerRange quantizerRange(float bitDepth, float exponent) {
   return {float(std::exp2(-double(exponent))), float(scale), float(-half), float(half - 1), float(kLn2 * scale * half)};
 }
 
+void quantizeWideForward(const float* weight, std::int64_t count, float bitDepth, float exponent, float* output) {
+  const WideRange range = wideRange(bitDepth, exponent);
+  for (std::int64_t i = 0; i < count; i++) output[i] = float(wideQuantized(weight[i], range));
+}
+
+WideSums quantizeWideBackward(const float* weight, const float* grad, std::int64_t count, float bitDepth,
+                              float exponent, float* gradWeight) {
+  WideBackward backward{wideRange(bitDepth, exponent)};
+  for (std::int64_t i = 0; i < count; i++) gradWeight[i] = backward(weight[i], grad[i]);
+  return {backward.bitDepth, backward.exponent};
+}
+
+// Codes do not go through q, so e may be cut where every code is its limit or 0 anyway.
 std::int32_t quantizeCodesOfChannel(const float* weight, std::int64_t count, float bitDepth, float exponent,
                                     std::int32_t* codes) {
   std::int32_t smallest = 0, largest = 0;
-  bool live = bitDepth > 0;
-  QuantizerRange range = quantizerRange(live ? std::min(bitDepth, 31.0f) : 0.0f, exponent);
+  if (isDead(bitDepth) || isSpoilt(bitDepth, exponent)) {
+    std::fill_n(codes, count, 0);
+    return isDead(bitDepth) ? 0 : -1;
+  }
+  const float beta = std::min(bitDepth, 31.0f);
+  const QuantizerRange range = quantizerRange(beta, exponent);
+  const double wide = isWide(beta, exponent) ? std::exp2(-std::clamp(double(exponent), -500.0, 500.0)) : 0;
   for (std::int64_t i = 0; i < count; i++) {
-    float u = weight[i] * range.inverse;
-    if (!live || std::isnan(u)) {
+    double u = wide != 0 ? double(weight[i]) * wide : double(weight[i] * range.inverse);
+    if (std::isnan(u)) {
       codes[i] = 0;
       continue;
     }
-    double r = std::nearbyint(double(std::min(std::max(u, range.low), range.high)));
+    double r = std::nearbyint(std::min(std::max(u, double(range.low)), double(range.high)));
     codes[i] = std::int32_t(std::clamp(r, -1073741824.0, 1073741823.0));
     smallest = std::min(smallest, codes[i]);
     largest = std::max(largest, codes[i]);
@@ -67,30 +86,51 @@ void bitPenalty(const BitPenalty& a) {
 
 void ReferenceBackend::run(const QuantizeForward& a) {
   for (int c = 0; c < a.channels; c++) {
+    const std::int64_t first = c * a.perChannel;
+    if (isDead(a.bitDepth[c])) {
+      std::fill_n(a.output + first, a.perChannel, 0.0f);
+      continue;
+    }
+    if (isWide(a.bitDepth[c], a.exponent[c])) {
+      quantizeWideForward(a.weight + first, a.perChannel, a.bitDepth[c], a.exponent[c], a.output + first);
+      continue;
+    }
     QuantizerRange range = quantizerRange(a.bitDepth[c], a.exponent[c]);
-    for (std::int64_t i = c * a.perChannel; i < (c + 1) * a.perChannel; i++) {
+    for (std::int64_t i = first; i < first + a.perChannel; i++) {
       float u = a.weight[i] * range.inverse;
       float clipped = u < range.low ? range.low : u > range.high ? range.high : u;
-      a.output[i] = a.bitDepth[c] > 0 ? range.scale * std::nearbyint(clipped) : 0.0f;
+      a.output[i] = range.scale * std::nearbyint(clipped);
     }
   }
 }
 
 void ReferenceBackend::run(const QuantizeBackward& a) {
   for (int c = 0; c < a.channels; c++) {
+    const std::int64_t first = c * a.perChannel;
+    if (isDead(a.bitDepth[c])) {
+      std::fill_n(a.gradWeight + first, a.perChannel, 0.0f);
+      a.gradBitDepth[c] = a.gradExponent[c] = 0;
+      continue;
+    }
+    const double penalty = a.penalty ? double(a.penalty[c]) : 0;
+    if (isWide(a.bitDepth[c], a.exponent[c])) {
+      WideSums sums = quantizeWideBackward(a.weight + first, a.gradOutput + first, a.perChannel, a.bitDepth[c],
+                                           a.exponent[c], a.gradWeight + first);
+      a.gradBitDepth[c] = float(sums.bitDepth + penalty), a.gradExponent[c] = float(sums.exponent);
+      continue;
+    }
     QuantizerRange range = quantizerRange(a.bitDepth[c], a.exponent[c]);
-    double gradBitDepth = a.penalty ? double(a.penalty[c]) : 0, gradExponent = 0;
-    bool live = a.bitDepth[c] > 0;
-    for (std::int64_t i = c * a.perChannel; i < (c + 1) * a.perChannel; i++) {
+    double gradBitDepth = penalty, gradExponent = 0;
+    for (std::int64_t i = first; i < first + a.perChannel; i++) {
       float u = a.weight[i] * range.inverse, g = a.gradOutput[i];
       bool below = u<range.low, above = u> range.high;
       float q = range.scale * std::nearbyint(below ? range.low : above ? range.high : u);
-      a.gradWeight[i] = live && !below && !above ? g : 0.0f;
+      a.gradWeight[i] = !below && !above ? g : 0.0f;
       gradBitDepth += double(g) * (above ? range.clipSlope : below ? -range.clipSlope : 0.0f);
       gradExponent += double(g) * kLn2 * (below || above ? double(q) : double(q) - double(a.weight[i]));
     }
-    a.gradBitDepth[c] = live ? float(gradBitDepth) : 0.0f;
-    a.gradExponent[c] = live ? float(gradExponent) : 0.0f;
+    a.gradBitDepth[c] = float(gradBitDepth);
+    a.gradExponent[c] = float(gradExponent);
   }
 }
 

@@ -6,7 +6,7 @@ namespace selfcompress {
 
 void stateFromBits(const StateFromBits& a) {
   for (int c = 0; c < a.channels; c++) {
-    bool live = !a.bitDepth || a.bitDepth[c] > 0;
+    bool live = !a.bitDepth || !isDead(a.bitDepth[c]);
     if (a.depthwiseInput && a.depthwiseInput[c / a.multiplier] == kZero) live = false;
     a.output[c] = live ? kLive : !a.bias || a.bias[c] == 0 ? kZero : kConstant;
   }
@@ -105,14 +105,14 @@ void keepFamilies(const KeepFamilies& a) {
 
 void rangeGradients(const RangeGradients& a) {
   for (int c = 0; c < a.channels; c++) {
-    if (a.gradExponent && a.bitDepth[c] > 0) a.gradBitDepth[c] -= a.gradExponent[c];
+    if (a.gradExponent && !isDead(a.bitDepth[c])) a.gradBitDepth[c] -= a.gradExponent[c];
     a.previousBitDepth[c] = a.bitDepth[c];
   }
 }
 
 void keepRange(const KeepRange& a) {
   for (int c = 0; c < a.channels; c++)
-    if (a.bitDepth[c] > 0) a.exponent[c] += a.previousBitDepth[c] - a.bitDepth[c];
+    if (!isDead(a.bitDepth[c])) a.exponent[c] += a.previousBitDepth[c] - a.bitDepth[c];
 }
 
 void decayDead(const DecayDead& a) {

@@ -48,7 +48,7 @@ void ReferenceBackend::run(const MeanSquaredError& a) {
 void ReferenceBackend::run(const OptimizerStep& a) {
   const double rate = *a.learningRate, t = *a.stepNumber, decay = a.weightDecay, beta1 = a.beta1, beta2 = a.beta2;
   for (std::int64_t i = 0; i < a.count; i++) {
-    if (a.frozenBitDepth && !(a.frozenBitDepth[i / a.perChannel] > 0)) continue;
+    if (a.frozenBitDepth && isDead(a.frozenBitDepth[i / a.perChannel])) continue;
     double g = double(a.gradient[i]) * (a.clipScale ? double(*a.clipScale) : 1.0), w = a.parameter[i], m = a.moment1[i];
     if (a.kind == Optimizer::kSgd) {
       g += decay * w;

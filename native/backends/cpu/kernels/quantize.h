@@ -11,13 +11,26 @@ inline F16 quantized(F16 w, const QuantizeChannel& c) {
   return set(c.scale) * quantizeCode(w * set(c.inverse), set(c.low), set(c.high));
 }
 
+#if defined(_MSC_VER)
+__declspec(noinline)
+#else
+__attribute__((noinline, cold))
+#endif
+    inline F16 quantizedWide(F16 w, const QuantizeChannel& c) {
+  alignas(64) float weights[16];
+  store(weights, w);
+  quantizeWide(weights, 16, c);
+  return load(weights);
+}
+
 // n <= 16 weights from `at` on, as they multiply; lanes above may hold anything. A part of a vector is slow to load: it
 // is done only where the memory ends.
 inline F16 loadWeights(const WeightSource& from, std::int64_t at, int n, const float* memoryEnd) {
   if (!from.weight) return zero();
   const float* first = from.weight + at;
   F16 w = memoryEnd - first >= 16 ? load(first) : loadTail(first, n);
-  return from.quantizer ? quantized(w, *from.quantizer) : w;
+  if (!from.quantizer) return w;
+  return from.quantizer->wide ? quantizedWide(w, *from.quantizer) : quantized(w, *from.quantizer);
 }
 
 inline bool onLine(const float* p) { return reinterpret_cast<std::uintptr_t>(p) % 64 == 0; }

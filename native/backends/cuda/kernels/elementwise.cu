@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads) clearChannelsKernel(ClearChannels a,
 __global__ void __launch_bounds__(kThreads) stateFromBitsKernel(StateFromBits a) {
   const int c = int(threadInGrid());
   if (c >= a.channels) return;
-  bool live = !a.bitDepth || global(a.bitDepth)[c] > 0;
+  bool live = !a.bitDepth || !isDead(global(a.bitDepth)[c]);
   if (a.depthwiseInput && global(a.depthwiseInput)[c / a.multiplier] == kZero) live = false;
   global(a.output)[c] = live ? kLive : !a.bias || global(a.bias)[c] == 0 ? kZero : kConstant;
 }

@@ -54,7 +54,7 @@ __device__ inline void update(const OptimizerStep& a, const Constants& c, float 
 }
 
 __device__ inline bool isFrozen(const OptimizerStep& a, std::int64_t i) {
-  return a.frozenBitDepth && !(global(a.frozenBitDepth)[unsigned(i) / unsigned(a.perChannel)] > 0);
+  return a.frozenBitDepth && isDead(global(a.frozenBitDepth)[unsigned(i) / unsigned(a.perChannel)]);
 }
 
 template <Optimizer kKind>
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(kThreads) rangeGradientsKernel(RangeGradients 
   const int c = int(threadInGrid());
   if (c >= a.channels) return;
   const float b = global(a.bitDepth)[c];
-  if (a.gradExponent && b > 0) global(a.gradBitDepth)[c] -= global(a.gradExponent)[c];
+  if (a.gradExponent && !isDead(b)) global(a.gradBitDepth)[c] -= global(a.gradExponent)[c];
   global(a.previousBitDepth)[c] = b;
 }
 
@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(kThreads) keepRangeKernel(KeepRange a) {
   const int c = int(threadInGrid());
   if (c >= a.channels) return;
   const float b = global(a.bitDepth)[c];
-  if (b > 0) global(a.exponent)[c] += global(a.previousBitDepth)[c] - b;
+  if (!isDead(b)) global(a.exponent)[c] += global(a.previousBitDepth)[c] - b;
 }
 
 __global__ void __launch_bounds__(kThreads) decayDeadKernel(DecayDead a) {

@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "cuda/kernels/common.cuh"
+#include "ops/quantize/wide.h"
 
 namespace selfcompress::cuda {
 namespace {
@@ -83,7 +84,7 @@ __global__ void __launch_bounds__(kThreads) quantizeForwardKernel(QuantizeForwar
   const auto weight = global(a.weight);
   const auto output = global(a.output);
   const float bitDepth = global(a.bitDepth)[c.channel];
-  if (!(bitDepth > 0)) {
+  if (isDead(bitDepth)) {
     forChunk(
         c, [&](std::int64_t i) { output[i] = 0.0f; },
         [&](std::int64_t i) {
@@ -91,7 +92,14 @@ __global__ void __launch_bounds__(kThreads) quantizeForwardKernel(QuantizeForwar
         });
     return;
   }
-  const Range range = channelRange(bitDepth, global(a.exponent)[c.channel]);
+  const float exponent = global(a.exponent)[c.channel];
+  if (isWide(bitDepth, exponent)) {
+    const WideRange wide = wideRange(bitDepth, exponent);
+    for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x))
+      output[i] = float(wideQuantized(weight[i], wide));
+    return;
+  }
+  const Range range = channelRange(bitDepth, exponent);
   auto quantized = [&](float w) { return range.scale * rintf(clip(w * range.inverse, range)); };
   forChunk(
       c, [&](std::int64_t i) { output[i] = quantized(weight[i]); },
@@ -121,7 +129,7 @@ __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackw
   const auto weight = global(a.weight), gradient = global(a.gradOutput);
   const auto result = global(a.gradWeight);
   const float bitDepth = global(a.bitDepth)[c.channel];
-  if (!(bitDepth > 0)) {
+  if (isDead(bitDepth)) {
     forChunk(
         c, [&](std::int64_t i) { result[i] = 0.0f; },
         [&](std::int64_t i) {
@@ -130,14 +138,24 @@ __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackw
     if (c.index == 0 && threadIdx.x == 0) global(a.gradBitDepth)[c.channel] = global(a.gradExponent)[c.channel] = 0.0f;
     return;
   }
-  BackwardOfWeight backward{channelRange(bitDepth, global(a.exponent)[c.channel])};
-  auto one = [&](float w, float g) { return backward(w, g); };
-  forChunk(
-      c, [&](std::int64_t i) { result[i] = backward(weight[i], gradient[i]); },
-      [&](std::int64_t i) { result.store4(i, map(weight.load4(i), gradient.load4(i), one)); });
-  const float sums[2] = {backward.bitDepth, backward.exponent};
+  const float exponent = global(a.exponent)[c.channel];
+  const auto shared = sharedArray<double>(kRangeBytes, 2 * int(blockDim.x / 32));
   double total[2];
-  blockSums<2>(sums, sharedArray<double>(kRangeBytes, 2 * int(blockDim.x / 32)), total);
+  if (isWide(bitDepth, exponent)) {
+    WideBackward backward{wideRange(bitDepth, exponent)};
+    for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x))
+      result[i] = backward(weight[i], gradient[i]);
+    const double sums[2] = {backward.bitDepth, backward.exponent};
+    blockSums<2>(sums, shared, total);
+  } else {
+    BackwardOfWeight backward{channelRange(bitDepth, exponent)};
+    auto one = [&](float w, float g) { return backward(w, g); };
+    forChunk(
+        c, [&](std::int64_t i) { result[i] = backward(weight[i], gradient[i]); },
+        [&](std::int64_t i) { result.store4(i, map(weight.load4(i), gradient.load4(i), one)); });
+    const float sums[2] = {backward.bitDepth, backward.exponent};
+    blockSums<2>(sums, shared, total);
+  }
   if (threadIdx.x != 0) return;
   if (chunks == 1) return writeSums(a, c.channel, total[0], total[1]);
   global(partial)[2 * std::int64_t(blockIdx.x)] = total[0];
@@ -147,7 +165,7 @@ __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackw
 // A warp adds up the partial sums of one channel.
 __global__ void __launch_bounds__(kThreads) quantizeSumsKernel(QuantizeBackward a, int chunks, const double* partial) {
   const int channel = int(threadInGrid() / 32), lane = int(threadIdx.x % 32);
-  if (channel >= a.channels || !(global(a.bitDepth)[channel] > 0)) return;
+  if (channel >= a.channels || isDead(global(a.bitDepth)[channel])) return;
   const auto sums = global(partial) + 2 * std::int64_t(channel) * chunks;
   double bitDepth = 0, exponent = 0;
   for (int i = lane; i < chunks; i += 32) {
@@ -174,13 +192,16 @@ __global__ void __launch_bounds__(kThreads) quantizeCodesKernel(QuantizeCodes a)
   const auto weight = global(a.weight) + channel * a.perChannel;
   const auto codes = global(a.codes) + channel * a.perChannel;
   const float bitDepth = global(a.bitDepth)[channel];
-  const Range range = channelRange(bitDepth > 31 ? 31.0f : bitDepth, global(a.exponent)[channel]);
+  const float exponent = global(a.exponent)[channel], beta = bitDepth > 31 ? 31.0f : bitDepth;
+  const bool coded = !isDead(bitDepth) && !isSpoilt(bitDepth, exponent), wide = coded && isWide(beta, exponent);
+  const Range range = channelRange(beta, exponent);
+  const double inverse = exp2(exponent < -500 ? 500.0 : exponent > 500 ? -500.0 : -double(exponent));
   std::int32_t smallest = 0, largest = 0;
   for (std::int64_t i = t; i < a.perChannel; i += blockDim.x) {
-    const float r = rintf(clip(weight[i] * range.inverse, range));
+    const double u = wide ? double(weight[i]) * inverse : double(weight[i] * range.inverse);
+    const double r = rint(u < range.low ? double(range.low) : u > range.high ? double(range.high) : u);
     std::int32_t code = 0;
-    if (bitDepth > 0 && r == r)
-      code = r >= 1073741824.0f ? 1073741823 : r <= -1073741824.0f ? -1073741824 : std::int32_t(r);
+    if (coded && r == r) code = r >= 1073741824.0 ? 1073741823 : r <= -1073741824.0 ? -1073741824 : std::int32_t(r);
     codes[i] = code;
     smallest = code < smallest ? code : smallest;
     largest = code > largest ? code : largest;
@@ -202,7 +223,7 @@ __global__ void __launch_bounds__(kThreads) quantizeCodesKernel(QuantizeCodes a)
     smallest = ends[warp] < smallest ? ends[warp] : smallest;
     largest = ends[kWarps + warp] > largest ? ends[kWarps + warp] : largest;
   }
-  global(a.codeBits)[channel] = bitsFor(smallest, largest);
+  global(a.codeBits)[channel] = isSpoilt(bitDepth, exponent) ? -1 : bitsFor(smallest, largest);
 }
 
 // Sum of max(b, 0) over the thread's channels; 32 bits each without bit depths.

@@ -13,14 +13,26 @@
 //
 //     dL/db = [b > 0] * (sum g * dq/dbeta + penalty)         dL/de = [b > 0] * sum g * dq/de
 //
-// A channel with b <= 0 (or NaN b) is dead: q = +0.0 and all its gradients are exactly zero. A NaN weight gives a NaN q
-// and is treated as inside [lo, hi]. s, 2^-e, lo and hi are computed once per channel in double precision and rounded
-// to float. The channel sums are taken in a fixed order that depends on perChannel alone.
+// A channel with b <= 0 is dead: q = +0.0 and all its gradients are exactly zero, whatever w and e are. One that is not
+// dead and has a b that is NaN or an e that is not finite is spoilt: q and all its gradients are NaN, so that training
+// that has gone wrong is seen, and it counts as live everywhere else. A NaN weight gives a NaN q and is treated as
+// inside [lo, hi].
+//
+// The equations hold for every finite e and every b, b = inf included, up to the rounding of q and of the gradients to
+// float: w = 0 gives q = 0 for every e. s, 2^-e, lo and hi are computed once per channel in double precision. Where
+// they do as floats, -100 <= e <= 100 and b <= 128, they are rounded to float, and so is every step from w to q;
+// elsewhere the steps are doubles (ops/quantize/wide.h). The channel sums are taken in a fixed order that depends on
+// perChannel alone.
 #pragma once
 
 #include "selfcompress/tensor.h"
 
 namespace selfcompress {
+
+SELFCOMPRESS_HOST_DEVICE inline bool isDead(float bitDepth) { return bitDepth <= 0; }
+SELFCOMPRESS_HOST_DEVICE inline bool isSpoilt(float bitDepth, float exponent) {
+  return !isDead(bitDepth) && (bitDepth != bitDepth || exponent - exponent != 0);
+}
 
 struct QuantizeForward {
   int channels = 0;                 // output channels
@@ -45,8 +57,8 @@ struct QuantizeBackward {
 };
 
 // Integer codes r of every weight, and per channel the bits of the shortest two's complement integer that holds all of
-// them: 0 when every code is 0, else the least d >= 1 with -2^(d-1) <= r <= 2^(d-1)-1. Non-finite u gives code 0 for
-// NaN; b is clamped to 31 for codes.
+// them: 0 when every code is 0, else the least d >= 1 with -2^(d-1) <= r <= 2^(d-1)-1. A NaN u gives code 0; b is
+// clamped to 31 for codes. A spoilt channel has no codes: they are 0, and its bits -1.
 struct QuantizeCodes {
   int channels = 0;
   std::int64_t perChannel = 0;
@@ -54,7 +66,7 @@ struct QuantizeCodes {
   const float* bitDepth = nullptr;
   const float* exponent = nullptr;
   std::int32_t* codes = nullptr;     // [channels][perChannel]
-  std::int32_t* codeBits = nullptr;  // [channels]
+  std::int32_t* codeBits = nullptr;  // [channels]; -1: spoilt
 };
 
 // One layer's part of the size penalty. With N weights in the original network, K = kernelArea and I_i = live (not

@@ -1,0 +1,226 @@
+// Every way into the library: arguments that are right for each, and a check that none is missing.
+import { readFileSync } from 'node:fs';
+import * as library from '../../dist/index.js';
+
+const { binding } = library;
+const f = (n) => new Float32Array(n);
+const i = (n) => new Int32Array(n);
+const image = { batch: 2, channels: 3, height: 4, width: 4 };
+const conv = () => ({ batch: 2, inChannels: 3, height: 4, width: 4, outChannels: 5, kernel: [3, 3] }); // fresh: cases change what they get
+
+function description() {
+  const net = new library.NetworkBuilder([1, 6, 6]);
+  const a = net.relu(net.batchNorm(net.conv2d('input', { name: 'conv1', outChannels: 4, kernel: 3, padding: 1 }), { name: 'norm1' }));
+  const b = net.add(a, net.conv2d(a, { name: 'conv2', outChannels: 4, kernel: 1 }), 'sum');
+  return net.build(net.linear(net.flatten(net.maxPool(b, { kernel: 2 })), { name: 'linear', outFeatures: 3 }));
+}
+const networkOptions = () => ({
+  device: 'cpu',
+  precision: 'fp32',
+  memoryLimit: 0,
+  loss: { kind: 'crossEntropy', labelSmoothing: 0.1 },
+  optimizer: { kind: 'adam', beta1: 0.9, weightDecay: 0, maxGradientNorm: 1 },
+  penalty: 'coupled',
+  originalWeights: 100,
+  batchSize: 4,
+  deadDecay: 0.05,
+});
+const settings = () => ({
+  step: 1,
+  seed: 1,
+  gamma: 0.01,
+  learningRate: 0.1,
+  bitDepthLearningRate: 0.1,
+  exponentLearningRate: 0.1,
+  augmentation: { shift: 1, flip: true, cutout: 2 },
+});
+const dataOptions = () => ({ shape: [1, 6, 6], images: f(36 * 5), labels: i(5), classes: 3, targets: f(10), mean: [0.5], std: [0.25] });
+const states = () => {
+  const network = new binding.Network(description(), networkOptions());
+  const state = library.initialState(network.parameters, 1, { bitDepth: 4, headroom: 1 });
+  network.dispose();
+  return state;
+};
+const data = () => new binding.DataSet(dataOptions());
+
+const raw = {
+  quantizeForward: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), output: f(6) }),
+  quantizeBackward: () => ({
+    weight: f(6),
+    bitDepth: f(2),
+    exponent: f(2),
+    gradOutput: f(6),
+    penalty: f(2),
+    gradWeight: f(6),
+    gradBitDepth: f(2),
+    gradExponent: f(2),
+  }),
+  quantizeCodes: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), codes: i(6), codeBits: i(2) }),
+  conv2dForward: () => ({
+    ...conv(),
+    stride: [1, 1],
+    padding: [0, 0],
+    dilation: [1, 1],
+    groups: 1,
+    input: f(96),
+    weight: f(135),
+    bias: f(5),
+    relu: true,
+    output: f(40),
+    liveIn: i(1),
+    liveOut: i(1),
+  }),
+  conv2dGradInput: () => ({ ...conv(), gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
+  conv2dGradWeight: () => ({ ...conv(), input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5), liveOut: i(1) }),
+  batchNormForward: () => ({
+    ...image,
+    training: true,
+    epsilon: 1e-5,
+    momentum: 0.1,
+    input: f(96),
+    weight: f(3),
+    bias: f(3),
+    runningMean: f(3),
+    runningVar: f(3),
+    savedMean: f(3),
+    savedInvStd: f(3),
+    output: f(96),
+  }),
+  batchNormBackward: () => ({
+    ...image,
+    input: f(96),
+    gradOutput: f(96),
+    weight: f(3),
+    savedMean: f(3),
+    savedInvStd: f(3),
+    gradInput: f(96),
+    gradWeight: f(3),
+    gradBias: f(3),
+  }),
+  activationForward: () => ({ ...image, kind: 'gelu', input: f(96), output: f(96) }),
+  activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
+  poolForward: () => ({
+    ...image,
+    kind: 'max',
+    kernel: [2, 2],
+    stride: [2, 2],
+    padding: [0, 0],
+    countIncludePad: true,
+    input: f(96),
+    output: f(24),
+  }),
+  poolBackward: () => ({ ...image, kind: 'average', kernel: [2, 2], input: f(96), gradOutput: f(24), gradInput: f(96) }),
+  crossEntropy: () => ({ batch: 2, classes: 3, labelSmoothing: 0.1, logits: f(6), labels: i(2), gradLogits: f(6) }),
+  meanSquaredError: () => ({ batch: 2, features: 3, output: f(6), target: f(6), gradOutput: f(6) }),
+  optimizerStep: () => ({
+    kind: 'adam',
+    parameter: f(4),
+    gradient: f(4),
+    moment1: f(4),
+    moment2: f(4),
+    step: 1,
+    learningRate: 0.1,
+    momentum: 0.9,
+    nesterov: true,
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    weightDecay: 0,
+  }),
+};
+
+/**
+ * name → { make: fresh arguments, call: with them, names: of the parameters }. `subject` is a network that getters may dispose of.
+ */
+export const entries = {};
+for (const [name, make] of Object.entries(raw))
+  entries[name] = { make: () => [make()], names: ['the arguments'], call: (args) => binding[name](...args) };
+Object.assign(entries, {
+  info: { make: () => [], names: [], call: (args) => binding.info(...args) },
+  setThreads: { make: () => [2], names: ['count'], call: (args) => binding.setThreads(...args), small: true },
+  DataSet: { make: () => [dataOptions()], names: ['options'], call: (args) => new binding.DataSet(...args) },
+  Network: {
+    make: () => [description(), networkOptions()],
+    names: ['network', 'options', 'node'],
+    call: (args) => new binding.Network(...args).dispose(),
+  },
+});
+const methods = {
+  state: { make: () => [], names: [] },
+  loadState: { make: () => [states()], names: ['state'] },
+  trainStep: { make: () => [data(), i(3), settings()], names: ['data', 'indices', 'settings'] },
+  evaluate: { make: () => [data(), i(3)], names: ['data', 'indices'] },
+  predict: { make: () => [f(72), 2], names: ['images', 'count'] },
+  gradients: { make: () => [data(), i(3), settings()], names: ['data', 'indices', 'settings'] },
+  dispose: { make: () => [], names: [] },
+};
+for (const [name, { make, names }] of Object.entries(methods))
+  entries[`Network.${name}`] = {
+    make,
+    names: [...names, 'this'],
+    subject: () => new binding.Network(description(), networkOptions()),
+    call: (args, subject) => subject[name](...args),
+  };
+
+const dataset = () => {
+  const part = () => ({ images: new Uint8Array(36 * 4), labels: i(4) });
+  return { name: 'toy', shape: [1, 6, 6], classes: 3, train: part(), test: part() };
+};
+/** Entry points in TypeScript. */
+export const typescript = {
+  createModel: { make: () => ['mlp', { input: [1, 4, 4], classes: 3, compress: true }], names: ['name', 'options', 'model'] },
+  datasetFromArrays: { make: () => [dataset()], names: ['options', 'dataset', 'arrays'] },
+  inspectNetwork: { make: () => [description()], names: ['network', 'node', 'description'] },
+  scheduleFactor: { make: () => [{ kind: 'cosine' }, 1, 10, 2], names: ['schedule', 'step', 'steps', 'epoch'] },
+  decodeModel: { make: () => [new Uint8Array(64)], names: ['bytes', 'model', 'file'] },
+};
+/** Without cases of their own here, and why. */
+export const untried = {
+  binding: 'the native functions above',
+  CheckpointError: 'a class of errors',
+  DataError: 'a class of errors',
+  ModelFileError: 'a class of errors',
+  TrainingDivergedError: 'a class of errors',
+  NetworkBuilder: 'makes the descriptions that Network takes',
+  datasetNames: 'a list',
+  modelNames: 'a list',
+  defaultTrainOptions: 'a value',
+  loadDataset: 'reads files',
+  readCheckpoint: 'reads files',
+  writeCheckpoint: 'writes files',
+  encodeModel: 'takes a trained network',
+  initialState: 'takes what Network says of its parameters',
+  measureSize: 'takes a trained network',
+  originOf: 'takes a description',
+  removeDeadChannels: 'takes a trained network',
+  Trainer: 'trains',
+};
+const named = new Map(Object.entries(library));
+for (const [name, entry] of Object.entries(typescript)) entry.call = (args) => named.get(name)(...args);
+
+/** Functions, classes and methods that binding.d.ts declares. */
+export function declared(text = readFileSync(new URL('../../binding.d.ts', import.meta.url), 'utf8')) {
+  const names = [...text.matchAll(/^export function (\w+)/gm)].map((m) => m[1]);
+  for (const [, name, body] of text.matchAll(/^export class (\w+) \{\n([\s\S]*?)^\}/gm)) {
+    names.push(name);
+    for (const [, method] of body.matchAll(/^ {2}(\w+)\(/gm)) if (method !== 'constructor') names.push(`${name}.${method}`);
+  }
+  return names;
+}
+
+/** What exists but has no case, or has a case but does not exist. */
+export function missing() {
+  const known = new Set(Object.keys(entries));
+  const wanted = new Set(declared());
+  for (const [name, value] of Object.entries(binding)) {
+    wanted.add(name);
+    for (const method of Object.getOwnPropertyNames(value.prototype ?? {})) if (method !== 'constructor') wanted.add(`${name}.${method}`);
+  }
+  const ts = new Set([...Object.keys(typescript), ...Object.keys(untried)]);
+  return [
+    ...[...wanted].filter((name) => !known.has(name)),
+    ...[...known].filter((name) => !wanted.has(name)),
+    ...Object.keys(library).filter((name) => !ts.has(name)),
+    ...[...ts].filter((name) => !(name in library)),
+  ];
+}
