@@ -105,6 +105,30 @@ t.test('damaged, foreign and missing checkpoints are told apart', async (t) => {
   await t.rejects(Trainer.resume(path, toyDataset({ count: 100 })), { name: 'RangeError', message: /256 training images/ });
 });
 
+t.test('a checkpoint of version 1 is read; one of the future is not', async (t) => {
+  const path = join(temporaryFolder(t), 'checkpoint');
+  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });
+  trainer.on('epoch', () => trainer.stop());
+  await trainer.run();
+  const { fingerprint, ...data } = (await trainer.checkpoint()).data;
+  await writeCheckpoint(path, { ...(await trainer.checkpoint()), data }); // version 1 had no fingerprint
+  const versioned = (version) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.indexOf('"version":"') + 11] = version.charCodeAt(0);
+    writeFileSync(path, bytes);
+    return path;
+  };
+  const resumed = await Trainer.resume(versioned('1'), toyDataset());
+  await resumed.run();
+  await trainer.run();
+  while (trainer.epoch < 6) await trainer.run();
+  t.same(withoutTimes(resumed.history), withoutTimes(trainer.history));
+  await t.rejects(Trainer.resume(versioned('3'), toyDataset()), {
+    name: 'CheckpointError',
+    message: /version 3; this program reads versions 1 and 2/,
+  });
+});
+
 t.test('other tools can read the tensors: the layout is that of safetensors', async (t) => {
   const path = join(temporaryFolder(t), 'checkpoint');
   const checkpoint = await smallCheckpoint();

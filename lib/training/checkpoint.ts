@@ -64,7 +64,7 @@ export const EPOCH_FILE = 'checkpoint';
 export const STEP_FILE = 'checkpoint.step';
 
 /** A part of a millisecond of hashing at a time. */
-const SLICE_BYTES = 1 << 20;
+const SLICE_BYTES = 1 << 18;
 
 async function hashSlices(hash: Hash, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; at += SLICE_BYTES) {

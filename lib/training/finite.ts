@@ -12,7 +12,7 @@ export class NotFiniteError extends Error {
 }
 
 /** Values that are looked at before other work gets its turn: a fraction of a millisecond. */
-const SLICE = 1 << 18;
+const SLICE = 1 << 17;
 
 /** @throws NotFiniteError naming the first tensor with a value that is no finite number */
 export async function checkFinite(state: State): Promise<State> {

@@ -164,9 +164,9 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       if (this.#settled.steps === 0 && this.#reached(this.history.at(-1))) return 'target';
       while (this.#epoch < this.options.epochs) {
         const metrics = await this.#runEpoch();
-        if (!metrics) return 'stopped';
-        await this.onEpochEnd?.(metrics);
+        if (metrics) await this.onEpochEnd?.(metrics);
         this.#throwListenerError();
+        if (!metrics) return 'stopped';
         if (this.#reached(metrics)) return 'target';
         if (this.#stopping && this.#epoch < this.options.epochs) return 'stopped';
       }
