@@ -129,7 +129,7 @@ t.test('bombs of formats that do not say how long they are', async (t) => {
     'b.csv.gz': [gzipSync(Buffer.alloc(60_000_000, 'a')), (path) => loadTable(path, { target: 0 })],
     'c.csv.gz': [gzipSync(Buffer.alloc(60_000_000, '"')), (path) => loadTable(path, { target: 0 })],
     'd.txt.gz': [gzipSync(Buffer.alloc(60_000_000, 'a')), loadText],
-    'e.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, `{"input":[1],"target":1}${' '.repeat(400)}\n`)), loadJsonLines],
+    'e.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, `{"input":[1],"target":1}${' '.repeat(4000)}\n`)), loadJsonLines],
     'f.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, '[')), loadJsonLines],
   };
   for (const [name, [contents, load]] of Object.entries(bombs)) {
