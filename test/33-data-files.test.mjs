@@ -26,6 +26,12 @@ function mnist(t, change = {}) {
   return folder;
 }
 
+/** Processor time of this process since `start` in ms: others may use the machine as well. */
+function processorTime(start) {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 /** Largest growth of the memory of this process while `work` runs, in MB. */
 async function memoryOf(work) {
   const before = process.memoryUsage().rss;
@@ -49,8 +55,7 @@ async function longestPause(work) {
   let longest = 0;
   const tick = () => {
     const now = performance.now();
-    const cpu = process.cpuUsage(before);
-    longest = Math.max(longest, Math.min(now - last, (cpu.user + cpu.system) / 1000));
+    longest = Math.max(longest, Math.min(now - last, processorTime(before)));
     last = now;
     before = process.cpuUsage();
     timer = setImmediate(tick);
@@ -108,9 +113,9 @@ t.test('a bomb: gzip that holds much more than its header promises', async (t) =
   const bomb = gzipSync(idx([4, 2, 2], Buffer.alloc(400_000_000)), { level: 9 });
   t.ok(bomb.length < 400_000);
   const folder = mnist(t, { [names[0]]: bomb });
-  let took = performance.now();
+  const before = process.cpuUsage();
   const used = await memoryOf(() => t.rejects(loadDataset('mnist', { dataDir: folder }), { name: 'DataError', message: /too long/ }));
-  took = performance.now() - took;
+  const took = processorTime(before);
   t.ok(used < 64, `${used.toFixed(0)} MB`);
   t.ok(took < 1000, `${took.toFixed(0)} ms`);
   const cifar = temporaryFolder(t);
@@ -124,15 +129,15 @@ t.test('bombs of formats that do not say how long they are', async (t) => {
     'b.csv.gz': [gzipSync(Buffer.alloc(60_000_000, 'a')), (path) => loadTable(path, { target: 0 })],
     'c.csv.gz': [gzipSync(Buffer.alloc(60_000_000, '"')), (path) => loadTable(path, { target: 0 })],
     'd.txt.gz': [gzipSync(Buffer.alloc(60_000_000, 'a')), loadText],
-    'e.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, `{"input":[1],"target":1}${' '.repeat(400)}\n`)), loadJsonLines],
+    'e.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, `{"input":[1],"target":1}${' '.repeat(4000)}\n`)), loadJsonLines],
     'f.jsonl.gz': [gzipSync(Buffer.alloc(60_000_000, '[')), loadJsonLines],
   };
   for (const [name, [contents, load]] of Object.entries(bombs)) {
     const path = join(temporaryFolder(t), name);
     writeFileSync(path, contents);
-    const started = performance.now();
+    const started = process.cpuUsage();
     await t.rejects(load(path), { name: 'DataError' }, name);
-    const took = performance.now() - started;
+    const took = processorTime(started);
     t.ok(took < 20_000, `${name}: ${took.toFixed(0)} ms`);
   }
   // What is no bomb: large, but not suspiciously so.
