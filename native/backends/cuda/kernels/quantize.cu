@@ -95,6 +95,7 @@ __global__ void __launch_bounds__(kThreads) quantizeForwardKernel(QuantizeForwar
   const float exponent = global(a.exponent)[c.channel];
   if (isWide(bitDepth, exponent)) {
     const WideRange wide = wideRange(bitDepth, exponent);
+#pragma unroll 1
     for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x))
       output[i] = float(wideQuantized(weight[i], wide));
     return;
@@ -143,6 +144,7 @@ __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackw
   double total[2];
   if (isWide(bitDepth, exponent)) {
     WideBackward backward{wideRange(bitDepth, exponent)};
+#pragma unroll 1
     for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x))
       result[i] = backward(weight[i], gradient[i]);
     const double sums[2] = {backward.bitDepth, backward.exponent};
