@@ -1,10 +1,9 @@
 // Speed and size of the codecs of the model file, on one thread.
 //   model_bench            drawn tensors
 //   model_bench FILE...    tensors of files: int32 channels, inputs, places, then the codes as int32
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <random>
@@ -63,14 +62,14 @@ double entropyBytes(const std::vector<std::int32_t>& codes) {
   return bits / 8;
 }
 
-// Fastest of a few runs, in seconds.
+// Fastest of a few runs, in seconds of processor time, so that other programs of the machine take little part in it.
 template <class Run>
 double seconds(Run run) {
   double best = 1e9, total = 0;
   for (int i = 0; i < 3 || (total < 0.2 && i < 50); i++) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     run();
-    const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double taken = double(std::clock() - start) / CLOCKS_PER_SEC;
     best = std::min(best, taken);
     total += taken;
   }

@@ -139,8 +139,7 @@ class CodeModel {
   int codeIsNotZero(int bit, const Neighbourhood& around, int weighted, std::size_t at, std::size_t input,
                     std::size_t place) {
     if constexpr (kMode == ContextMode::kNone) return coder_.bit(zero_, bit, kLong);
-    if constexpr (kMode == ContextMode::kNeighbours)
-      return coder_.bit(*started(weighted_[std::size_t(weighted)], zero_, 0), bit, kLong);
+    if constexpr (kMode == ContextMode::kNeighbours) return coder_.bit(weighted_[std::size_t(weighted)], bit, kLong);
     const std::array<Adaptive*, 6> used{&zero_,
                                         &rowZero_,
                                         started(inputs_[input], zero_, 3),
@@ -192,7 +191,7 @@ class CodeModel {
     const auto neighbours = std::size_t(std::min(around.left, 3) | std::min(around.lag, 3) << 2 |
                                         std::min(around.above, 3) << 4 | negative << 6);
     if (kMode == ContextMode::kNeighbours || size > kMixedSizes)
-      return coder_.bit(s.neighbours[std::size_t(std::min(weighted, 63) | negative << 6)], bit, kLong);
+      return coder_.bit(s.neighbours[std::size_t(weighted | negative << 6)], bit, kLong);
     const std::array<Adaptive*, 6> used{&bySign,
                                         &s.all,
                                         &s.row,

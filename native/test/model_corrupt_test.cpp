@@ -24,7 +24,7 @@ TEST_CASE("every byte changed, with the checksum set right: an error or a model"
     const Bytes whole = sampleFile(options);
     CHECK_NOTHROW(rewritten(ModelReader(whole)));
     for (std::size_t at = 0; at < whole.size(); at += std::size_t(step))
-      for (const int flip : {1, 2, 4, 8, 16, 32, 64, 128, 255, int(whole[at])}) {
+      for (const int flip : {1, 8, 128, 255}) {
         Bytes file = whole;
         file[at] = std::uint8_t(file[at] ^ flip);
         fixChecksum(file);
@@ -61,7 +61,7 @@ TEST_CASE("cut off anywhere: an error, even with the right checksum; longer: an 
 
 TEST_CASE("random bytes behind a right header: an error or a model") {
   Random random(77);
-  for (int i = 0; i < cases(20000); i++) {
+  for (int i = 0; i < cases(4000); i++) {
     Bytes file(std::size_t(random.integer(10, 120)));
     for (auto& byte : file) byte = std::uint8_t(random.chance(0.5) ? random.integer(0, 8) : random.integer(0, 255));
     std::copy(kMagic, kMagic + 4, file.begin());
