@@ -1,0 +1,108 @@
+// Norms of one example, and softmax.
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/planes.h"
+#include "cpu/scratch.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+constexpr int kGradientTasks = 64;  // at most: each has sums of its own for every channel
+
+// task(block, first, count) for runs of positions.
+template <class Task>
+void forRuns(int batch, int positions, int perRun, Task task) {
+  const int runs = (positions + perRun - 1) / perRun;
+  parallelFor(std::int64_t(blocksOf(batch)) * runs, [&](std::int64_t i) {
+    const int first = int(i % runs) * perRun;
+    task(int(i / runs), first, std::min(perRun, positions - first));
+  });
+}
+
+template <class Arguments>
+int linesOf(const Arguments& a) {
+  return a.axis == SoftmaxAxis::kChannels ? a.shape.pixels() : a.shape.channels * a.shape.height;
+}
+template <class Arguments>
+int linesOfTask(const Arguments& a) {
+  if (a.axis == SoftmaxAxis::kChannels) return positionsOfTask(a.shape.channels, 2, a.shape.pixels());
+  return std::max(1, kTaskVectors / a.shape.width);
+}
+
+template <class Arguments>
+bool writesPastInput(const Arguments& a) {
+  return a.output != a.input && writesPast(a.shape, a.batch, [&](int c) { return !isZero(a.outputState, c); });
+}
+
+}  // namespace
+
+void CpuBackend::run(const SoftmaxForward& a) {
+  forRuns(a.batch, linesOf(a), linesOfTask(a),
+          [&](int n, int first, int count) { layers_.softmaxForward(a, n, first, count); });
+}
+void CpuBackend::run(const SoftmaxBackward& a) {
+  forRuns(a.batch, linesOf(a), linesOfTask(a),
+          [&](int n, int first, int count) { layers_.softmaxBackward(a, n, first, count); });
+}
+
+void CpuBackend::run(const LayerNormForward& a) {
+  const bool past = writesPastInput(a);
+  forRuns(a.batch, a.shape.pixels(), positionsOfTask(a.shape.channels, 1, a.shape.pixels()),
+          [&](int n, int first, int count) { layers_.layerNormForward(a, n, first, count, past); });
+}
+
+// The runs of positions are dealt to tasks whose number depends on the shape alone; each has sums of its own, which are
+// then added in order.
+void CpuBackend::run(const LayerNormBackward& a) {
+  const int pixels = a.shape.pixels(), perRun = positionsOfTask(a.shape.channels, 2, pixels),
+            runs = (pixels + perRun - 1) / perRun, channels = a.shape.channels;
+  const std::int64_t all = std::int64_t(blocksOf(a.batch)) * runs,
+                     perTask = (all + kGradientTasks - 1) / kGradientTasks, tasks = (all + perTask - 1) / perTask;
+  const bool sums = a.gradWeight || a.gradBias;
+  std::vector<double>& parts = scratch<double>(sums ? std::size_t(tasks) * 2 * std::size_t(channels) : 0);
+  double* first = parts.data();
+  parallelFor(tasks, [&](std::int64_t task) {
+    double* weight = sums ? first + task * 2 * channels : nullptr;
+    for (std::int64_t i = task * perTask; i < std::min(all, (task + 1) * perTask); i++) {
+      const int begin = int(i % runs) * perRun;
+      layers_.layerNormBackward(a, int(i / runs), begin, std::min(perRun, pixels - begin), weight,
+                                sums ? weight + channels : nullptr);
+    }
+  });
+  for (int c = 0; c < channels && sums; c++) {
+    double weight = 0, bias = 0;
+    for (std::int64_t task = 0; task < tasks; task++) {
+      weight += first[task * 2 * channels + c];
+      bias += first[(task * 2 + 1) * channels + c];
+    }
+    if (a.gradWeight) a.gradWeight[c] = float(weight);
+    if (a.gradBias) a.gradBias[c] = float(bias);
+  }
+}
+
+void CpuBackend::run(const GroupNormForward& a) {
+  const bool past = writesPastInput(a);
+  parallelFor(std::int64_t(blocksOf(a.batch)) * a.groups,
+              [&](std::int64_t i) { layers_.groupNormForward(a, int(i / a.groups), int(i % a.groups), past); });
+}
+
+void CpuBackend::run(const GroupNormBackward& a) {
+  const int channels = a.shape.channels, blocks = blocksOf(a.batch);
+  std::vector<ChannelGradients>& parts = scratch<ChannelGradients>(std::size_t(blocks) * std::size_t(channels));
+  ChannelGradients* first = parts.data();
+  parallelFor(std::int64_t(blocks) * a.groups, [&](std::int64_t i) {
+    layers_.groupNormBackward(a, int(i / a.groups), int(i % a.groups), first + i / a.groups * channels);
+  });
+  for (int c = 0; c < channels; c++) {
+    double weight = 0, bias = 0;
+    for (int n = 0; n < blocks; n++) {
+      weight += first[std::int64_t(n) * channels + c].weight;
+      bias += first[std::int64_t(n) * channels + c].bias;
+    }
+    if (a.gradWeight) a.gradWeight[c] = float(weight);
+    if (a.gradBias) a.gradBias[c] = float(bias);
+  }
+}
+
+}  // namespace selfcompress::cpu
