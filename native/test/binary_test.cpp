@@ -141,6 +141,12 @@ TEST_CASE("arithmetic: gradients against finite differences") {
     }
 }
 
+TEST_CASE("a backend says that it has the operations that it has") {
+  for (auto& backend : testedBackends())
+    for (const char* operation : {"BinaryForward", "BinaryBackward", "Conv2dForward", "PositionCrossEntropy"})
+      CHECK(backend->supports(operation));
+}
+
 TEST_CASE("states of products, through functions and through layer norms") {
   for (auto& backend : testedBackends()) {
     const std::vector<std::int32_t> a{kLive, kLive, kLive, kConstant, kConstant, kConstant, kZero, kZero, kZero},

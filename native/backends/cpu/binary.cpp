@@ -75,8 +75,10 @@ void CpuBackend::run(const BinaryBackward& a) {
   } else if (sums) {
     sumPositions(a, layers_);
   }
+  const bool past = a.gradA != a.gradOutput && a.gradB != a.gradOutput &&
+                    writesPast(a.shape, a.batch, [&](int c) { return !isZero(a.stateA, c); });
   if (a.gradA || (a.gradB && !sums))
-    forPlanes(a.shape, a.batch, nullptr, [&](int n, int c) { layers_.binaryGradient(a, n, c); });
+    forPlanes(a.shape, a.batch, nullptr, [&](int n, int c) { layers_.binaryGradient(a, n, c, past); });
 }
 
 void CpuBackend::run(const PReluForward& a) {

@@ -6,8 +6,8 @@
 
 namespace selfcompress::cpu {
 
-inline constexpr int kLines = 16;            // positions, or lines, that a kernel takes side by side at most
-inline constexpr int kBinaryPositions = 32;  // positions of a BinaryRange at most
+inline constexpr int kLines = 16;             // positions, or lines, that a kernel takes side by side at most
+inline constexpr int kBinaryPositions = 128;  // positions of a BinaryRange at most
 
 // Where a product or quotient, sum or difference, is exactly zero (ops/binary.h).
 static inline bool outputIsZero(Binary kind, bool zeroA, bool zeroB) {
@@ -43,17 +43,19 @@ struct LayerKernels {
   double (*preluBackward)(const PReluBackward&, int block, int channel);  // returns its part of the slope's gradient
   void (*dropout)(const Dropout&, int block, int channel);
   void (*binaryForward)(const BinaryForward&, int block, int channel, bool past);  // not where the output is zero
-  void (*binaryGradient)(const BinaryBackward&, int block, int channel);  // gradA; gradB too if it has a's shape
+  void (*binaryGradient)(const BinaryBackward&, int block, int channel,
+                         bool past);  // gradA; gradB too if it has a's shape
   void (*binaryPlaneSum)(const BinaryBackward&, int block, int channel, float* sums);  // gradB summed over positions
   void (*binaryPositionSum)(const BinaryBackward&, const BinaryRange&);
 
-  // At most kLines positions (of SoftmaxAxis::kWidth any number of lines) of a block.
-  void (*softmaxForward)(const SoftmaxForward&, int block, int first, int count);
-  void (*softmaxBackward)(const SoftmaxBackward&, int block, int first, int count);
-  void (*layerNormForward)(const LayerNormForward&, int block, int first, int count, bool past);
-  // gradWeight, gradBias: [channels], added to, or nullptr.
-  void (*layerNormBackward)(const LayerNormBackward&, int block, int first, int count, double* gradWeight,
-                            double* gradBias);
+  // At most kLines positions (of SoftmaxAxis::kWidth any number of lines) of a block. room: memory of the thread, as
+  // many vectors as there are channels times positions, for backward passes twice as many (strips.h).
+  void (*softmaxForward)(const SoftmaxForward&, int block, int first, int count, float* room, bool past);
+  void (*softmaxBackward)(const SoftmaxBackward&, int block, int first, int count, float* room, bool past);
+  void (*layerNormForward)(const LayerNormForward&, int block, int first, int count, float* room, bool past);
+  // sums: [channels][2] vectors, added to: of the gradients of weight and bias, lane by lane; or nullptr.
+  void (*layerNormBackward)(const LayerNormBackward&, int block, int first, int count, float* room, float* sums,
+                            bool past);
 
   void (*groupNormForward)(const GroupNormForward&, int block, int group, bool past);
   void (*groupNormBackward)(const GroupNormBackward&, int block, int group, ChannelGradients* ofChannels);
@@ -66,7 +68,7 @@ struct LayerKernels {
   // Vectors [first, end) of a block; losses[16].
   void (*elementLoss)(const ElementLoss&, int block, std::int64_t first, std::int64_t end, double* losses);
   void (*positionCrossEntropy)(const PositionCrossEntropy&, int block, int first, int count, const LossWeights&,
-                               PositionSums&);
+                               float* room, PositionSums&);
 };
 
 const LayerKernels& layerKernelsOf(Isa);

@@ -42,9 +42,11 @@ void CpuBackend::run(const PositionCrossEntropy& a) {
             runs = (pixels + perRun - 1) / perRun;
   std::vector<PositionSums>& sums = scratch<PositionSums>(std::size_t(blocksOf(a.batch)) * std::size_t(runs));
   PositionSums* first = sums.data();
-  parallelFor(std::int64_t(blocksOf(a.batch)) * runs, [&](std::int64_t i) {
+  const std::size_t room = roomOfTask(a.shape.channels, 1, perRun);
+  parallelFor(std::int64_t(blocksOf(a.batch)) * runs, room, [&](std::int64_t i, std::byte* memory) {
     const int begin = int(i % runs) * perRun;
-    layers_.positionCrossEntropy(a, int(i / runs), begin, std::min(perRun, pixels - begin), weights, first[i]);
+    layers_.positionCrossEntropy(a, int(i / runs), begin, std::min(perRun, pixels - begin), weights,
+                                 room ? reinterpret_cast<float*>(memory) : nullptr, first[i]);
   });
   for (const PositionSums& s : sums) {
     a.result->lossSum += s.loss;

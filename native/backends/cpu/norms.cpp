@@ -10,13 +10,13 @@ namespace {
 
 constexpr int kGradientTasks = 64;  // at most: each has sums of its own for every channel
 
-// task(block, first, count) for runs of positions.
+// task(block, first, count, room) for runs of positions, with `bytes` of room, nullptr if that is 0.
 template <class Task>
-void forRuns(int batch, int positions, int perRun, Task task) {
+void forRuns(int batch, int positions, int perRun, std::size_t bytes, Task task) {
   const int runs = (positions + perRun - 1) / perRun;
-  parallelFor(std::int64_t(blocksOf(batch)) * runs, [&](std::int64_t i) {
+  parallelFor(std::int64_t(blocksOf(batch)) * runs, bytes, [&](std::int64_t i, std::byte* memory) {
     const int first = int(i % runs) * perRun;
-    task(int(i / runs), first, std::min(perRun, positions - first));
+    task(int(i / runs), first, std::min(perRun, positions - first), bytes ? reinterpret_cast<float*>(memory) : nullptr);
   });
 }
 
@@ -35,21 +35,30 @@ bool writesPastInput(const Arguments& a) {
   return a.output != a.input && writesPast(a.shape, a.batch, [&](int c) { return !isZero(a.outputState, c); });
 }
 
+template <class Arguments>
+std::size_t softmaxRoom(const Arguments& a, int tensors) {
+  return a.axis == SoftmaxAxis::kChannels ? roomOfTask(a.shape.channels, tensors, linesOfTask(a)) : 0;
+}
+bool isAny(int) { return true; }
+
 }  // namespace
 
 void CpuBackend::run(const SoftmaxForward& a) {
-  forRuns(a.batch, linesOf(a), linesOfTask(a),
-          [&](int n, int first, int count) { layers_.softmaxForward(a, n, first, count); });
+  const bool past = a.output != a.input && writesPast(a.shape, a.batch, isAny);
+  forRuns(a.batch, linesOf(a), linesOfTask(a), softmaxRoom(a, 1),
+          [&](int n, int first, int count, float* room) { layers_.softmaxForward(a, n, first, count, room, past); });
 }
 void CpuBackend::run(const SoftmaxBackward& a) {
-  forRuns(a.batch, linesOf(a), linesOfTask(a),
-          [&](int n, int first, int count) { layers_.softmaxBackward(a, n, first, count); });
+  const bool past = a.gradInput != a.gradOutput && writesPast(a.shape, a.batch, isAny);
+  forRuns(a.batch, linesOf(a), linesOfTask(a), softmaxRoom(a, 2),
+          [&](int n, int first, int count, float* room) { layers_.softmaxBackward(a, n, first, count, room, past); });
 }
 
 void CpuBackend::run(const LayerNormForward& a) {
   const bool past = writesPastInput(a);
-  forRuns(a.batch, a.shape.pixels(), positionsOfTask(a.shape.channels, 1, a.shape.pixels()),
-          [&](int n, int first, int count) { layers_.layerNormForward(a, n, first, count, past); });
+  const int perRun = positionsOfTask(a.shape.channels, 1, a.shape.pixels());
+  forRuns(a.batch, a.shape.pixels(), perRun, roomOfTask(a.shape.channels, 1, perRun),
+          [&](int n, int first, int count, float* room) { layers_.layerNormForward(a, n, first, count, room, past); });
 }
 
 // The runs of positions are dealt to tasks whose number depends on the shape alone; each has sums of its own, which are
@@ -59,26 +68,32 @@ void CpuBackend::run(const LayerNormBackward& a) {
             runs = (pixels + perRun - 1) / perRun, channels = a.shape.channels;
   const std::int64_t all = std::int64_t(blocksOf(a.batch)) * runs,
                      perTask = (all + kGradientTasks - 1) / kGradientTasks, tasks = (all + perTask - 1) / perTask;
-  const bool sums = a.gradWeight || a.gradBias;
-  std::vector<double>& parts = scratch<double>(sums ? std::size_t(tasks) * 2 * std::size_t(channels) : 0);
-  double* first = parts.data();
-  parallelFor(tasks, [&](std::int64_t task) {
-    double* weight = sums ? first + task * 2 * channels : nullptr;
+  const bool sums = a.gradWeight || a.gradBias,
+             past = a.gradInput != a.gradOutput && a.gradInput != a.input &&
+                    writesPast(a.shape, a.batch, [&](int c) { return !isZero(a.inputState, c); });
+  const std::int64_t each = std::int64_t(channels) * 2 * kLanes;  // floats of a task's sums
+  std::vector<float>& parts = scratch<float>(sums ? std::size_t(tasks * each) : 0);
+  float* first = parts.data();
+  const std::size_t room = roomOfTask(channels, 2, perRun);
+  parallelFor(tasks, room, [&](std::int64_t task, std::byte* memory) {
     for (std::int64_t i = task * perTask; i < std::min(all, (task + 1) * perTask); i++) {
       const int begin = int(i % runs) * perRun;
-      layers_.layerNormBackward(a, int(i / runs), begin, std::min(perRun, pixels - begin), weight,
-                                sums ? weight + channels : nullptr);
+      layers_.layerNormBackward(a, int(i / runs), begin, std::min(perRun, pixels - begin),
+                                room ? reinterpret_cast<float*>(memory) : nullptr, sums ? first + task * each : nullptr,
+                                past);
     }
   });
-  for (int c = 0; c < channels && sums; c++) {
+  if (!sums) return;
+  parallelFor(channels, [&](std::int64_t c) {
     double weight = 0, bias = 0;
-    for (std::int64_t task = 0; task < tasks; task++) {
-      weight += first[task * 2 * channels + c];
-      bias += first[(task * 2 + 1) * channels + c];
-    }
+    for (std::int64_t task = 0; task < tasks; task++)
+      for (int i = 0; i < kLanes; i++) {
+        weight += double(first[task * each + c * 2 * kLanes + i]);
+        bias += double(first[task * each + (c * 2 + 1) * kLanes + i]);
+      }
     if (a.gradWeight) a.gradWeight[c] = float(weight);
     if (a.gradBias) a.gradBias[c] = float(bias);
-  }
+  });
 }
 
 void CpuBackend::run(const GroupNormForward& a) {

@@ -34,11 +34,17 @@ bool writesPast(Shape shape, int batch, Written written) {
   return writesPastCaches(channels * shape.pixels() * blocksOf(batch) * kLanes);
 }
 
-// Positions of a block that a task takes side by side: as many as keep all their channels, `perChannel` vectors for
-// each, in a cache of half a megabyte, but at most kLines and, for the sake of whole memory pages, at least 4.
-inline int positionsOfTask(int channels, int perChannel, int pixels) {
-  const int fit = int((std::int64_t(512) << 10) / (std::int64_t(64) * channels * perChannel));
+// Positions of a block that a task takes side by side: as many as keep all their channels, `tensors` vectors for each,
+// in a cache of half a megabyte, but at most 16 and, for the sake of whole memory pages, at least 4.
+inline int positionsOfTask(int channels, int tensors, int pixels) {
+  const int fit = int((std::int64_t(512) << 10) / (std::int64_t(64) * channels * tensors));
   return std::clamp(std::min(fit, pixels), std::min(4, pixels), 16);
+}
+// Bytes of the copies that a task makes of them (kernels/strips.h). Copies that leave the caches are not worth it: 0.
+inline std::size_t roomOfTask(int channels, int tensors, int positions) {
+  const std::size_t bytes =
+      std::size_t(channels) * std::size_t(tensors) * std::size_t(positions) * kLanes * sizeof(float);
+  return bytes > std::size_t(1) << 20 ? 0 : bytes;
 }
 
 }  // namespace selfcompress::cpu

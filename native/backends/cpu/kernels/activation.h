@@ -90,10 +90,11 @@ inline void activationGradient(const ActivationBackward& a, std::int64_t at, std
     store(a.gradInput + at, gradientOf<kKind>(load(a.input + at), load(a.gradOutput + at), alpha, beta));
 }
 
-#define SC_ACTIVATIONS(X)                                                                                          \
-  X(kRelu)                                                                                                         \
-  X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) \
-      X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+#define SC_ACTIVATIONS(X)                                                                                              \
+  X(kRelu)                                                                                                             \
+  X(kGelu)                                                                                                             \
+  X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) X(kSoftplus) \
+      X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
 #define SC_FORWARD(kKind) \
   case Activation::kKind: \
     return activatePlane<Activation::kKind>(a, at, end);

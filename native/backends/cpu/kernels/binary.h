@@ -65,7 +65,7 @@ inline void binaryPlane(const BinaryForward& a, int block, int channel, bool pas
 
 // gradA of a plane, and gradB where that has the shape of a.
 template <Binary kKind, bool kPlain>
-inline void binaryPlaneGradient(const BinaryBackward& a, int block, int channel) {
+inline void binaryPlaneGradient(const BinaryBackward& a, int block, int channel, bool past) {
   const std::int64_t at = planeOffset(a.shape, block, channel), pixels = pixelsOf(a.shape);
   const bool noA = isZeroChannel(a.stateA, channel), noB = isZeroChannel(a.stateB, a.operand.oneChannel ? 0 : channel);
   const bool none = outputIsZero(kKind, noA, noB);
@@ -82,8 +82,8 @@ inline void binaryPlaneGradient(const BinaryBackward& a, int block, int channel)
       if (writesA) toA = select(used, gradientOfA<kKind>(g, y), zero());
       if (writesB) toB = select(used, gradientOfB<kKind>(g, x, y), zero());
     }
-    if (writesA) store(a.gradA + i, toA);
-    if (writesB) store(a.gradB + i, toB);
+    if (writesA) storeResult(a.gradA + i, toA, past);
+    if (writesB) storeResult(a.gradB + i, toB, past);
   }
 }
 
@@ -160,8 +160,8 @@ inline void binaryPositionSums(const BinaryBackward& a, const BinaryRange& r) {
 inline void binaryForward(const BinaryForward& a, int block, int channel, bool past) {
   SC_BINARY_CASES(binaryPlane, block, channel, past)
 }
-inline void binaryGradient(const BinaryBackward& a, int block, int channel) {
-  SC_BINARY_CASES(binaryPlaneGradient, block, channel)
+inline void binaryGradient(const BinaryBackward& a, int block, int channel, bool past) {
+  SC_BINARY_CASES(binaryPlaneGradient, block, channel, past)
 }
 inline void binaryPlaneSum(const BinaryBackward& a, int block, int channel, float* sums) {
   SC_BINARY_CASES(binaryPlaneSums, block, channel, sums)

@@ -8,10 +8,9 @@ struct PositionStatistics {
   F16 mean[kLines], inverse[kLines];
 };
 
-// Sum over the channels that are not kZero of x (or, `squares`, of (x - mean)^2), in two levels.
-template <bool kSquares>
-inline int sumsOfChannels(const LayerNormForward& a, const float* x, std::int64_t stride, int count, const F16* mean,
-                          F16* all) {
+// Sum over the channels that are not kZero of x (or, `kSquares`, of (x - mean)^2), in two levels. Returns their number.
+template <bool kFirst, bool kSquares>
+inline int sumsOfChannels(const LayerNormForward& a, const Strips& x, int count, const F16* mean, F16* all) {
   F16 part[kLines];
   int present = 0;
   for (int j = 0; j < count; j++) all[j] = zero();
@@ -21,8 +20,11 @@ inline int sumsOfChannels(const LayerNormForward& a, const float* x, std::int64_
     for (; c < end; c++) {
       if (isZeroChannel(a.inputState, c)) continue;
       present++;
+      const float* again = x.again(c);
       for (int j = 0; j < count; j++) {
-        const F16 v = load(x + c * stride + j * 16);
+        F16 v;
+        if constexpr (kFirst) v = firstRead(x, c, j);
+        else v = load(again + j * 16);
         if constexpr (kSquares) {
           const F16 d = v - mean[j];
           part[j] = fma(d, d, part[j]);
@@ -36,15 +38,17 @@ inline int sumsOfChannels(const LayerNormForward& a, const float* x, std::int64_
   return present;
 }
 
-inline void positionStatistics(const LayerNormForward& a, const float* x, std::int64_t stride, int count,
-                               PositionStatistics& s) {
+inline void positionStatistics(const LayerNormForward& a, const Strips& x, int count, PositionStatistics& s) {
   const F16 share = set(float(1.0 / a.divisor));
   for (int j = 0; j < count; j++) s.mean[j] = zero();
-  if (!a.rms) {
-    sumsOfChannels<false>(a, x, stride, count, nullptr, s.mean);
+  int present;
+  if (a.rms) {
+    present = sumsOfChannels<true, true>(a, x, count, s.mean, s.inverse);
+  } else {
+    sumsOfChannels<true, false>(a, x, count, nullptr, s.mean);
     for (int j = 0; j < count; j++) s.mean[j] = s.mean[j] * share;
+    present = sumsOfChannels<false, true>(a, x, count, s.mean, s.inverse);
   }
-  const int present = sumsOfChannels<true>(a, x, stride, count, s.mean, s.inverse);
   const F16 gone = set(float(a.divisor - present)), epsilon = set(a.epsilon), one = set(1.0f);
   for (int j = 0; j < count; j++) {
     const F16 squares = fma(gone * s.mean[j], s.mean[j], s.inverse[j]);
@@ -52,10 +56,11 @@ inline void positionStatistics(const LayerNormForward& a, const float* x, std::i
   }
 }
 
-inline void layerNormForward(const LayerNormForward& a, int block, int first, int count, bool past) {
+inline void layerNormForward(const LayerNormForward& a, int block, int first, int count, float* room, bool past) {
   const std::int64_t stride = pixelsOf(a.shape) * 16, at = planeOffset(a.shape, block, 0) + first * std::int64_t(16);
+  const Strips strips = stripsOf(a.input, a.shape, block, first, count, room);
   PositionStatistics s;
-  positionStatistics(a, a.input + at, stride, count, s);
+  positionStatistics(a, strips, count, s);
   const std::int64_t saved = block * stride + first * std::int64_t(16);
   for (int j = 0; j < count && a.savedInvStd; j++) {
     store(a.savedInvStd + saved + j * 16, s.inverse[j]);
@@ -65,56 +70,75 @@ inline void layerNormForward(const LayerNormForward& a, int block, int first, in
     if (isZeroChannel(a.outputState, c)) continue;
     const bool none = isZeroChannel(a.inputState, c);
     const F16 weight = set(a.weight ? a.weight[c] : 1.0f), bias = set(a.bias ? a.bias[c] : 0.0f);
+    const float* again = strips.again(c);
+    float* output = a.output + at + c * stride;
     for (int j = 0; j < count; j++) {
-      const std::int64_t i = at + c * stride + j * 16;
-      const F16 x = none ? zero() : load(a.input + i);
-      storeResult(a.output + i, fma((x - s.mean[j]) * s.inverse[j], weight, bias), past);
+      const F16 x = none ? zero() : load(again + j * 16);
+      storeResult(output + j * 16, fma((x - s.mean[j]) * s.inverse[j], weight, bias), past);
     }
   }
 }
 
-// gradWeight and gradBias [channels] are added to; either may be nullptr.
-inline void layerNormBackward(const LayerNormBackward& a, int block, int first, int count, double* gradWeight,
-                              double* gradBias) {
-  const std::int64_t stride = pixelsOf(a.shape) * 16, at = planeOffset(a.shape, block, 0) + first * std::int64_t(16);
-  const std::int64_t saved = block * stride + first * std::int64_t(16);
-  const M16 used = lanesBelow(imagesOf(a.batch, block));
+// What a backward pass knows of its positions.
+struct PositionGradients {
   F16 mean[kLines], inverse[kLines], sum[kLines], product[kLines];
-  for (int j = 0; j < count; j++) {
-    mean[j] = a.rms ? zero() : load(a.savedMean + saved + j * 16);
-    inverse[j] = load(a.savedInvStd + saved + j * 16);
-    sum[j] = product[j] = zero();
-  }
+};
+
+// Sums over channels of h and h * xhat; sums[2 * channel] and the next, vectors that this task alone adds to, take
+// g * xhat and g.
+inline void sumsOfGradients(const LayerNormBackward& a, const Strips& x, const Strips& g, int count, M16 used,
+                            PositionGradients& s, float* sums) {
   for (int c = 0; c < a.shape.channels; c++) {
-    if (isDeadChannel(a.outputState, c)) continue;
-    const bool none = isZeroChannel(a.inputState, c);
+    const bool dead = isDeadChannel(a.outputState, c), none = isZeroChannel(a.inputState, c);
+    if (dead && none) continue;
     const F16 weight = set(a.weight ? a.weight[c] : 1.0f);
     F16 toWeight = zero(), toBias = zero();
     for (int j = 0; j < count; j++) {
-      const std::int64_t i = at + c * stride + j * 16;
-      const F16 g = select(used, load(a.gradOutput + i), zero()), h = g * weight,
-                xhat = ((none ? zero() : load(a.input + i)) - mean[j]) * inverse[j];
-      sum[j] = sum[j] + h;
-      product[j] = fma(h, xhat, product[j]);
-      toWeight = fma(g, xhat, toWeight);
-      toBias = toBias + g;
+      const F16 xhat = ((none ? zero() : firstRead(x, c, j)) - s.mean[j]) * s.inverse[j];
+      if (dead) continue;
+      const F16 gradient = select(used, firstRead(g, c, j), zero()), h = gradient * weight;
+      s.sum[j] = s.sum[j] + h;
+      s.product[j] = fma(h, xhat, s.product[j]);
+      toWeight = fma(gradient, xhat, toWeight);
+      toBias = toBias + gradient;
     }
-    if (gradWeight) gradWeight[c] += double(::SELFCOMPRESS_ISA_NAMESPACE::sum(toWeight));
-    if (gradBias) gradBias[c] += double(::SELFCOMPRESS_ISA_NAMESPACE::sum(toBias));
+    if (!sums || dead) continue;
+    float* own = sums + c * std::int64_t(32);
+    store(own, load(own) + toWeight);
+    store(own + 16, load(own + 16) + toBias);
   }
+}
+
+// sums: [channels][2] vectors, of g * xhat and of g, which are added to, or nullptr.
+inline void layerNormBackward(const LayerNormBackward& a, int block, int first, int count, float* room, float* sums,
+                              bool past) {
+  const std::int64_t stride = pixelsOf(a.shape) * 16, at = planeOffset(a.shape, block, 0) + first * std::int64_t(16);
+  const std::int64_t saved = block * stride + first * std::int64_t(16);
+  const M16 used = lanesBelow(imagesOf(a.batch, block));
+  const Strips x = stripsOf(a.input, a.shape, block, first, count, room);
+  const Strips g = stripsOf(a.gradOutput, a.shape, block, first, count, secondRoom(room, a.shape, count));
+  PositionGradients s;
+  for (int j = 0; j < count; j++) {
+    s.mean[j] = a.rms ? zero() : load(a.savedMean + saved + j * 16);
+    s.inverse[j] = load(a.savedInvStd + saved + j * 16);
+    s.sum[j] = s.product[j] = zero();
+  }
+  sumsOfGradients(a, x, g, count, used, s, sums);
   const F16 share = set(float(1.0 / a.divisor));
   for (int j = 0; j < count; j++) {
-    sum[j] = a.rms ? zero() : sum[j] * share;
-    product[j] = product[j] * share;
+    s.sum[j] = a.rms ? zero() : s.sum[j] * share;
+    s.product[j] = s.product[j] * share;
   }
   for (int c = 0; c < a.shape.channels; c++) {
     if (isZeroChannel(a.inputState, c)) continue;
     const bool dead = isDeadChannel(a.outputState, c);
     const F16 weight = set(a.weight ? a.weight[c] : 1.0f);
+    const float *xAgain = x.again(c), *gAgain = g.again(c);
+    float* to = a.gradInput + at + c * stride;
     for (int j = 0; j < count; j++) {
-      const std::int64_t i = at + c * stride + j * 16;
-      const F16 h = dead ? zero() : load(a.gradOutput + i) * weight, xhat = (load(a.input + i) - mean[j]) * inverse[j];
-      store(a.gradInput + i, select(used, inverse[j] * (h - fma(xhat, product[j], sum[j])), zero()));
+      const F16 h = dead ? zero() : load(gAgain + j * 16) * weight,
+                xhat = (load(xAgain + j * 16) - s.mean[j]) * s.inverse[j];
+      storeResult(to + j * 16, select(used, s.inverse[j] * (h - fma(xhat, s.product[j], s.sum[j])), zero()), past);
     }
   }
 }

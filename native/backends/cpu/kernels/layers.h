@@ -6,6 +6,7 @@
 #include "cpu/kernels/vector_math.h"
 
 #include "cpu/kernels/plane_offset.h"
+#include "cpu/kernels/strips.h"
 #include "cpu/kernels/vector_functions.h"
 // after the functions of vectors
 #include "cpu/kernels/activation.h"

@@ -73,21 +73,21 @@ inline void readLabels(const PositionCrossEntropy& a, int block, int first, int 
 }
 
 // The largest logit, the sum of the exponentials, the label's rank, and the sum of the weighted logits.
-inline void passOverClasses(const PositionCrossEntropy& a, const float* z, std::int64_t stride, int count,
-                            PositionLosses& s) {
+inline void passOverClasses(const PositionCrossEntropy& a, const Strips& z, int count, PositionLosses& s) {
   const F16 one = set(1.0f), none = zero();
   F16 part[kLines];
   for (int j = 0; j < count; j++) s.top[j] = minusInfinity(), s.sum[j] = s.rank[j] = s.weighted[j] = none;
   for (int k = 0; k < a.shape.channels; k++)
-    for (int j = 0; j < count; j++) s.top[j] = vmax(s.top[j], load(z + k * stride + j * 16));
+    for (int j = 0; j < count; j++) s.top[j] = vmax(s.top[j], firstRead(z, k, j));
   for (int k = 0; k < a.shape.channels;) {
     const int end = k + 64 < a.shape.channels ? k + 64 : a.shape.channels;
     for (int j = 0; j < count; j++) part[j] = none;
     for (; k < end; k++) {
       const F16 number = set(float(k)), weight = set(a.classWeight ? a.classWeight[k] : 1.0f);
+      const float* again = z.again(k);
       for (int j = 0; j < count; j++) {
-        const F16 v = load(z + k * stride + j * 16), own = load(s.own[j]), d = v - s.top[j];
-        part[j] = part[j] + vexp(d);
+        const F16 v = load(again + j * 16), own = load(s.own[j]), d = v - s.top[j];
+        part[j] = part[j] + vexpBelow(d);
         if (a.labelSmoothing > 0) s.weighted[j] = fma(weight, d, s.weighted[j]);
         const F16 tie = select(less(v, own), none, select(less(number, load(s.label[j])), one, none));
         s.rank[j] = s.rank[j] + select(either(less(own, v), isNan(v)), one, tie);
@@ -121,20 +121,24 @@ inline void addPosition(const PositionCrossEntropy& a, const PositionLosses& s, 
 }
 
 inline void positionCrossEntropy(const PositionCrossEntropy& a, int block, int first, int count, const LossWeights& w,
-                                 PositionSums& sums) {
+                                 float* room, PositionSums& sums) {
   const std::int64_t stride = pixelsOf(a.shape) * 16, at = planeOffset(a.shape, block, 0) + first * std::int64_t(16);
   PositionLosses s;
   readLabels(a, block, first, count, s);
-  passOverClasses(a, a.logits + at, stride, count, s);
+  const Strips z = stripsOf(a.logits, a.shape, block, first, count, room);
+  passOverClasses(a, z, count, s);
   float share[kLines][16];
   for (int j = 0; j < count; j++) addPosition(a, s, j, w.ofAllClasses, sums, share[j]);
   if (!a.gradLogits) return;
   float* grad = a.gradLogits + at;
   const float scale = w.sum > 0 ? float(1 / w.sum) : 0.0f, each = a.labelSmoothing / float(a.shape.channels) * scale;
+  F16 inverse[kLines];
+  for (int j = 0; j < count; j++) inverse[j] = set(1.0f) / s.sum[j];
   for (int k = 0; k < a.shape.channels; k++) {
     const F16 low = set(each * (a.classWeight ? a.classWeight[k] : 1.0f));
+    const float* again = z.again(k);
     for (int j = 0; j < count; j++) {
-      const F16 p = vexp(load(a.logits + at + k * stride + j * 16) - s.top[j]) / s.sum[j];
+      const F16 p = vexpBelow(load(again + j * 16) - s.top[j]) * inverse[j];
       const M16 counts = less(set(-0.5f), load(s.label[j]));
       store(grad + k * stride + j * 16, select(counts, fma(p, load(share[j]) * set(scale), zero() - low), zero()));
     }

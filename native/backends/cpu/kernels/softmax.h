@@ -4,73 +4,106 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-// Where the elements of the lines lie.
+// Where the elements of the lines lie: floats from one element and from one line to the next.
 struct Lines {
-  std::int64_t first, element, line;  // floats: of the first element, from one element and from one line to the next
+  std::int64_t element, line;
   int length, count;
 };
-inline Lines linesOf(Shape s, SoftmaxAxis axis, int block, int first, int count) {
-  const std::int64_t pixels = pixelsOf(s), base = block * s.channels * pixels * 16;
-  if (axis == SoftmaxAxis::kChannels) return {base + first * std::int64_t(16), pixels * 16, 16, s.channels, count};
-  return {base + first * std::int64_t(s.width) * 16, 16, s.width * std::int64_t(16), s.width, count};
-}
 
-inline void softmaxForwardLines(const SoftmaxForward& a, const Lines& l) {
+// x: the strips are the elements of the axis, each of all the lines.
+inline void softmaxForwardLines(bool logarithm, const Strips& x, const Lines& l, float* output, bool past) {
   F16 top[kLines], all[kLines], part[kLines];
   for (int j = 0; j < l.count; j++) top[j] = minusInfinity(), all[j] = zero();
+  const std::int64_t line = x.copies ? 16 : l.line;
   for (int i = 0; i < l.length; i++)
-    for (int j = 0; j < l.count; j++) top[j] = vmax(top[j], load(a.input + l.first + i * l.element + j * l.line));
+    for (int j = 0; j < l.count; j++) {
+      const F16 v = load(x.first + i * x.stride + j * l.line);
+      if (x.copies) store(x.copies + i * x.copied + j * 16, v);
+      top[j] = vmax(top[j], v);
+    }
+  float* kept = x.copies ? x.copies : output;  // of exponentials
+  const std::int64_t keptElement = x.copies ? x.copied : l.element;
   for (int i = 0; i < l.length;) {
     const int end = i + 64 < l.length ? i + 64 : l.length;
     for (int j = 0; j < l.count; j++) part[j] = zero();
-    for (; i < end; i++)
+    for (; i < end; i++) {
+      const float* again = x.again(i);
       for (int j = 0; j < l.count; j++) {
-        const std::int64_t at = l.first + i * l.element + j * l.line;
-        const F16 e = vexp(load(a.input + at) - top[j]);
+        const F16 e = vexpBelow(load(again + j * line) - top[j]);
         part[j] = part[j] + e;
-        if (!a.logarithm) store(a.output + at, e);
+        if (!logarithm) store(kept + i * keptElement + j * line, e);
       }
+    }
     for (int j = 0; j < l.count; j++) all[j] = all[j] + part[j];
   }
-  for (int j = 0; j < l.count; j++) all[j] = a.logarithm ? vlog(all[j]) : set(1.0f) / all[j];
-  for (int i = 0; i < l.length; i++)
+  for (int j = 0; j < l.count; j++) all[j] = logarithm ? vlog(all[j]) : set(1.0f) / all[j];
+  for (int i = 0; i < l.length; i++) {
+    const float* again = logarithm ? x.again(i) : kept + i * keptElement;
     for (int j = 0; j < l.count; j++) {
-      const std::int64_t at = l.first + i * l.element + j * l.line;
-      store(a.output + at, a.logarithm ? load(a.input + at) - top[j] - all[j] : load(a.output + at) * all[j]);
+      const F16 v = load(again + j * line);
+      storeResult(output + i * l.element + j * l.line, logarithm ? v - top[j] - all[j] : v * all[j], past);
     }
+  }
 }
 
-inline void softmaxBackwardLines(const SoftmaxBackward& a, const Lines& l, M16 used) {
+inline void softmaxBackwardLines(bool logarithm, const Strips& y, const Strips& g, const Lines& l, M16 used,
+                                 float* result, bool past) {
   F16 all[kLines], part[kLines];
   for (int j = 0; j < l.count; j++) all[j] = zero();
+  const std::int64_t line = g.copies ? 16 : l.line;
   for (int i = 0; i < l.length;) {
     const int end = i + 64 < l.length ? i + 64 : l.length;
     for (int j = 0; j < l.count; j++) part[j] = zero();
     for (; i < end; i++)
       for (int j = 0; j < l.count; j++) {
-        const std::int64_t at = l.first + i * l.element + j * l.line;
-        const F16 g = load(a.gradOutput + at);
-        part[j] = a.logarithm ? part[j] + g : fma(g, load(a.output + at), part[j]);
+        const F16 gradient = load(g.first + i * g.stride + j * l.line), v = load(y.first + i * y.stride + j * l.line);
+        if (g.copies) store(g.copies + i * g.copied + j * 16, gradient);
+        if (y.copies) store(y.copies + i * y.copied + j * 16, v);
+        part[j] = logarithm ? part[j] + gradient : fma(gradient, v, part[j]);
       }
     for (int j = 0; j < l.count; j++) all[j] = all[j] + part[j];
   }
-  for (int i = 0; i < l.length; i++)
+  for (int i = 0; i < l.length; i++) {
+    const float *gAgain = g.again(i), *yAgain = y.again(i);
     for (int j = 0; j < l.count; j++) {
-      const std::int64_t at = l.first + i * l.element + j * l.line;
-      const F16 g = load(a.gradOutput + at), y = load(a.output + at);
-      store(a.gradInput + at, select(used, a.logarithm ? g - vexp(y) * all[j] : y * (g - all[j]), zero()));
+      const F16 gradient = load(gAgain + j * line), v = load(yAgain + j * line);
+      const F16 r = logarithm ? gradient - vexp(v) * all[j] : v * (gradient - all[j]);
+      storeResult(result + i * l.element + j * l.line, select(used, r, zero()), past);
     }
+  }
 }
 
-inline void softmaxForward(const SoftmaxForward& a, int block, int first, int count) {
-  if (a.axis == SoftmaxAxis::kChannels) return softmaxForwardLines(a, linesOf(a.shape, a.axis, block, first, count));
-  for (int i = first; i < first + count; i++) softmaxForwardLines(a, linesOf(a.shape, a.axis, block, i, 1));
+// The line with number `row` of SoftmaxAxis::kWidth.
+inline Strips widthStrips(const float* tensor, Shape s, int block, int row) {
+  Strips x;
+  x.first = tensor + planeOffset(s, block, 0) + row * std::int64_t(s.width) * 16;
+  x.stride = 16;
+  return x;
 }
-inline void softmaxBackward(const SoftmaxBackward& a, int block, int first, int count) {
+
+inline void softmaxForward(const SoftmaxForward& a, int block, int first, int count, float* room, bool past) {
+  if (a.axis == SoftmaxAxis::kChannels) {
+    const Strips x = stripsOf(a.input, a.shape, block, first, count, room);
+    const Lines lines = {x.stride, 16, a.shape.channels, count};
+    return softmaxForwardLines(a.logarithm, x, lines, a.output + (x.first - a.input), past);
+  }
+  for (int i = first; i < first + count; i++) {
+    const Strips x = widthStrips(a.input, a.shape, block, i);
+    softmaxForwardLines(a.logarithm, x, {16, 0, a.shape.width, 1}, a.output + (x.first - a.input), false);
+  }
+}
+inline void softmaxBackward(const SoftmaxBackward& a, int block, int first, int count, float* room, bool past) {
   const M16 used = lanesBelow(imagesOf(a.batch, block));
-  if (a.axis == SoftmaxAxis::kChannels)
-    return softmaxBackwardLines(a, linesOf(a.shape, a.axis, block, first, count), used);
-  for (int i = first; i < first + count; i++) softmaxBackwardLines(a, linesOf(a.shape, a.axis, block, i, 1), used);
+  if (a.axis == SoftmaxAxis::kChannels) {
+    const Strips y = stripsOf(a.output, a.shape, block, first, count, room);
+    const Strips g = stripsOf(a.gradOutput, a.shape, block, first, count, secondRoom(room, a.shape, count));
+    const Lines lines = {y.stride, 16, a.shape.channels, count};
+    return softmaxBackwardLines(a.logarithm, y, g, lines, used, a.gradInput + (y.first - a.output), past);
+  }
+  for (int i = first; i < first + count; i++) {
+    const Strips y = widthStrips(a.output, a.shape, block, i), g = widthStrips(a.gradOutput, a.shape, block, i);
+    softmaxBackwardLines(a.logarithm, y, g, {16, 0, a.shape.width, 1}, used, a.gradInput + (y.first - a.output), false);
+  }
 }
 
 }  // namespace

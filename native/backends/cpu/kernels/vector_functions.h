@@ -8,6 +8,23 @@ inline F16 absolute(F16 x) { return vmax(x, zero() - x); }
 inline F16 notANumber() { return minusInfinity() * zero(); }
 inline F16 clipped(F16 x, F16 low, F16 high) { return vmin(high, vmax(low, x)); }  // NaN stays NaN
 
+// e^x for x <= 0, as vexp with what that needs only above. 0 below -87.3, NaN for NaN.
+inline F16 vexpBelow(F16 x) {
+  const F16 low = set(-87.3365447f);
+  const F16 c = vmax(low, x);
+  const F16 n = roundEven(c * set(1.44269504088896341f));
+  F16 r = fma(n, set(-0.693359375f), c);
+  r = fma(n, set(2.12194440e-4f), r);
+  F16 p = set(1.9875691500e-4f);
+  p = fma(p, r, set(1.3981999507e-3f));
+  p = fma(p, r, set(8.3334519073e-3f));
+  p = fma(p, r, set(4.1665795894e-2f));
+  p = fma(p, r, set(1.6666665459e-1f));
+  p = fma(p, r, set(5.0000001201e-1f));
+  const F16 e = fma(p * r, r, r) + set(1.0f);
+  return select(less(x, low), zero(), e * pow2(n));
+}
+
 // log x: x = m 2^e with m in [sqrt(1/2), sqrt(2)) and Cephes' polynomial for log m. -inf at 0, NaN below.
 inline F16 vlog(F16 x) {
   const F16 one = set(1.0f);
