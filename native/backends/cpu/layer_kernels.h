@@ -57,6 +57,8 @@ struct LayerKernels {
   void (*layerNormBackward)(const LayerNormBackward&, int block, int first, int count, float* room, float* sums,
                             bool past);
 
+  double (*sumOfVectors)(const float* vectors, std::int64_t stride, std::int64_t count);  // stride: floats
+
   void (*groupNormForward)(const GroupNormForward&, int block, int group, bool past);
   void (*groupNormBackward)(const GroupNormBackward&, int block, int group, ChannelGradients* ofChannels);
 

@@ -9,6 +9,7 @@ namespace selfcompress::cpu {
 namespace {
 
 constexpr int kGradientTasks = 64;  // at most: each has sums of its own for every channel
+constexpr int kGradientRuns = 4;    // runs of positions of such a task at least
 
 // task(block, first, count, room) for runs of positions, with `bytes` of room, nullptr if that is 0.
 template <class Task>
@@ -67,7 +68,8 @@ void CpuBackend::run(const LayerNormBackward& a) {
   const int pixels = a.shape.pixels(), perRun = positionsOfTask(a.shape.channels, 2, pixels),
             runs = (pixels + perRun - 1) / perRun, channels = a.shape.channels;
   const std::int64_t all = std::int64_t(blocksOf(a.batch)) * runs,
-                     perTask = (all + kGradientTasks - 1) / kGradientTasks, tasks = (all + perTask - 1) / perTask;
+                     perTask = std::max<std::int64_t>(kGradientRuns, (all + kGradientTasks - 1) / kGradientTasks),
+                     tasks = (all + perTask - 1) / perTask;
   const bool sums = a.gradWeight || a.gradBias,
              past = a.gradInput != a.gradOutput && a.gradInput != a.input &&
                     writesPast(a.shape, a.batch, [&](int c) { return !isZero(a.inputState, c); });
@@ -85,14 +87,9 @@ void CpuBackend::run(const LayerNormBackward& a) {
   });
   if (!sums) return;
   parallelFor(channels, [&](std::int64_t c) {
-    double weight = 0, bias = 0;
-    for (std::int64_t task = 0; task < tasks; task++)
-      for (int i = 0; i < kLanes; i++) {
-        weight += double(first[task * each + c * 2 * kLanes + i]);
-        bias += double(first[task * each + (c * 2 + 1) * kLanes + i]);
-      }
-    if (a.gradWeight) a.gradWeight[c] = float(weight);
-    if (a.gradBias) a.gradBias[c] = float(bias);
+    const float* own = first + c * 2 * kLanes;
+    if (a.gradWeight) a.gradWeight[c] = float(layers_.sumOfVectors(own, each, tasks));
+    if (a.gradBias) a.gradBias[c] = float(layers_.sumOfVectors(own + kLanes, each, tasks));
   });
 }
 

@@ -123,6 +123,17 @@ inline void binaryPlaneSums(const BinaryBackward& a, int block, int channel, flo
   store(sums, select(lanesBelow(imagesOf(a.batch, block)), all, zero()));
 }
 
+// sums[i] = of the lanes of vector i, n <= 16 of them.
+inline void sumOfLanes(const F16* vectors, int n, float* sums) {
+  F16 r[16];
+  for (int i = 0; i < 16; i++) r[i] = i < n ? vectors[i] : zero();
+  transpose(r);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) r[i] = r[i] + r[i + half];
+  if (n == 16) store(sums, r[0]);
+  else storeTail(sums, r[0], n);
+}
+
 // gradB of some positions, over the blocks and channels of the range.
 template <Binary kKind, bool kPlain>
 inline void binaryPositionSums(const BinaryBackward& a, const BinaryRange& r) {
@@ -138,9 +149,12 @@ inline void binaryPositionSums(const BinaryBackward& a, const BinaryRange& r) {
     }
     for (int i = 0; i < r.positions; i++) all[i] = all[i] + select(used, part[i], zero());
   }
-  for (int i = 0; i < r.positions; i++)
-    if constexpr (kPlain) r.to[i] = float(sumDouble(all[i], 16));
-    else store(r.to + i * 16, all[i]);
+  if constexpr (kPlain) {
+    for (int i = 0; i < r.positions; i += 16)
+      sumOfLanes(all + i, r.positions - i < 16 ? r.positions - i : 16, r.to + i);
+  } else {
+    for (int i = 0; i < r.positions; i++) store(r.to + i * 16, all[i]);
+  }
 }
 
 #define SC_BINARY_CASES(name, ...)                                                                                   \

@@ -8,33 +8,55 @@ struct PositionStatistics {
   F16 mean[kLines], inverse[kLines];
 };
 
-// Sum over the channels that are not kZero of x (or, `kSquares`, of (x - mean)^2), in two levels. Returns their number.
-template <bool kFirst, bool kSquares>
-inline int sumsOfChannels(const LayerNormForward& a, const Strips& x, int count, const F16* mean, F16* all) {
-  F16 part[kLines];
+// Sums over the channels that are not kZero of x (or, `kSquares`, of (x - mean)^2) for kCount positions from `j` on, in
+// two levels. Returns the number of these channels.
+template <bool kFirst, bool kSquares, int kCount>
+inline int sumsOfSome(const LayerNormForward& a, const Strips& x, int j, const F16* mean, F16* all) {
+  F16 part[kCount], total[kCount], about[kCount];
   int present = 0;
-  for (int j = 0; j < count; j++) all[j] = zero();
+  SC_UNROLL
+  for (int i = 0; i < kCount; i++) {
+    total[i] = zero();
+    about[i] = kSquares ? mean[j + i] : zero();
+  }
   for (int c = 0; c < a.shape.channels;) {
     const int end = c + 64 < a.shape.channels ? c + 64 : a.shape.channels;
-    for (int j = 0; j < count; j++) part[j] = zero();
+    SC_UNROLL
+    for (int i = 0; i < kCount; i++) part[i] = zero();
     for (; c < end; c++) {
       if (isZeroChannel(a.inputState, c)) continue;
       present++;
-      const float* again = x.again(c);
-      for (int j = 0; j < count; j++) {
+      const float* again = x.again(c) + j * 16;
+      SC_UNROLL
+      for (int i = 0; i < kCount; i++) {
         F16 v;
-        if constexpr (kFirst) v = firstRead(x, c, j);
-        else v = load(again + j * 16);
+        if constexpr (kFirst) v = firstRead(x, c, j + i);
+        else v = load(again + i * 16);
         if constexpr (kSquares) {
-          const F16 d = v - mean[j];
-          part[j] = fma(d, d, part[j]);
+          const F16 d = v - about[i];
+          part[i] = fma(d, d, part[i]);
         } else {
-          part[j] = part[j] + v;
+          part[i] = part[i] + v;
         }
       }
     }
-    for (int j = 0; j < count; j++) all[j] = all[j] + part[j];
+    SC_UNROLL
+    for (int i = 0; i < kCount; i++) total[i] = total[i] + part[i];
   }
+  SC_UNROLL
+  for (int i = 0; i < kCount; i++) all[j + i] = total[i];
+  return present;
+}
+// Four positions at a time keep their sums in registers,.
+template <bool kFirst, bool kSquares>
+inline int sumsOfChannels(const LayerNormForward& a, const Strips& x, int count, const F16* mean, F16* all) {
+  int present = 0, j = 0;
+  if constexpr (kFirst) {
+    for (; j + 16 <= count; j += 16) present = sumsOfSome<kFirst, kSquares, 16>(a, x, j, mean, all);
+    for (; j + 8 <= count; j += 8) present = sumsOfSome<kFirst, kSquares, 8>(a, x, j, mean, all);
+  }
+  for (; j + 4 <= count; j += 4) present = sumsOfSome<kFirst, kSquares, 4>(a, x, j, mean, all);
+  for (; j < count; j++) present = sumsOfSome<kFirst, kSquares, 1>(a, x, j, mean, all);
   return present;
 }
 

@@ -22,10 +22,13 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
 const LayerKernels layerKernels = {
-    activationForward, activationBackward, fillPlane,         preluForward,      preluBackward,
-    dropout,           binaryForward,      binaryGradient,    binaryPlaneSum,    binaryPositionSum,
-    softmaxForward,    softmaxBackward,    layerNormForward,  layerNormBackward, groupNormForward,
-    groupNormBackward, embeddingForward,   embeddingBackward, elementLoss,       positionCrossEntropy,
+    activationForward, activationBackward, fillPlane,
+    preluForward,      preluBackward,      dropout,
+    binaryForward,     binaryGradient,     binaryPlaneSum,
+    binaryPositionSum, softmaxForward,     softmaxBackward,
+    layerNormForward,  layerNormBackward,  sumOfVectors,
+    groupNormForward,  groupNormBackward,  embeddingForward,
+    embeddingBackward, elementLoss,        positionCrossEntropy,
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

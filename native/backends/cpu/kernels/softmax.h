@@ -18,7 +18,10 @@ inline void softmaxForwardLines(bool logarithm, const Strips& x, const Lines& l,
   for (int i = 0; i < l.length; i++)
     for (int j = 0; j < l.count; j++) {
       const F16 v = load(x.first + i * x.stride + j * l.line);
-      if (x.copies) store(x.copies + i * x.copied + j * 16, v);
+      if (x.copies) {
+        prefetch(x.first + (i + kStripsAhead) * x.stride + j * 16);
+        store(x.copies + i * x.copied + j * 16, v);
+      }
       top[j] = vmax(top[j], v);
     }
   float* kept = x.copies ? x.copies : output;  // of exponentials
@@ -57,8 +60,12 @@ inline void softmaxBackwardLines(bool logarithm, const Strips& y, const Strips& 
     for (; i < end; i++)
       for (int j = 0; j < l.count; j++) {
         const F16 gradient = load(g.first + i * g.stride + j * l.line), v = load(y.first + i * y.stride + j * l.line);
-        if (g.copies) store(g.copies + i * g.copied + j * 16, gradient);
-        if (y.copies) store(y.copies + i * y.copied + j * 16, v);
+        if (g.copies) {
+          prefetch(g.first + (i + kStripsAhead) * g.stride + j * 16);
+          prefetch(y.first + (i + kStripsAhead) * y.stride + j * 16);
+          store(g.copies + i * g.copied + j * 16, gradient);
+          store(y.copies + i * y.copied + j * 16, v);
+        }
         part[j] = logarithm ? part[j] + gradient : fma(gradient, v, part[j]);
       }
     for (int j = 0; j < l.count; j++) all[j] = all[j] + part[j];

@@ -27,8 +27,11 @@ inline Strips stripsOf(const float* tensor, Shape shape, int block, int position
 inline float* secondRoom(float* room, Shape shape, int count) {
   return room ? room + shape.channels * std::int64_t(count) * 16 : nullptr;
 }
+constexpr int kStripsAhead = 4;  // each strip starts on a page of its own, which no prefetcher follows
 inline F16 firstRead(const Strips& s, int channel, int j) {
-  const F16 v = load(s.first + channel * s.stride + j * 16);
+  const float* from = s.first + channel * s.stride + j * 16;
+  const F16 v = load(from);
+  if (s.copies) prefetch(from + kStripsAhead * s.stride);
   if (s.copies) store(s.copies + channel * s.copied + j * 16, v);
   return v;
 }

@@ -15,8 +15,8 @@ struct EmbeddingForward {
   int batch = 0;
   const std::int32_t* tokens = nullptr;
   const float* weight = nullptr;
-  WeightQuantizer quantizer = {};  // per dimension: weights are quantized on the way, by
-  // backends that say so (Backend::quantizesInConvolution)
+  WeightQuantizer quantizer = {};       // per dimension: weights are quantized on the way, by backends that say so
+                                        // (Backend::quantizesInConvolution)
   const std::int32_t* state = nullptr;  // ChannelState of the output or nullptr; kZero dimensions are not written
   float* output = nullptr;              // lanes {dimensions,1,positions}
 };
