@@ -5,11 +5,12 @@
 //     conv forward|gradInput|gradWeight IN OUT SIZE KERNEL PADDING BATCH [LIVE_IN LIVE_OUT]
 //     depthwise forward|gradInput|gradWeight CHANNELS SIZE KERNEL PADDING BATCH
 //     quantize forward|backward CHANNELS PER_CHANNEL
+//     layer NAME CHANNELS POSITIONS BATCH    an operation of bench/layers.h
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
 //     peak                   seconds of 1e9 multiply-adds on each thread, in registers
 //
 //     bench_server [cpu fp32|bf16]     the processor; the instruction set comes from SELFCOMPRESS_ISA
-//     bench_server cuda fp32|tf32|bf16 the first CUDA device: conv and quantize
+//     bench_server cuda fp32|tf32|bf16 the first CUDA device: conv, quantize and layer
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -26,6 +27,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "bench/layers.h"
 #include "cpu/kernels.h"
 #include "cpu/threads.h"
 #include "cuda/loader.h"
@@ -192,6 +194,15 @@ double timePeak(Backend& backend) {
   });
 }
 
+double timeLayer(Backend& backend, std::istream& words) {
+  std::string name;
+  int channels = 0, positions = 0, batch = 0;
+  words >> name >> channels >> positions >> batch;
+  if (!words) throw std::runtime_error("layer: expected NAME CHANNELS POSITIONS BATCH");
+  Memory memory(backend);
+  return secondsOf(backend, bench::layerRun(backend, memory, name, channels, positions, batch));
+}
+
 std::unique_ptr<Backend> backendOf(int count, char** words) {
   if (count == 1) return cpu::makeBackend(cpu::chooseIsa());
   const std::string device = count == 3 ? words[1] : "", precision = count == 3 ? words[2] : "";
@@ -208,10 +219,11 @@ double answer(Backend& backend, const std::string& line) {
   std::istringstream words(line);
   std::string work;
   words >> work;
-  if (!backend.readsHostMemory() && work != "conv" && work != "quantize")
+  if (!backend.readsHostMemory() && work != "conv" && work != "quantize" && work != "layer")
     throw std::runtime_error(work + ": only on the processor");
   if (work == "conv" || work == "depthwise") return timeConv(backend, words, work == "depthwise");
   if (work == "quantize") return timeQuantize(backend, words);
+  if (work == "layer") return timeLayer(backend, words);
   if (work == "copy") return timeCopy(backend, words);
   if (work == "peak") return timePeak(backend);
   if (work != "threads") throw std::runtime_error("unknown work: " + work);

@@ -1,45 +1,7 @@
 // Activations, dropout, pooling, addition, channel copies: every instruction set against the reference.
-#include <limits>
-
-#include "test/support.h"
+#include "test/agreement.h"
 
 using namespace test;
-
-namespace {
-
-Shape randomShape(Random& random) { return {random.integer(1, 9), random.integer(1, 9), random.integer(1, 9)}; }
-
-std::vector<std::int32_t> randomStates(Random& random, int channels) {
-  std::vector<std::int32_t> states;
-  for (int c = 0; c < channels; c++)
-    states.push_back(random.chance(0.3) ? kZero : random.chance(0.2) ? kConstant : kLive);
-  return states;
-}
-
-void addSpecialValues(Random& random, std::vector<float>& values) {
-  for (float v : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                  std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 90.0f, -90.0f, 12.0f, -12.0f})
-    values[std::size_t(random.integer(0, int(values.size()) - 1))] = v;
-}
-
-// Runs `compute(backend, random)` on every CPU backend and on the reference with the same random numbers.
-template <class Compute>
-void agrees(std::uint64_t seed, int trials, double tolerance, Compute compute) {
-  auto reference = makeReferenceBackend();
-  for (auto& backend : testedBackends())
-    for (int trial = 0; trial < cases(trials); trial++) {
-      CAPTURE(backend->name());
-      CAPTURE(trial);
-      PastCaches past{std::uint64_t(trial)};
-      auto run = [&](Backend& b) {
-        Random random(seed * 1000 + std::uint64_t(trial));
-        return compute(b, random);
-      };
-      CHECK(difference(sameForAllThreads([&] { return run(*backend); }), run(*reference)) <= tolerance);
-    }
-}
-
-}  // namespace
 
 TEST_CASE("activations forward and backward") {
   for (Activation kind : {Activation::kRelu, Activation::kGelu, Activation::kSilu})

@@ -146,7 +146,7 @@ if (what === 'cuda-host') {
     console.log('Tests of the CUDA backend on the host SKIPPED: Boost.Context was not found (Debian and Ubuntu: apt install libboost-context-dev)');
   } else if (buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'])) {
     const share = process.env.SELFCOMPRESS_TEST_SHARE;
-    const slow = 'conv2d|graph|runs|sizes|statistics'; // a tenth of the random cases of these for each order
+    const slow = 'binary|conv2d|graph|layer_norm|runs|sizes|softmax|statistics'; // a tenth of the random cases of these for each order
     for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {
       console.log(`threads and blocks in order ${seed}`);
       process.env.SELFCOMPRESS_CUDA_SEED = seed;

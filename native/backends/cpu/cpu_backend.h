@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cpu/conv2d_plans.h"
-#include "cpu/kernels.h"
+#include "cpu/layer_kernels.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
@@ -10,7 +10,7 @@ namespace selfcompress::cpu {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, Precision precision)
-      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), plans_(kernels_) {}
+      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), layers_(layerKernelsOf(isa)), plans_(kernels_) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -34,6 +34,23 @@ class CpuBackend final : public Backend {
   void run(const BatchNormBackward&) override;
   void run(const ActivationForward&) override;
   void run(const ActivationBackward&) override;
+  void run(const PReluForward&) override;
+  void run(const PReluBackward&) override;
+  void run(const BinaryForward&) override;
+  void run(const BinaryBackward&) override;
+  void run(const SoftmaxForward&) override;
+  void run(const SoftmaxBackward&) override;
+  void run(const LayerNormForward&) override;
+  void run(const LayerNormBackward&) override;
+  void run(const GroupNormForward&) override;
+  void run(const GroupNormBackward&) override;
+  void run(const EmbeddingForward&) override;
+  void run(const EmbeddingBackward&) override;
+  void run(const ElementLoss&) override;
+  void run(const PositionCrossEntropy&) override;
+  void run(const StateOfProduct&) override;
+  void run(const StateThroughActivation&) override;
+  void run(const StateThroughLayerNorm&) override;
   void run(const Dropout&) override;
   void run(const PoolForward&) override;
   void run(const PoolBackward&) override;
@@ -66,6 +83,7 @@ class CpuBackend final : public Backend {
   Isa isa_;
   Precision precision_;
   const Kernels& kernels_;
+  const LayerKernels& layers_;
   ConvPlans plans_;
 };
 

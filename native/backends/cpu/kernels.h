@@ -245,9 +245,6 @@ struct Kernels {
   void (*batchNormBackward)(const BatchNormBackward&, int channel, bool past);
 
   // One plane (block, channel).
-  void (*activationForward)(const ActivationForward&, int block, int channel);
-  void (*activationBackward)(const ActivationBackward&, int block, int channel);
-  void (*dropout)(const Dropout&, int block, int channel);
   void (*poolForward)(const PoolForward&, int block, int channel);
   void (*poolBackward)(const PoolBackward&, int block, int channel, bool past);
   void (*add)(const Add&, int block, int channel);

@@ -4,32 +4,10 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/moments.h"
-#include "cpu/past_caches.h"
+#include "cpu/planes.h"
 
 namespace selfcompress::cpu {
 namespace {
-
-// Nanoseconds of reading and writing some values, about.
-double timeOf(std::int64_t values) { return 0.15 * double(values); }
-
-// task(block, channel) for the planes of live channels.
-template <class Task>
-void forPlanes(int batch, int channels, int pixels, const std::int32_t* state, Task task) {
-  parallelFor(std::int64_t(blocksOf(batch)) * channels,
-              [&](std::int64_t i) {
-                int channel = int(i % channels);
-                if (!state || state[channel] != kZero) task(int(i / channels), channel);
-              },
-              {timeOf(std::int64_t(pixels) * kLanes)});
-}
-
-// past_caches.h, for the planes of the channels that are written.
-template <class Written>
-bool writesPast(Shape shape, int batch, Written written) {
-  std::int64_t channels = 0;
-  for (int c = 0; c < shape.channels; c++) channels += written(c);
-  return writesPastCaches(channels * shape.pixels() * blocksOf(batch) * kLanes);
-}
 
 ChannelMoments inputMoments(const BatchNormForward& a, const Kernels& kernels, int channel) {
   if (!a.training || (a.inputState && a.inputState[channel] == kZero)) return {};
@@ -59,32 +37,33 @@ void CpuBackend::run(const BatchNormBackward& a) {
               {3 * timeOf(laneElements({1, a.shape.height, a.shape.width}, a.batch))});
 }
 void CpuBackend::run(const ActivationForward& a) {
-  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state,
-            [&](int n, int c) { kernels_.activationForward(a, n, c); });
+  const float atZero = activationOfZero(a.kind, a.alpha, a.beta);
+  forPlanes(a.shape, a.batch, atZero == 0 ? a.state : nullptr, [&](int n, int c) {
+    if (a.state && a.state[c] == kZero) layers_.fillPlane(a.output, a.shape, n, c, atZero);
+    else layers_.activationForward(a, n, c);
+  });
 }
 void CpuBackend::run(const ActivationBackward& a) {
-  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state,
-            [&](int n, int c) { kernels_.activationBackward(a, n, c); });
+  forPlanes(a.shape, a.batch, a.state, [&](int n, int c) { layers_.activationBackward(a, n, c); });
 }
 void CpuBackend::run(const Dropout& a) {
-  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), a.state, [&](int n, int c) { kernels_.dropout(a, n, c); });
+  forPlanes(a.shape, a.batch, a.state, [&](int n, int c) { layers_.dropout(a, n, c); });
 }
 void CpuBackend::run(const PoolForward& a) {
-  forPlanes(a.batch, a.geometry.input.channels, a.geometry.input.pixels(), a.state,
-            [&](int n, int c) { kernels_.poolForward(a, n, c); });
+  forPlanes(a.geometry.input, a.batch, a.state, [&](int n, int c) { kernels_.poolForward(a, n, c); });
 }
 void CpuBackend::run(const PoolBackward& a) {
   bool past = writesPast(a.geometry.input, a.batch, [&](int c) { return !a.state || a.state[c] != kZero; });
-  forPlanes(a.batch, a.geometry.input.channels, a.geometry.input.pixels(), a.state,
-            [&](int n, int c) { kernels_.poolBackward(a, n, c, past); });
+  forPlanes(a.geometry.input, a.batch, a.state, [&](int n, int c) { kernels_.poolBackward(a, n, c, past); });
 }
 void CpuBackend::run(const Add& a) {
-  forPlanes(a.batch, a.shape.channels, a.shape.pixels(), nullptr, [&](int n, int c) {
+  forPlanes(a.shape, a.batch, nullptr, [&](int n, int c) {
     if (!a.stateA || !a.stateB || a.stateA[c] != kZero || a.stateB[c] != kZero) kernels_.add(a, n, c);
   });
 }
 void CpuBackend::run(const CopyChannels& a) {
-  forPlanes(a.batch, a.count, a.input.pixels(), a.state, [&](int n, int i) { kernels_.copyChannels(a, n, i); });
+  forPlanes({a.count, a.input.height, a.input.width}, a.batch, a.state,
+            [&](int n, int i) { kernels_.copyChannels(a, n, i); });
 }
 void CpuBackend::run(const GatherImages& a) {
   parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); },

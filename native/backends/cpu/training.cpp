@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/scratch.h"
 #include "ops/states/states.h"
 
 namespace selfcompress::cpu {
@@ -12,18 +13,11 @@ namespace {
 constexpr std::int64_t kChunk = 16384;  // elements of a parameter per task
 constexpr double kChunkTime = 5000;     // nanoseconds of it, about
 
-// Room for intermediate sums, kept from call to call.
-template <class T>
-std::vector<T>& scratch(std::size_t count) {
-  thread_local std::vector<T> values;
-  values.assign(count, T(0));
-  return values;
-}
-
 void addLosses(LossResult& result, const std::vector<double>& losses, int batch, std::int64_t correct) {
   for (int i = 0; i < batch; i++) result.lossSum += losses[std::size_t(i)];
   result.correct += correct;
   result.count += batch;
+  result.weightSum += batch;
 }
 
 }  // namespace
@@ -86,6 +80,9 @@ void CpuBackend::run(const DecayDead& a) { decayDead(a); }
 void CpuBackend::run(const StateFromBits& a) { stateFromBits(a); }
 void CpuBackend::run(const StateThroughNorm& a) { stateThroughNorm(a); }
 void CpuBackend::run(const StateOfSum& a) { stateOfSum(a); }
+void CpuBackend::run(const StateOfProduct& a) { stateOfProduct(a); }
+void CpuBackend::run(const StateThroughActivation& a) { stateThroughActivation(a); }
+void CpuBackend::run(const StateThroughLayerNorm& a) { stateThroughLayerNorm(a); }
 void CpuBackend::run(const StateCopy& a) { stateCopy(a); }
 void CpuBackend::run(const ListChannels& a) { listChannels(a); }
 

@@ -34,20 +34,29 @@ class CudaBackend final : public Backend {
   void cancelRecording() override { stream_.cancelRecording(); }
   void replay(Recording&) override;
 
+  bool supports(const char* operation) const override;
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
 
 #define SELFCOMPRESS_RUN(Operation) \
-  void run(const Operation& a) override { queue(a); }
+  void run(const Operation& a) override { queue(#Operation, a); }
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
 #undef SELFCOMPRESS_RUN
 
  private:
   template <class Operation>
-  void queue(const Operation& a) {
-    if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
+  static constexpr bool hasKernels() {
+    return requires(Stream & s, const Operation& a) { enqueue(s, a); }
+    || requires(Stream & s, const Operation& a) { enqueue(s, a, Precision::kFloat32); };
+  }
+  template <class Operation>
+  void queue(const char* name, const Operation& a) {
+    if constexpr (!hasKernels<Operation>()) refuse(name);
+    else if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
     else if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
     else enqueue(stream_, a);
   }
+  // Throws Error for an operation that has no kernels for CUDA devices yet.
+  [[noreturn]] static void refuse(const char* operation);
 
   Stream stream_;
   Precision precision_;

@@ -34,11 +34,33 @@ void enqueue(Stream&, const ClearChannels&);
 void enqueue(Stream&, const StateFromBits&);
 void enqueue(Stream&, const StateThroughNorm&);
 void enqueue(Stream&, const StateOfSum&);
+void enqueue(Stream&, const StateOfProduct&);
+void enqueue(Stream&, const StateThroughActivation&);
+void enqueue(Stream&, const StateThroughLayerNorm&);
 void enqueue(Stream&, const StateCopy&);
 void enqueue(Stream&, const ListChannels&);
 // kernels/loss.cu
 void enqueue(Stream&, const CrossEntropy&);
 void enqueue(Stream&, const MeanSquaredError&);
+void enqueue(Stream&, const ElementLoss&);
+// kernels/position_loss.cu
+void enqueue(Stream&, const PositionCrossEntropy&);
+// kernels/binary.cu
+void enqueue(Stream&, const BinaryForward&);
+void enqueue(Stream&, const BinaryBackward&);
+void enqueue(Stream&, const PReluForward&);
+void enqueue(Stream&, const PReluBackward&);
+// kernels/softmax.cu
+void enqueue(Stream&, const SoftmaxForward&);
+void enqueue(Stream&, const SoftmaxBackward&);
+// kernels/layer_norm.cu
+void enqueue(Stream&, const LayerNormForward&);
+void enqueue(Stream&, const LayerNormBackward&);
+void enqueue(Stream&, const GroupNormForward&);
+void enqueue(Stream&, const GroupNormBackward&);
+// kernels/embedding.cu
+void enqueue(Stream&, const EmbeddingForward&);
+void enqueue(Stream&, const EmbeddingBackward&);
 // kernels/optimizer.cu
 void enqueue(Stream&, const OptimizerStep&);
 void enqueue(Stream&, const SumOfSquares&);

@@ -29,6 +29,9 @@ void ReferenceBackend::run(const DecayDead& a) { decayDead(a); }
 void ReferenceBackend::run(const StateFromBits& a) { stateFromBits(a); }
 void ReferenceBackend::run(const StateThroughNorm& a) { stateThroughNorm(a); }
 void ReferenceBackend::run(const StateOfSum& a) { stateOfSum(a); }
+void ReferenceBackend::run(const StateOfProduct& a) { stateOfProduct(a); }
+void ReferenceBackend::run(const StateThroughActivation& a) { stateThroughActivation(a); }
+void ReferenceBackend::run(const StateThroughLayerNorm& a) { stateThroughLayerNorm(a); }
 void ReferenceBackend::run(const StateCopy& a) { stateCopy(a); }
 void ReferenceBackend::run(const ListChannels& a) { listChannels(a); }
 

@@ -109,6 +109,9 @@ class PlanBackend final : public Backend {
   void carryOut(const StateFromBits& a) { stateFromBits(a); }
   void carryOut(const StateThroughNorm& a) { stateThroughNorm(a); }
   void carryOut(const StateOfSum& a) { stateOfSum(a); }
+  void carryOut(const StateOfProduct& a) { stateOfProduct(a); }
+  void carryOut(const StateThroughActivation& a) { stateThroughActivation(a); }
+  void carryOut(const StateThroughLayerNorm& a) { stateThroughLayerNorm(a); }
   void carryOut(const StateCopy& a) { stateCopy(a); }
   void carryOut(const ListChannels& a) { listChannels(a); }
 

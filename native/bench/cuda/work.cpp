@@ -128,6 +128,69 @@ Work workOf(const ClearChannels& a) {
   const double zero = a.shape.channels - notZero(a.state, a.shape.channels);
   return of(text(a.shape), channelBytes(a.shape, a.batch) * zero);
 }
+Work workOf(const PReluForward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.state);
+  return of(text(a.shape), 2 * x, x / kFloat);
+}
+Work workOf(const PReluBackward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.state);
+  return of(text(a.shape), 3 * x, 3 * x / kFloat);
+}
+double operandBytes(const Operand& operand, Shape shape, int batch) {
+  const Shape b = operand.of(shape);
+  return operand.plain ? double(b.elements()) * kFloat : tensorBytes(b, batch, nullptr);
+}
+Work workOf(const BinaryForward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.stateA);
+  return of(text(a.shape), 2 * x + operandBytes(a.operand, a.shape, a.batch), x / kFloat);
+}
+Work workOf(const BinaryBackward& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.stateA), y = operandBytes(a.operand, a.shape, a.batch);
+  const bool reads = a.kind == Binary::kMultiply || a.kind == Binary::kDivide;
+  return of(text(a.shape), x + (reads ? x + y : 0) + (a.gradA ? x : 0) + (a.gradB ? y : 0), 4 * x / kFloat);
+}
+Work workOf(const SoftmaxForward& a) {
+  const double x = tensorBytes(a.shape, a.batch, nullptr);
+  return {text(a.shape), 4 * x, 2 * x, 40 * x / kFloat, 0};
+}
+Work workOf(const SoftmaxBackward& a) {
+  const double x = tensorBytes(a.shape, a.batch, nullptr);
+  return {text(a.shape), 5 * x, 2 * x, 5 * x / kFloat, 0};
+}
+template <class Norm>
+Work normForwardWork(const Norm& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.inputState), y = tensorBytes(a.shape, a.batch, a.outputState);
+  return {text(a.shape), 3 * x + y, 2 * x, 8 * x / kFloat, 0};
+}
+template <class Norm>
+Work normBackwardWork(const Norm& a) {
+  const double x = tensorBytes(a.shape, a.batch, a.inputState);
+  return {text(a.shape), 7 * x, 4 * x, 16 * x / kFloat, 0};
+}
+Work workOf(const LayerNormForward& a) { return normForwardWork(a); }
+Work workOf(const LayerNormBackward& a) { return normBackwardWork(a); }
+Work workOf(const GroupNormForward& a) { return normForwardWork(a); }
+Work workOf(const GroupNormBackward& a) { return normBackwardWork(a); }
+Work workOf(const EmbeddingForward& a) {
+  const Shape shape{a.dimensions, 1, a.positions};
+  return of(text(shape), 2 * tensorBytes(shape, a.batch, a.state));
+}
+Work workOf(const EmbeddingBackward& a) {
+  const Shape shape{a.dimensions, 1, a.positions};
+  const double g = tensorBytes(shape, a.batch, a.state);
+  return {text(shape), 2 * g + double(a.dimensions) * a.vocabulary * kFloat, g, g / kFloat, 0};
+}
+Work workOf(const ElementLoss& a) {
+  const double z = tensorBytes(a.shape, a.batch, nullptr);
+  return of(text(a.shape), z * (a.gradOutput ? 3 : 2), 10 * z / kFloat);
+}
+Work workOf(const PositionCrossEntropy& a) {
+  const double z = tensorBytes(a.shape, a.batch, nullptr), again = z * (a.gradLogits ? 2 : 1);
+  return {text(a.shape), z + again + (a.gradLogits ? z : 0), again, 40 * z / kFloat, 0};
+}
+Work workOf(const StateOfProduct& a) { return ofChannels(a.channels, 3 * kFloat); }
+Work workOf(const StateThroughActivation& a) { return ofChannels(a.channels, 2 * kFloat); }
+Work workOf(const StateThroughLayerNorm& a) { return ofChannels(a.channels, 4 * kFloat); }
 
 Work workOf(const StateFromBits& a) { return ofChannels(a.channels, 3 * kFloat); }
 Work workOf(const StateThroughNorm& a) { return ofChannels(a.channels, 3 * kFloat); }

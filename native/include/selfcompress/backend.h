@@ -13,13 +13,17 @@
 
 #include "selfcompress/ops/activation.h"
 #include "selfcompress/ops/batch.h"
+#include "selfcompress/ops/binary.h"
 #include "selfcompress/ops/conv2d.h"
 #include "selfcompress/ops/elementwise.h"
+#include "selfcompress/ops/embedding.h"
+#include "selfcompress/ops/layer_norm.h"
 #include "selfcompress/ops/loss.h"
 #include "selfcompress/ops/norm.h"
 #include "selfcompress/ops/optimizer.h"
 #include "selfcompress/ops/pooling.h"
 #include "selfcompress/ops/quantize.h"
+#include "selfcompress/ops/softmax.h"
 
 namespace selfcompress {
 
@@ -47,7 +51,12 @@ class OutOfMemory : public std::bad_alloc {
 #define SELFCOMPRESS_OPERATIONS(X) \
   X(QuantizeForward) X(QuantizeBackward) X(QuantizeCodes) X(BitPenalty) X(Conv2dForward) X(Conv2dGradInput) \
   X(Conv2dGradWeight) X(BatchNormForward) X(BatchNormBackward) X(ActivationForward) X(ActivationBackward) \
-  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(ClearChannels) X(StateFromBits) X(StateThroughNorm) \
+  X(PReluForward) X(PReluBackward) X(BinaryForward) X(BinaryBackward) X(SoftmaxForward) X(SoftmaxBackward) \
+  X(LayerNormForward) X(LayerNormBackward) X(GroupNormForward) X(GroupNormBackward) X(EmbeddingForward) \
+  X(EmbeddingBackward) X(ElementLoss) X(PositionCrossEntropy) \
+  X(StateOfProduct) X(StateThroughActivation) X(StateThroughLayerNorm) \
+  X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(ClearChannels) X(StateFromBits) \
+  X(StateThroughNorm) \
   X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
   X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(KeepFamilies) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
   X(ToLanes) X(FromLanes)
@@ -99,6 +108,12 @@ class Backend {
   virtual std::unique_ptr<Recording> endRecording() { return nullptr; }
   virtual void cancelRecording() {}
   virtual void replay(Recording&) {}
+
+  // Whether `run` of this operation is there; if not, it throws. By its name in SELFCOMPRESS_OPERATIONS.
+  virtual bool supports(const char* operation) const {
+    (void)operation;
+    return true;
+  }
 
   // Bytes of scratch memory that the three convolutions of this geometry need at most, for this batch or a smaller one.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;

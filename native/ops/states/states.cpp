@@ -25,6 +25,26 @@ void stateOfSum(const StateOfSum& a) {
     a.output[c] = a.a[c] == kLive || a.b[c] == kLive ? kLive : a.a[c] == kZero && a.b[c] == kZero ? kZero : kConstant;
 }
 
+void stateOfProduct(const StateOfProduct& a) {
+  for (int c = 0; c < a.channels; c++) {
+    const std::int32_t x = a.a[c], y = a.b[a.oneB ? 0 : c];
+    a.output[c] = x == kZero || y == kZero ? kZero : x == kLive || y == kLive ? kLive : kConstant;
+  }
+}
+
+void stateThroughActivation(const StateThroughActivation& a) {
+  for (int c = 0; c < a.channels; c++) a.output[c] = a.input[c] == kZero && !a.keepsZero ? kConstant : a.input[c];
+}
+
+void stateThroughLayerNorm(const StateThroughLayerNorm& a) {
+  for (int c = 0; c < a.channels; c++) {
+    const bool shift = a.bias && a.bias[c] != 0, scale = !a.weight || a.weight[c] != 0;
+    if (a.input[c] != kZero) a.output[c] = kLive;
+    else if (a.rms) a.output[c] = shift ? kConstant : kZero;
+    else a.output[c] = shift || scale ? kLive : kZero;
+  }
+}
+
 void stateCopy(const StateCopy& a) {
   for (int c = 0; c < a.channels; c++)
     for (int r = 0; r < a.repeat; r++) a.output[a.outFirst + c * a.repeat + r] = a.input[c];

@@ -9,6 +9,9 @@ namespace selfcompress {
 void stateFromBits(const StateFromBits&);
 void stateThroughNorm(const StateThroughNorm&);
 void stateOfSum(const StateOfSum&);
+void stateOfProduct(const StateOfProduct&);
+void stateThroughActivation(const StateThroughActivation&);
+void stateThroughLayerNorm(const StateThroughLayerNorm&);
 void stateCopy(const StateCopy&);
 void listChannels(const ListChannels&);
 void clipScale(const ClipScale&);

@@ -25,6 +25,7 @@ void ReferenceBackend::run(const CrossEntropy& a) {
     a.result->correct += best == a.labels[n];
   }
   a.result->count += a.batch;
+  a.result->weightSum += a.batch;
   for (int n = a.batch; n < blocksOf(a.batch) * kLanes && a.gradLogits; n++)
     for (int k = 0; k < a.classes; k++) a.gradLogits[laneOffset(shape, n, k, 0, 0)] = 0;
 }
@@ -43,6 +44,7 @@ void ReferenceBackend::run(const MeanSquaredError& a) {
     a.result->lossSum += loss;
   }
   a.result->count += a.batch;
+  a.result->weightSum += a.batch;
 }
 
 void ReferenceBackend::run(const OptimizerStep& a) {

@@ -1,76 +1,151 @@
-// ReLU, GELU (erf form), SiLU and dropout on one plane.
+// Activations, PReLU and dropout on one plane.
 #pragma once
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-struct NormalAt {
-  F16 cdf, pdf;
-};
-
-// Phi(x) with erf by Abramowitz & Stegun 7.1.26 (absolute error below 1.5e-7), and the density.
-inline NormalAt normalAt(F16 x) {
-  const F16 one = set(1.0f), half = set(0.5f);
-  F16 z = vmax(x, zero() - x) * set(0.70710678118654752f);
-  F16 t = one / fma(z, set(0.3275911f), one);
-  F16 p = fma(t, set(1.061405429f), set(-1.453152027f));
-  p = fma(p, t, set(1.421413741f));
-  p = fma(p, t, set(-0.284496736f));
-  p = fma(p, t, set(0.254829592f)) * t;
-  F16 e = vexp(zero() - z * z);
-  F16 tail = half * p * e;  // Phi(-|x|)
-  return {select(less(x, zero()), tail, one - tail), e * set(0.39894228040143268f)};
-}
-
-inline F16 sigmoid(F16 x) { return set(1.0f) / (set(1.0f) + vexp(zero() - x)); }
-
-inline std::int64_t planeOffset(Shape s, int block, int channel) {
-  return (std::int64_t(block) * s.channels + channel) * (std::int64_t(s.height) * s.width) * 16;
-}
-
 // x * Phi(x) and x * sigmoid(x) are 0 at -inf, where the product would be NaN.
 inline F16 atMinusInfinity(F16 x, F16 y) { return select(less(x, set(-3e38f)), zero(), y); }
 
-inline void activationForward(const ActivationForward& a, int block, int channel) {
-  const std::int64_t at = planeOffset(a.shape, block, channel), n = std::int64_t(a.shape.height) * a.shape.width * 16;
-  for (std::int64_t i = at; i < at + n; i += 16) {
-    F16 x = load(a.input + i), y;
-    switch (a.kind) {
-      case Activation::kRelu:
-        y = vmax(zero(), x);
-        break;
-      case Activation::kGelu:
-        y = atMinusInfinity(x, x * normalAt(x).cdf);
-        break;
-      default:
-        y = atMinusInfinity(x, x * sigmoid(x));
-        break;
-    }
-    store(a.output + i, y);
+// geluTanh is x * sigmoid(of this).
+inline F16 geluTanhArgument(F16 x) { return x * fma(x * x, set(0.071354816f), set(1.59576912f)); }
+inline F16 geluTanhSlope(F16 x) {
+  x = clipped(x, set(-30.0f), set(30.0f));
+  const F16 u = geluTanhArgument(x);
+  return fma(x * sigmoidSlope(u), fma(x * x, set(0.214064449f), set(1.59576912f)), sigmoid(u));
+}
+
+template <Activation kKind>
+inline F16 activated(F16 x, F16 alpha, F16 beta) {
+  const F16 one = set(1.0f), none = zero();
+  (void)one, (void)none, (void)alpha, (void)beta;
+  if constexpr (kKind == Activation::kRelu) return vmax(none, x);
+  if constexpr (kKind == Activation::kGelu) return atMinusInfinity(x, x * normalAt(x).cdf);
+  if constexpr (kKind == Activation::kSilu) return atMinusInfinity(x, x * sigmoid(x));
+  if constexpr (kKind == Activation::kGeluTanh) return atMinusInfinity(x, x * sigmoid(geluTanhArgument(x)));
+  if constexpr (kKind == Activation::kSigmoid) return sigmoid(x);
+  if constexpr (kKind == Activation::kTanh) return vtanh(x);
+  if constexpr (kKind == Activation::kHardSigmoid) return clipped(fma(x, alpha, beta), none, one);
+  if constexpr (kKind == Activation::kHardSwish)
+    return atMinusInfinity(x, x * clipped(fma(x, set(1.0f / 6), set(0.5f)), none, one));
+  if constexpr (kKind == Activation::kLeakyRelu) return select(less(none, x), x, alpha * x);
+  if constexpr (kKind == Activation::kClip) return clipped(x, alpha, beta);
+  if constexpr (kKind == Activation::kElu) return select(less(none, x), x, alpha * vexpm1(x));
+  if constexpr (kKind == Activation::kSoftplus) return vmax(none, x) + vlog1p(vexp(none - absolute(x)));
+  if constexpr (kKind == Activation::kExp) return vexp(x);
+  if constexpr (kKind == Activation::kLog) return vlog(x);
+  if constexpr (kKind == Activation::kSqrt) return vsqrt(x);
+  if constexpr (kKind == Activation::kAbs) return absolute(x);
+  if constexpr (kKind == Activation::kSquare) return x * x;
+  if constexpr (kKind == Activation::kReciprocal) return one / x;
+  if constexpr (kKind == Activation::kAffine) return fma(x, alpha, beta);
+}
+
+template <Activation kKind>
+inline F16 gradientOf(F16 x, F16 g, F16 alpha, F16 beta) {
+  const F16 one = set(1.0f), none = zero();
+  (void)one, (void)none, (void)alpha, (void)beta;
+  if constexpr (kKind == Activation::kRelu) return select(less(none, x), g, none);
+  if constexpr (kKind == Activation::kGelu) {
+    const NormalAt at = normalAt(x);
+    return g * fma(x, at.pdf, at.cdf);
   }
+  if constexpr (kKind == Activation::kSilu) {
+    const F16 s = sigmoid(x);
+    return g * s * fma(x, one - s, one);
+  }
+  if constexpr (kKind == Activation::kGeluTanh) return g * geluTanhSlope(x);
+  if constexpr (kKind == Activation::kSigmoid) return g * sigmoidSlope(x);
+  if constexpr (kKind == Activation::kTanh) return g * set(4.0f) * sigmoidSlope(x + x);
+  if constexpr (kKind == Activation::kHardSigmoid) {
+    const F16 u = fma(x, alpha, beta);
+    return select(less(none, u), select(less(u, one), g * alpha, none), none);
+  }
+  if constexpr (kKind == Activation::kHardSwish) {
+    const F16 inside = g * fma(x, set(1.0f / 3), set(0.5f));
+    return select(less(x, set(-3.0f)), none, select(less(set(3.0f), x), g, inside));
+  }
+  if constexpr (kKind == Activation::kLeakyRelu) return select(less(none, x), g, g * alpha);
+  if constexpr (kKind == Activation::kClip) return select(less(alpha, x), select(less(x, beta), g, none), none);
+  if constexpr (kKind == Activation::kElu) return select(less(none, x), g, g * alpha * vexp(x));
+  if constexpr (kKind == Activation::kSoftplus) return g * sigmoid(x);
+  if constexpr (kKind == Activation::kExp) return g * vexp(x);
+  if constexpr (kKind == Activation::kLog) return g / x;
+  if constexpr (kKind == Activation::kSqrt) return g * (set(0.5f) / vsqrt(x));
+  if constexpr (kKind == Activation::kAbs) return select(less(none, x), g, select(less(x, none), none - g, x));
+  if constexpr (kKind == Activation::kSquare) return g * (x + x);
+  if constexpr (kKind == Activation::kReciprocal) return g * (zero() - one / (x * x));
+  if constexpr (kKind == Activation::kAffine) return g * alpha;
+}
+
+template <Activation kKind>
+inline void activatePlane(const ActivationForward& a, std::int64_t at, std::int64_t end) {
+  const F16 alpha = set(a.alpha), beta = set(a.beta);
+  for (; at < end; at += 16) store(a.output + at, activated<kKind>(load(a.input + at), alpha, beta));
+}
+template <Activation kKind>
+inline void activationGradient(const ActivationBackward& a, std::int64_t at, std::int64_t end) {
+  const F16 alpha = set(a.alpha), beta = set(a.beta);
+  for (; at < end; at += 16)
+    store(a.gradInput + at, gradientOf<kKind>(load(a.input + at), load(a.gradOutput + at), alpha, beta));
+}
+
+#define SC_ACTIVATIONS(X)                                                                                              \
+  X(kRelu)                                                                                                             \
+  X(kGelu)                                                                                                             \
+  X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) X(kSoftplus) \
+      X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+#define SC_FORWARD(kKind) \
+  case Activation::kKind: \
+    return activatePlane<Activation::kKind>(a, at, end);
+#define SC_BACKWARD(kKind) \
+  case Activation::kKind:  \
+    return activationGradient<Activation::kKind>(a, at, end);
+
+inline void activationForward(const ActivationForward& a, int block, int channel) {
+  const std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  switch (a.kind) { SC_ACTIVATIONS(SC_FORWARD) }
 }
 
 inline void activationBackward(const ActivationBackward& a, int block, int channel) {
-  const std::int64_t at = planeOffset(a.shape, block, channel), n = std::int64_t(a.shape.height) * a.shape.width * 16;
-  for (std::int64_t i = at; i < at + n; i += 16) {
-    F16 x = load(a.input + i), g = load(a.gradOutput + i);
-    switch (a.kind) {
-      case Activation::kRelu:
-        g = select(less(zero(), x), g, zero());
-        break;
-      case Activation::kGelu: {
-        NormalAt at = normalAt(x);
-        g = g * fma(x, at.pdf, at.cdf);
-        break;
-      }
-      default: {
-        F16 s = sigmoid(x);
-        g = g * s * fma(x, set(1.0f) - s, set(1.0f));
-        break;
-      }
-    }
-    store(a.gradInput + i, g);
+  std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  switch (a.kind) { SC_ACTIVATIONS(SC_BACKWARD) }
+}
+#undef SC_ACTIVATIONS
+#undef SC_FORWARD
+#undef SC_BACKWARD
+
+inline void fillPlane(float* output, Shape shape, int block, int channel, float value) {
+  const std::int64_t at = planeOffset(shape, block, channel), end = at + pixelsOf(shape) * 16;
+  for (std::int64_t i = at; i < end; i += 16) store(output + i, set(value));
+}
+
+inline void preluForward(const PReluForward& a, int block, int channel) {
+  const std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  const F16 slope = set(a.slope[a.shared ? 0 : channel]);
+  for (std::int64_t i = at; i < end; i += 16) {
+    const F16 x = load(a.input + i);
+    store(a.output + i, select(less(zero(), x), x, slope * x));
   }
+}
+
+// Returns the plane's part of the slope's gradient.
+inline double preluBackward(const PReluBackward& a, int block, int channel) {
+  const std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  const F16 slope = set(a.slope[a.shared ? 0 : channel]);
+  double all = 0;
+  F16 part = zero();
+  for (std::int64_t i = at; i < end; i += 16) {
+    const F16 x = load(a.input + i), g = load(a.gradOutput + i);
+    const M16 above = less(zero(), x);
+    part = part + select(above, zero(), g * x);
+    store(a.gradInput + i, select(above, g, slope * g));
+    if ((i - at) % 2048 == 2032 || i + 16 == end) {
+      all += sumDouble(part, imagesOf(a.batch, block));
+      part = zero();
+    }
+  }
+  return all;
 }
 
 inline void dropout(const Dropout& a, int block, int channel) {

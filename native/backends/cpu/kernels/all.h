@@ -9,8 +9,9 @@
 
 #include "cpu/kernels/pairs.h"
 
-#include "cpu/kernels/activation.h"
 #include "cpu/kernels/batch.h"
+#include "cpu/kernels/plane_offset.h"
+// after the planes
 #include "cpu/kernels/conv2d.h"
 #include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/elementwise.h"
@@ -59,9 +60,6 @@ const Kernels kernels = {
     moments,
     batchNormForward,
     batchNormBackward,
-    activationForward,
-    activationBackward,
-    dropout,
     poolForward,
     poolBackward,
     add,

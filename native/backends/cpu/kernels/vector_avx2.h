@@ -58,6 +58,12 @@ inline __m256 pow2Half(__m256 n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
 }
 inline F16 pow2(F16 n) { return {pow2Half(n.lo), pow2Half(n.hi)}; }
+inline __m256 exponentHalf(__m256 a) {
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 23), _mm256_set1_epi32(127)));
+}
+inline F16 exponentOf(F16 a) {
+  return {exponentHalf(a.lo), exponentHalf(a.hi)};
+}  // floor(log2 a), normal numbers above 0
 inline F16 fromBytes(const std::uint8_t* p) {
   __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(b, 8)))};

@@ -38,6 +38,7 @@ inline F16 pow2(F16 n) {
   __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(i, 23))};
 }
+inline F16 exponentOf(F16 a) { return {_mm512_getexp_ps(a.v)}; }  // floor(log2 a) of normal numbers above 0
 inline F16 fromBytes(const std::uint8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }

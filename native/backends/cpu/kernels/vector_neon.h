@@ -88,6 +88,10 @@ inline F16 pow2(F16 n) {
   SC_QUARTERS n.v[i] = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23));
   return n;
 }
+inline F16 exponentOf(F16 a) {  // floor(log2 a) of normal numbers above 0
+  SC_QUARTERS a.v[i] = vcvtq_f32_s32(vsubq_s32(vshrq_n_s32(vreinterpretq_s32_f32(a.v[i]), 23), vdupq_n_s32(127)));
+  return a;
+}
 inline F16 fromBytes(const std::uint8_t* p) {
   uint8x16_t b = vld1q_u8(p);
   uint16x8_t l = vmovl_u8(vget_low_u8(b)), h = vmovl_u8(vget_high_u8(b));

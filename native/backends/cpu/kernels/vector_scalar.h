@@ -97,6 +97,14 @@ inline F16 pow2(F16 n) {  // 2^n for integral n in [-126, 127]
   }
   return n;
 }
+inline F16 exponentOf(F16 a) {  // floor(log2 a) of normal numbers above 0
+  SC_LANES {
+    std::int32_t bits;
+    std::memcpy(&bits, &a.v[i], 4);
+    a.v[i] = float((bits >> 23) - 127);
+  }
+  return a;
+}
 inline F16 fromBytes(const std::uint8_t* p) {
   F16 r;
   SC_LANES r.v[i] = float(p[i]);

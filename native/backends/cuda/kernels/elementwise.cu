@@ -62,6 +62,29 @@ __global__ void __launch_bounds__(kThreads) stateOfSumKernel(StateOfSum a) {
   global(a.output)[c] = x == kLive || y == kLive ? kLive : x == kZero && y == kZero ? kZero : kConstant;
 }
 
+__global__ void __launch_bounds__(kThreads) stateOfProductKernel(StateOfProduct a) {
+  const int c = int(threadInGrid());
+  if (c >= a.channels) return;
+  const std::int32_t x = global(a.a)[c], y = global(a.b)[a.oneB ? 0 : c];
+  global(a.output)[c] = x == kZero || y == kZero ? kZero : x == kLive || y == kLive ? kLive : kConstant;
+}
+
+__global__ void __launch_bounds__(kThreads) stateThroughActivationKernel(StateThroughActivation a) {
+  const int c = int(threadInGrid());
+  if (c >= a.channels) return;
+  const std::int32_t input = global(a.input)[c];
+  global(a.output)[c] = input == kZero && !a.keepsZero ? std::int32_t(kConstant) : input;
+}
+
+__global__ void __launch_bounds__(kThreads) stateThroughLayerNormKernel(StateThroughLayerNorm a) {
+  const int c = int(threadInGrid());
+  if (c >= a.channels) return;
+  const bool shift = a.bias && global(a.bias)[c] != 0, scale = !a.weight || global(a.weight)[c] != 0;
+  ChannelState state = kLive;
+  if (global(a.input)[c] == kZero) state = a.rms ? (shift ? kConstant : kZero) : shift || scale ? kLive : kZero;
+  global(a.output)[c] = state;
+}
+
 __global__ void __launch_bounds__(kThreads) stateCopyKernel(StateCopy a) {
   const unsigned i = threadInGrid();
   if (i >= unsigned(a.channels) * unsigned(a.repeat)) return;
@@ -133,6 +156,15 @@ void enqueue(Stream& stream, const StateThroughNorm& a) {
 }
 void enqueue(Stream& stream, const StateOfSum& a) {
   launchForChannels(stream, "state of sum", stateOfSumKernel, a, a.channels);
+}
+void enqueue(Stream& stream, const StateOfProduct& a) {
+  launchForChannels(stream, "state of product", stateOfProductKernel, a, a.channels);
+}
+void enqueue(Stream& stream, const StateThroughActivation& a) {
+  launchForChannels(stream, "state through activation", stateThroughActivationKernel, a, a.channels);
+}
+void enqueue(Stream& stream, const StateThroughLayerNorm& a) {
+  launchForChannels(stream, "state through layer norm", stateThroughLayerNormKernel, a, a.channels);
 }
 void enqueue(Stream& stream, const StateCopy& a) {
   launchForChannels(stream, "state copy", stateCopyKernel, a, std::int64_t(a.channels) * a.repeat);

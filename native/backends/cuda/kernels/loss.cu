@@ -114,7 +114,44 @@ __global__ void __launch_bounds__(kThreads) squaredErrorKernel(MeanSquaredError 
   global(partial)[(std::int64_t(block) * stretches + stretch) * kLanes + t] = all / features;
 }
 
-// ---- both: one block adds up ----
+// ---- losses of elements: the same stretches ----
+
+struct LossAt {
+  float loss, slope;
+};
+__device__ inline LossAt elementLossOf(const ElementLoss& a, float z, float t) {
+  const float d = z - t, size = fabsf(d), direction = d > 0 ? 1.0f : d < 0 ? -1.0f : d;
+  if (a.kind == ElementLossKind::kBinaryCrossEntropy)
+    return {relu(z) - z * t + log1pf(expf(-fabsf(z))), 1.0f / (1.0f + expf(-z)) - t};
+  if (a.kind == ElementLossKind::kAbsolute) return {size, direction};
+  if (size <= a.delta) return {0.5f * d * d, d};
+  return {a.delta * (size - 0.5f * a.delta), a.delta * direction};
+}
+
+__global__ void __launch_bounds__(kThreads) elementLossKernel(ElementLoss a, int stretches, double* partial) {
+  const int block = int(blockIdx.x) / stretches, stretch = int(blockIdx.x) % stretches, t = int(threadIdx.x);
+  const int features = int(a.shape.elements()), begin = stretch * kFeatures,
+            end = begin + kFeatures < features ? begin + kFeatures : features;
+  const int lane = t % kLanes, part = t / kLanes;
+  const bool counts = block * kLanes + lane < a.batch;
+  const float share = float(1.0 / (double(features) * a.batch));
+  float sum = 0;
+  for (int f = begin + part; f < end; f += kParts) {
+    const std::int64_t at = (std::int64_t(block) * features + f) * kLanes + lane;
+    const LossAt l = counts ? elementLossOf(a, global(a.output)[at], global(a.target)[at]) : LossAt{0, 0};
+    sum += l.loss;
+    if (a.gradOutput) global(a.gradOutput)[at] = l.slope * share;
+  }
+  const auto parts = sharedArray<float>(0, kCells);
+  parts[t] = sum;
+  __syncthreads();
+  if (part != 0) return;
+  double all = 0;
+  for (int p = 0; p < kParts; p++) all += double(parts[p * kLanes + lane]);
+  global(partial)[(std::int64_t(block) * stretches + stretch) * kLanes + lane] = all / features;
+}
+
+// ---- all: one block adds up ----
 
 // Image i has `stretches` parts, 16 apart. correct may be nullptr.
 __global__ void __launch_bounds__(kThreads)
@@ -132,6 +169,7 @@ __global__ void __launch_bounds__(kThreads)
   r.lossSum += sums[0];
   r.correct += std::int64_t(sums[1]);
   r.count += batch;
+  r.weightSum += batch;
   global(result)[0] = r;
 }
 
@@ -146,6 +184,16 @@ void enqueue(Stream& stream, const CrossEntropy& a) {
          a, losses, correct);
   launch(stream, "cross-entropy", lossSumKernel, dim3(1), dim3(kThreads), blockSumBytes(2), a.result, a.batch, 1,
          losses, correct);
+}
+
+void enqueue(Stream& stream, const ElementLoss& a) {
+  blocksFor(laneElements(a.shape, a.batch) / 4);
+  const int stretches = int((a.shape.elements() + kFeatures - 1) / kFeatures), blocks = blocksOf(a.batch) * stretches;
+  auto* partial = static_cast<double*>(scratch(stream, std::size_t(blocks) * kLanes * sizeof(double)));
+  launch(stream, "element loss", elementLossKernel, dim3(unsigned(blocks)), dim3(kThreads), kCells * sizeof(float), a,
+         stretches, partial);
+  launch(stream, "element loss", lossSumKernel, dim3(1), dim3(kThreads), blockSumBytes(2), a.result, a.batch, stretches,
+         partial, static_cast<const std::int32_t*>(nullptr));
 }
 
 void enqueue(Stream& stream, const MeanSquaredError& a) {

@@ -68,6 +68,32 @@ struct StateOfSum {
   const std::int32_t* b = nullptr;
   std::int32_t* output = nullptr;
 };
+// Of a * b: either kZero -> kZero; both dead -> kConstant; else kLive.
+struct StateOfProduct {
+  int channels = 0;
+  const std::int32_t* a = nullptr;
+  const std::int32_t* b = nullptr;
+  bool oneB = false;  // b has one channel, which meets all of a's
+  std::int32_t* output = nullptr;
+};
+// Through a function of one tensor: kZero stays if f(0) = 0 (`keepsZero`), else it becomes kConstant.
+struct StateThroughActivation {
+  int channels = 0;
+  bool keepsZero = true;
+  const std::int32_t* input = nullptr;
+  std::int32_t* output = nullptr;
+};
+// Through a norm that mixes channels (ops/layer_norm.h). A kZero input becomes -mean / sigma * weight + bias, which
+// varies: kZero only if weight and bias are 0, else kLive. Under an RMS norm it becomes the bias: kZero if that is
+// nullptr or 0, else kConstant. Every other channel is kLive.
+struct StateThroughLayerNorm {
+  int channels = 0;
+  bool rms = false;
+  const std::int32_t* input = nullptr;
+  const float* weight = nullptr;  // nullptr: 1
+  const float* bias = nullptr;    // nullptr: 0
+  std::int32_t* output = nullptr;
+};
 // output[outFirst + i * repeat + r] = input[i], r < repeat: concatenation (repeat 1) and flattening (repeat = pixels).
 struct StateCopy {
   int channels = 0;

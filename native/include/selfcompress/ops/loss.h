@@ -4,6 +4,20 @@
 //                    dL/dz = (softmax(z) - t) / n
 //     meanSquared:   L = 1/(n*features) sum (z - target)^2               dL/dz = 2 (z - target) / (n*features)
 //
+// further losses of every element z with its target t, the mean over all of them, as PyTorch has them:
+//
+//     binaryCrossEntropy  max(z, 0) - z t + log(1 + exp(-|z|))   with logits z and targets in [0, 1]; d/dz = sigmoid(z)
+//     - t absolute            |z - t|                                d/dz = sign(z - t), 0 at 0 huber               (z
+//     - t)^2 / 2 where |z - t| <= delta, else delta (|z - t| - delta / 2)
+//
+// and cross-entropy at every position, with labels to leave out and weights of classes:
+//
+//     L = sum_p l_p / W,   l_p = -(1-ls) w_y log softmax(z_p)_y - ls/classes sum_k w_k log softmax(z_p)_k,   W = sum_p
+//     w_y dL/dz_pk = (S_p softmax(z_p)_k - (1-ls) w_y [k = y] - ls/classes w_k) / W,   S_p = (1-ls) w_y + ls/classes
+//     sum_k w_k
+//
+// over the positions p of all images whose label y is not `ignored`. If W is 0, gradients are zero.
+//
 // The result is accumulated in double over images in ascending order: independent of the number of threads. Gradients
 // of padding lanes are zero.
 #pragma once
@@ -15,7 +29,9 @@ namespace selfcompress {
 struct LossResult {          // device memory
   double lossSum = 0;        // sum over images of the image's loss (meanSquared: of its mean over features)
   std::int64_t correct = 0;  // crossEntropy: images whose largest logit (first of equals) is the label
-  std::int64_t count = 0;    // images
+  std::int64_t count = 0;    // images; of PositionCrossEntropy: positions that are not left out
+  double weightSum = 0;      // what lossSum is divided by for the mean: `count`, or W of PositionCrossEntropy
+  std::int64_t topFive = 0;  // PositionCrossEntropy: positions whose label is among the five largest logits
 };
 
 struct CrossEntropy {
@@ -35,6 +51,33 @@ struct MeanSquaredError {
   const float* target = nullptr;  // lanes
   float* gradOutput = nullptr;    // lanes or nullptr
   LossResult* result = nullptr;   // added to
+};
+
+enum class ElementLossKind { kBinaryCrossEntropy, kAbsolute, kHuber };
+
+struct ElementLoss {
+  ElementLossKind kind = ElementLossKind::kBinaryCrossEntropy;
+  Shape shape;
+  int batch = 0;
+  float delta = 1;                // huber
+  const float* output = nullptr;  // lanes
+  const float* target = nullptr;  // lanes
+  float* gradOutput = nullptr;    // lanes or nullptr; may be `output`
+  LossResult* result = nullptr;   // lossSum: sum over images of the image's mean; added to
+};
+
+// A label is among the n largest logits when fewer than n others are larger, an equal one with a lower index counting
+// as larger, and so does NaN; a label whose own logit is NaN is not.
+struct PositionCrossEntropy {
+  Shape shape;  // {classes,height,width}
+  int batch = 0;
+  float labelSmoothing = 0;
+  std::int32_t ignored = -100;           // positions with this label are left out
+  const float* classWeight = nullptr;    // [classes] or nullptr: 1
+  const float* logits = nullptr;         // lanes
+  const std::int32_t* labels = nullptr;  // [batch][height * width], in [0, classes) or `ignored`
+  float* gradLogits = nullptr;           // lanes or nullptr; may be `logits`. Zero at positions that are left out
+  LossResult* result = nullptr;          // added to: lossSum = sum_p l_p, weightSum = W
 };
 
 }  // namespace selfcompress

@@ -1,0 +1,60 @@
+// Losses of elements and of positions. Every task has sums of its own, which are added in order.
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/planes.h"
+#include "cpu/scratch.h"
+
+namespace selfcompress::cpu {
+namespace {
+
+constexpr std::int64_t kLossVectors = 4096;  // of a task
+
+LossWeights lossWeights(const PositionCrossEntropy& a) {
+  LossWeights w;
+  const std::int64_t labels = std::int64_t(a.batch) * a.shape.pixels();
+  for (std::int64_t i = 0; i < labels; i++)
+    if (a.labels[i] != a.ignored) w.sum += a.classWeight ? double(a.classWeight[a.labels[i]]) : 1.0;
+  for (int k = 0; k < a.shape.channels; k++) w.ofAllClasses += a.classWeight ? double(a.classWeight[k]) : 1.0;
+  return w;
+}
+
+}  // namespace
+
+void CpuBackend::run(const ElementLoss& a) {
+  const std::int64_t vectors = a.shape.elements(), runs = (vectors + kLossVectors - 1) / kLossVectors;
+  std::vector<double>& losses = scratch<double>(std::size_t(blocksOf(a.batch)) * std::size_t(runs) * kLanes);
+  double* first = losses.data();
+  parallelFor(blocksOf(a.batch) * runs, [&](std::int64_t i) {
+    const std::int64_t begin = i % runs * kLossVectors;
+    layers_.elementLoss(a, int(i / runs), begin, std::min(vectors, begin + kLossVectors), first + i * kLanes);
+  });
+  for (std::int64_t i = 0; i < blocksOf(a.batch) * runs; i++)
+    for (int lane = 0; lane < kLanes && i / runs * kLanes + lane < a.batch; lane++)
+      a.result->lossSum += first[i * kLanes + lane];
+  a.result->count += a.batch;
+  a.result->weightSum += a.batch;
+}
+
+void CpuBackend::run(const PositionCrossEntropy& a) {
+  const LossWeights weights = lossWeights(a);
+  const int pixels = a.shape.pixels(), perRun = positionsOfTask(a.shape.channels, 2, pixels),
+            runs = (pixels + perRun - 1) / perRun;
+  std::vector<PositionSums>& sums = scratch<PositionSums>(std::size_t(blocksOf(a.batch)) * std::size_t(runs));
+  PositionSums* first = sums.data();
+  const std::size_t room = roomOfTask(a.shape.channels, 1, perRun);
+  parallelFor(std::int64_t(blocksOf(a.batch)) * runs, room, [&](std::int64_t i, std::byte* memory) {
+    const int begin = int(i % runs) * perRun;
+    layers_.positionCrossEntropy(a, int(i / runs), begin, std::min(perRun, pixels - begin), weights,
+                                 room ? reinterpret_cast<float*>(memory) : nullptr, first[i]);
+  });
+  for (const PositionSums& s : sums) {
+    a.result->lossSum += s.loss;
+    a.result->correct += s.correct;
+    a.result->topFive += s.topFive;
+    a.result->count += s.count;
+  }
+  a.result->weightSum += weights.sum;
+}
+
+}  // namespace selfcompress::cpu

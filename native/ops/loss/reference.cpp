@@ -1,0 +1,100 @@
+// Losses of elements and of positions.
+#include <cmath>
+
+#include "ops/elements.h"
+#include "reference/reference_backend.h"
+
+namespace selfcompress {
+namespace {
+
+struct LossAt {
+  double loss, slope;
+};
+
+LossAt elementLoss(const ElementLoss& a, double z, double t) {
+  const double d = z - t, size = std::fabs(d), delta = a.delta;
+  switch (a.kind) {
+    case ElementLossKind::kBinaryCrossEntropy:
+      return {(z < 0 ? 0.0 : z) - z * t + std::log1p(std::exp(-std::fabs(z))), 1 / (1 + std::exp(-z)) - t};
+    case ElementLossKind::kAbsolute:
+      return {size, d > 0 ? 1.0 : d < 0 ? -1.0 : d};
+    case ElementLossKind::kHuber:
+      if (size <= delta) return {d * d / 2, d};
+      return {delta * (size - delta / 2), d > 0 ? delta : d < 0 ? -delta : d};
+  }
+  return {};
+}
+
+// Others that are larger than the label's logit, or count as such; `classes` if that is NaN.
+int rankOf(const PositionCrossEntropy& a, int n, int p, int label) {
+  auto z = [&](int k) { return a.logits[laneOffset(a.shape, n, k, 0, p)]; };
+  const float own = z(label);
+  int rank = own == own ? 0 : a.shape.channels + 5;
+  for (int k = 0; k < a.shape.channels; k++)
+    if (k != label && (k < label ? !(z(k) < own) : !(z(k) <= own))) rank++;
+  return rank;
+}
+
+// The loss of a position; writes its gradient.
+double positionLoss(const PositionCrossEntropy& a, int n, int p, int label, double weightSum) {
+  const int classes = a.shape.channels;
+  const double smooth = a.labelSmoothing;
+  auto z = [&](int k) { return double(a.logits[laneOffset(a.shape, n, k, 0, p)]); };
+  auto weight = [&](int k) { return a.classWeight ? double(a.classWeight[k]) : 1.0; };
+  double top = z(0), sum = 0, loss = 0, all = 0;
+  for (int k = 1; k < classes; k++) top = std::fmax(top, z(k));
+  for (int k = 0; k < classes; k++) sum += std::exp(z(k) - top);
+  auto target = [&](int k) { return weight(k) * ((k == label ? 1 - smooth : 0) + smooth / classes); };
+  for (int k = 0; k < classes; k++) {
+    if (target(k) > 0) loss -= target(k) * (z(k) - top - std::log(sum));
+    all += target(k);
+  }
+  for (int k = 0; k < classes && a.gradLogits; k++) {
+    const double gradient = all * std::exp(z(k) - top) / sum - target(k);
+    a.gradLogits[laneOffset(a.shape, n, k, 0, p)] = weightSum > 0 ? float(gradient / weightSum) : 0.0f;
+  }
+  return loss;
+}
+
+}  // namespace
+
+void ReferenceBackend::run(const ElementLoss& a) {
+  const int features = int(a.shape.elements());
+  const Shape flat{features, 1, 1};
+  for (int n = 0; n < lanesOfBatch(a.batch); n++) {
+    double loss = 0;
+    for (int k = 0; k < features; k++) {
+      const std::size_t at = laneOffset(flat, n, k, 0, 0);
+      const LossAt l = n < a.batch ? elementLoss(a, a.output[at], a.target[at]) : LossAt{};
+      loss += l.loss / features;
+      if (a.gradOutput) a.gradOutput[at] = float(l.slope / (double(features) * a.batch));
+    }
+    a.result->lossSum += loss;
+  }
+  a.result->count += a.batch;
+  a.result->weightSum += a.batch;
+}
+
+void ReferenceBackend::run(const PositionCrossEntropy& a) {
+  const int positions = a.shape.pixels();
+  auto labelAt = [&](int n, int p) { return a.labels[std::int64_t(n) * positions + p]; };
+  double weightSum = 0;
+  for (int n = 0; n < a.batch; n++)
+    for (int p = 0; p < positions; p++)
+      if (labelAt(n, p) != a.ignored) weightSum += a.classWeight ? double(a.classWeight[labelAt(n, p)]) : 1.0;
+  for (int n = 0; n < lanesOfBatch(a.batch); n++)
+    for (int p = 0; p < positions; p++) {
+      if (n >= a.batch || labelAt(n, p) == a.ignored) {
+        for (int k = 0; k < a.shape.channels && a.gradLogits; k++) a.gradLogits[laneOffset(a.shape, n, k, 0, p)] = 0;
+        continue;
+      }
+      const int rank = rankOf(a, n, p, labelAt(n, p));
+      a.result->lossSum += positionLoss(a, n, p, labelAt(n, p), weightSum);
+      a.result->correct += rank < 1;
+      a.result->topFive += rank < 5;
+      a.result->count++;
+    }
+  a.result->weightSum += weightSum;
+}
+
+}  // namespace selfcompress
