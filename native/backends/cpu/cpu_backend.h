@@ -3,6 +3,7 @@
 
 #include "cpu/conv2d_plans.h"
 #include "cpu/kernels.h"
+#include "cpu/layer_kernels.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
@@ -10,7 +11,7 @@ namespace selfcompress::cpu {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, Precision precision)
-      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), plans_(kernels_) {}
+      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), layers_(layerKernelsOf(isa)), plans_(kernels_) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -57,6 +58,9 @@ class CpuBackend final : public Backend {
   void run(const GatherLabels&) override;
   void run(const ToLanes&) override;
   void run(const FromLanes&) override;
+  void run(const AttentionForward&) override;
+  void run(const AttentionBackward&) override;
+  void run(const Rotary&) override;
 
  private:
   // Whether a convolution may multiply in bf16.
@@ -65,6 +69,7 @@ class CpuBackend final : public Backend {
   Isa isa_;
   Precision precision_;
   const Kernels& kernels_;
+  const LayerKernels& layers_;
   ConvPlans plans_;
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cpu/kernels.h"
+#include "cpu/layer_kernels.h"
 #include "selfcompress/backend.h"
 
 #if SELFCOMPRESS_X86
@@ -129,6 +130,17 @@ const Kernels& kernelsOf(Isa isa) {
   if (isa == Isa::kNeon) return neon::kernels;
 #endif
   if (isa == Isa::kScalar) return scalar::kernels;
+  throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
+}
+
+const LayerKernels& layerKernelsOf(Isa isa) {
+#if SELFCOMPRESS_X86
+  if (isa == Isa::kAvx512) return avx512::layerKernels;
+  if (isa == Isa::kAvx2) return avx2::layerKernels;
+#elif SELFCOMPRESS_ARM64
+  if (isa == Isa::kNeon) return neon::layerKernels;
+#endif
+  if (isa == Isa::kScalar) return scalar::layerKernels;
   throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
 }
 

@@ -37,16 +37,17 @@ class CudaBackend final : public Backend {
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
 
 #define SELFCOMPRESS_RUN(Operation) \
-  void run(const Operation& a) override { queue(a); }
+  void run(const Operation& a) override { queue(#Operation, a); }
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
 #undef SELFCOMPRESS_RUN
 
  private:
   template <class Operation>
-  void queue(const Operation& a) {
+  void queue([[maybe_unused]] const char* name, const Operation& a) {
     if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
     else if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
-    else enqueue(stream_, a);
+    else if constexpr (requires { enqueue(stream_, a); }) enqueue(stream_, a);
+    else throw Error(std::string("Expected an operation that the CUDA backend has but received ") + name);
   }
 
   Stream stream_;

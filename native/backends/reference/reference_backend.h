@@ -53,6 +53,9 @@ class ReferenceBackend final : public Backend {
   void run(const GatherLabels&) override;
   void run(const ToLanes&) override;
   void run(const FromLanes&) override;
+  void run(const AttentionForward&) override;
+  void run(const AttentionBackward&) override;
+  void run(const Rotary&) override;
 };
 
 }  // namespace selfcompress

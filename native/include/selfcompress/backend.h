@@ -12,6 +12,7 @@
 #include <string>
 
 #include "selfcompress/ops/activation.h"
+#include "selfcompress/ops/attention.h"
 #include "selfcompress/ops/batch.h"
 #include "selfcompress/ops/conv2d.h"
 #include "selfcompress/ops/elementwise.h"
@@ -50,7 +51,8 @@ class OutOfMemory : public std::bad_alloc {
   X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(StateFromBits) X(StateThroughNorm) \
   X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
   X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
-  X(GatherLabels) X(ToLanes) X(FromLanes)
+  X(GatherLabels) X(ToLanes) X(FromLanes) \
+  X(AttentionForward) X(AttentionBackward) X(Rotary)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.

@@ -1,0 +1,19 @@
+// The kernel texts of the second table (layer_kernels.h).
+#pragma once
+
+#include <math.h>
+
+#include "cpu/kernels/vector_math.h"
+
+#include "cpu/kernels/register_tile.h"
+
+#include "cpu/kernels/attention.h"
+#include "cpu/kernels/lane_products.h"
+
+namespace SELFCOMPRESS_ISA_NAMESPACE {
+
+const LayerKernels layerKernels = {
+    laneProducts, scaleVectors, scaleLanes, softmax, softmaxGradient, rotate,
+};
+
+}  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -1,0 +1,54 @@
+// The table of kernels of attention, recurrent layers, resizing and rearranging: what kernels.h is for the others. Each
+// instruction set compiles them in a file of its own (isa/<isa>_layers.cpp).
+#pragma once
+
+#include <cstdint>
+
+#include "selfcompress/backend.h"
+
+namespace selfcompress::cpu {
+
+// c[row][column] (+)= sum over terms of a[row][term] * b[column][term], where every element is a vector of 16 images:
+// both factors differ from image to image. Distances are in floats. Sums are taken in ascending order of the terms,
+// whatever the number of rows and columns.
+struct LaneProducts {
+  const float* a = nullptr;
+  std::int64_t aRow = 0, aTerm = 0;
+  const float* b = nullptr;
+  std::int64_t bColumn = 0, bTerm = 0;
+  float* c = nullptr;
+  std::int64_t cRow = 0, cColumn = 0;
+  int rows = 0, columns = 0, terms = 0;
+  bool accumulate = false;
+};
+
+struct LayerKernels {
+  void (*laneProducts)(const LaneProducts&);
+  void (*scaleVectors)(const float* from, std::int64_t count, float factor, float* to);  // may be in place
+  // to[i] = from[i] * factor, a vector for all.
+  void (*scaleLanes)(const float* from, std::int64_t count, const float* factor, float* to);
+  // scores[i] = exp(scores[i] - the largest of them), i < count; `inverse` receives the vector 1 / their sum.
+  void (*softmax)(float* scores, int count, float* inverse);
+  // grad[i] = p[i] * (grad[i] - sum p * grad)
+  void (*softmaxGradient)(const float* p, float* grad, int count);
+  // Turns a pair of planes: x cos - y sin, x sin + y cos. x, y nullptr: zeros; toX, toY nullptr: not written.
+  void (*rotate)(const float* x, const float* y, const float* cosines, const float* sines, int count, float* toX,
+                 float* toY);
+};
+
+const LayerKernels& layerKernelsOf(Isa);
+
+namespace scalar {
+extern const LayerKernels layerKernels;
+}
+namespace avx2 {
+extern const LayerKernels layerKernels;
+}
+namespace avx512 {
+extern const LayerKernels layerKernels;
+}
+namespace neon {
+extern const LayerKernels layerKernels;
+}
+
+}  // namespace selfcompress::cpu
