@@ -9,7 +9,7 @@
 namespace selfcompress::cpu {
 namespace {
 
-constexpr int kForwardRows = 8;  // queries at a time
+constexpr int kForwardRows = 16;  // queries at a time
 
 // Queries of which backward takes the scores at a time: their probabilities and gradients should stay in the caches.
 int backwardRows(int keys) { return keys <= 128 ? 16 : keys <= 512 ? 8 : 4; }

@@ -61,6 +61,18 @@ class CpuBackend final : public Backend {
   void run(const AttentionForward&) override;
   void run(const AttentionBackward&) override;
   void run(const Rotary&) override;
+  void run(const CopyWindow&) override;
+  void run(const PadForward&) override;
+  void run(const PadBackward&) override;
+  void run(const ResizeForward&) override;
+  void run(const ResizeBackward&) override;
+  void run(const GatherChannels&) override;
+  void run(const GatherChannelsBackward&) override;
+  void run(const DepthToSpace&) override;
+  void run(const Transpose&) override;
+  void run(const ChannelSum&) override;
+  void run(const ChannelSumBackward&) override;
+  void run(const StateJoin&) override;
 
  private:
   // Whether a convolution may multiply in bf16.

@@ -22,6 +22,17 @@ struct LaneProducts {
   bool accumulate = false;
 };
 
+// A plane of height x width that is taken from another, pixel by pixel: from (row.first, column.first), or bilinearly
+// from all four (`linear`). first < 0: from none, `fill`.
+struct PlaneTaps {
+  const ResizeTap* rows = nullptr;     // [height]
+  const ResizeTap* columns = nullptr;  // [width]
+  int height = 0, width = 0;
+  int sourceHeight = 0, sourceWidth = 0;
+  bool linear = false;
+  float fill = 0;
+};
+
 struct LayerKernels {
   void (*laneProducts)(const LaneProducts&);
   void (*scaleVectors)(const float* from, std::int64_t count, float factor, float* to);  // may be in place
@@ -34,6 +45,14 @@ struct LayerKernels {
   // Turns a pair of planes: x cos - y sin, x sin + y cos. x, y nullptr: zeros; toX, toY nullptr: not written.
   void (*rotate)(const float* x, const float* y, const float* cosines, const float* sines, int count, float* toX,
                  float* toY);
+  // to[i * toStep] (+)= from[i * fromStep], vectors, steps in floats; from nullptr: zeros
+  void (*copyRun)(const float* from, std::int64_t fromStep, float* to, std::int64_t toStep, std::int64_t count,
+                  bool accumulate);
+  void (*takePlane)(const PlaneTaps&, const float* from, float* to);  // from nullptr: zeros
+  void (*givePlane)(const PlaneTaps&, const float* grad, float* to);  // its gradient; grad nullptr: zeros
+  // to = factor * sum of the planes, `stride` floats apart, of which those in state kZero count as zeros
+  void (*sumPlanes)(const float* from, std::int64_t stride, int planes, const std::int32_t* state, float factor,
+                    std::int64_t count, float* to);
 };
 
 const LayerKernels& layerKernelsOf(Isa);

@@ -16,11 +16,13 @@
 #include "selfcompress/ops/batch.h"
 #include "selfcompress/ops/conv2d.h"
 #include "selfcompress/ops/elementwise.h"
+#include "selfcompress/ops/layout.h"
 #include "selfcompress/ops/loss.h"
 #include "selfcompress/ops/norm.h"
 #include "selfcompress/ops/optimizer.h"
 #include "selfcompress/ops/pooling.h"
 #include "selfcompress/ops/quantize.h"
+#include "selfcompress/ops/resize.h"
 
 namespace selfcompress {
 
@@ -52,7 +54,9 @@ class OutOfMemory : public std::bad_alloc {
   X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
   X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
   X(GatherLabels) X(ToLanes) X(FromLanes) \
-  X(AttentionForward) X(AttentionBackward) X(Rotary)
+  X(AttentionForward) X(AttentionBackward) X(Rotary) \
+  X(CopyWindow) X(PadForward) X(PadBackward) X(ResizeForward) X(ResizeBackward) X(GatherChannels) \
+  X(GatherChannelsBackward) X(DepthToSpace) X(Transpose) X(ChannelSum) X(ChannelSumBackward) X(StateJoin)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.

@@ -10,6 +10,7 @@ void stateFromBits(const StateFromBits&);
 void stateThroughNorm(const StateThroughNorm&);
 void stateOfSum(const StateOfSum&);
 void stateCopy(const StateCopy&);
+void stateJoin(const StateJoin&);
 void listChannels(const ListChannels&);
 void clipScale(const ClipScale&);
 void clampBitDepth(const ClampBitDepth&);

@@ -9,11 +9,12 @@
 
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/lane_products.h"
+#include "cpu/kernels/layout.h"
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
 const LayerKernels layerKernels = {
-    laneProducts, scaleVectors, scaleLanes, softmax, softmaxGradient, rotate,
+    laneProducts, scaleVectors, scaleLanes, softmax, softmaxGradient, rotate, copyRun, takePlane, givePlane, sumPlanes,
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE
