@@ -23,6 +23,7 @@ class CpuBackend final : public Backend {
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
   bool quantizesInConvolution() const override { return true; }
   std::size_t conv2dStatistics(const Conv2dGeometry&, int batch) const override;
+  std::size_t recurrentWorkspace(const RecurrentGeometry&, int batch) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;
@@ -73,6 +74,11 @@ class CpuBackend final : public Backend {
   void run(const ChannelSum&) override;
   void run(const ChannelSumBackward&) override;
   void run(const StateJoin&) override;
+  void run(const ChannelBias&) override;
+  void run(const ChannelBiasGradient&) override;
+  void run(const PermuteWeights&) override;
+  void run(const RecurrentForward&) override;
+  void run(const RecurrentBackward&) override;
 
  private:
   // Whether a convolution may multiply in bf16.

@@ -33,6 +33,16 @@ struct PlaneTaps {
   float fill = 0;
 };
 
+// target[row] (+)= sum over terms of weight[row * rowStep + term * termStep] * vectors[term]; vectors lie side by side.
+struct BroadcastProducts {
+  const float* weight = nullptr;
+  std::int64_t rowStep = 0, termStep = 0;  // floats
+  const float* vectors = nullptr;
+  float* target = nullptr;
+  int rows = 0, terms = 0;
+  bool accumulate = false;
+};
+
 struct LayerKernels {
   void (*laneProducts)(const LaneProducts&);
   void (*scaleVectors)(const float* from, std::int64_t count, float factor, float* to);  // may be in place
@@ -53,6 +63,24 @@ struct LayerKernels {
   // to = factor * sum of the planes, `stride` floats apart, of which those in state kZero count as zeros
   void (*sumPlanes)(const float* from, std::int64_t stride, int planes, const std::int32_t* state, float factor,
                     std::int64_t count, float* to);
+  // plane + bias, or bias alone (`constant`), then a ReLU.
+  void (*addBias)(float* plane, std::int64_t pixels, float bias, bool relu, bool constant);
+  double (*sumPlane)(const float* plane, std::int64_t pixels, int lanes);  // of the first `lanes` lanes
+
+  // ---- recurrent layers (kernels/recurrent.h): one position, [planes][units] vectors side by side
+  void (*broadcastProducts)(const BroadcastProducts&);
+  // gates i, f, g, o: before and after their functions; the cell and hidden state: before and after the step
+  void (*lstmUnits)(float* gates, float* cell, float* hidden, int units);
+  void (*lstmUnitsBack)(const float* saved, const float* cellBefore, const float* gradHidden, float* gradCell,
+                        float* grads, int units);
+  void (*gruGates)(float* gates, const float* hidden, float* reset, int units);  // r and z; reset = r * hidden
+  void (*gruUnits)(float* gates, const float* inner, float* hidden, int units, bool resetFirst);
+  // gradHidden: of the state after, then the part z * gradHidden of that before. With resetFirst the gradient of r is
+  // left to gruResetBack.
+  void (*gruUnitsBack)(const float* saved, const float* hidden, float* gradHidden, float* grads, float* gradInner,
+                       int units, bool resetFirst);
+  void (*gruResetBack)(const float* saved, const float* hidden, const float* gradReset, float* grads, float* gradHidden,
+                       int units);
 };
 
 const LayerKernels& layerKernelsOf(Isa);

@@ -68,6 +68,11 @@ class ReferenceBackend final : public Backend {
   void run(const ChannelSum&) override;
   void run(const ChannelSumBackward&) override;
   void run(const StateJoin&) override;
+  void run(const ChannelBias&) override;
+  void run(const ChannelBiasGradient&) override;
+  void run(const PermuteWeights&) override;
+  void run(const RecurrentForward&) override;
+  void run(const RecurrentBackward&) override;
 };
 
 }  // namespace selfcompress

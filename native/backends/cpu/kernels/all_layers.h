@@ -10,11 +10,15 @@
 #include "cpu/kernels/attention.h"
 #include "cpu/kernels/lane_products.h"
 #include "cpu/kernels/layout.h"
+// after the tiles
+#include "cpu/kernels/recurrent.h"
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
 const LayerKernels layerKernels = {
-    laneProducts, scaleVectors, scaleLanes, softmax, softmaxGradient, rotate, copyRun, takePlane, givePlane, sumPlanes,
+    laneProducts, scaleVectors, scaleLanes,   softmax,  softmaxGradient,   rotate,    copyRun,       takePlane,
+    givePlane,    sumPlanes,    addBias,      sumPlane, broadcastProducts, lstmUnits, lstmUnitsBack, gruGates,
+    gruUnits,     gruUnitsBack, gruResetBack,
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

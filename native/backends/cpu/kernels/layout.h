@@ -86,5 +86,21 @@ inline void sumPlanes(const float* from, std::int64_t stride, int planes, const 
   }
 }
 
+inline void addBias(float* plane, std::int64_t pixels, float bias, bool relu, bool constant) {
+  const F16 b = set(bias), floor = relu ? zero() : minusInfinity();
+  for (std::int64_t i = 0; i < pixels * 16; i += 16) store(plane + i, vmax(floor, constant ? b : load(plane + i) + b));
+}
+
+// In stretches that float can sum.
+inline double sumPlane(const float* plane, std::int64_t pixels, int lanes) {
+  double total = 0;
+  for (std::int64_t first = 0; first < pixels; first += 64) {
+    F16 sum = zero();
+    for (std::int64_t i = first; i < pixels && i < first + 64; i++) sum = sum + load(plane + i * 16);
+    total += sumDouble(sum, lanes);
+  }
+  return total;
+}
+
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE
