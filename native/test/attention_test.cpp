@@ -138,18 +138,21 @@ TEST_CASE("attention backward against the reference") {
       }
 }
 
-TEST_CASE("attention of many keys: long rows of scores") {
+TEST_CASE("attention of many keys, and of many queries: long rows and columns of scores") {
   auto reference = makeReferenceBackend();
   for (auto& backend : testedBackends())
-    for (int keys : {150, 600}) {
+    for (auto [queries, keys] : {std::pair{5, 150}, {3, 1100}, {600, 5}}) {
       CAPTURE(backend->name());
-      auto run = [&](Backend& b) {
-        Random random(7);
-        Problem p(random, 3, 4);
-        p.g.keys = keys, p.g.queries = 21, p.g.causal = true, p.batch = 3;
-        return attendBack(b, p, random, false, 1);
-      };
-      CHECK(difference(run(*backend), run(*reference)) <= 1e-5);
+      CAPTURE(keys);
+      for (int which = -1; which < 3; which++) {
+        auto run = [&](Backend& b) {
+          Random random(7);
+          Problem p(random, 3, 4);
+          p.g.keys = keys, p.g.queries = queries, p.g.causal = keys > queries, p.batch = 3;
+          return which < 0 ? attend(b, p, random, false) : attendBack(b, p, random, false, which);
+        };
+        CHECK(difference(run(*backend), run(*reference)) <= 1e-5);
+      }
     }
 }
 

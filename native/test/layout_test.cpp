@@ -326,6 +326,30 @@ TEST_CASE("means and maxima over positions are pooling with windows as large as 
       });
 }
 
+TEST_CASE("convolutions over sequences are those over images of height 1") {
+  for (int which = 0; which < 3; which++)
+    agrees(29, 30, 1e-5, [&](Backend& b, Random& random) {
+      Conv2dGeometry g;
+      g.inChannels = random.integer(1, 9), g.outChannels = random.integer(1, 9);
+      g.kernelWidth = random.integer(1, 5), g.dilationW = random.integer(1, 2), g.strideW = random.integer(1, 2);
+      g.padW = random.integer(0, 2), g.width = random.integer(g.dilationW * (g.kernelWidth - 1) + 1, 40);
+      const int batch = 16 * random.integer(1, 2);
+      Buffer<float> x(b, random.reals(laneElements(g.input(), batch))),
+          y(b, random.reals(laneElements(g.output(), batch))), w(b, random.reals(g.weights()));
+      Buffer<char> workspace(b, std::int64_t(b.conv2dWorkspace(g, batch)), char(0));
+      if (which == 0) {
+        b.run(Conv2dForward{g, batch, x.get(), w.get(), nullptr, false, {}, {}, nullptr, y.get(), workspace.get()});
+        return y.values();
+      }
+      if (which == 1) {
+        b.run(Conv2dGradInput{g, batch, y.get(), w.get(), {}, {}, nullptr, false, x.get(), workspace.get()});
+        return x.values();
+      }
+      b.run(Conv2dGradWeight{g, batch, x.get(), y.get(), {}, {}, w.get(), nullptr, workspace.get()});
+      return w.values();
+    });
+}
+
 TEST_CASE("states of channels that are put together") {
   auto joined = [](Backend& b, bool mixed) {
     Buffer<std::int32_t> input(b, std::vector<std::int32_t>{kZero, kConstant, kLive}),

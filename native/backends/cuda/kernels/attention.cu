@@ -1,10 +1,10 @@
 // Attention: a block for each query (of a head and a block of images), eight workers for each of its images, with the
-// scores of all keys in shared memory. Backward takes the gradient of a query in the same way and leaves what describes
+// scores of all keys in shared memory; where there are more keys than fit, scores are computed again for a chunk of
+// them at a time. Backward takes the gradient of a query in the same way and leaves what describes
 // its row of probabilities in scratch memory; a second kernel, a block for each key, sums over the queries. Rotary
 // positions: a pair of float4s for each thread.
 #include <algorithm>
 #include <cmath>
-#include <string>
 
 #include "cuda/kernels/common.cuh"
 
@@ -93,74 +93,133 @@ __device__ inline Query queryOf(unsigned index, int heads, int queries) {
 struct Row {
   float largest, inverse;
 };
-// Fills scores[s][lane] with exp(score - largest) for the visible keys.
-__device__ inline Row takeScores(const Head& h, const AttentionGeometry& g, int t, Shared<float> scores,
+__device__ inline float scoreOf(const Head& h, const AttentionGeometry& g, int t, int s, int lane) {
+  return g.scale * dot(h.query, t, h.key, s, h.size, lane);
+}
+// Describes the probabilities of query t. With `kept`, scores[s][lane] becomes exp(score - largest) for visible keys.
+__device__ inline Row takeScores(const Head& h, const AttentionGeometry& g, int t, bool kept, Shared<float> scores,
                                  Shared<float> cells) {
   const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes, visible = g.visible(t);
   float best = -INFINITY, sum = 0;
   for (int s = worker; s < visible; s += kWorkers) {
-    const float score = g.scale * dot(h.query, t, h.key, s, h.size, lane);
-    scores[s * kLanes + lane] = score;
+    const float score = scoreOf(h, g, t, s, lane);
+    if (kept) scores[s * kLanes + lane] = score;
     best = score > best ? score : best;
   }
   best = workerMax(best, cells);
   for (int s = worker; s < visible; s += kWorkers) {
-    const float score = scores[s * kLanes + lane], e = expf(score - best);
-    scores[s * kLanes + lane] = e;
+    float score;
+    if (kept) score = scores[s * kLanes + lane];
+    else score = scoreOf(h, g, t, s, lane);
+    const float e = expf(score - best);
+    if (kept) scores[s * kLanes + lane] = e;
     sum += e;
   }
   sum = workerSum(sum, cells);
   return {best, 1.0f / sum};
 }
 
-__global__ void __launch_bounds__(kAttentionThreads) attentionForwardKernel(AttentionForward a) {
+// chunk: keys that have room in shared memory, here and below.
+__global__ void __launch_bounds__(kAttentionThreads) attentionForwardKernel(AttentionForward a, int chunk) {
   const AttentionGeometry& g = a.geometry;
   const auto cells = sharedArray<float>(0, kCells);
-  const auto scores = sharedArray<float>(kCells * int(sizeof(float)), g.keys * kLanes);
+  const auto scores = sharedArray<float>(kCells * int(sizeof(float)), chunk * kLanes);
   const Query q = queryOf(blockIdx.x, a.heads.queryHeads, g.queries);
   const Head h = headOf(a, a.output, q.block, q.head);
   const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes, visible = g.visible(q.t);
-  const Row row = takeScores(h, g, q.t, scores, cells);
+  const bool kept = visible <= chunk;
+  const Row row = takeScores(h, g, q.t, kept, scores, cells);
   const auto output = global(a.output);
-  for (int j = worker; j < h.values; j += kWorkers) {
-    if (h.output.zero(j)) continue;
-    float sum = 0;
-    for (int s = 0; s < visible && !h.value.zero(j); s++) sum += scores[s * kLanes + lane] * h.value.at(j, s, lane);
-    output[h.output.offset(j, q.t, lane)] = visible > 0 && !h.value.zero(j) ? sum * row.inverse : 0.0f;
-  }
+  int first = 0;
+  do {
+    const int last = visible - first < chunk ? visible : first + chunk;
+    if (!kept) {
+      __syncthreads();  // the chunk before has been used
+      for (int s = first + worker; s < last; s += kWorkers)
+        scores[(s - first) * kLanes + lane] = expf(scoreOf(h, g, q.t, s, lane) - row.largest);
+      __syncthreads();
+    }
+    for (int j = worker; j < h.values; j += kWorkers) {
+      if (h.output.zero(j)) continue;
+      const bool taken = visible > 0 && !h.value.zero(j);
+      float sum = 0;
+      for (int s = first; s < last && taken; s++) sum += scores[(s - first) * kLanes + lane] * h.value.at(j, s, lane);
+      const std::int64_t at = h.output.offset(j, q.t, lane);
+      const float before = first > 0 ? output[at] : 0.0f;
+      output[at] = taken ? before + sum * row.inverse : 0.0f;
+    }
+    first += chunk;
+  } while (first < visible);
 }
+
+// One query of backward: its probabilities and their gradients, which are kept or computed again.
+struct QueryGradient {
+  const Head& h;
+  const AttentionGeometry& g;
+  int t;
+  bool kept;
+  Shared<float> p, grads;
+  Row row;
+  __device__ float probability(int s, int lane) const {
+    if (!kept) return expf(scoreOf(h, g, t, s, lane) - row.largest) * row.inverse;
+    const float e = p[s * kLanes + lane];
+    return e * row.inverse;
+  }
+  // The mean of the gradients of the probabilities, which are left in `grads` if they are kept.
+  __device__ float mean(Shared<float> cells) const {
+    const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes, visible = g.visible(t);
+    float sum = 0;
+    for (int s = worker; s < visible; s += kWorkers) {
+      const float grad = dot(h.output, t, h.value, s, h.values, lane);
+      if (kept) grads[s * kLanes + lane] = grad;
+      sum += probability(s, lane) * grad;
+    }
+    return workerSum(sum, cells);
+  }
+  // The gradients of the scores of keys [first, last), in `grads`.
+  __device__ void scores(int first, int last, float mean) const {
+    const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes;
+    __syncthreads();  // the chunk before has been used
+    for (int s = first + worker; s < last; s += kWorkers) {
+      float grad;
+      if (kept) grad = grads[s * kLanes + lane];
+      else grad = dot(h.output, t, h.value, s, h.values, lane);
+      grads[(s - first) * kLanes + lane] = probability(s, lane) * (grad - mean);
+    }
+    __syncthreads();
+  }
+};
 
 // rows: [blocks of images][query heads][queries][kRowValues][lanes]; firstBlock: of the first of them.
 __global__ void __launch_bounds__(kAttentionThreads)
-    attentionQueryGradientKernel(AttentionBackward a, int firstBlock, float* rows) {
+    attentionQueryGradientKernel(AttentionBackward a, int chunk, int firstBlock, float* rows) {
   const AttentionGeometry& g = a.geometry;
   const auto cells = sharedArray<float>(0, kCells);
-  const auto p = sharedArray<float>(kCells * int(sizeof(float)), g.keys * kLanes),
-             grads = sharedArray<float>((kCells + g.keys * kLanes) * int(sizeof(float)), g.keys * kLanes);
+  const auto p = sharedArray<float>(kCells * int(sizeof(float)), chunk * kLanes),
+             grads = sharedArray<float>((kCells + chunk * kLanes) * int(sizeof(float)), chunk * kLanes);
   const Query q = queryOf(blockIdx.x, a.heads.queryHeads, g.queries);
   const Head h = headOf(a, a.gradOutput, firstBlock + q.block, q.head);
   const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes, visible = g.visible(q.t);
-  const Row row = takeScores(h, g, q.t, p, cells);
-  float mean = 0;
-  for (int s = worker; s < visible; s += kWorkers) {
-    const float probability = p[s * kLanes + lane] * row.inverse, grad = dot(h.output, q.t, h.value, s, h.values, lane);
-    p[s * kLanes + lane] = probability;
-    grads[s * kLanes + lane] = grad;
-    mean += probability * grad;
-  }
-  mean = workerSum(mean, cells);
-  for (int s = worker; s < visible; s += kWorkers) {
-    const float probability = p[s * kLanes + lane], grad = grads[s * kLanes + lane];
-    grads[s * kLanes + lane] = probability * (grad - mean);
-  }
-  __syncthreads();
+  const bool kept = visible <= chunk;
+  const Row row = takeScores(h, g, q.t, kept, p, cells);
+  const QueryGradient query{h, g, q.t, kept, p, grads, row};
+  const float mean = query.mean(cells);
   const auto gradQuery = global(a.gradQuery);
-  for (int i = worker; i < h.size; i += kWorkers) {
-    if (h.query.zero(i)) continue;
-    float sum = 0;
-    for (int s = 0; s < visible && !h.key.zero(i); s++) sum += grads[s * kLanes + lane] * h.key.at(i, s, lane);
-    gradQuery[h.query.offset(i, q.t, lane)] = g.scale * sum;
-  }
+  int first = 0;
+  do {
+    const int last = visible - first < chunk ? visible : first + chunk;
+    query.scores(first, last, mean);
+    for (int i = worker; i < h.size; i += kWorkers) {
+      if (h.query.zero(i)) continue;
+      float sum = 0;
+      for (int s = first; s < last && !h.key.zero(i); s++)
+        sum += grads[(s - first) * kLanes + lane] * h.key.at(i, s, lane);
+      const std::int64_t at = h.query.offset(i, q.t, lane);
+      const float before = first > 0 ? gradQuery[at] : 0.0f;
+      gradQuery[at] = before + g.scale * sum;
+    }
+    first += chunk;
+  } while (first < visible);
   if (worker != 0) return;
   const auto mine = global(rows) + std::int64_t(blockIdx.x) * kRowValues * kLanes;
   mine[lane] = row.largest;
@@ -168,16 +227,17 @@ __global__ void __launch_bounds__(kAttentionThreads)
   mine[2 * kLanes + lane] = mean;
 }
 
-// Adds what one query head gives to the gradients of key s.
-__device__ inline void addHead(const AttentionBackward& a, const Head& h, int s, bool first, Shared<float> p,
-                               Shared<float> grads) {
+// Adds what queries [begin, end) of one head give to the gradients of key s.
+__device__ inline void addQueries(const AttentionBackward& a, const Head& h, int s, int begin, int end, bool first,
+                                  Shared<float> p, Shared<float> grads) {
   const AttentionGeometry& g = a.geometry;
   const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes;
   const auto gradKey = global(a.gradKey), gradValue = global(a.gradValue);
   for (int i = worker; i < h.size; i += kWorkers) {
     if (h.key.zero(i)) continue;
     float sum = 0;
-    for (int t = 0; t < g.queries && !h.query.zero(i); t++) sum += grads[t * kLanes + lane] * h.query.at(i, t, lane);
+    for (int t = begin; t < end && !h.query.zero(i); t++)
+      sum += grads[(t - begin) * kLanes + lane] * h.query.at(i, t, lane);
     const std::int64_t at = h.key.offset(i, s, lane);
     const float before = first ? 0.0f : gradKey[at];
     gradKey[at] = before + g.scale * sum;
@@ -185,18 +245,20 @@ __device__ inline void addHead(const AttentionBackward& a, const Head& h, int s,
   for (int j = worker; j < h.values; j += kWorkers) {
     if (h.value.zero(j)) continue;
     float sum = 0;
-    for (int t = 0; t < g.queries && !h.output.zero(j); t++) sum += p[t * kLanes + lane] * h.output.at(j, t, lane);
+    for (int t = begin; t < end && !h.output.zero(j); t++)
+      sum += p[(t - begin) * kLanes + lane] * h.output.at(j, t, lane);
     const std::int64_t at = h.value.offset(j, s, lane);
     const float before = first ? 0.0f : gradValue[at];
     gradValue[at] = before + sum;
   }
 }
 
+// chunk: queries that have room in shared memory.
 __global__ void __launch_bounds__(kAttentionThreads)
-    attentionKeyGradientKernel(AttentionBackward a, int firstBlock, const float* rows) {
+    attentionKeyGradientKernel(AttentionBackward a, int chunk, int firstBlock, const float* rows) {
   const AttentionGeometry& g = a.geometry;
-  const auto p = sharedArray<float>(0, g.queries * kLanes),
-             grads = sharedArray<float>(g.queries * kLanes * int(sizeof(float)), g.queries * kLanes);
+  const auto p = sharedArray<float>(0, chunk * kLanes),
+             grads = sharedArray<float>(chunk * kLanes * int(sizeof(float)), chunk * kLanes);
   const Query k = queryOf(blockIdx.x, a.heads.keyHeads, g.keys);
   const int lane = int(threadIdx.x) % kLanes, worker = int(threadIdx.x) / kLanes, s = k.t,
             sharing = a.heads.queryHeads / a.heads.keyHeads;
@@ -204,20 +266,23 @@ __global__ void __launch_bounds__(kAttentionThreads)
     const int head = k.head * sharing + i;
     const Head h = headOf(a, a.gradOutput, firstBlock + k.block, head);
     const auto mine = global(rows) + (k.block * a.heads.queryHeads + head) * g.queries * kRowValues * kLanes;
-    __syncthreads();  // the head before is done with its probabilities
-    for (int t = worker; t < g.queries; t += kWorkers) {
-      float probability = 0, grad = 0;
-      if (s < g.visible(t)) {
-        const std::int64_t row = std::int64_t(t) * kRowValues * kLanes + lane;
-        const float largest = mine[row], inverse = mine[row + kLanes], mean = mine[row + 2 * kLanes];
-        probability = expf(g.scale * dot(h.query, t, h.key, s, h.size, lane) - largest) * inverse;
-        grad = probability * (dot(h.output, t, h.value, s, h.values, lane) - mean);
+    for (int begin = 0; begin < g.queries; begin += chunk) {
+      const int end = g.queries - begin < chunk ? g.queries : begin + chunk;
+      __syncthreads();  // the probabilities before have been used
+      for (int t = begin + worker; t < end; t += kWorkers) {
+        float probability = 0, grad = 0;
+        if (s < g.visible(t)) {
+          const std::int64_t row = std::int64_t(t) * kRowValues * kLanes + lane;
+          const float largest = mine[row], inverse = mine[row + kLanes], mean = mine[row + 2 * kLanes];
+          probability = expf(scoreOf(h, g, t, s, lane) - largest) * inverse;
+          grad = probability * (dot(h.output, t, h.value, s, h.values, lane) - mean);
+        }
+        p[(t - begin) * kLanes + lane] = probability;
+        grads[(t - begin) * kLanes + lane] = grad;
       }
-      p[t * kLanes + lane] = probability;
-      grads[t * kLanes + lane] = grad;
+      __syncthreads();
+      addQueries(a, h, s, begin, end, i == 0 && begin == 0, p, grads);
     }
-    __syncthreads();
-    addHead(a, h, s, i == 0, p, grads);
   }
 }
 
@@ -250,30 +315,31 @@ __global__ void __launch_bounds__(kThreads) rotaryKernel(Rotary a, RotaryWork wo
     output.store4(at(second), map(x, y, [&](float u, float w) { return u * s + w * c; }));
 }
 
-// Shared memory of a kernel with `rows` vectors of scores.
-std::size_t scoreBytes(const Stream& stream, int rows, int positions) {
-  const std::size_t bytes = (std::size_t(kCells) + std::size_t(rows) * std::size_t(positions) * kLanes) * sizeof(float),
-                    most = limits(stream).sharedBytesPerBlock;
-  if (bytes > most) {
-    const std::size_t fit = (most / sizeof(float) - std::size_t(kCells)) / kLanes / std::size_t(rows);
-    throw std::length_error("Expected at most " + std::to_string(fit) +
-                            " positions for attention on this device but received " + std::to_string(positions));
-  }
-  return bytes;
+// Positions that a kernel with `arrays` vectors for each has room for in shared memory, and the bytes of them.
+struct Chunk {
+  int positions;
+  std::size_t bytes;
+};
+Chunk chunkOf(const Stream& stream, int arrays, int positions) {
+  const std::size_t perPosition = std::size_t(arrays) * kLanes * sizeof(float), cells = kCells * sizeof(float),
+                    fit = (limits(stream).sharedBytesPerBlock - cells) / perPosition;
+  const int chunk = int(std::min(fit, std::size_t(positions)));
+  return {chunk, cells + std::size_t(chunk) * perPosition};
 }
 
 }  // namespace
 
 void enqueue(Stream& stream, const AttentionForward& a) {
   const std::int64_t queries = std::int64_t(blocksOf(a.batch)) * a.heads.queryHeads * a.geometry.queries;
+  const Chunk keys = chunkOf(stream, 1, a.geometry.keys);
   launch(stream, "attention forward", attentionForwardKernel, dim3(blocksFor(queries, 1)), dim3(kAttentionThreads),
-         scoreBytes(stream, 1, a.geometry.keys), a);
+         keys.bytes, a, keys.positions);
 }
 
 // As many blocks of images at a time as have their rows in scratch memory.
 void enqueue(Stream& stream, const AttentionBackward& a) {
   const AttentionGeometry& g = a.geometry;
-  const std::size_t queryShared = scoreBytes(stream, 2, g.keys), keyShared = scoreBytes(stream, 2, g.queries);
+  const Chunk keys = chunkOf(stream, 2, g.keys), queries = chunkOf(stream, 2, g.queries);
   const std::size_t rowBytes =
       std::size_t(a.heads.queryHeads) * std::size_t(g.queries) * kRowValues * kLanes * sizeof(float);
   const int blocks = blocksOf(a.batch), most = std::max(1, int(kScratchBytes / rowBytes));
@@ -282,10 +348,10 @@ void enqueue(Stream& stream, const AttentionBackward& a) {
     auto* rows = static_cast<float*>(scratch(stream, std::size_t(count) * rowBytes));
     launch(stream, "attention backward", attentionQueryGradientKernel,
            dim3(blocksFor(std::int64_t(count) * a.heads.queryHeads * g.queries, 1)), dim3(kAttentionThreads),
-           queryShared, a, first, rows);
+           keys.bytes, a, keys.positions, first, rows);
     launch(stream, "attention backward", attentionKeyGradientKernel,
-           dim3(blocksFor(std::int64_t(count) * a.heads.keyHeads * g.keys, 1)), dim3(kAttentionThreads), keyShared, a,
-           first, rows);
+           dim3(blocksFor(std::int64_t(count) * a.heads.keyHeads * g.keys, 1)), dim3(kAttentionThreads), queries.bytes,
+           a, queries.positions, first, rows);
   }
 }
 
