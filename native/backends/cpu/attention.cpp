@@ -64,7 +64,7 @@ class Parts {
 template <class Operation>
 class HeadTask {
  public:
-  HeadTask(const Operation& a, const LayerKernels& kernels, const HeadMemory& memory, int block, int keyHead)
+  HeadTask(const Operation& a, const SequenceKernels& kernels, const HeadMemory& memory, int block, int keyHead)
       : a_(a), g_(a.geometry), kernels_(kernels), m_(memory), block_(block), keyHead_(keyHead) {
     const AttentionHeads& h = a.heads;
     key_ = {a.key, g_.key(), a.states.key, h.keyFirst[keyHead]};
@@ -125,7 +125,7 @@ class HeadTask {
 
   const Operation& a_;
   const AttentionGeometry& g_;
-  const LayerKernels& kernels_;
+  const SequenceKernels& kernels_;
   const HeadMemory& m_;
   int block_, keyHead_;
   HeadPlanes query_{}, key_{}, value_{}, output_{};
@@ -133,7 +133,7 @@ class HeadTask {
 
 class ForwardTask : HeadTask<AttentionForward> {
  public:
-  ForwardTask(const AttentionForward& a, const LayerKernels& kernels, const HeadMemory& m, int block, int head,
+  ForwardTask(const AttentionForward& a, const SequenceKernels& kernels, const HeadMemory& m, int block, int head,
               std::byte* memory)
       : HeadTask(a, kernels, m, block, head / (a.heads.queryHeads / a.heads.keyHeads)) {
     setQueryHead(head);
@@ -197,7 +197,7 @@ class ForwardTask : HeadTask<AttentionForward> {
 
 class BackwardTask : HeadTask<AttentionBackward> {
  public:
-  BackwardTask(const AttentionBackward& a, const LayerKernels& kernels, const HeadMemory& m, int block, int keyHead,
+  BackwardTask(const AttentionBackward& a, const SequenceKernels& kernels, const HeadMemory& m, int block, int keyHead,
                std::byte* memory)
       : HeadTask(a, kernels, m, block, keyHead) {
     Parts parts(memory);
@@ -291,7 +291,7 @@ void CpuBackend::run(const AttentionForward& a) {
     const std::int64_t head = i / parts, part = i % parts;
     const int begin = int(chunks * part / parts) * kForwardRows,
               end = std::min(g.queries, int(chunks * (part + 1) / parts) * kForwardRows);
-    ForwardTask(a, layers_, memory, int(head / a.heads.queryHeads), int(head % a.heads.queryHeads), bytes)
+    ForwardTask(a, sequences_, memory, int(head / a.heads.queryHeads), int(head % a.heads.queryHeads), bytes)
         .run(begin, end);
   });
 }
@@ -300,7 +300,7 @@ void CpuBackend::run(const AttentionBackward& a) {
   const HeadMemory memory(a.geometry, a.heads, std::min(backwardRows(a.geometry.keys), a.geometry.queries));
   parallelFor(std::int64_t(blocksOf(a.batch)) * a.heads.keyHeads, BackwardTask::bytes(memory),
               [&](std::int64_t i, std::byte* bytes) {
-                BackwardTask(a, layers_, memory, int(i / a.heads.keyHeads), int(i % a.heads.keyHeads), bytes).run();
+                BackwardTask(a, sequences_, memory, int(i / a.heads.keyHeads), int(i % a.heads.keyHeads), bytes).run();
               });
 }
 
@@ -320,8 +320,8 @@ void CpuBackend::run(const Rotary& a) {
         if (channel < 0 || isZero(state, channel)) return nullptr;
         return data + (std::int64_t(n) * a.shape.channels + channel) * positions * kLanes;
       };
-      layers_.rotate(plane(a.input, a.inputState, first), plane(a.input, a.inputState, second), cosines, sines,
-                     positions, plane(a.output, a.outputState, first), plane(a.output, a.outputState, second));
+      sequences_.rotate(plane(a.input, a.inputState, first), plane(a.input, a.inputState, second), cosines, sines,
+                        positions, plane(a.output, a.outputState, first), plane(a.output, a.outputState, second));
     }
   });
 }

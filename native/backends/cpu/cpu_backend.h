@@ -3,7 +3,7 @@
 
 #include "cpu/conv2d_plans.h"
 #include "cpu/kernels.h"
-#include "cpu/layer_kernels.h"
+#include "cpu/sequence_kernels.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
@@ -11,7 +11,11 @@ namespace selfcompress::cpu {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, Precision precision)
-      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), layers_(layerKernelsOf(isa)), plans_(kernels_) {}
+      : isa_(isa),
+        precision_(precision),
+        kernels_(kernelsOf(isa)),
+        sequences_(sequenceKernelsOf(isa)),
+        plans_(kernels_) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -87,7 +91,7 @@ class CpuBackend final : public Backend {
   Isa isa_;
   Precision precision_;
   const Kernels& kernels_;
-  const LayerKernels& layers_;
+  const SequenceKernels& sequences_;
   ConvPlans plans_;
 };
 

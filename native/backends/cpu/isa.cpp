@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cpu/kernels.h"
-#include "cpu/layer_kernels.h"
+#include "cpu/sequence_kernels.h"
 #include "selfcompress/backend.h"
 
 #if SELFCOMPRESS_X86
@@ -133,14 +133,14 @@ const Kernels& kernelsOf(Isa isa) {
   throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
 }
 
-const LayerKernels& layerKernelsOf(Isa isa) {
+const SequenceKernels& sequenceKernelsOf(Isa isa) {
 #if SELFCOMPRESS_X86
-  if (isa == Isa::kAvx512) return avx512::layerKernels;
-  if (isa == Isa::kAvx2) return avx2::layerKernels;
+  if (isa == Isa::kAvx512) return avx512::sequenceKernels;
+  if (isa == Isa::kAvx2) return avx2::sequenceKernels;
 #elif SELFCOMPRESS_ARM64
-  if (isa == Isa::kNeon) return neon::layerKernels;
+  if (isa == Isa::kNeon) return neon::sequenceKernels;
 #endif
-  if (isa == Isa::kScalar) return scalar::layerKernels;
+  if (isa == Isa::kScalar) return scalar::sequenceKernels;
   throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
 }
 

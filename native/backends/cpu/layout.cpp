@@ -58,7 +58,7 @@ void CpuBackend::run(const CopyWindow& a) {
     for (int y = 0; y < a.height; y++) {
       const std::int64_t in = std::int64_t(a.inTop + y) * a.input.width + a.inLeft,
                          out = std::int64_t(a.outTop + y) * a.output.width + a.outLeft;
-      layers_.copyRun(from ? from + in * kLanes : nullptr, kLanes, to + out * kLanes, kLanes, a.width, a.accumulate);
+      sequences_.copyRun(from ? from + in * kLanes : nullptr, kLanes, to + out * kLanes, kLanes, a.width, a.accumulate);
     }
   });
 }
@@ -68,7 +68,7 @@ void CpuBackend::run(const PadForward& a) {
   const Taps taps(g);
   forPlanes(a.batch, g.input.channels, [&](std::int64_t n, int c) {
     if (float* to = planeOf(a.output, g.output(), a.outputState, n, c))
-      layers_.takePlane(taps, planeOf(a.input, g.input, a.inputState, n, c), to);
+      sequences_.takePlane(taps, planeOf(a.input, g.input, a.inputState, n, c), to);
   });
 }
 void CpuBackend::run(const PadBackward& a) {
@@ -76,7 +76,7 @@ void CpuBackend::run(const PadBackward& a) {
   const Taps taps(g);
   forPlanes(a.batch, g.input.channels, [&](std::int64_t n, int c) {
     if (float* to = planeOf(a.gradInput, g.input, a.inputState, n, c))
-      layers_.givePlane(taps, planeOf(a.gradOutput, g.output(), a.outputState, n, c), to);
+      sequences_.givePlane(taps, planeOf(a.gradOutput, g.output(), a.outputState, n, c), to);
   });
 }
 void CpuBackend::run(const ResizeForward& a) {
@@ -84,7 +84,7 @@ void CpuBackend::run(const ResizeForward& a) {
   const Taps taps(g);
   forPlanes(a.batch, g.input.channels, [&](std::int64_t n, int c) {
     if (const float* from = planeOf(a.input, g.input, a.state, n, c))
-      layers_.takePlane(taps, from, planeOf(a.output, g.output(), nullptr, n, c));
+      sequences_.takePlane(taps, from, planeOf(a.output, g.output(), nullptr, n, c));
   });
 }
 void CpuBackend::run(const ResizeBackward& a) {
@@ -92,7 +92,7 @@ void CpuBackend::run(const ResizeBackward& a) {
   const Taps taps(g);
   forPlanes(a.batch, g.input.channels, [&](std::int64_t n, int c) {
     if (float* to = planeOf(a.gradInput, g.input, a.state, n, c))
-      layers_.givePlane(taps, planeOf(a.gradOutput, g.output(), nullptr, n, c), to);
+      sequences_.givePlane(taps, planeOf(a.gradOutput, g.output(), nullptr, n, c), to);
   });
 }
 
@@ -102,8 +102,8 @@ void CpuBackend::run(const GatherChannels& a) {
     float* to = planeOf(a.output, out, a.outputState, n, c);
     if (!to) return;
     const int from = a.index[c];
-    layers_.copyRun(from < 0 ? nullptr : planeOf(a.source, a.input, a.inputState, n, from), kLanes, to, kLanes,
-                    out.pixels(), false);
+    sequences_.copyRun(from < 0 ? nullptr : planeOf(a.source, a.input, a.inputState, n, from), kLanes, to, kLanes,
+                       out.pixels(), false);
   });
 }
 void CpuBackend::run(const GatherChannelsBackward& a) {
@@ -115,10 +115,10 @@ void CpuBackend::run(const GatherChannelsBackward& a) {
     for (int c = 0; c < a.channels; c++) {
       const float* from = a.index[c] == i ? planeOf(a.gradOutput, out, a.outputState, n, c) : nullptr;
       if (!from) continue;
-      layers_.copyRun(from, kLanes, to, kLanes, out.pixels(), !first);
+      sequences_.copyRun(from, kLanes, to, kLanes, out.pixels(), !first);
       first = false;
     }
-    if (first) layers_.copyRun(nullptr, kLanes, to, kLanes, out.pixels(), false);
+    if (first) sequences_.copyRun(nullptr, kLanes, to, kLanes, out.pixels(), false);
   });
 }
 
@@ -134,8 +134,8 @@ void CpuBackend::run(const DepthToSpace& a) {
     if (!to) return;
     for (int y = 0; y < a.deep.height; y++) {
       const std::int64_t inDeep = y * deepRow, inWide = corner + y * wideRow;
-      if (a.inverse) layers_.copyRun(from ? from + inWide : nullptr, step, to + inDeep, kLanes, a.deep.width, false);
-      else layers_.copyRun(from ? from + inDeep : nullptr, kLanes, to + inWide, step, a.deep.width, false);
+      if (a.inverse) sequences_.copyRun(from ? from + inWide : nullptr, step, to + inDeep, kLanes, a.deep.width, false);
+      else sequences_.copyRun(from ? from + inDeep : nullptr, kLanes, to + inWide, step, a.deep.width, false);
     }
   });
 }
@@ -149,8 +149,8 @@ void CpuBackend::run(const Transpose& a) {
     if (!to) return;
     const float* from = a.source + n * channels * step + std::int64_t(t) * kLanes;
     for (int c = 0; c < channels; c++)
-      layers_.copyRun(isZero(a.sourceState, c) ? nullptr : from + c * step, step, to + std::int64_t(c) * kLanes, kLanes,
-                      1, false);
+      sequences_.copyRun(isZero(a.sourceState, c) ? nullptr : from + c * step, step, to + std::int64_t(c) * kLanes,
+                         kLanes, 1, false);
   });
 }
 
@@ -159,14 +159,14 @@ void CpuBackend::run(const ChannelSum& a) {
   const int pixels = a.input.pixels(), parts = (pixels + kPart - 1) / kPart;
   forPlanes(a.batch, parts, [&](std::int64_t n, int part) {
     const std::int64_t first = std::int64_t(part) * kPart, count = std::min<std::int64_t>(kPart, pixels - first);
-    layers_.sumPlanes(a.source + (n * a.input.channels * pixels + first) * kLanes, std::int64_t(pixels) * kLanes,
-                      a.input.channels, a.inputState, a.factor, count, a.output + (n * pixels + first) * kLanes);
+    sequences_.sumPlanes(a.source + (n * a.input.channels * pixels + first) * kLanes, std::int64_t(pixels) * kLanes,
+                         a.input.channels, a.inputState, a.factor, count, a.output + (n * pixels + first) * kLanes);
   });
 }
 void CpuBackend::run(const ChannelSumBackward& a) {
   forPlanes(a.batch, a.input.channels, [&](std::int64_t n, int c) {
     if (float* to = planeOf(a.gradInput, a.input, a.inputState, n, c))
-      layers_.scaleVectors(a.gradOutput + n * a.input.pixels() * kLanes, a.input.pixels(), a.factor, to);
+      sequences_.scaleVectors(a.gradOutput + n * a.input.pixels() * kLanes, a.input.pixels(), a.factor, to);
   });
 }
 

@@ -27,7 +27,7 @@ struct RecurrentWorkspace {
 // Tensors of one block of images, a position at a time, as [channels] vectors side by side.
 class Positions {
  public:
-  Positions(const RecurrentGeometry& g, const std::int32_t* state, const LayerKernels& kernels, std::int64_t block)
+  Positions(const RecurrentGeometry& g, const std::int32_t* state, const SequenceKernels& kernels, std::int64_t block)
       : g_(g), state_(state), kernels_(kernels), block_(block) {}
   bool dead(int u) const { return state_ && state_[u] == kZero; }
   void clearDead(float* vectors) const {
@@ -63,13 +63,13 @@ class Positions {
   }
   const RecurrentGeometry& g_;
   const std::int32_t* state_;
-  const LayerKernels& kernels_;
+  const SequenceKernels& kernels_;
   std::int64_t block_;
 };
 
 class Forward {
  public:
-  Forward(const RecurrentForward& a, const LayerKernels& kernels, std::int64_t block, std::byte* memory)
+  Forward(const RecurrentForward& a, const SequenceKernels& kernels, std::int64_t block, std::byte* memory)
       : a_(a),
         g_(a.geometry),
         kernels_(kernels),
@@ -128,7 +128,7 @@ class Forward {
 
   const RecurrentForward& a_;
   const RecurrentGeometry& g_;
-  const LayerKernels& kernels_;
+  const SequenceKernels& kernels_;
   Positions at_;
   std::int64_t plane_;
   float *gates_, *extra_, *hidden_, *reset_;  // [4], then one plane each; LSTM: the cell follows its gates
@@ -136,7 +136,7 @@ class Forward {
 
 class Backward {
  public:
-  Backward(const RecurrentBackward& a, const LayerKernels& kernels, std::int64_t block, std::byte* memory)
+  Backward(const RecurrentBackward& a, const SequenceKernels& kernels, std::int64_t block, std::byte* memory)
       : a_(a),
         g_(a.geometry),
         kernels_(kernels),
@@ -208,7 +208,7 @@ class Backward {
 
   const RecurrentBackward& a_;
   const RecurrentGeometry& g_;
-  const LayerKernels& kernels_;
+  const SequenceKernels& kernels_;
   Positions at_;
   std::int64_t plane_;
   float *saved_, *grads_, *hidden_, *cell_, *gradHidden_, *gradCell_, *gradInner_, *scratch_;
@@ -224,7 +224,7 @@ std::size_t CpuBackend::recurrentWorkspace(const RecurrentGeometry& g, int batch
 
 void CpuBackend::run(const RecurrentForward& a) {
   parallelFor(blocksOf(a.batch), Forward::bytes(a.geometry),
-              [&](std::int64_t block, std::byte* memory) { Forward(a, layers_, block, memory).run(); });
+              [&](std::int64_t block, std::byte* memory) { Forward(a, sequences_, block, memory).run(); });
 }
 
 void CpuBackend::run(const RecurrentBackward& a) {
@@ -232,7 +232,7 @@ void CpuBackend::run(const RecurrentBackward& a) {
   float *before = static_cast<float*>(a.workspace), *gateGrads = before + w.before,
         *innerGrads = gateGrads + w.gateGrads, *reset = innerGrads + w.innerGrads;
   parallelFor(blocksOf(a.batch), Backward::bytes(a.geometry), [&](std::int64_t block, std::byte* memory) {
-    Backward(a, layers_, block, memory).run(before, gateGrads, innerGrads, w.reset ? reset : nullptr);
+    Backward(a, sequences_, block, memory).run(before, gateGrads, innerGrads, w.reset ? reset : nullptr);
   });
   Conv2dGradWeight gates;
   gates.geometry = w.gates, gates.batch = a.batch, gates.input = before, gates.gradOutput = gateGrads;

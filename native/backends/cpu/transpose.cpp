@@ -9,7 +9,7 @@ void CpuBackend::run(const ChannelBias& a) {
     const int c = int(plane % channels);
     const std::int32_t state = a.state ? a.state[c] : std::int32_t(kLive);
     if (state != kZero)
-      layers_.addBias(a.data + plane * pixels * kLanes, pixels, a.bias[c], a.relu, state == kConstant);
+      sequences_.addBias(a.data + plane * pixels * kLanes, pixels, a.bias[c], a.relu, state == kConstant);
   });
 }
 
@@ -18,8 +18,8 @@ void CpuBackend::run(const ChannelBiasGradient& a) {
     const std::int64_t pixels = a.shape.pixels();
     double sum = 0;
     for (int n = 0; n < blocksOf(a.batch) && (!a.state || a.state[c] == kLive); n++)
-      sum += layers_.sumPlane(a.gradOutput + (std::int64_t(n) * a.shape.channels + c) * pixels * kLanes, pixels,
-                              std::min(kLanes, a.batch - n * kLanes));
+      sum += sequences_.sumPlane(a.gradOutput + (std::int64_t(n) * a.shape.channels + c) * pixels * kLanes, pixels,
+                                 std::min(kLanes, a.batch - n * kLanes));
     a.gradBias[c] = float(sum);
   });
 }

@@ -1,5 +1,7 @@
 #include "cuda/cuda_backend.h"
 
+#include <string_view>
+
 namespace selfcompress::cuda {
 namespace {
 
@@ -61,6 +63,17 @@ std::unique_ptr<Recording> CudaBackend::endRecording() {
   return std::make_unique<StepRecording>(stream_.endRecording());
 }
 void CudaBackend::replay(Recording& recording) { stream_.replay(*static_cast<StepRecording&>(recording).work); }
+
+bool CudaBackend::supports(const char* operation) const {
+#define SELFCOMPRESS_SUPPORTS(Operation) \
+  if (std::string_view(operation) == #Operation) return hasKernels<Operation>();
+  SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_SUPPORTS)
+#undef SELFCOMPRESS_SUPPORTS
+  return false;
+}
+void CudaBackend::refuse(const char* operation) {
+  throw Error(std::string("Expected an operation that has kernels on a CUDA device but received ") + operation);
+}
 
 std::size_t CudaBackend::conv2dWorkspace(const Conv2dGeometry& geometry, int batch) const {
   return cuda::conv2dWorkspace(limits(stream_), geometry, batch);

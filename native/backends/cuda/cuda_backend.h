@@ -34,6 +34,7 @@ class CudaBackend final : public Backend {
   void cancelRecording() override { stream_.cancelRecording(); }
   void replay(Recording&) override;
 
+  bool supports(const char* operation) const override;
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
 
 #define SELFCOMPRESS_RUN(Operation) \
@@ -43,12 +44,19 @@ class CudaBackend final : public Backend {
 
  private:
   template <class Operation>
-  void queue([[maybe_unused]] const char* name, const Operation& a) {
-    if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
-    else if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
-    else if constexpr (requires { enqueue(stream_, a); }) enqueue(stream_, a);
-    else throw Error(std::string("Expected an operation that the CUDA backend has but received ") + name);
+  static constexpr bool hasKernels() {
+    return requires(Stream & s, const Operation& a) { enqueue(s, a); }
+    || requires(Stream & s, const Operation& a) { enqueue(s, a, Precision::kFloat32); };
   }
+  template <class Operation>
+  void queue(const char* name, const Operation& a) {
+    if constexpr (!hasKernels<Operation>()) refuse(name);
+    else if constexpr (requires { a.exact; }) enqueue(stream_, a, a.exact ? Precision::kFloat32 : precision_);
+    else if constexpr (requires { enqueue(stream_, a, precision_); }) enqueue(stream_, a, precision_);
+    else enqueue(stream_, a);
+  }
+  // Throws Error for an operation that has no kernels for CUDA devices yet.
+  [[noreturn]] static void refuse(const char* operation);
 
   Stream stream_;
   Precision precision_;

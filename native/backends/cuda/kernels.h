@@ -1,4 +1,4 @@
-// The operations of the CUDA backend (others are refused by name): each `enqueue` queues its kernels on the stream and returns at once. One file
+// Every operation of the CUDA backend: each `enqueue` queues its kernels on the stream and returns at once. One file
 // per family under kernels/, compiled by nvcc for a GPU and by a C++ compiler for the host model (device.h).
 #pragma once
 

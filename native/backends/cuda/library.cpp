@@ -111,6 +111,7 @@ const LibraryTable* table() {
     t.abi = kLibraryAbi, t.operations = kOperations, t.version = SELFCOMPRESS_VERSION;
     t.message = [] { return latestMessage().c_str(); };
     t.devices = devices, t.create = create, t.name = name, t.run = run;
+    t.supports = [](void* b, const char* operation) { return std::int32_t(of(b).supports(operation)); };
     t.destroy = [](void* b) { delete &of(b); };
     t.allocate = [](void* b, std::size_t n, void** p) { return guarded([&] { *p = of(b).allocate(n); }); };
     t.release = [](void* b, void* p) { guarded([&] { of(b).release(p); }); };

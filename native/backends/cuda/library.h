@@ -15,7 +15,7 @@
 namespace selfcompress::cuda {
 
 // Raised when this file, or the meaning of an argument struct, changes.
-inline constexpr std::uint32_t kLibraryAbi = 2;
+inline constexpr std::uint32_t kLibraryAbi = 3;
 inline constexpr const char* kLibraryEntry = "selfcompress_cuda_library";
 
 enum LibraryStatus : std::int32_t { kLibraryOk = 0, kLibraryError = 1, kLibraryOutOfMemory = 2 };
@@ -72,6 +72,7 @@ struct LibraryTable {
   void (*destroyRecording)(void* recording);
 
   LibraryStatus (*workspace)(void* backend, const Conv2dGeometry*, std::int32_t batch, std::size_t* bytes);
+  std::int32_t (*supports)(void* backend, const char* operation);  // 1: it runs
   LibraryStatus (*run)(void* backend, std::uint32_t operation, const void* arguments, std::size_t size);
 };
 

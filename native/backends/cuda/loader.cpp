@@ -176,6 +176,7 @@ class LoadedBackend final : public Backend {
     check(table_, table_.replay(backend_, static_cast<LoadedRecording&>(recording).get()));
   }
 
+  bool supports(const char* operation) const override { return table_.supports(backend_, operation) != 0; }
   std::size_t conv2dWorkspace(const Conv2dGeometry& geometry, int batch) const override {
     std::size_t bytes = 0;
     check(table_, table_.workspace(backend_, &geometry, batch, &bytes));

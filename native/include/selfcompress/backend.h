@@ -109,6 +109,12 @@ class Backend {
   virtual void cancelRecording() {}
   virtual void replay(Recording&) {}
 
+  // Whether `run` of this operation is there; if not, it throws. By its name in SELFCOMPRESS_OPERATIONS.
+  virtual bool supports(const char* operation) const {
+    (void)operation;
+    return true;
+  }
+
   // Bytes of scratch memory that the three convolutions of this geometry need at most, for this batch or a smaller one.
   virtual std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const = 0;
   // Whether Conv2dForward and Conv2dGradInput take a WeightQuantizer. If not, they are given quantized weights.

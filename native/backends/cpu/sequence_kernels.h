@@ -1,5 +1,5 @@
 // The table of kernels of attention, recurrent layers, resizing and rearranging: what kernels.h is for the others. Each
-// instruction set compiles them in a file of its own (isa/<isa>_layers.cpp).
+// instruction set compiles them in a file of its own (isa/<isa>_sequences.cpp).
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,7 @@ struct BroadcastProducts {
   bool accumulate = false;
 };
 
-struct LayerKernels {
+struct SequenceKernels {
   void (*laneProducts)(const LaneProducts&);
   void (*scaleVectors)(const float* from, std::int64_t count, float factor, float* to);  // may be in place
   // to[i] = from[i] * factor, a vector for all.
@@ -83,19 +83,19 @@ struct LayerKernels {
                        int units);
 };
 
-const LayerKernels& layerKernelsOf(Isa);
+const SequenceKernels& sequenceKernelsOf(Isa);
 
 namespace scalar {
-extern const LayerKernels layerKernels;
+extern const SequenceKernels sequenceKernels;
 }
 namespace avx2 {
-extern const LayerKernels layerKernels;
+extern const SequenceKernels sequenceKernels;
 }
 namespace avx512 {
-extern const LayerKernels layerKernels;
+extern const SequenceKernels sequenceKernels;
 }
 namespace neon {
-extern const LayerKernels layerKernels;
+extern const SequenceKernels sequenceKernels;
 }
 
 }  // namespace selfcompress::cpu

@@ -1,4 +1,4 @@
-// The kernel texts of the second table (layer_kernels.h).
+// The kernel texts of the second table (sequence_kernels.h).
 #pragma once
 
 #include <math.h>
@@ -15,7 +15,7 @@
 
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 
-const LayerKernels layerKernels = {
+const SequenceKernels sequenceKernels = {
     laneProducts, scaleVectors, scaleLanes,   softmax,  softmaxGradient,   rotate,    copyRun,       takePlane,
     givePlane,    sumPlanes,    addBias,      sumPlane, broadcastProducts, lstmUnits, lstmUnitsBack, gruGates,
     gruUnits,     gruUnitsBack, gruResetBack,
