@@ -89,7 +89,8 @@ class PlanBackend final : public Backend {
     const Work work = workOf(a);
     cuda::launches.clear();
     if constexpr (requires { cuda::enqueue(stream_, a, precision_); }) cuda::enqueue(stream_, a, precision_);
-    else cuda::enqueue(stream_, a);
+    else if constexpr (requires { cuda::enqueue(stream_, a); }) cuda::enqueue(stream_, a);
+    else throw std::runtime_error(std::string("Expected an operation that the CUDA backend has but received ") + name);
     out_ << (first_ ? "" : ",") << "{\"op\":\"" << name << "\",\"what\":\"" << work.what
          << "\",\"bytes\":" << work.bytes << ",\"again\":" << work.again << ",\"flops\":" << work.flops
          << ",\"padded\":" << work.padded << ",\"launches\":[";
