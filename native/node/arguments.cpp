@@ -69,10 +69,6 @@ std::string beginning(const Napi::Value& value, std::size_t most) {
   text.resize(bytes);
   return all > bytes ? text + "..." : text;
 }
-// In quotes, with the end cut off where it is long.
-std::string shortened(const std::string& text) {
-  return quoted(text.size() > 200 ? text.substr(0, 197) + "..." : text);
-}
 
 std::size_t editDistance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
