@@ -72,17 +72,17 @@ export interface DataSetOptions {
   /** [count × channels × height × width], finite; bytes are divided by 255. Copied into native memory. */
   images: Uint8Array | Float32Array;
   /** [count], class of each image in 0..classes-1; for cross-entropy. */
-  labels?: Int32Array;
+  labels?: Int32Array | undefined;
   /** Number of classes; required with `labels`. */
-  classes?: number;
+  classes?: number | undefined;
   /** [count × features]; for the mean squared error. */
-  targets?: Float32Array;
+  targets?: Float32Array | undefined;
   /**
    * Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. std is at least 2^-20 of the mean:
    * less is the rounding of a channel that is constant, and dividing by it makes noise of it.
    */
-  mean?: number[];
-  std?: number[];
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
 }
 
 /** Images and their labels or targets, held in native memory. Never changes once made. */
@@ -96,11 +96,11 @@ export class DataSet {
 /** Random changes of training images. Keyed by (seed, step, position in the batch): a seeded run repeats. */
 export interface Augmentation {
   /** Pad by this many zero pixels and crop back at a random offset. Default 0. */
-  shift?: number;
+  shift?: number | undefined;
   /** Mirror left-right with probability ½. Default false. */
-  flip?: boolean;
+  flip?: boolean | undefined;
   /** Side in pixels of a square set to the mean. Default 0: none. */
-  cutout?: number;
+  cutout?: number | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -117,17 +117,17 @@ export interface Conv2dNode extends NodeBase {
   outChannels: number;
   kernel: [number, number];
   /** Default [1, 1]. */
-  stride?: [number, number];
+  stride?: [number, number] | undefined;
   /** Zero padding on both sides. Default [0, 0]. */
-  padding?: [number, number];
+  padding?: [number, number] | undefined;
   /** Default [1, 1]. */
-  dilation?: [number, number];
+  dilation?: [number, number] | undefined;
   /** Divides input and output channels; equal to both for a depthwise convolution. Default 1. */
-  groups?: number;
+  groups?: number | undefined;
   /** Default true. */
-  bias?: boolean;
+  bias?: boolean | undefined;
   /** Learn a bit depth and an exponent per output channel. Default true. */
-  compress?: boolean;
+  compress?: boolean | undefined;
 }
 /**
  * Fully connected: reads all elements of its input as a vector, or, with `perPosition`, the channels at each position by
@@ -137,18 +137,18 @@ export interface LinearNode extends NodeBase {
   kind: 'linear';
   outFeatures: number;
   /** Default false. */
-  perPosition?: boolean;
-  bias?: boolean;
-  compress?: boolean;
+  perPosition?: boolean | undefined;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface BatchNormNode extends NodeBase {
   kind: 'batchNorm';
   /** Learn a scale and a shift per channel. Default true. */
-  affine?: boolean;
+  affine?: boolean | undefined;
   /** Default 1e-5. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Of the running statistics: running += momentum × (batch − running). Default 0.1. */
-  momentum?: number;
+  momentum?: number | undefined;
 }
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
@@ -157,11 +157,11 @@ export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
   /** Default: the kernel. */
-  stride?: [number, number];
+  stride?: [number, number] | undefined;
   /** At most half the kernel. Default [0, 0]. */
-  padding?: [number, number];
+  padding?: [number, number] | undefined;
   /** averagePool: divide by the whole window, padding included. Default true. */
-  countIncludePad?: boolean;
+  countIncludePad?: boolean | undefined;
 }
 /** Mean over all pixels; output C×1×1. */
 export interface GlobalAveragePoolNode extends NodeBase {
@@ -213,48 +213,48 @@ export interface NetworkDescription {
 export interface OptimizerDescription {
   kind: 'sgd' | 'adam' | 'adamw';
   /** sgd; default 0.9. */
-  momentum?: number;
+  momentum?: number | undefined;
   /** sgd; default true when momentum > 0. */
-  nesterov?: boolean;
+  nesterov?: boolean | undefined;
   /** adam and adamw; defaults 0.9, 0.999. */
-  beta1?: number;
-  beta2?: number;
+  beta1?: number | undefined;
+  beta2?: number | undefined;
   /** adam and adamw, of weights, biases and norms; default 1e-8. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Of the weights of conv2d and linear nodes (biases and norms have none); default 0. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
   /** Of bit depths and exponents: always Adam. Default 1e-3. */
-  quantizerEpsilon?: number;
+  quantizerEpsilon?: number | undefined;
   /**
    * Train bit depth b and range e + b in place of b and e: when b falls the quantizer's steps grow, and no weight is clipped
    * that was not before. dL/db at a fixed range is dL/db - dL/de. Default false: b and e, as the paper has it.
    */
-  keepRange?: boolean;
+  keepRange?: boolean | undefined;
   /** Clip the norm of the gradient of weights, biases and norms together; default 0: off. */
-  maxGradientNorm?: number;
+  maxGradientNorm?: number | undefined;
 }
 
 export interface NetworkOptions {
   /** Default 'auto'. A CUDA device that is not there is an Error that says what was looked for. */
-  device?: Device;
+  device?: Device | undefined;
   /** Default 'fp32'. One that the device does not have is an error. */
-  precision?: Precision;
+  precision?: Precision | undefined;
   /**
    * Most bytes of a CUDA device's memory that all networks of this process may hold together. Default 0: the value of
    * SELFCOMPRESS_CUDA_MEMORY (as in 8G), else no limit. Memory that cannot be had is an Error with the sizes, after which
    * everything else goes on as before. Networks on the CPU have no limit of their own.
    */
-  memoryLimit?: number;
+  memoryLimit?: number | undefined;
   loss: LossDescription;
   optimizer: OptimizerDescription;
   /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
-  penalty?: 'own' | 'coupled';
+  penalty?: 'own' | 'coupled' | undefined;
   /** N of the size penalty: weights of the network before any removal. Default: the weights of this one. */
-  originalWeights?: number;
+  originalWeights?: number | undefined;
   /** Largest batch of a step or evaluation. */
   batchSize: number;
   /** Per step, dead channels' biases and norm shifts shrink by this share. Default 0.05. */
-  deadDecay?: number;
+  deadDecay?: number | undefined;
 }
 
 export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent';
@@ -342,8 +342,8 @@ export function encodeModelFile(args: { network: NetworkDescription; state: Reco
  */
 export function decodeModelFile(args: {
   bytes: Uint8Array;
-  maxWeights?: number;
-  maxNodes?: number;
+  maxWeights?: number | undefined;
+  maxNodes?: number | undefined;
 }): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ export interface StepSettings {
   /** Of bit depths and of exponents; 0 freezes them. */
   bitDepthLearningRate: number;
   exponentLearningRate: number;
-  augmentation?: Augmentation;
+  augmentation?: Augmentation | undefined;
 }
 
 export interface StepResult {
@@ -458,7 +458,7 @@ export function quantizeForward(args: QuantizeArguments & { output: Float32Array
 export function quantizeBackward(
   args: QuantizeArguments & {
     gradOutput: Float32Array;
-    penalty?: Float32Array;
+    penalty?: Float32Array | undefined;
     gradWeight: Float32Array;
     gradBitDepth: Float32Array;
     gradExponent: Float32Array;
@@ -477,16 +477,16 @@ export interface Conv2dGeometry {
   width: number;
   outChannels: number;
   kernel: [number, number];
-  stride?: [number, number];
-  padding?: [number, number];
-  dilation?: [number, number];
-  groups?: number;
+  stride?: [number, number] | undefined;
+  padding?: [number, number] | undefined;
+  dilation?: [number, number] | undefined;
+  groups?: number | undefined;
 }
 export interface LiveChannels {
   /** Ascending input channels to read; the others count as zero. Default: all. */
-  liveIn?: Int32Array;
+  liveIn?: Int32Array | undefined;
   /** Ascending output channels to compute; the others are written as zero. Default: all. */
-  liveOut?: Int32Array;
+  liveOut?: Int32Array | undefined;
 }
 /** output [N,O,OH,OW] = input [N,C,H,W] ⋆ weight [O,C/groups,KH,KW] + bias [O]. */
 export function conv2dForward(
@@ -508,16 +508,16 @@ export interface ImageShape {
 export function batchNormForward(
   args: ImageShape & {
     training: boolean;
-    epsilon?: number;
-    momentum?: number;
+    epsilon?: number | undefined;
+    momentum?: number | undefined;
     input: Float32Array;
-    weight?: Float32Array;
-    bias?: Float32Array;
+    weight?: Float32Array | undefined;
+    bias?: Float32Array | undefined;
     runningMean: Float32Array;
     runningVar: Float32Array;
     /** [channels]; required when training. */
-    savedMean?: Float32Array;
-    savedInvStd?: Float32Array;
+    savedMean?: Float32Array | undefined;
+    savedInvStd?: Float32Array | undefined;
     output: Float32Array;
   },
 ): Promise<void>;
@@ -525,12 +525,12 @@ export function batchNormBackward(
   args: ImageShape & {
     input: Float32Array;
     gradOutput: Float32Array;
-    weight?: Float32Array;
+    weight?: Float32Array | undefined;
     savedMean: Float32Array;
     savedInvStd: Float32Array;
     gradInput: Float32Array;
-    gradWeight?: Float32Array;
-    gradBias?: Float32Array;
+    gradWeight?: Float32Array | undefined;
+    gradBias?: Float32Array | undefined;
   },
 ): Promise<void>;
 export function activationForward(args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; output: Float32Array }): Promise<void>;
@@ -541,9 +541,9 @@ export function activationBackward(
 export interface PoolGeometry extends ImageShape {
   kind: 'max' | 'average';
   kernel: [number, number];
-  stride?: [number, number];
-  padding?: [number, number];
-  countIncludePad?: boolean;
+  stride?: [number, number] | undefined;
+  padding?: [number, number] | undefined;
+  countIncludePad?: boolean | undefined;
 }
 export function poolForward(args: PoolGeometry & { input: Float32Array; output: Float32Array }): Promise<void>;
 export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array }): Promise<void>;
@@ -552,10 +552,10 @@ export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOut
 export function crossEntropy(args: {
   batch: number;
   classes: number;
-  labelSmoothing?: number;
+  labelSmoothing?: number | undefined;
   logits: Float32Array;
   labels: Int32Array;
-  gradLogits?: Float32Array;
+  gradLogits?: Float32Array | undefined;
 }): Promise<{ loss: number; correct: number }>;
 /** output, target [batch × features]. */
 export function meanSquaredError(args: {
@@ -563,7 +563,7 @@ export function meanSquaredError(args: {
   features: number;
   output: Float32Array;
   target: Float32Array;
-  gradOutput?: Float32Array;
+  gradOutput?: Float32Array | undefined;
 }): Promise<{ loss: number }>;
 
 /** One update in place. Equations in native/include/selfcompress/ops/optimizer.h. */
@@ -573,14 +573,14 @@ export function optimizerStep(args: {
   gradient: Float32Array;
   moment1: Float32Array;
   /** Required for adam and adamw. */
-  moment2?: Float32Array;
+  moment2?: Float32Array | undefined;
   /** t, counted from 1. */
   step: number;
   learningRate: number;
-  momentum?: number;
-  nesterov?: boolean;
-  beta1?: number;
-  beta2?: number;
-  epsilon?: number;
-  weightDecay?: number;
+  momentum?: number | undefined;
+  nesterov?: boolean | undefined;
+  beta1?: number | undefined;
+  beta2?: number | undefined;
+  epsilon?: number | undefined;
+  weightDecay?: number | undefined;
 }): Promise<void>;

@@ -1,5 +1,6 @@
 /** How the columns of a table become numbers. */
 import { DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import type { Row } from './csv.js';
 import { pauses } from './pace.js';
 
@@ -42,7 +43,7 @@ function planColumn(rows: Row[], name: string, index: number, { named, missing, 
   let firstName: Row | undefined;
   const names = new Set<string>();
   for (const row of rows) {
-    const text = row.fields[index].trim();
+    const text = item(row.fields, index).trim();
     if (missing.has(text)) continue;
     const value = named.has(index) ? undefined : parseNumber(text);
     if (value !== undefined) {
@@ -56,7 +57,7 @@ function planColumn(rows: Row[], name: string, index: number, { named, missing, 
   if (numbers === 0 && !firstName) throw new DataError(`column "${name}" has no values; leave it out (ignore)`, path);
   if (!firstName) return { name, index, mean: sum / numbers, missing };
   if (numbers > 0) {
-    const text = firstName.fields[index].trim();
+    const text = item(firstName.fields, index).trim();
     const message = `expected a number, as in other rows, but found ${JSON.stringify(text.slice(0, 60))}; if the column holds names, list it in categorical`;
     throw new DataError(`line ${firstName.line}, column "${name}": ${message}`, path);
   }
@@ -84,7 +85,7 @@ export const widthOf = (columns: Column[]) => columns.reduce((sum, { categories 
 export function encodeColumns(columns: Column[], fields: string[], inputs: Float32Array, fail: (column: number, message: string) => never): void {
   let at = 0;
   for (const { index, categories, mean, missing } of columns) {
-    const text = fields[index].trim();
+    const text = item(fields, index).trim();
     if (categories) {
       const place = categories.indexOf(text);
       for (let i = 0; i < categories.length; i++) inputs[at++] = i === place ? 1 : 0;

@@ -1,5 +1,6 @@
 /** Digits of MNIST at random places of larger images, with the class of every pixel: a small task of segmentation. */
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import type { Dataset, Split } from './dataset.js';
 import { loadDigits } from './digits.js';
@@ -33,13 +34,13 @@ async function drawSplit(digits: Split, count: number, size: number, [least, mos
   for (let n = 0; n < count; n++) {
     for (let k = least + below(most - least + 1); k > 0; k--) {
       const digit = below(digits.count);
-      const label = (digits.labels as Int32Array)[digit] + 1;
+      const label = item(digits.labels as Int32Array, digit) + 1;
       const [top, left] = [below(size - SIDE + 1), below(size - SIDE + 1)];
       for (let y = 0; y < SIDE; y++) {
         for (let x = 0; x < SIDE; x++) {
-          const value = digits.images[(digit * SIDE + y) * SIDE + x];
+          const value = item(digits.images, (digit * SIDE + y) * SIDE + x);
           const at = n * area + (top + y) * size + left + x;
-          if (value <= images[at]) continue;
+          if (value <= item(images, at)) continue;
           images[at] = value;
           if (value >= INK) labels[at] = label;
         }

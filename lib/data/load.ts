@@ -21,15 +21,15 @@ const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
 
 export interface LoadOptions extends ImageOptions {
   /** Folder with the data set's standard files. `digits` needs none; `fashion-mnist` is also found where Debian's package puts it. */
-  dataDir?: string;
+  dataDir?: string | undefined;
   /** Use `limit` training images only, as many of each class; which ones, `seed` says. */
-  limit?: number;
+  limit?: number | undefined;
   /** Hold back that many of the training images as the validation split; which ones, `seed` says. */
-  validation?: number;
+  validation?: number | undefined;
   /** Default 1. */
-  seed?: number;
+  seed?: number | undefined;
   /** [channels, height, width] to bring images to; of `images` only, the other data sets have one shape. */
-  shape?: [number, number, number];
+  shape?: [number, number, number] | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkChoice, DataError } from '../errors.js';
+import { item } from '../indexing.js';
 import { readCsv } from './csv.js';
 import { statIfThere } from './files.js';
 import type { SplitOptions } from './splits.js';
@@ -39,7 +40,7 @@ export async function loadSklearnTable(name: string, options: SplitOptions & { d
     const path = join(folder, file);
     if (!(await statIfThere(path))?.isFile()) continue;
     // Its first row is that of a file without names: number of rows, of features, and the names of the classes.
-    const [first] = await readCsv(path, ',');
+    const first = item(await readCsv(path, ','), 0);
     const table = await loadTable(path, { ...split, skip: 1, header: false, target: -1, task: 'classification' });
     return { ...table, name, classNames: first.fields.slice(2, 2 + table.classes) };
   }

@@ -1,5 +1,6 @@
 /** Data that come in batches, one after the other, and need not fit into memory. */
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
 import { type Dataset, type Split, selectExamples } from './dataset.js';
 import { runPaced } from './pace.js';
@@ -27,13 +28,13 @@ export interface StreamDataset extends Omit<Dataset, 'train' | 'validation'> {
 
 /** Examples of several splits behind each other. */
 function joined(splits: Split[]): Split {
-  const [first] = splits;
+  const first = item(splits, 0);
   if (splits.length === 1) return first;
   const result: Record<string, unknown> = { count: splits.reduce((sum, { count }) => sum + count, 0) };
   for (const [key, values] of Object.entries(first)) {
     if (!ArrayBuffer.isView(values)) continue;
     const parts = splits.map((split) => split[key as 'images'] as Uint8Array);
-    const all = new (parts[0].constructor as Uint8ArrayConstructor)(parts.reduce((sum, part) => sum + part.length, 0));
+    const all = new (values.constructor as Uint8ArrayConstructor)(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
       all.set(part, at);
@@ -136,7 +137,7 @@ export async function datasetFromGenerator(options: StreamOptions): Promise<Stre
   const stream = new Stream(options, undefined);
   const first = await firstExamples(stream, statisticsFrom);
   const { images, labels, targets } = first;
-  const answers = labels ? { labels } : { targets };
+  const answers = labels ? { labels } : { targets: targets as Float32Array }; // every split has one of the two
   const whole = (await runPaced(datasetSteps({ ...common, train: { images, ...answers }, test: options.test }))) as Dataset;
   const { train: _, ...data } = whole;
   return {

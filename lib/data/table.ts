@@ -1,6 +1,7 @@
 /** Tables with a column to predict: numbers as they are, names as one input per name, from comma- or tab-separated values. */
 import { basename, extname } from 'node:path';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import { type Column, encodeColumns, parseNumber, planColumns, widthOf } from './columns.js';
 import { type Row, readCsv } from './csv.js';
@@ -103,21 +104,22 @@ class Target {
     training: Row[],
   ) {
     const isNumber = (text: string) => parseNumber(text) !== undefined;
-    const texts = indices.length === 1 ? training.map((row) => this.#text(row, indices[0], path, names)) : [];
+    const index = item(indices, 0);
+    const texts = indices.length === 1 ? training.map((row) => this.#text(row, index, path, names)) : [];
     const numbers = texts.filter(isNumber).length;
     if (task === 'regression' || indices.length > 1 || (task === undefined && numbers === texts.length)) return;
     if (task === undefined && numbers > 0) {
-      const odd = rows.find((row) => isNumber(row.fields[indices[0]]) !== numbers > texts.length / 2) as Row;
-      const message = `"${odd.fields[indices[0]]}" among ${numbers} numbers and ${texts.length - numbers} names; say the task`;
-      throw new DataError(`line ${odd.line}, column "${names[indices[0]]}": ${message}`, path);
+      const odd = rows.find((row) => isNumber(item(row.fields, index)) !== numbers > texts.length / 2) as Row;
+      const message = `"${odd.fields[index]}" among ${numbers} numbers and ${texts.length - numbers} names; say the task`;
+      throw new DataError(`line ${odd.line}, column "${names[index]}": ${message}`, path);
     }
     const all = [...new Set(texts)];
     this.classNames = all.every(isNumber) ? all.sort((a, b) => Number(a) - Number(b)) : all.sort();
-    if (all.length > MOST_CLASSES) throw new DataError(`column "${names[indices[0]]}" names ${all.length} classes; is it a number to predict?`, path);
+    if (all.length > MOST_CLASSES) throw new DataError(`column "${names[index]}" names ${all.length} classes; is it a number to predict?`, path);
   }
 
   #text(row: Row, index: number, path: string, names: string[]): string {
-    const text = row.fields[index].trim();
+    const text = item(row.fields, index).trim();
     if (this.missing.has(text)) throw new DataError(`line ${row.line}, column "${names[index]}": the value to predict is missing`, path);
     return text;
   }
@@ -127,11 +129,12 @@ class Target {
     const { classNames, indices } = this;
     const where = (row: Row, index: number) => `line ${row.line}, column "${names[index]}"`;
     if (classNames) {
+      const index = item(indices, 0);
       const classOf = new Map(classNames.map((name, i) => [name, i]));
       const labels = rows.map((row) => {
-        const text = this.#text(row, indices[0], path, names);
+        const text = this.#text(row, index, path, names);
         const label = classOf.get(text);
-        if (label === undefined) throw new DataError(`${where(row, indices[0])}: the class "${text}" is in no training row`, path);
+        if (label === undefined) throw new DataError(`${where(row, index)}: the class "${text}" is in no training row`, path);
         return label;
       });
       return { labels };
@@ -188,8 +191,8 @@ export async function loadTable(path: string, options: TableOptions): Promise<Ta
   const { validation = 0 } = options;
   if (validation >= train.length) throw wrongValue(`fewer than the ${train.length} training rows`, 'validation', validation);
   const held = validation > 0 ? await splitIndices(train.length, { ...split, holdOut: validation / train.length }, path) : undefined;
-  const take = (indices: Int32Array) => Array.from(indices, (i) => table.rows[i]);
-  const training = take(held ? held.train.map((i) => train[i]) : train);
+  const take = (indices: Int32Array) => Array.from(indices, (i) => item(table.rows, i));
+  const training = take(held ? held.train.map((i) => item(train, i)) : train);
   const columns = await planColumns(training, table.names, { out, named, missing, path });
   if (columns.length === 0) throw new DataError('no columns are left to predict from', path);
   const target = new Target(targets, missing, options.task, table, training);
@@ -200,12 +203,12 @@ export async function loadTable(path: string, options: TableOptions): Promise<Ta
     classNames: target.classNames,
     train: await readRows(training, table),
     test: testTable ? await readRows(testTable.rows, testTable) : await readRows(take(test as Int32Array), table),
-    ...(held && { validation: await readRows(take(held.test.map((i) => train[i])), table) }),
+    ...(held && { validation: await readRows(take(held.test.map((i) => item(train, i))), table) }),
   });
   const featureNames = columns.flatMap(({ name, categories }) => categories?.map((category) => `${name}=${category}`) ?? [name]);
   // Inputs of 0 and 1 stay what they are.
   const isName = columns.flatMap(({ categories }) => categories?.map(() => true) ?? [false]);
   const mean = data.mean.map((value, i) => (isName[i] ? 0 : value));
   const std = data.std.map((value, i) => (isName[i] ? 1 : value));
-  return { ...data, mean, std, columns, featureNames, targetNames: targets.map((index) => table.names[index]) };
+  return { ...data, mean, std, columns, featureNames, targetNames: targets.map((index) => item(table.names, index)) };
 }

@@ -1,6 +1,7 @@
 /** Texts for language models: at every position of a window of tokens, the next token is to be predicted. */
 import { basename } from 'node:path';
 import { checkInteger, checkNames, checkNumber, DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import type { TokenDataset, TokenSplit } from './dataset.js';
 import { readText } from './files.js';
 import { runNow, runPaced, SLICE, type Steps } from './pace.js';
@@ -27,12 +28,12 @@ export interface TextDataset extends TokenDataset {
 /** Tokens and next tokens of the windows that begin at `starts`. */
 function* cut(tokens: Int32Array, length: number, starts: ArrayLike<number>): Steps<TokenSplit> {
   const count = starts.length;
-  const windows: TokenSplit = { count, tokens: new Int32Array(count * length), labels: new Int32Array(count * length) };
+  const windows = { count, tokens: new Int32Array(count * length), labels: new Int32Array(count * length) };
   const { tokens: inputs, labels } = windows;
   for (let i = 0, since = 0; i < count; i++) {
-    const start = starts[i];
+    const start = item(starts, i);
     inputs.set(tokens.subarray(start, start + length), i * length);
-    (labels as Int32Array).set(tokens.subarray(start + 1, start + length + 1), i * length);
+    labels.set(tokens.subarray(start + 1, start + length + 1), i * length);
     since += length + 32;
     if (since < SLICE) continue;
     since = 0;

@@ -1,5 +1,6 @@
 /** Texts as token numbers: by characters, or as a tokenizer.json of Hugging Face says. */
 import { DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { readText } from './files.js';
 import { runNow, runPaced, SLICE, type Steps } from './pace.js';
 
@@ -61,7 +62,7 @@ export class CharacterVocabulary implements Tokenizer {
   decode(tokens: ArrayLike<number>): string {
     let text = '';
     for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i];
+      const token = item(tokens, i);
       if (!(Number.isInteger(token) && token >= 0 && token < this.size))
         throw wrongValue(`a token from 0 to ${this.size - 1}`, `tokens[${i}]`, token);
       text += this.characters[token - this.reserved] ?? '';
@@ -125,8 +126,9 @@ export class PeerVocabulary implements Tokenizer {
       throw new DataError(`the tokenizer fails on ${JSON.stringify(text.slice(0, 40))}: ${(cause as Error).message}`, this.path, { cause });
     }
     for (let i = 0; i < ids.length; i++) {
-      if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < this.size))
-        throw new DataError(`the tokenizer gives ${JSON.stringify(text.slice(0, 40))} the token ${ids[i]}, which it does not have`, this.path);
+      const id = item(ids, i);
+      if (!(Number.isInteger(id) && id >= 0 && id < this.size))
+        throw new DataError(`the tokenizer gives ${JSON.stringify(text.slice(0, 40))} the token ${id}, which it does not have`, this.path);
     }
     return ids;
   }

@@ -9,7 +9,7 @@ export interface ModelInfo {
   /** Name of the data set it was trained on. */
   name: string;
   classes: number;
-  classNames?: string[];
+  classNames?: string[] | undefined;
   /** Normalisation of images, per channel. */
   mean: number[];
   std: number[];

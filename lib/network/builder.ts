@@ -6,29 +6,29 @@ const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [va
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
 
 export interface Conv2dOptions {
-  name?: string;
+  name?: string | undefined;
   outChannels: number;
   /** Kernel size in pixels, one number for a square. */
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  dilation?: Pair;
-  groups?: number;
-  bias?: boolean;
-  compress?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  dilation?: Pair | undefined;
+  groups?: number | undefined;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface LinearOptions {
-  name?: string;
+  name?: string | undefined;
   outFeatures: number;
-  bias?: boolean;
-  compress?: boolean;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface PoolOptions {
-  name?: string;
+  name?: string | undefined;
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  countIncludePad?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  countIncludePad?: boolean | undefined;
 }
 
 /**

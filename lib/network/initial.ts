@@ -2,6 +2,7 @@
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
 import type { ParameterInfo } from '../binding.js';
 import { isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { entry } from '../indexing.js';
 import { elements } from './description.js';
 
 /** All tensors of a network by name, as the addon's `Network.state()` gives them. */
@@ -33,25 +34,25 @@ export function initialState(parameters: ParameterInfo[], seed: number, quantize
   const taken = checkGiven(parameters, given);
   const random = uniform(seed, Math.floor(seed / 2 ** 32));
   const state: State = {};
-  const bound: Record<string, number> = {};
+  const weights = Object.fromEntries(parameters.filter(({ role }) => role === 'weight').map((p) => [p.node, p]));
+  const weightOf = (p: ParameterInfo) => entry(weights, p.node);
   for (const p of parameters) {
     const values = new Float32Array(elements(p.shape));
-    if (p.role === 'weight') {
-      bound[p.node] = 1 / Math.sqrt(elements(p.shape.slice(1)));
-      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound[p.node];
-    } else if (p.role === 'bias') {
-      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound[p.node];
+    if (p.role === 'weight' || p.role === 'bias') {
+      const bound = 1 / Math.sqrt(elements(weightOf(p).shape.slice(1)));
+      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
     } else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
     state[p.name] = taken[p.name]?.slice() ?? values;
   }
   // After all weights: the order of the parameters does not matter.
-  for (const { name, node, role } of parameters) {
-    const weight = state[`${node}.weight`];
-    if (role === 'bitDepth' && !taken[name]) state[name].set(bitDepths(weight, state[name].length, quantizer.bitDepth, taken[`${node}.weight`]));
+  for (const p of parameters) {
+    if (p.role !== 'bitDepth' || taken[p.name]) continue;
+    const weight = weightOf(p).name;
+    state[p.name] = bitDepths(entry(state, weight), elements(p.shape), quantizer.bitDepth, taken[weight]);
   }
-  for (const { name, node, role } of parameters) {
-    if (role !== 'exponent' || taken[name]) continue;
-    state[name].set(exponents(state[`${node}.weight`], state[name].length, quantizer, state[`${node}.bitDepth`]));
+  for (const p of parameters) {
+    if (p.role !== 'exponent' || taken[p.name]) continue;
+    state[p.name] = exponents(entry(state, weightOf(p).name), elements(p.shape), quantizer, state[`${p.node}.bitDepth`]);
   }
   return state;
 }
@@ -94,8 +95,9 @@ export function exponents(weight: Float32Array, channels: number, { bitDepth, he
   const perChannel = weight.length / channels;
   for (let c = 0; c < channels; c++) {
     let largest = 0;
-    for (let i = c * perChannel; i < (c + 1) * perChannel; i++) largest = Math.max(largest, Math.abs(weight[i]));
-    const depth = depths && depths[c] > 0 ? depths[c] : bitDepth;
+    for (let i = c * perChannel; i < (c + 1) * perChannel; i++) largest = Math.max(largest, Math.abs(weight[i] as number));
+    const own = depths?.[c] ?? 0;
+    const depth = own > 0 ? own : bitDepth;
     result[c] = Math.log2(Math.max(largest, 2 ** -20)) + headroom - (depth - 1);
   }
   return result;

@@ -9,7 +9,7 @@ export interface ModelOptions {
   /** Outputs of the last layer. */
   classes: number;
   /** Learn bit depths and exponents in every weight layer; false: the same network, plain. Default true. */
-  compress?: boolean;
+  compress?: boolean | undefined;
 }
 
 /** The convolutional network of tinygrad's self-compression notebook: 87,456 weights on 28×28 images. */

@@ -1,4 +1,6 @@
 /** Numbers and tables as text. */
+
+import { item } from '../indexing.js';
 import type { NetworkSize } from '../training/metrics.js';
 
 export const percentText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;
@@ -36,6 +38,7 @@ export function layerTable({ layers, channels, weights, bits, bitsFraction, weig
 
 /** Columns padded to one width: the first to the left, the others to the right. */
 export function alignTable(rows: string[][]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')).join('\n');
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  const widths = item(rows, 0).map((_, column) => width(column));
+  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')).join('\n');
 }

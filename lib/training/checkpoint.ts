@@ -17,14 +17,14 @@ import type { TrainOptions } from './options.js';
 export interface DataInfo {
   name: string;
   classes: number;
-  classNames?: string[];
+  classNames?: string[] | undefined;
   mean: number[];
   std: number[];
   /** Training images in use. */
   trainCount: number;
   testCount: number;
   /** Of the data themselves; checkpoints of version 1 have none. */
-  fingerprint?: Fingerprint;
+  fingerprint?: Fingerprint | undefined;
 }
 
 /** Sums over the steps of an epoch so far. */
@@ -76,14 +76,13 @@ async function hashSlices(hash: Hash, bytes: Uint8Array): Promise<void> {
 /** @throws CheckpointError when it cannot be written; a former file at `path` is then untouched */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...rest } = checkpoint;
-  const names = Object.keys(state).sort();
   const hash = createHash('sha256');
   const tensors: Record<string, unknown> = {};
   const data: Uint8Array[] = [];
   let offset = 0;
-  for (const name of names) {
-    const bytes = new Uint8Array(state[name].buffer, state[name].byteOffset, state[name].byteLength);
-    tensors[name] = { dtype: 'F32', shape: [state[name].length], data_offsets: [offset, offset + bytes.length] };
+  for (const [name, values] of Object.entries(state).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    tensors[name] = { dtype: 'F32', shape: [values.length], data_offsets: [offset, offset + bytes.length] };
     offset += bytes.length;
     await hashSlices(hash, bytes);
     data.push(bytes);
@@ -143,9 +142,10 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
     await hashSlices(hash, data.subarray(from, to));
     state[name] = new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer);
   }
-  hash.update(JSON.stringify(tensors)).update(metadata.info ?? '');
+  const { info = '' } = metadata;
+  hash.update(JSON.stringify(tensors)).update(info);
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
-  return { ...JSON.parse(metadata.info), state };
+  return { ...JSON.parse(info), state };
 }
 
 /** A checkpoint and the file that it was read from. */
@@ -168,7 +168,8 @@ export async function readRunCheckpoints(folder: string): Promise<{ epoch?: Foun
   };
   const epoch = await read(EPOCH_FILE);
   const step = await read(STEP_FILE);
-  return { epoch, step: step && step.checkpoint.step > (epoch?.checkpoint.step ?? 0) ? step : undefined };
+  const further = step && step.checkpoint.step > (epoch?.checkpoint.step ?? 0);
+  return { ...(epoch && { epoch }), ...(further && { step }) };
 }
 
 /**

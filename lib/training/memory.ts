@@ -45,7 +45,7 @@ function tooLarge(description: NetworkDescription, settings: NetworkOptions, cau
 
 /** Bytes of a step, which grow by whole blocks of 16 images, from what two small batches need. */
 function needs(description: NetworkDescription, settings: NetworkOptions): string {
-  const bytes = [64, 128].map((batchSize) => {
+  const bytesAt = (batchSize: number) => {
     try {
       const network = new binding.Network(description, { ...settings, device: 'cpu', precision: 'fp32', batchSize });
       const total = bytesOf(network);
@@ -54,8 +54,9 @@ function needs(description: NetworkDescription, settings: NetworkOptions): strin
     } catch {
       return Number.NaN;
     }
-  });
-  if (!bytes.every(Number.isFinite)) return 'even a batch of 128 does not';
-  const perImage = (bytes[1] - bytes[0]) / 64;
-  return `a step of ${settings.batchSize} images needs ${bytesText(bytes[0] + perImage * (settings.batchSize - 64))}, one of 128 ${bytesText(bytes[1])}`;
+  };
+  const [small, large] = [bytesAt(64), bytesAt(128)];
+  if (!(Number.isFinite(small) && Number.isFinite(large))) return 'even a batch of 128 does not';
+  const perImage = (large - small) / 64;
+  return `a step of ${settings.batchSize} images needs ${bytesText(small + perImage * (settings.batchSize - 64))}, one of 128 ${bytesText(large)}`;
 }

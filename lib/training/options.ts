@@ -27,9 +27,9 @@ export interface BitOptions {
 
 export interface Target {
   /** Stop after an epoch whose share of bits is at most this … */
-  bitsFraction?: number;
+  bitsFraction?: number | undefined;
   /** … and whose test accuracy (0..1) is at least this. */
-  accuracy?: number;
+  accuracy?: number | undefined;
 }
 
 export interface TrainOptions {
@@ -91,7 +91,8 @@ export const defaultTrainOptions: TrainOptions = {
 };
 
 /** What a caller may give: any part of the options. */
-export type PartialTrainOptions = Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
+type Optional<T> = { [K in keyof T]?: T[K] | undefined };
+export type PartialTrainOptions = Optional<Omit<TrainOptions, 'bits'>> & { bits?: Optional<BitOptions> | undefined };
 
 const OPTIMIZER_NAMES = [
   'kind',
@@ -138,7 +139,7 @@ export function plainCopy(value: unknown, argument: string, depth = 0): unknown 
  * @throws TypeError or RangeError naming the option
  */
 export function completeOptions(given: PartialTrainOptions): TrainOptions {
-  const plain = plainCopy(given, 'options') as PartialTrainOptions;
+  const plain = plainCopy(given, 'options') as Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
   checkNames(plain, 'options', Object.keys(defaultTrainOptions));
   if (plain.bits !== undefined) checkNames(plain.bits, 'options.bits', Object.keys(defaultTrainOptions.bits));
   const o: TrainOptions = { ...structuredClone(defaultTrainOptions), ...plain, bits: { ...defaultTrainOptions.bits, ...plain.bits } };

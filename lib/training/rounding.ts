@@ -1,3 +1,4 @@
+import { entry, item } from '../indexing.js';
 import type { State } from '../network/initial.js';
 
 /** All bit depths as whole numbers, dead channels as they are; with the exponents that keep the ranges, if `keepRange`. */
@@ -9,7 +10,7 @@ export function roundedDepths(state: State, keepRange: boolean): State {
     rounded[name] = whole;
     if (!keepRange) continue;
     const exponentName = name.replace(/bitDepth$/, 'exponent');
-    rounded[exponentName] = state[exponentName].map((e, c) => e + depths[c] - whole[c]);
+    rounded[exponentName] = entry(state, exponentName).map((e, c) => e + item(depths, c) - item(whole, c));
   }
   return rounded;
 }

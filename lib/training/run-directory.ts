@@ -22,8 +22,8 @@ import { type ResumeChanges, Trainer } from './trainer.js';
 export interface DataSource {
   dataset: string;
   /** Absolute: a run may be resumed from another working directory. */
-  dataDir?: string;
-  limit?: number;
+  dataDir?: string | undefined;
+  limit?: number | undefined;
 }
 
 /** How often the state inside an epoch is saved: after so many steps or seconds. Neither: never. */
@@ -34,8 +34,8 @@ export interface SaveInterval {
 
 export interface RunDescription extends DataSource {
   model: string;
-  threads?: number;
-  checkpointEvery?: SaveInterval;
+  threads?: number | undefined;
+  checkpointEvery?: SaveInterval | undefined;
 }
 
 /** config.json: what a run was started with; `run` and the options that may change are those of its last start. */

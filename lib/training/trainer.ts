@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { binding, type DataSet, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { inspectNetwork } from '../network/description.js';
 import { initialState, type State } from '../network/initial.js';
 import { type Checkpoint, type DataInfo, type EpochProgress, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
@@ -321,7 +322,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
           window.push(this.#queueStep(epoch, next++, order, clockStart));
           continue;
         }
-        this.#settled = await window[0];
+        this.#settled = await item(window, 0);
         window.shift();
         this.#notifyStep(epoch, stepsPerEpoch);
       }
