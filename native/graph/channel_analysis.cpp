@@ -16,9 +16,8 @@ LifeTerms simplified(LifeTerms terms) {
     std::sort(term.begin(), term.end());
     term.erase(std::unique(term.begin(), term.end()), term.end());
   }
-  std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) {
-    return a.size() != b.size() ? a.size() < b.size() : a < b;
-  });
+  std::sort(terms.begin(), terms.end(),
+            [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
   LifeTerms kept;
   for (auto& term : terms) {
     bool redundant = false;
@@ -111,7 +110,8 @@ void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
   auto lifeOfInput = [&](int k, int c) -> const LifeTerms& {
     return life_[std::size_t(in[std::size_t(k)])][std::size_t(c)];
   };
-  const int count = topology_.axes[std::size_t(i) + 1].channels, inChannels = topology_.axes[std::size_t(in[0])].channels;
+  const int count = topology_.axes[std::size_t(i) + 1].channels,
+            inChannels = topology_.axes[std::size_t(in[0])].channels;
   std::vector<LifeTerms> life(static_cast<std::size_t>(count));
   switch (rule.kind) {
     case ChannelRule::Kind::kMap:
@@ -193,8 +193,6 @@ void ChannelAnalysis::readersOfNode(int i) {
   }
 }
 
-std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const {
-  return readers_[std::size_t(tensor)];
-}
+std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }
 
 }  // namespace selfcompress

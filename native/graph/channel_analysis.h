@@ -54,9 +54,9 @@ class ChannelAnalysis {
   const Topology& topology_;
   std::vector<ChannelRule> rules_;
   mutable std::vector<int> parent_;
-  std::vector<std::vector<int>> ids_;                     // of every tensor
-  std::vector<std::vector<LifeTerms>> life_;              // of every tensor
-  std::vector<std::vector<std::vector<Reader>>> readers_; // of every tensor and channel, sorted
+  std::vector<std::vector<int>> ids_;                      // of every tensor
+  std::vector<std::vector<LifeTerms>> life_;               // of every tensor
+  std::vector<std::vector<std::vector<Reader>>> readers_;  // of every tensor and channel, sorted
   std::vector<bool> reaches_;
 };
 

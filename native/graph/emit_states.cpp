@@ -35,8 +35,7 @@ void Emitter::freshState(int i, const ChannelRule& rule) {
 
 void Emitter::mappedState(int i, const ChannelRule& rule) {
   if (rule.normalises) {
-    program_.add(i, StateThroughNorm{shape(output(i)).channels, state(input(i)),
-                                     parameters().value(i, Role::kNormBias),
+    program_.add(i, StateThroughNorm{shape(output(i)).channels, state(input(i)), parameters().value(i, Role::kNormBias),
                                      training() ? nullptr : parameters().value(i, Role::kRunningMean),
                                      channels(output(i)).state});
     return;

@@ -109,9 +109,7 @@ class Emitter {
     ChannelInfo channels;
     bool needsGradient = false;
   };
-  int uses(int t) const {
-    return int(in_.topology.readers[std::size_t(t)].size()) + (t == in_.topology.output);
-  }
+  int uses(int t) const { return int(in_.topology.readers[std::size_t(t)].size()) + (t == in_.topology.output); }
   std::int64_t elements(int t) const { return laneElements(shape(t), batchSize()); }
   ChannelInfo newChannels(int count);
   void listChannels(int node, const ChannelInfo&, int count);

@@ -63,8 +63,8 @@ std::vector<Family> familiesOf(const NetworkDescription& network, const Topology
         watched = watched && !term.empty();
         std::vector<std::int32_t>& members = sets.emplace_back();
         for (const LayerChannel& m : term)
-          members.push_back(std::int32_t(parameters.find(m.node, Role::kBitDepth)->offset -
-                                         parameters.bitDepths.first + m.channel));
+          members.push_back(
+              std::int32_t(parameters.find(m.node, Role::kBitDepth)->offset - parameters.bitDepths.first + m.channel));
       }
     }
     if (watched) families.push_back(std::move(family));

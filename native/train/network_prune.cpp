@@ -27,15 +27,13 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   std::optional<Pruning> pruning =
       findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_, small);
   if (!pruning) return std::nullopt;
-  State state =
-      pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
+  State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;
   for (int i = 0; i < int(old.description_.nodes.size()); i++) {
     const NodeDescription& node = old.description_.nodes[std::size_t(i)];
     if (!node.op->isWeightLayer) continue;
     const std::vector<int>& kept = pruning->kept[std::size_t(i) + 1];
-    removed.layers.push_back(
-        {node.name, old.topology_.axes[std::size_t(i) + 1].channels - int(kept.size()), kept});
+    removed.layers.push_back({node.name, old.topology_.axes[std::size_t(i) + 1].channels - int(kept.size()), kept});
   }
   const std::shared_ptr<Backend> backend = old.backend_;
   const NetworkOptions options = old.options_;
@@ -64,8 +62,7 @@ std::vector<LayerSize> Network::measure() const {
   for (int i = 0; i < int(description_.nodes.size()); i++) {
     if (!description_.nodes[std::size_t(i)].op->isWeightLayer) continue;
     const ChannelRule& rule = channels_->rule(i);
-    const std::vector<bool> live =
-        liveInputs(rule, constants[std::size_t(topology_.inputs[std::size_t(i)][0])]);
+    const std::vector<bool> live = liveInputs(rule, constants[std::size_t(topology_.inputs[std::size_t(i)][0])]);
     const Parameter &weight = *parameters_->find(i, Role::kWeight), *bits = parameters_->find(i, Role::kBitDepth),
                     *exponent = parameters_->find(i, Role::kExponent);
     const int outs = topology_.axes[std::size_t(i) + 1].channels;

@@ -67,8 +67,8 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
       most[c] = kMostBits;
     }
   }
-  e.program().add(
-      -1, ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
+  e.program().add(-1,
+                  ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
 }
 
 void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
@@ -112,8 +112,7 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
   // Bit depths last: the others ask which channels were dead in this step.
   for (const Parameter& p : parameters.all())
     if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
-  if (parameters.exponents.count)
-    emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
+  if (parameters.exponents.count) emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
   emitBitDepths(e, network, topology, channels, o);
   for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
 }

@@ -26,9 +26,9 @@
 #include "selfcompress/ops/optimizer.h"
 #include "selfcompress/ops/pooling.h"
 #include "selfcompress/ops/quantize.h"
-#include "selfcompress/ops/softmax.h"
 #include "selfcompress/ops/recurrent.h"
 #include "selfcompress/ops/resize.h"
+#include "selfcompress/ops/softmax.h"
 
 namespace selfcompress {
 

@@ -30,9 +30,9 @@ struct LayerParameters {
 };
 LayerParameters parametersOf(const Emitter& e, int i) {
   const Parameters& p = e.parameters();
-  return {p.value(i, Role::kWeight),       p.value(i, Role::kBias),       p.value(i, Role::kBitDepth),
-          p.value(i, Role::kExponent),     p.gradient(i, Role::kWeight),  p.gradient(i, Role::kBias),
-          p.gradient(i, Role::kBitDepth),  p.gradient(i, Role::kExponent)};
+  return {p.value(i, Role::kWeight),      p.value(i, Role::kBias),       p.value(i, Role::kBitDepth),
+          p.value(i, Role::kExponent),    p.gradient(i, Role::kWeight),  p.gradient(i, Role::kBias),
+          p.gradient(i, Role::kBitDepth), p.gradient(i, Role::kExponent)};
 }
 
 }  // namespace
