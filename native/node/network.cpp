@@ -6,6 +6,7 @@
 #include "node/describe.h"
 #include "node/device.h"
 #include "node/model_file.h"
+#include "node/plan.h"
 #include "node/state.h"
 
 namespace selfcompress::node {
@@ -305,6 +306,29 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value plan(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  const std::string which = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : received(info[0]);
+  const bool evaluation = which == "evaluation";
+  if (!info[0].IsString()) throwType(info.Env(), "'training' or 'evaluation'", "which", which);
+  if (!evaluation && which != "training")
+    throwRange(info.Env(), "'training' or 'evaluation'", "which", received(info[0]));
+  struct Plan {
+    ProgramRows rows;
+    std::vector<std::string> names;
+  };
+  auto result = std::make_shared<Plan>();
+  return queue(
+      info, object,
+      [=] {
+        const Network& network = *object->network;
+        result->rows =
+            rowsOf(evaluation ? network.evaluationProgram() : network.trainingProgram(), network.batchSize());
+        for (const NodeDescription& node : network.description().nodes) result->names.push_back(node.name);
+      },
+      [=](Napi::Env env) { return toPlan(env, result->rows, result->names); });
+}
+
 Napi::Value encodeModel(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   const model::Metadata metadata = readMetadata(info[0], "metadata");
@@ -348,7 +372,7 @@ void exportNetwork(Napi::Object exports) {
       exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
                 classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
                 classMethod<loadState>("loadState"), classMethod<prune>("prune"), classMethod<measure>("measure"),
-                classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
+                classMethod<plan>("plan"), classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node
