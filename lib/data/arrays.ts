@@ -1,4 +1,5 @@
 /** Data sets from typed arrays. */
+import { readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
 import type { Answers, AnyDataset, Dataset, Split, Task, TokenDataset, TokenSplit } from './dataset.js';
@@ -157,7 +158,7 @@ function* checkArrays(split: unknown, argument: string, plan: Plan): Steps<(Spli
   const input = plan.vocabulary === undefined ? 'images' : 'tokens';
   checkNames(split, argument, [input, 'labels', 'targets']);
   const values = split[input];
-  if (input === 'images' && !(values instanceof Uint8Array || values instanceof Float32Array))
+  if (input === 'images' && !(ArrayBuffer.isView(values) && (values instanceof Uint8Array || values instanceof Float32Array)))
     throw wrongType('Uint8Array or Float32Array', `${argument}.images`, values);
   const count = countRows(checkArray(values, `${argument}.${input}`, 'integers'), `${argument}.${input}`, plan.elements, `${plan.what}s`);
   const answers = yield* checkAnswers(split as ArrayAnswers, argument, count, plan);
@@ -216,5 +217,5 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
 export function datasetFromArrays(options: ArrayDataset): Dataset;
 export function datasetFromArrays(options: TokenArrayDataset): TokenDataset;
 export function datasetFromArrays(options: ArrayDataset | TokenArrayDataset): AnyDataset {
-  return runNow(datasetSteps(options));
+  return runNow(datasetSteps(readArgument(options, 'options')));
 }

@@ -75,15 +75,11 @@ export class LiveNetwork {
     const pruned = await this.#network.prune();
     if (!pruned) return undefined;
     this.#changed();
-    const present = { ...this.#origin.present };
-    const left: Record<string, number> = {};
-    for (const [layer, indices] of Object.entries(pruned.kept)) {
-      const before = present[layer] as number[];
-      present[layer] = Array.from(indices, (i) => before[i] as number);
-      left[layer] = indices.length;
-    }
-    this.#origin = { ...this.#origin, present };
-    return { removed: pruned.removed, left };
+    const before = this.#origin.present;
+    const kept = Object.entries(pruned.kept);
+    const present = Object.fromEntries(kept.map(([layer, indices]) => [layer, Array.from(indices, (i) => before[layer][i])]));
+    this.#origin = { ...this.#origin, present: { ...before, ...present } };
+    return { removed: pruned.removed, left: Object.fromEntries(kept.map(([layer, indices]) => [layer, indices.length])) };
   }
 
   measure(): Promise<NetworkSize> {
