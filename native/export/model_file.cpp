@@ -52,8 +52,7 @@ model::Fields fieldsOf(const NodeDescription& node) {
 model::Structure structureOf(const NetworkDescription& network, const std::vector<NodeDescription>& nodes) {
   model::Structure structure;
   structure.inputAxes = {network.input.channels};
-  for (int i = 0; i < network.input.rank; i++)
-    structure.inputAxes.push_back(network.input.positions[std::size_t(i)]);
+  for (int i = 0; i < network.input.rank; i++) structure.inputAxes.push_back(network.input.positions[std::size_t(i)]);
   if (network.input.type == ValueType::kToken) structure.valueType = "token";
   std::unordered_map<std::string, int> valueOf{{kInputName, 0}};
   for (std::size_t i = 0; i < nodes.size(); i++) {
@@ -81,8 +80,8 @@ Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& s
     for (std::int64_t size : sizesOf(spec)) count *= size;
     auto found = state.find(name);
     if (found == state.end() || std::int64_t(found->second.size()) != count)
-      model::fail(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
-                  found == state.end() ? std::string("none") : std::to_string(found->second.size()));
+      failDescription(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
+                      found == state.end() ? std::string("none") : std::to_string(found->second.size()));
     values[spec.role] = found->second;
   }
   return values;
@@ -90,7 +89,7 @@ Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& s
 
 void addWeights(model::ModelWriter& writer, int node, const ParameterSpec& spec, const Values& values) {
   const std::vector<float>&weight = values.at(Role::kWeight), &bits = values.at(Role::kBitDepth),
-                          &exponent = values.at(Role::kExponent);
+        &exponent = values.at(Role::kExponent);
   std::vector<std::int32_t> codes(weight.size());
   const std::size_t perChannel = weight.size() / bits.size();
   for (std::size_t c = 0; c < bits.size(); c++)

@@ -65,7 +65,7 @@ Napi::Value toParameters(Napi::Env env, const Properties& properties) {
 Napi::Value toShapes(Napi::Env env, const Properties& properties) {
   Napi::Object shapes = Napi::Object::New(env);
   for (std::size_t i = 0; i < properties.description.nodes.size(); i++)
-    shapes.Set(properties.description.nodes[i].name, toAxes(env, properties.axes[i + 1]));
+    setOwn(shapes, properties.description.nodes[i].name, toAxes(env, properties.axes[i + 1]));
   return shapes;
 }
 
@@ -121,8 +121,16 @@ Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::fun
     return deferred.Promise();
   }
   const void* series = begin && object->stepsOverlap ? object.get() : nullptr;
+  // A removal that ran out of memory leaves no network behind.
+  auto whole = [object](const std::function<void()>& part) -> std::function<void()> {
+    if (!part) return {};
+    return [object, part] {
+      if (!object->network) throw OutOfMemory("The network was lost when memory ran out in prune()");
+      part();
+    };
+  };
   return addonData(info.Env())
-      .stream.queue(info.Env(), {std::move(keep), std::move(work), std::move(result), std::move(begin), series});
+      .stream.queue(info.Env(), {std::move(keep), whole(work), std::move(result), whole(begin), series});
 }
 
 // The images of a step or evaluation: copied, so that the caller may reuse the array at once.
@@ -260,10 +268,10 @@ Napi::Value prune(const Napi::CallbackInfo& info) {
         define(reference->Value(), *properties);
         Napi::Object removed = Napi::Object::New(env), kept = Napi::Object::New(env), out = Napi::Object::New(env);
         for (const Removed::Layer& layer : (*result)->layers) {
-          if (layer.removed) removed.Set(layer.name, layer.removed);
+          if (layer.removed) setOwn(removed, layer.name, Napi::Number::New(env, layer.removed));
           auto indices = Napi::Int32Array::New(env, layer.kept.size());
           std::copy(layer.kept.begin(), layer.kept.end(), indices.Data());
-          kept.Set(layer.name, indices);
+          setOwn(kept, layer.name, indices);
         }
         out.Set("removed", removed);
         out.Set("kept", kept);
@@ -346,7 +354,8 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
     deferred.Resolve(info.Env().Undefined());
     return deferred.Promise();
   }
-  Napi::Value promise = queue(info, object, [=] { object->network.reset(); });
+  Napi::Value promise =
+      addonData(info.Env()).stream.queue(info.Env(), {{}, [=] { object->network.reset(); }, {}, {}, nullptr});
   object->disposed = true;
   return promise;
 }

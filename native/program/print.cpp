@@ -53,9 +53,9 @@ std::vector<const char*> epilogues(const Operation& operation, const Args& a) {
   if constexpr (requires { a.quantizer.bitDepth; })
     if (a.quantizer.bitDepth) list.push_back("quantizer");
   if constexpr (requires { a.relu; })
-    if (a.relu) list.push_back("relu");
+    if (a.relu) list.push_back("ReLU");
   if constexpr (requires { a.reluInput; })
-    if (isSet(operation, a, &Args::reluInput)) list.push_back("mask");
+    if (isSet(operation, a, &Args::reluInput)) list.push_back("ReLU mask");
   if constexpr (requires { a.reluOutput; })
     if (isSet(operation, a, &Args::reluOutput)) list.push_back("output mask");
   if constexpr (requires { a.statistics; })
