@@ -392,6 +392,43 @@ export interface MemoryReport {
   activationBytesUnshared: number;
 }
 
+/** An operation of a backend in a compiled program. */
+export interface PlanOperation {
+  /** Such as 'Conv2dForward': native/include/selfcompress/ops/ has the equations. */
+  operation: string;
+  /** Part of the step that it belongs to; they follow one another in this order. */
+  section: 'states' | 'input' | 'forward' | 'loss' | 'backward' | 'update';
+  /** Name of the node that it computes, null: of the whole step. */
+  node: string | null;
+  /** Of an image or a vector, as in '1x28x28 -> 32x24x24, 5x5'; else the number of elements. */
+  shape: string;
+  /** What it does on the way: 'quantizer', 'ReLU', 'ReLU mask' (of a ReLU before it), 'output mask', 'moments', 'accumulate'. */
+  epilogues: string[];
+  /** Indices of the buffers that it reads or writes; parameters and what else lives outside of the arena is not among them. */
+  buffers: number[];
+  /** Parts of the batch that it reads. */
+  batch: string[];
+  /** Of a whole batch, all channels live; 0: it is not a product. */
+  multiplyAdds: number;
+}
+export interface PlanBuffer {
+  bytes: number;
+  /** Its place in the arena. */
+  offset: number;
+  /** The first and the last operation that touch it, −1 for none; the number of operations: it is kept to the end. */
+  first: number;
+  last: number;
+}
+/** The program that a network was compiled to. */
+export interface StepPlan {
+  operations: PlanOperation[];
+  buffers: PlanBuffer[];
+  /** Of the buffers, with those in one place that are not needed at the same time, and one after the other. */
+  arenaBytes: number;
+  unsharedBytes: number;
+  multiplyAdds: number;
+}
+
 /**
  * A network compiled for one device and batch size. `prune` compiles it anew without its dead channels; everything else keeps
  * its shapes.
@@ -432,6 +469,8 @@ export class Network {
   prune(): Promise<Pruned | null>;
   /** Sizes of all layers with weights, in the order of the network. */
   measure(): Promise<LayerMeasure[]>;
+  /** The program of a step, or that of an evaluation, for a whole batch. */
+  plan(which: 'training' | 'evaluation'): Promise<StepPlan>;
   /** The bytes of a model file of the network as it is now. */
   encodeModel(metadata?: Metadata): Promise<Uint8Array>;
   /** Frees native memory once queued work is done; later calls reject. Also happens when collected. */

@@ -9,9 +9,13 @@ export function item<T>(list: ArrayLike<T>, index: number): T {
   return value;
 }
 
+/** A value that must be there. @throws RangeError that says what is missing */
+export function present<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new RangeError(`Expected ${what} but received none`);
+  return value;
+}
+
 /** The value of a name that must be there. @throws RangeError */
 export function entry<T>(record: Readonly<Record<string, T>>, name: string): T {
-  const value = record[name];
-  if (value === undefined) throw new RangeError(`Expected an entry "${name}" but found ${Object.keys(record).join(', ')}`);
-  return value;
+  return present(record[name], `an entry "${name}"`);
 }

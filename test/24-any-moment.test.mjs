@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { RunDirectory } from '../dist/training/run-directory.js';
+import { RunDirectory } from '../dist/report/run-directory.js';
 import { binding, datasetFromArrays, readCheckpoint, Trainer, TrainingDivergedError, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
 
 const quick = {

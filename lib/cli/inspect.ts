@@ -1,7 +1,8 @@
 /** selfcompress inspect */
 import type { Command } from 'commander';
+import { bytesText } from '../bytes-text.js';
 import { metadataOf } from '../model-file/model-file.js';
-import { alignTable, bytesText, layerTable } from '../report/text.js';
+import { alignTable, layerTable } from '../report/text.js';
 import { measureSize } from '../training/metrics.js';
 import { compileModel, loadModel } from './load-model.js';
 

@@ -1,4 +1,5 @@
 /** Data sets from typed arrays. */
+import { readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
@@ -158,7 +159,7 @@ function* checkArrays(split: unknown, argument: string, plan: Plan): Steps<(Spli
   const input = plan.vocabulary === undefined ? 'images' : 'tokens';
   checkNames(split, argument, [input, 'labels', 'targets']);
   const values = split[input];
-  if (input === 'images' && !(values instanceof Uint8Array || values instanceof Float32Array))
+  if (input === 'images' && !(ArrayBuffer.isView(values) && (values instanceof Uint8Array || values instanceof Float32Array)))
     throw wrongType('Uint8Array or Float32Array', `${argument}.images`, values);
   const count = countRows(checkArray(values, `${argument}.${input}`, 'integers'), `${argument}.${input}`, plan.elements, `${plan.what}s`);
   const answers = yield* checkAnswers(split as ArrayAnswers, argument, count, plan);
@@ -215,5 +216,5 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
 export function datasetFromArrays(options: ArrayDataset): Dataset;
 export function datasetFromArrays(options: TokenArrayDataset): TokenDataset;
 export function datasetFromArrays(options: ArrayDataset | TokenArrayDataset): AnyDataset {
-  return runNow(datasetSteps(options));
+  return runNow(datasetSteps(readArgument(options, 'options')));
 }

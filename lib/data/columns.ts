@@ -1,6 +1,9 @@
 /** How the columns of a table become numbers. */
-import { DataError, wrongType } from '../errors.js';
+
+import { readArgument, reading } from '../arguments.js';
+import { checkInteger, checkNumber, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+
 import type { Row } from './csv.js';
 import { pauses } from './pace.js';
 
@@ -99,6 +102,27 @@ export function encodeColumns(columns: Column[], fields: string[], inputs: Float
 
 /** The inputs of a new row, given by the names of its columns, for a network that was trained on the table. */
 export function encodeRow(columns: Column[], row: Record<string, string | number>): Float32Array {
+  return encodeChecked(checkColumns(readArgument(columns, 'columns')), checkObject(readArgument(row, 'row'), 'row'));
+}
+
+function checkColumns(columns: unknown): Column[] {
+  if (!Array.isArray(columns)) throw wrongType('an array of columns, as loadTable returns it,', 'columns', columns);
+  columns.forEach((column, i) => {
+    const at = `columns[${i}]`;
+    const { name, index, categories, mean, missing } = checkObject(column, at);
+    if (typeof name !== 'string') throw wrongType('a string', `${at}.name`, name);
+    checkInteger(index, `${at}.index`, 0, 2 ** 24);
+    checkNumber(mean, `${at}.mean`, -1e300);
+    if (categories !== undefined && !(Array.isArray(categories) && categories.every((c) => typeof c === 'string')))
+      throw wrongType('an array of strings', `${at}.categories`, categories);
+    // Not `instanceof`: an object with the prototype of a set is none.
+    if (Object.prototype.toString.call(missing) !== '[object Set]') throw wrongType('a Set of strings', `${at}.missing`, missing);
+    reading(`${at}.missing`, () => Set.prototype.has.call(missing, ''));
+  });
+  return columns;
+}
+
+function encodeChecked(columns: Column[], row: Record<string, unknown>): Float32Array {
   const fields: string[] = [];
   for (const { name, index } of columns) {
     const value = row[name];

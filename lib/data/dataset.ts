@@ -1,6 +1,9 @@
 /** A data set in memory, as every reader returns it. */
-import { DataError } from '../errors.js';
+
+import { reading } from '../arguments.js';
+import { checkChoice, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+
 import { SLICE, type Steps } from './pace.js';
 
 /**
@@ -76,7 +79,11 @@ export const IGNORED = -1;
 export const MOST_EXAMPLES = 2 ** 31 - 1;
 
 /** The task of a data set, where it says none. */
-export function taskOf({ task, train }: AnyDataset): Task {
+export function taskOf(data: AnyDataset): Task {
+  checkObject(data, 'data');
+  const { task, train } = reading('data', () => ({ task: data.task, train: data.train }));
+  if (task !== undefined) checkChoice(task, 'data.task', ['classification', 'perPosition', 'multiLabel', 'regression']);
+  if (typeof train !== 'object' || train === null) throw wrongType('an object', 'data.train', train);
   return task ?? (train.labels ? 'classification' : 'regression');
 }
 

@@ -1,4 +1,5 @@
 /** Digits of MNIST at random places of larger images, with the class of every pixel: a small task of segmentation. */
+import { readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
@@ -55,7 +56,8 @@ async function drawSplit(digits: Split, count: number, size: number, [least, mos
  * Images [1, size, size] with labels [count × size × size]: 0 is background, 1..10 are the digits 0..9. Training and test images
  * are made of different digits; the same seed gives the same images.
  */
-export async function digitScenes(options: DigitSceneOptions = {}): Promise<Dataset> {
+export async function digitScenes(given: DigitSceneOptions = {}): Promise<Dataset> {
+  const options = readArgument(given, 'options');
   checkNames(options as object, 'options', ['size', 'digits', 'count', 'testCount', 'seed']);
   const { size = 64, digits = [1, 4], count = 4000, testCount = 1000, seed = 1 } = options;
   checkInteger(size, 'size', SIDE, 4096);

@@ -1,5 +1,7 @@
 /** Images with a mask each: DIR/train/images/NAME.jpg with DIR/train/masks/NAME.png, and the same under DIR/test. */
+
 import { join, parse } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
@@ -141,7 +143,9 @@ async function readSplit(sharp: Sharp, pairs: Pair[], form: ImageForm, plan: Pla
 }
 
 /** Images with a class per pixel: labels [count × height × width], −1 where a pixel does not count. */
-export async function loadImageMasks(directory: string, options: ImageMaskOptions): Promise<Dataset> {
+export async function loadImageMasks(directory: string, given: ImageMaskOptions): Promise<Dataset> {
+  checkPath(directory, 'directory');
+  const options = readArgument(given, 'options');
   const plan = planOf(options);
   const { size, fit } = checkImageOptions(options);
   const sharp = await loadSharp(directory);

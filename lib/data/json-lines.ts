@@ -1,5 +1,7 @@
 /** JSON lines: an example a line, with its input and its target under two names. */
+
 import { basename } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 import type { AnyDataset, Task } from './dataset.js';
@@ -201,6 +203,7 @@ function checkOptions(options: JsonLinesOptions): void {
   for (const name of ['input', 'target', 'testPath'] as const) {
     if (options[name] !== undefined && typeof options[name] !== 'string') throw wrongType('a string', name, options[name]);
   }
+  if (options.testPath !== undefined) checkPath(options.testPath, 'testPath');
   if (options.task !== undefined) checkChoice(options.task, 'task', ['classification', 'perPosition', 'multiLabel', 'regression']);
   for (const name of ['classes', 'length', 'vocabulary'] as const) {
     if (options[name] !== undefined) checkInteger(options[name], name, 1, 2 ** 31 - 1);
@@ -215,7 +218,9 @@ export type JsonLinesDataset = AnyDataset & { tokenizer?: CharacterVocabulary };
  * [channels][height][width]), texts, or with `vocabulary` arrays of token numbers.
  * @throws DataError with the line, TypeError for wrong options
  */
-export async function loadJsonLines(path: string, options: JsonLinesOptions = {}): Promise<JsonLinesDataset> {
+export async function loadJsonLines(path: string, given: JsonLinesOptions = {}): Promise<JsonLinesDataset> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
   checkOptions(options);
   const { vocabulary, validation, seed = 1 } = options;
   const all = await readLines(path, options);

@@ -1,5 +1,7 @@
 /** Data sets by name. */
+
 import { existsSync } from 'node:fs';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { loadCifar } from './cifar.js';
 import type { Dataset } from './dataset.js';
@@ -36,11 +38,12 @@ export interface LoadOptions extends ImageOptions {
  * Loads a data set from its standard files. The event loop goes on turning meanwhile.
  * @throws DataError when files are missing, damaged, empty or mislabelled; TypeError or RangeError for wrong arguments
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
+export async function loadDataset(name: string, given: LoadOptions = {}): Promise<Dataset> {
+  const options = readArgument(given, 'options');
   if (!(datasetNames as readonly string[]).includes(name)) throw wrongValue(`one of ${datasetNames.join(', ')}`, 'dataset', name);
   checkNames(options as object, 'options', ['dataDir', 'limit', 'validation', 'seed', 'shape', 'size', 'fit']);
   const { dataDir, limit, validation, seed = 1 } = options;
-  if (dataDir !== undefined && typeof dataDir !== 'string') throw wrongType('a path', 'dataDir', dataDir);
+  if (dataDir !== undefined) checkPath(dataDir, 'dataDir');
   if (limit !== undefined) checkInteger(limit, 'limit', 1);
   if (validation !== undefined) checkInteger(validation, 'validation', 0);
   checkInteger(seed, 'seed', 0);

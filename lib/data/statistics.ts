@@ -67,7 +67,8 @@ export function* channelStatistics(
 export function checkNormalisation(values: unknown, argument: 'mean' | 'std', channels: number): number[] | undefined {
   if (values === undefined) return undefined;
   const what = `${channels} ${argument === 'std' ? 'positive' : 'finite'} numbers, one for each channel,`;
-  if (!Array.isArray(values) && !(values instanceof Float32Array) && !(values instanceof Float64Array)) throw wrongType(what, argument, values);
+  if (!Array.isArray(values) && !(ArrayBuffer.isView(values) && (values instanceof Float32Array || values instanceof Float64Array)))
+    throw wrongType(what, argument, values);
   if (values.length !== channels) throw wrongValue(what, argument, values);
   return Array.from(values as ArrayLike<unknown>, (value, c) => {
     const one = argument === 'std' ? 'a positive number' : 'a finite number';

@@ -1,4 +1,5 @@
 /** Data that come in batches, one after the other, and need not fit into memory. */
+import { readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
@@ -128,7 +129,8 @@ async function firstExamples(stream: Stream, count: number): Promise<Split> {
  * checks its arrays. The first examples are read once to set the task, and the mean and deviation unless these are given.
  * @throws TypeError or RangeError that names the batch and the value at fault
  */
-export async function datasetFromGenerator(options: StreamOptions): Promise<StreamDataset> {
+export async function datasetFromGenerator(given: StreamOptions): Promise<StreamDataset> {
+  const options = readArgument(given, 'options');
   checkNames(options as object, 'datasetFromGenerator', OPTIONS);
   const { train, statisticsFrom = 10_000, ...common } = options;
   if (typeof train !== 'function') throw wrongType('a function that gives an iterable of batches', 'train', train);

@@ -1,5 +1,7 @@
 /** Tables with a column to predict: numbers as they are, names as one input per name, from comma- or tab-separated values. */
+
 import { basename, extname } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
@@ -84,7 +86,7 @@ function checkOptions(options: TableOptions): void {
     throw wrongType('one character', 'delimiter', delimiter);
   if (options.skip !== undefined) checkInteger(options.skip, 'skip', 0);
   if (header !== undefined && typeof header !== 'boolean') throw wrongType('true or false', 'header', header);
-  if (testPath !== undefined && typeof testPath !== 'string') throw wrongType('a path', 'testPath', testPath);
+  if (testPath !== undefined) checkPath(testPath, 'testPath');
   for (const list of ['categorical', 'ignore', 'missing'] as const) {
     const value = options[list];
     if (value !== undefined && !(Array.isArray(value) && value.every((v) => typeof v === 'string')))
@@ -172,7 +174,9 @@ async function encodeInputs(columns: Column[], rows: Row[], { path, names }: Tab
  * missing or unseen name is 0 in all of them.
  * @throws DataError with line and column, TypeError for wrong options
  */
-export async function loadTable(path: string, options: TableOptions): Promise<TableDataset> {
+export async function loadTable(path: string, given: TableOptions): Promise<TableDataset> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
   checkOptions(options);
   const table = await readTable(path, options);
   const testTable = options.testPath === undefined ? undefined : await readTable(options.testPath, options);

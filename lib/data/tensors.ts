@@ -1,6 +1,8 @@
 /** Data sets from named tensors: .npz archives, .npy files and safetensors. */
+
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 import type { ArraySplit, TokenArraySplit } from './arrays.js';
@@ -244,14 +246,24 @@ function checkOptions(options: TensorOptions): void {
     ...splitOptionNames,
   ]);
   const { layout, names, task, classes, classNames, vocabulary, ignoreLabel } = options;
+  if (options.name !== undefined && typeof options.name !== 'string') throw wrongType('a string', 'name', options.name);
   if (layout !== undefined) checkChoice(layout, 'layout', LAYOUTS);
   if (names !== undefined && (typeof names !== 'object' || names === null)) throw wrongType('an object', 'names', names);
   if (task !== undefined) checkChoice(task, 'task', TASKS);
   if (classes !== undefined) checkInteger(classes, 'classes', 1, 2 ** 31 - 1);
   if (vocabulary !== undefined) checkInteger(vocabulary, 'vocabulary', 1, 2 ** 31 - 1);
   if (ignoreLabel !== undefined) checkInteger(ignoreLabel, 'ignoreLabel', -(2 ** 31), 2 ** 31 - 1);
-  if (classNames !== undefined && !Array.isArray(classNames)) throw wrongType('an array of strings', 'classNames', classNames);
+  if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
+    throw wrongType('an array of strings', 'classNames', classNames);
   checkSplitOptions(options);
+}
+
+/** Checked before anything is read. */
+function readOptions(path: unknown, options: TensorOptions): TensorOptions {
+  checkPath(path, 'path');
+  const given = readArgument(options, 'options');
+  checkOptions(given);
+  return given;
 }
 
 /** The data set that named tensors make. */
@@ -288,16 +300,19 @@ export async function datasetFromTensors(tensors: Map<string, Tensor>, path: str
 
 /** An .npz archive (train_images, train_labels, test_images, …, or x_train, y_train, …). @throws DataError */
 export async function loadNpz(path: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
-  return datasetFromTensors(await readNpz(path), path, { name: 'npz', ...options });
+  const given = readOptions(path, options);
+  return datasetFromTensors(await readNpz(path), path, { name: 'npz', ...given });
 }
 
 /** A safetensors file whose tensors are named as in `loadNpz`. @throws DataError */
 export async function loadSafetensors(path: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
-  return datasetFromTensors(await readSafetensors(path), path, { name: 'safetensors', ...options });
+  const given = readOptions(path, options);
+  return datasetFromTensors(await readSafetensors(path), path, { name: 'safetensors', ...given });
 }
 
 /** A folder of .npy files (train_images.npy, train_labels.npy, …), named as in `loadNpz`. @throws DataError */
 export async function loadNpy(directory: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
+  const given = readOptions(directory, options);
   const entries = await stat(directory)
     .then((found) => (found.isDirectory() ? readdir(directory) : Promise.reject(new Error('it is no folder'))))
     .catch((cause) => {
@@ -311,5 +326,5 @@ export async function loadNpy(directory: string, options: TensorOptions = {}): P
     tensors.set(name, await readNpy(join(directory, file)));
   }
   if (tensors.size === 0) throw new DataError('it holds no .npy files', directory);
-  return datasetFromTensors(tensors, directory, { name: 'npy', ...options });
+  return datasetFromTensors(tensors, directory, { name: 'npy', ...given });
 }

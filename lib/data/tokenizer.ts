@@ -1,6 +1,10 @@
 /** Texts as token numbers: by characters, or as a tokenizer.json of Hugging Face says. */
-import { DataError, wrongType, wrongValue } from '../errors.js';
+
+import { checkPath, readArgument } from '../arguments.js';
+import { checkInteger, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { checkArray } from './checks.js';
+
 import { readText } from './files.js';
 import { runNow, runPaced, SLICE, type Steps } from './pace.js';
 
@@ -20,12 +24,19 @@ export class CharacterVocabulary implements Tokenizer {
   readonly #tokenOf = new Map<number, number>();
 
   /** @param characters each one code point; `reserved` tokens without a character come first, such as one for padding */
-  constructor(
-    readonly characters: readonly string[],
-    readonly reserved = 0,
-  ) {
-    for (const [i, character] of characters.entries()) this.#tokenOf.set(character.codePointAt(0) as number, reserved + i);
-    if (this.#tokenOf.size !== characters.length) throw wrongType('characters that are all different', 'characters', characters);
+  readonly characters: readonly string[];
+  readonly reserved: number;
+
+  constructor(characters: readonly string[], reserved = 0) {
+    const given = readArgument(characters, 'characters');
+    if (!Array.isArray(given)) throw wrongType('an array of characters', 'characters', given);
+    this.characters = given;
+    this.reserved = checkInteger(reserved, 'reserved', 0, 2 ** 31 - 1);
+    for (const [i, character] of this.characters.entries()) {
+      if (typeof character !== 'string' || [...character].length !== 1) throw wrongType('one character', `characters[${i}]`, character);
+    }
+    for (const [i, character] of this.characters.entries()) this.#tokenOf.set(character.codePointAt(0) as number, reserved + i);
+    if (this.#tokenOf.size !== given.length) throw wrongType('characters that are all different', 'characters', characters);
   }
 
   get size(): number {
@@ -59,10 +70,11 @@ export class CharacterVocabulary implements Tokenizer {
     return tokens.slice(0, count);
   }
 
-  decode(tokens: ArrayLike<number>): string {
+  decode(given: ArrayLike<number>): string {
+    const tokens = checkArray(readArgument(given, 'tokens'), 'tokens', 'integers');
     let text = '';
     for (let i = 0; i < tokens.length; i++) {
-      const token = item(tokens, i);
+      const token = tokens[i] as number; // whatever it is, checked here
       if (!(Number.isInteger(token) && token >= 0 && token < this.size))
         throw wrongValue(`a token from 0 to ${this.size - 1}`, `tokens[${i}]`, token);
       text += this.characters[token - this.reserved] ?? '';
@@ -184,6 +196,7 @@ function sizeOf(json: unknown, path: string): number {
  * @throws DataError where the file is none, or where the package is not installed
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  checkPath(path, 'path');
   let json: unknown;
   const text = await readText(path);
   try {

@@ -1,5 +1,7 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
+import { readArgument } from '../arguments.js';
 import type { NetworkDescription, NodeDescription } from '../binding.js';
+import { wrongType } from '../errors.js';
 
 type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
@@ -47,7 +49,8 @@ export class NetworkBuilder {
 
   /** @param input shape of an image: [channels, height, width] */
   constructor(input: [number, number, number]) {
-    this.#input = input;
+    if (!Array.isArray(input)) throw wrongType('[channels, height, width]', 'input', input);
+    this.#input = readArgument(input, 'input');
   }
 
   conv2d(input: string, options: Conv2dOptions): string {
@@ -100,7 +103,7 @@ export class NetworkBuilder {
 
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
-    return { input: this.#input, nodes: structuredClone(this.#nodes), output };
+    return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
   }
 
   #pool(kind: 'maxPool' | 'averagePool', input: string, { name, kernel, stride, padding, ...rest }: PoolOptions): string {

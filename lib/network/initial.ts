@@ -1,8 +1,11 @@
 /** Initial parameters, repeatable from a seed. */
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
+import { readArgument } from '../arguments.js';
 import type { ParameterInfo } from '../binding.js';
-import { isPlainObject, wrongType, wrongValue } from '../errors.js';
+
+import { checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { entry } from '../indexing.js';
+
 import { elements } from './description.js';
 
 /** All tensors of a network by name, as the addon's `Network.state()` gives them. */
@@ -30,18 +33,21 @@ export function uniform(seed: number, high = 0): () => number {
  * that are not given are chosen from the given weights: a channel of zeros starts at b = 0.
  * @throws TypeError or RangeError for a given tensor that the network does not have, or of another length
  */
-export function initialState(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, given: State = {}): State {
-  const taken = checkGiven(parameters, given);
+export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQuantizer: QuantizerStart, given: State = {}): State {
+  const { parameters, seed, quantizer } = checkStart(readArgument({ parameters: ofParameters, seed: ofSeed, quantizer: ofQuantizer }, 'options'));
+  const taken = checkGiven(parameters, readArgument(given, 'state'));
   const random = uniform(seed, Math.floor(seed / 2 ** 32));
   const state: State = {};
-  const weights = Object.fromEntries(parameters.filter(({ role }) => role === 'weight').map((p) => [p.node, p]));
-  const weightOf = (p: ParameterInfo) => entry(weights, p.node);
+  const weights = new Map(parameters.filter(({ role }) => role === 'weight').map((p) => [p.node, p])); // by node, whatever its name is
+  const weightOf = ({ node, name }: ParameterInfo): ParameterInfo => {
+    const weight = weights.get(node);
+    if (!weight) throw wrongValue(`a weight beside ${JSON.stringify(name)}`, 'parameters', [...weights.keys()]);
+    return weight;
+  };
   for (const p of parameters) {
     const values = new Float32Array(elements(p.shape));
-    if (p.role === 'weight' || p.role === 'bias') {
-      const bound = 1 / Math.sqrt(elements(weightOf(p).shape.slice(1)));
-      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
-    } else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
+    if (p.role === 'weight' || p.role === 'bias') fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
+    else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
     state[p.name] = taken[p.name]?.slice() ?? values;
   }
   // After all weights: the order of the parameters does not matter.
@@ -57,6 +63,38 @@ export function initialState(parameters: ParameterInfo[], seed: number, quantize
   return state;
 }
 
+function fillUniform(values: Float32Array, random: () => number, bound: number): void {
+  for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
+}
+
+function checkStart(start: { parameters: ParameterInfo[]; seed: number; quantizer: QuantizerStart }): typeof start {
+  const { parameters, seed, quantizer } = start;
+  checkInteger(seed, 'seed', 0);
+  checkNames(quantizer, 'quantizer', ['bitDepth', 'headroom']);
+  checkNumber(quantizer.bitDepth, 'quantizer.bitDepth', 0, 1e6);
+  checkNumber(quantizer.headroom, 'quantizer.headroom', -1e6, 1e6);
+  checkParameters(parameters);
+  return start;
+}
+
+/** What `inspectNetwork` says of parameters, or what has its form. */
+export function checkParameters(parameters: unknown): asserts parameters is ParameterInfo[] {
+  if (!Array.isArray(parameters)) throw wrongType('an array of parameters, as inspectNetwork returns it,', 'parameters', parameters);
+  parameters.forEach((parameter: unknown, i) => {
+    const at = `parameters[${i}]`;
+    if (!isPlainObject(parameter)) throw wrongType('a plain object', at, parameter);
+    const { name, node, role, shape } = parameter;
+    for (const [field, value] of Object.entries({ name, node, role })) {
+      if (typeof value !== 'string') throw wrongType('a string', `${at}.${field}`, value);
+    }
+    if (!Array.isArray(shape) || shape.length === 0) throw wrongType('an array of sizes', `${at}.shape`, shape);
+    shape.forEach((size, k) => {
+      checkInteger(size, `${at}.shape[${k}]`, 1, 2 ** 31 - 1);
+    });
+    if (elements(shape) > 2 ** 31 - 1) throw wrongValue('at most 2147483647 elements', `${at}.shape`, elements(shape));
+  });
+}
+
 /** The tensors of `given` that are parameters. Optimizer moments in it are left out: a new run starts with none. */
 function checkGiven(parameters: ParameterInfo[], given: State): State {
   if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
@@ -67,7 +105,7 @@ function checkGiven(parameters: ParameterInfo[], given: State): State {
     const length = lengths.get(name.replace(/\/moment[12]$/, ''));
     if (length === undefined) throw wrongValue(`names of the network's parameters (${[...lengths.keys()].join(', ')})`, 'state', name);
     const argument = `state[${JSON.stringify(name)}]`;
-    if (!(values instanceof Float32Array)) throw wrongType(`Float32Array of length ${length}`, argument, values);
+    if (!(ArrayBuffer.isView(values) && values instanceof Float32Array)) throw wrongType(`Float32Array of length ${length}`, argument, values);
     if (values.length !== length) throw wrongValue(`Float32Array of length ${length}`, argument, values);
     const at = values.findIndex((value) => !Number.isFinite(value) || (name.endsWith('.runningVar') && value < 0));
     if (at >= 0) throw wrongValue(name.endsWith('.runningVar') ? 'finite numbers >= 0' : 'finite numbers', `${argument}[${at}]`, values[at]);

@@ -1,6 +1,8 @@
 /** Networks by name. */
+
+import { readArgument } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
-import { wrongValue } from '../errors.js';
+import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { NetworkBuilder } from './builder.js';
 
 export interface ModelOptions {
@@ -56,11 +58,26 @@ const models = { notebook, lenet5, lenet300, mlp };
 export type ModelName = keyof typeof models;
 export const modelNames = Object.keys(models) as ModelName[];
 
+function checkOptions(given: ModelOptions): ModelOptions {
+  const options = readArgument(given, 'options');
+  checkNames(options, 'options', ['input', 'classes', 'compress']);
+  const { input, classes, compress } = options as Partial<ModelOptions>;
+  if (!Array.isArray(input) || input.length !== 3) throw wrongType('[channels, height, width]', 'input', input);
+  const [channels, height, width] = input as unknown[];
+  checkInteger(channels, 'input[0]', 1, 1 << 24);
+  checkInteger(height, 'input[1]', 1, 1 << 15);
+  checkInteger(width, 'input[2]', 1, 1 << 15);
+  checkInteger(classes, 'classes', 1, 1 << 24);
+  if (compress !== undefined && typeof compress !== 'boolean') throw wrongType('a boolean', 'compress', compress);
+  return options;
+}
+
 /**
  * The description of a named model for these images and classes.
- * @throws RangeError for an unknown name
+ * @throws TypeError or RangeError for an unknown name and for wrong options
  */
 export function createModel(name: string, options: ModelOptions): NetworkDescription {
+  if (typeof name !== 'string') throw wrongType(`one of ${modelNames.join(', ')}`, 'model', name);
   if (!Object.hasOwn(models, name)) throw wrongValue(`one of ${modelNames.join(', ')}`, 'model', name);
-  return models[name as ModelName](options);
+  return models[name as ModelName](checkOptions(options));
 }

@@ -1,9 +1,10 @@
 /** report.html: one self-contained page about a run. */
 
+import { bytesText } from '../bytes-text.js';
 import { item } from '../indexing.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 import { bitsHeatMap, depthColor, lineChart } from './charts.js';
-import { bytesText, layerTable, percentText } from './text.js';
+import { layerTable, percentText } from './text.js';
 
 export interface ReportInput {
   title: string;

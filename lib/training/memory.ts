@@ -1,8 +1,8 @@
 /** Compiling a network for training, and saying which option is too large when there is no memory for it. */
 import { totalmem } from 'node:os';
 import { binding, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
+import { bytesText } from '../bytes-text.js';
 import { wrongValue } from '../errors.js';
-import { bytesText } from '../report/text.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 

@@ -1,4 +1,6 @@
 /** Options of a training run: what they mean, their defaults, and their checks. */
+
+import { reading } from '../arguments.js';
 import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
 import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType } from '../errors.js';
 import { checkSchedule, type Schedule } from './schedule.js';
@@ -123,9 +125,12 @@ const DEEPEST = 16;
 /** A copy of numbers, strings, booleans, null, arrays and plain objects; what is undefined is left out. Everything else is an error. */
 export function plainCopy(value: unknown, argument: string, depth = 0): unknown {
   if (depth > DEEPEST) throw wrongType(`plain data of at most ${DEEPEST} levels`, argument, value);
-  if (Array.isArray(value)) return value.map((item, i) => plainCopy(item, `${argument}[${i}]`, depth + 1));
+  if (reading(argument, () => Array.isArray(value))) {
+    const items = reading(argument, () => Array.from(value as unknown[]));
+    return items.map((item, i) => plainCopy(item, `${argument}[${i}]`, depth + 1));
+  }
   if (isPlainObject(value)) {
-    const defined = Object.entries(value).filter(([, item]) => item !== undefined);
+    const defined = reading(argument, () => Object.entries(value)).filter(([, item]) => item !== undefined);
     return Object.fromEntries(defined.map(([name, item]) => [name, plainCopy(item, `${argument}.${name}`, depth + 1)]));
   }
   if (depth === 0) throw wrongType('a plain object', argument, value);

@@ -1,5 +1,6 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
+import { readArgument, reading } from '../arguments.js';
 import { binding, type DataSet, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
@@ -103,7 +104,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   static create(input: TrainerInput): Trainer {
     if (!isPlainObject(input)) throw wrongType('a plain object with network, data and options', 'Trainer.create', input);
-    const { network, data, state: given, ...rest } = input;
+    const { network, data: givenData, state: given, ...rest } = reading('Trainer.create', () => ({ ...input }));
+    const data = readArgument(givenData, 'data');
     checkData(data);
     const options = completeOptions(rest);
     const description = plainCopy(network, 'network') as NetworkDescription;

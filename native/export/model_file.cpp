@@ -80,8 +80,8 @@ Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& s
     for (std::int64_t size : sizesOf(spec)) count *= size;
     auto found = state.find(name);
     if (found == state.end() || std::int64_t(found->second.size()) != count)
-      model::fail(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
-                  found == state.end() ? std::string("none") : std::to_string(found->second.size()));
+      failDescription(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
+                      found == state.end() ? std::string("none") : std::to_string(found->second.size()));
     values[spec.role] = found->second;
   }
   return values;

@@ -8,7 +8,7 @@
 #include "graph/batch.h"
 #include "graph/fuse.h"
 #include "program/program.h"
-#include "train/parameters.h"
+#include "graph/parameters.h"
 
 namespace selfcompress {
 

@@ -44,7 +44,7 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
     Napi::Value input = elementOf(given, i, f.path("inputs") + "[" + std::to_string(i) + "]");
     if (!input.IsString())
       throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(input));
-    inputs.push_back(input.As<Napi::String>().Utf8Value());
+    inputs.push_back(textOf(input, f.path("inputs") + "[" + std::to_string(i) + "]"));
   }
   const Operator& op = *operators()[std::size_t(f.choice("kind", kinds()))];
   std::vector<const char*> names{"kind", "name", "inputs"};

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "graph/channel_analysis.h"
-#include "train/parameters.h"
+#include "graph/parameters.h"
 
 namespace selfcompress {
 

@@ -1,4 +1,4 @@
-#include "train/parameters.h"
+#include "graph/parameters.h"
 
 namespace selfcompress {
 namespace {
