@@ -1,24 +1,28 @@
 /** selfcompress train */
-import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { type Command, Option } from 'commander';
-import { binding, type Device, type NetworkDescription, type Precision } from '../binding.js';
+import { binding, type Device, type Precision } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
-import type { Dataset } from '../data/dataset.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
-import { createModel, modelNames } from '../network/models.js';
+import { modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
 import { durationText, percentText } from '../report/text.js';
 import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../training/options.js';
 import { scheduleKinds } from '../training/schedule.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
+import { normalisedBy, startingPoint } from './import.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
-import { augmentation, bytes, device, integer, number, saveInterval } from './values.js';
+import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 
 interface TrainFlags {
   model: string;
+  width: number;
+  from?: string;
+  map?: string;
+  mean?: number[];
+  std?: number[];
   plain?: boolean;
   dataset: string;
   dataDir?: string;
@@ -64,9 +68,14 @@ export function addTrainCommand(program: Command): void {
     .command('train')
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
+    .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
+    .option('--from <file>', "start from another program's weights: a .safetensors file for --model")
+    .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
     .option('--data-dir <dir>', "folder with the data set's standard files")
+    .option('--mean <list>', "per channel, subtracted from images in 0..1 (default: the training images')", numbers)
+    .option('--std <list>', "per channel, divided by then (default: the training images')", numbers)
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
     .option('--epochs <n>', `passes over the training images (default: ${defaults.epochs})`, integer(1))
     .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), defaults.batchSize)
@@ -132,24 +141,6 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
   };
 }
 
-async function readNetwork({ model, plain }: TrainFlags, data: Dataset): Promise<NetworkDescription> {
-  if ((modelNames as string[]).includes(model)) return createModel(model, { input: data.shape, classes: data.classes, compress: !plain });
-  let text: string;
-  try {
-    text = await readFile(model, 'utf8');
-  } catch (cause) {
-    throw new Error(
-      `Expected one of ${modelNames.join(', ')} or a readable JSON file for --model but received "${model}" (${(cause as Error).message})`,
-      { cause },
-    );
-  }
-  try {
-    return JSON.parse(text) as NetworkDescription;
-  } catch (cause) {
-    throw new Error(`Expected JSON in the file of --model "${model}" but received something else (${(cause as Error).message})`, { cause });
-  }
-}
-
 /** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
 function newRunPath(flags: TrainFlags): string {
   const model = (modelNames as string[]).includes(flags.model) ? flags.model : 'custom';
@@ -159,9 +150,11 @@ function newRunPath(flags: TrainFlags): string {
 async function start(flags: TrainFlags): Promise<Run> {
   const { model, dataset, limit, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
-  const data = await loadDataset(dataset, { dataDir, limit });
-  const trainer = Trainer.create({ network: await readNetwork(flags, data), data, ...optionsFrom(flags) });
-  const run = { model, dataset, dataDir, limit, threads, checkpointEvery };
+  const { mean, std } = flags;
+  const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
+  const begin = await startingPoint(flags, data);
+  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags) });
+  const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);
   return { trainer, directory };
@@ -206,7 +199,7 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
   try {
     const { dataset, dataDir, limit, threads } = directory.run;
     if (threads !== undefined) binding.setThreads(threads);
-    const data = await loadDataset(dataset, { dataDir, limit });
+    const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), directory.run);
     const target =
       flags.targetBits === undefined && flags.targetAccuracy === undefined
         ? undefined
