@@ -171,7 +171,7 @@ export interface GlobalAveragePoolNode extends NodeBase {
 export interface FlattenNode extends NodeBase {
   kind: 'flatten';
 }
-/** Sum of two inputs of one shape. */
+/** Sum of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
 export interface AddNode extends NodeBase {
   kind: 'add';
 }

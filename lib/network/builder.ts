@@ -87,7 +87,7 @@ export class NetworkBuilder {
   flatten(input: string, name?: string): string {
     return this.#node('flatten', [input], name);
   }
-  /** Sum of two tensors of one shape: a residual connection. */
+  /** Sum of two tensors: a residual connection. One may have a single channel or position where the other has more. */
   add(a: string, b: string, name?: string): string {
     return this.#node('add', [a, b], name);
   }
