@@ -153,6 +153,10 @@ export interface BatchNormNode extends NodeBase {
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
 }
+/** 1 / (1 + exp(−x)). */
+export interface SigmoidNode extends NodeBase {
+  kind: 'sigmoid';
+}
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
@@ -189,6 +193,7 @@ export type NodeDescription =
   | LinearNode
   | BatchNormNode
   | ActivationNode
+  | SigmoidNode
   | PoolNode
   | GlobalAveragePoolNode
   | FlattenNode

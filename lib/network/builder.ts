@@ -75,6 +75,9 @@ export class NetworkBuilder {
   silu(input: string, name?: string): string {
     return this.#node('silu', [input], name);
   }
+  sigmoid(input: string, name?: string): string {
+    return this.#node('sigmoid', [input], name);
+  }
   maxPool(input: string, options: PoolOptions): string {
     return this.#pool('maxPool', input, options);
   }

@@ -7,7 +7,7 @@
 #define SELFCOMPRESS_OPERATORS(X) \
   /* convolution/ */ X(conv2d) X(linear) \
   /* norm/ */ X(batchNorm) \
-  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
+  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
   /* elementwise/ */ X(add) \
   /* shape/ */ X(flatten) X(concat)

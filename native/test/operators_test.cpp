@@ -60,7 +60,7 @@ void addArithmetic(std::vector<Case>& all, const std::string& kind) {
       nodes.push_back(node("sigmoid", "gate", {from}));
       nodes.push_back(node("affine", "second", {"gate"}, {{"offset", {0.5}}}));
     } else {
-      nodes.push_back(node("silu", "second", {from}));
+      nodes.push_back(node("sigmoid", "second", {from}));
     }
     return nodes;
   };
@@ -86,6 +86,7 @@ std::vector<Case> operatorCases() {
       unary("gelu"),
       unary("silu"),
       unary("dropout", {{"probability", {0.3}}}, false),
+      unary("sigmoid"),
       unary("maxPool", {{"kernel", both(2)}}, false),
       unary("averagePool", {{"kernel", both(2)}, {"padding", both(1)}}),
       unary("globalAveragePool"),

@@ -86,5 +86,6 @@ const Operator relu = [] {
 }();
 const Operator gelu = activation<plain<Activation::kGelu>>("gelu");
 const Operator silu = activation<plain<Activation::kSilu>>("silu");
+const Operator sigmoid = activation<plain<Activation::kSigmoid>>("sigmoid");
 
 }  // namespace selfcompress::ops
