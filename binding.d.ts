@@ -179,6 +179,10 @@ export interface FlattenNode extends NodeBase {
 export interface AddNode extends NodeBase {
   kind: 'add';
 }
+/** Product of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
+export interface MultiplyNode extends NodeBase {
+  kind: 'multiply';
+}
 /** Channels of all inputs (2 to 16, of one height and width), one after another. */
 export interface ConcatNode extends NodeBase {
   kind: 'concat';
@@ -198,6 +202,7 @@ export type NodeDescription =
   | GlobalAveragePoolNode
   | FlattenNode
   | AddNode
+  | MultiplyNode
   | ConcatNode
   | DropoutNode;
 

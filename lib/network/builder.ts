@@ -94,6 +94,10 @@ export class NetworkBuilder {
   add(a: string, b: string, name?: string): string {
     return this.#node('add', [a, b], name);
   }
+  /** Product of two tensors: a gate. One may have a single channel or position where the other has more. */
+  multiply(a: string, b: string, name?: string): string {
+    return this.#node('multiply', [a, b], name);
+  }
   concat(inputs: string[], name?: string): string {
     return this.#node('concat', inputs, name);
   }

@@ -9,7 +9,7 @@
   /* norm/ */ X(batchNorm) \
   /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
-  /* elementwise/ */ X(add) \
+  /* elementwise/ */ X(add) X(multiply) \
   /* shape/ */ X(flatten) X(concat)
 // clang-format on
 

@@ -93,7 +93,7 @@ std::vector<Case> operatorCases() {
       unary("flatten"),
       {"concat", around({node("concat", "op", {"a", "b", "a"})})},
   };
-  for (const char* kind : {"add"}) addArithmetic(all, kind);
+  for (const char* kind : {"add", "multiply"}) addArithmetic(all, kind);
   return all;
 }
 
