@@ -22,7 +22,7 @@ export function uniform(seed: number, high = 0): () => number {
 }
 
 /**
- * Weights and biases uniform in ±1/√fanIn, norms at identity, bit depths as given, and per channel the exponent whose
+ * Weights and biases uniform in ±1/√fanIn, norms at identity, slopes at ¼, bit depths as given, and per channel the exponent whose
  * range at that depth ends `headroom` octaves beyond the channel's largest weight: 2^e · 2^(b−1) = 2^headroom · max|w|.
  *
  * Tensors in `given` are taken as they are; the others are those of the same seed without them. Bit depths and exponents
@@ -42,6 +42,7 @@ export function initialState(parameters: ParameterInfo[], seed: number, quantize
     } else if (p.role === 'bias') {
       for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound[p.node];
     } else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
+    else if (p.role === 'slope') values.fill(0.25);
     state[p.name] = taken[p.name]?.slice() ?? values;
   }
   // After all weights: the order of the parameters does not matter.
