@@ -153,6 +153,78 @@ export interface BatchNormNode extends NodeBase {
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
 }
+/** 1 / (1 + exp(−x)). */
+export interface SigmoidNode extends NodeBase {
+  kind: 'sigmoid';
+}
+/** Functions of one element without fields; geluTanh is GELU's approximation through tanh. */
+export interface FunctionNode extends NodeBase {
+  kind: 'geluTanh' | 'tanh' | 'hardSwish' | 'softplus' | 'exp' | 'log' | 'sqrt' | 'abs' | 'square' | 'reciprocal';
+}
+/** clip(slope·x + offset, 0, 1). */
+export interface HardSigmoidNode extends NodeBase {
+  kind: 'hardSigmoid';
+  /** Default 1/6. */
+  slope?: number;
+  /** Default ½. */
+  offset?: number;
+}
+/** x where x > 0, else slope·x. */
+export interface LeakyReluNode extends NodeBase {
+  kind: 'leakyRelu';
+  /** Default 0.01. */
+  slope?: number;
+}
+/** min(max(x, low), high); low 0 and high 6: ReLU6. */
+export interface ClipNode extends NodeBase {
+  kind: 'clip';
+  low: number;
+  high: number;
+}
+/** x where x > 0, else alpha·(exp(x) − 1). */
+export interface EluNode extends NodeBase {
+  kind: 'elu';
+  /** Default 1. */
+  alpha?: number;
+}
+/** scale·x + offset, fixed numbers. */
+export interface AffineNode extends NodeBase {
+  kind: 'affine';
+  /** Default 1. */
+  scale?: number;
+  /** Default 0. */
+  offset?: number;
+}
+/** x where x > 0, else a learned slope times x: `<name>.slope`, [channels] or [1], which starts at ¼. */
+export interface PReluNode extends NodeBase {
+  kind: 'prelu';
+  /** One slope for all channels. Default false. */
+  shared?: boolean;
+}
+/** Normalisation over the channels of every position of every example; rmsNorm without a mean and a shift. */
+export interface ChannelNormNode extends NodeBase {
+  kind: 'layerNorm' | 'rmsNorm';
+  /** Learn a scale (and a shift) per channel. Default true. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Channels that the statistics count, those that were removed among them as zeros. Default 0: those of the input. */
+  divisor?: number;
+}
+/** Normalisation over the positions of every channel of every example. */
+export interface InstanceNormNode extends NodeBase {
+  kind: 'instanceNorm';
+  /** Learn a scale and a shift per channel. Default false. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+}
+/** Over the channels of every position (they are never removed), or over the last axis of positions. */
+export interface SoftmaxNode extends NodeBase {
+  kind: 'softmax';
+  /** Default 'channels'. */
+  axis?: 'channels' | 'positions';
+}
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
@@ -171,9 +243,17 @@ export interface GlobalAveragePoolNode extends NodeBase {
 export interface FlattenNode extends NodeBase {
   kind: 'flatten';
 }
-/** Sum of two inputs of one shape. */
+/** Sum of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
 export interface AddNode extends NodeBase {
   kind: 'add';
+}
+/** Product of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
+export interface MultiplyNode extends NodeBase {
+  kind: 'multiply';
+}
+/** Difference or quotient; the second input may have a single channel or a single position where the first has more. */
+export interface ArithmeticNode extends NodeBase {
+  kind: 'subtract' | 'divide';
 }
 /** Channels of all inputs (2 to 16, of one height and width), one after another. */
 export interface ConcatNode extends NodeBase {
@@ -189,10 +269,23 @@ export type NodeDescription =
   | LinearNode
   | BatchNormNode
   | ActivationNode
+  | SigmoidNode
+  | FunctionNode
+  | HardSigmoidNode
+  | LeakyReluNode
+  | ClipNode
+  | EluNode
+  | AffineNode
+  | PReluNode
+  | ChannelNormNode
+  | InstanceNormNode
+  | SoftmaxNode
   | PoolNode
   | GlobalAveragePoolNode
   | FlattenNode
   | AddNode
+  | MultiplyNode
+  | ArithmeticNode
   | ConcatNode
   | DropoutNode;
 
@@ -257,7 +350,7 @@ export interface NetworkOptions {
   deadDecay?: number | undefined;
 }
 
-export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent';
+export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope';
 
 export interface ParameterInfo {
   /** `<node>.<role>`, with `weight` and `bias` for a norm's scale and shift. */

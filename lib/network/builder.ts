@@ -1,8 +1,9 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
 import { readArgument } from '../arguments.js';
-import type { NetworkDescription, NodeDescription } from '../binding.js';
+import type { FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
 import { wrongType } from '../errors.js';
 
+type Named<Fields> = Fields & { name?: string };
 type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
@@ -78,6 +79,44 @@ export class NetworkBuilder {
   silu(input: string, name?: string): string {
     return this.#node('silu', [input], name);
   }
+  sigmoid(input: string, name?: string): string {
+    return this.#node('sigmoid', [input], name);
+  }
+  /** A function of one element without fields. */
+  apply(kind: FunctionNode['kind'], input: string, name?: string): string {
+    return this.#node(kind, [input], name);
+  }
+  hardSigmoid(input: string, { name, ...rest }: Named<{ slope?: number; offset?: number }> = {}): string {
+    return this.#node('hardSigmoid', [input], name, rest);
+  }
+  leakyRelu(input: string, { name, ...rest }: Named<{ slope?: number }> = {}): string {
+    return this.#node('leakyRelu', [input], name, rest);
+  }
+  clip(input: string, { name, ...rest }: Named<{ low: number; high: number }>): string {
+    return this.#node('clip', [input], name, rest);
+  }
+  elu(input: string, { name, ...rest }: Named<{ alpha?: number }> = {}): string {
+    return this.#node('elu', [input], name, rest);
+  }
+  /** scale·x + offset, fixed numbers. */
+  affine(input: string, { name, ...rest }: Named<{ scale?: number; offset?: number }>): string {
+    return this.#node('affine', [input], name, rest);
+  }
+  prelu(input: string, { name, ...rest }: Named<{ shared?: boolean }> = {}): string {
+    return this.#node('prelu', [input], name, rest);
+  }
+  layerNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('layerNorm', [input], name, rest);
+  }
+  rmsNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('rmsNorm', [input], name, rest);
+  }
+  instanceNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('instanceNorm', [input], name, rest);
+  }
+  softmax(input: string, { name, ...rest }: Named<{ axis?: 'channels' | 'positions' }> = {}): string {
+    return this.#node('softmax', [input], name, rest);
+  }
   maxPool(input: string, options: PoolOptions): string {
     return this.#pool('maxPool', input, options);
   }
@@ -90,9 +129,21 @@ export class NetworkBuilder {
   flatten(input: string, name?: string): string {
     return this.#node('flatten', [input], name);
   }
-  /** Sum of two tensors of one shape: a residual connection. */
+  /** Sum of two tensors: a residual connection. One may have a single channel or position where the other has more. */
   add(a: string, b: string, name?: string): string {
     return this.#node('add', [a, b], name);
+  }
+  /** Product of two tensors: a gate. One may have a single channel or position where the other has more. */
+  multiply(a: string, b: string, name?: string): string {
+    return this.#node('multiply', [a, b], name);
+  }
+  /** a − b. */
+  subtract(a: string, b: string, name?: string): string {
+    return this.#node('subtract', [a, b], name);
+  }
+  /** a ÷ b. */
+  divide(a: string, b: string, name?: string): string {
+    return this.#node('divide', [a, b], name);
   }
   concat(inputs: string[], name?: string): string {
     return this.#node('concat', inputs, name);

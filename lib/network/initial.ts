@@ -26,7 +26,7 @@ export function uniform(seed: number, high = 0): () => number {
 }
 
 /**
- * Weights and biases uniform in ±1/√fanIn, norms at identity, bit depths as given, and per channel the exponent whose
+ * Weights and biases uniform in ±1/√fanIn, norms at identity, slopes at ¼, bit depths as given, and per channel the exponent whose
  * range at that depth ends `headroom` octaves beyond the channel's largest weight: 2^e · 2^(b−1) = 2^headroom · max|w|.
  *
  * Tensors in `given` are taken as they are; the others are those of the same seed without them. Bit depths and exponents
@@ -48,6 +48,7 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
     const values = new Float32Array(elements(p.shape));
     if (p.role === 'weight' || p.role === 'bias') fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
     else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
+    else if (p.role === 'slope') values.fill(0.25);
     state[p.name] = taken[p.name]?.slice() ?? values;
   }
   // After all weights: the order of the parameters does not matter.

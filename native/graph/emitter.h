@@ -7,8 +7,8 @@
 
 #include "graph/batch.h"
 #include "graph/fuse.h"
-#include "program/program.h"
 #include "graph/parameters.h"
+#include "program/program.h"
 
 namespace selfcompress {
 

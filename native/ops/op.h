@@ -51,6 +51,12 @@ struct FusionTraits {
   bool aliasInEvaluation = false;
 };
 
+// What is left of a node after a removal.
+struct Resized {
+  int channels = 0, channelsBefore = 0;  // of the output
+  int groups = 1;
+};
+
 struct Operator {
   const char* kind;
   int leastInputs = 1, mostInputs = 1;
@@ -68,7 +74,7 @@ struct Operator {
   MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel,
                             std::span<const Constant> inputs) = nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
-  void (*resize)(NodeDescription&, int outChannels, int groups) = nullptr;
+  void (*resize)(NodeDescription&, const Resized&) = nullptr;
   // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
   // possible. The function in evaluation stays the same. nullptr: as they are.
   void (*toFile)(NodeDescription&, std::map<Role, std::vector<float>>& values) = nullptr;

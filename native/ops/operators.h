@@ -7,9 +7,12 @@
 #define SELFCOMPRESS_OPERATORS(X) \
   /* convolution/ */ X(conv2d) X(linear) \
   /* norm/ */ X(batchNorm) \
-  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
+  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \
+    X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
+  /* layer_norm/ */ X(layerNorm) X(rmsNorm) X(instanceNorm) \
+  /* softmax/ */ X(softmax) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
-  /* elementwise/ */ X(add) \
+  /* elementwise/ */ X(add) X(multiply) X(subtract) X(divide) \
   /* shape/ */ X(flatten) X(concat)
 // clang-format on
 

@@ -15,14 +15,15 @@ NodeValues valuesOf(const Parameters& parameters, int node, const State& small) 
   return values;
 }
 
-MaybeConstant tied(ChannelRule::Kind kind, std::span<const MaybeConstant> in) {
-  Constant result = kind == ChannelRule::Kind::kSum ? Constant{0, 0} : Constant{1, 1};
+MaybeConstant tied(const ChannelRule& rule, std::span<const MaybeConstant> in) {
+  const bool sum = rule.kind == ChannelRule::Kind::kSum;
+  Constant result = sum ? Constant{0, 0} : Constant{1, 1};
   bool all = true;
   for (const MaybeConstant& c : in) {
     all = all && c.has_value();
-    if (kind == ChannelRule::Kind::kProduct && c && c->isZero()) return Constant{0, 0};
+    if (!sum && c && c->isZero() && (&c == &in[0] || !rule.onlyFirst)) return Constant{0, 0};
     if (!c) continue;
-    if (kind == ChannelRule::Kind::kSum) result.train += c->train, result.evaluate += c->evaluate;
+    if (sum) result.train += c->train, result.evaluate += c->evaluate;
     else result.train *= c->train, result.evaluate *= c->evaluate;
   }
   return all ? MaybeConstant(result) : std::nullopt;
@@ -91,7 +92,7 @@ class Constants {
         in.push_back(of[of.size() == out.size() ? c : 0]);
         if (in.back()) all.push_back(*in.back());
       }
-      out[c] = op.constant && all.size() == inputs ? op.constant(context, values, int(c), all) : tied(rule.kind, in);
+      out[c] = op.constant && all.size() == inputs ? op.constant(context, values, int(c), all) : tied(rule, in);
     }
   }
 

@@ -92,10 +92,16 @@ void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
   const ChannelRule& rule = channels.rule(i);
   const Parameters& p = e.parameters();
   float *value = nullptr, *mean = nullptr;
+  if (rule.mixing == ChannelRule::Mixing::kLayerNorm) {  // what leaves behind a dead channel is scale and shift
+    if (p.find(i, Role::kNormWeight))
+      e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.input(i)), rate,
+                                   p.value(i, Role::kNormBias), p.value(i, Role::kNormWeight)});
+    return;
+  }
   if (rule.kind == ChannelRule::Kind::kFresh) {
     const bool canDie = p.find(i, Role::kBitDepth) || rule.depthwise(e.shape(e.input(i)).channels);
     if (canDie) value = p.value(i, Role::kBias);
-  } else if (rule.normalises) {
+  } else if (rule.normalises || rule.mixing == ChannelRule::Mixing::kRmsNorm) {
     value = p.value(i, Role::kNormBias), mean = p.value(i, Role::kRunningMean);
   }
   if (value || mean)
