@@ -340,8 +340,21 @@ export interface NetworkOptions {
   memoryLimit?: number | undefined;
   loss: LossDescription;
   optimizer: OptimizerDescription;
-  /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
-  penalty?: 'own' | 'coupled' | undefined;
+  /**
+   * Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream, or that of the length of the
+   * codes in the file (ops/rate.h), whose Rate then stands in the place of Q; a device that does not have it is an error.
+   * Default 'own'.
+   */
+  penalty?: 'own' | 'coupled' | 'rate' | undefined;
+  /** With 'rate': how much keeping a channel costs beside its codes. Default 1. */
+  coupling?: number | undefined;
+  /**
+   * With 'rate': after so many steps in which all codes of a channel were zero its bit depth becomes 0. The state has a counter
+   * `<node>.idle` of [channels] for each layer that compresses. Default 1000.
+   */
+  idleSteps?: number | undefined;
+  /** 'layer': every live channel's gradient of e is the sum of its layer's, so that exponents that start alike stay alike. Default 'channel'. */
+  exponents?: 'channel' | 'layer' | undefined;
   /** N of the size penalty: weights of the network before any removal. Default: the weights of this one. */
   originalWeights?: number | undefined;
   /** Largest batch of a step or evaluation. */
@@ -350,7 +363,7 @@ export interface NetworkOptions {
   deadDecay?: number | undefined;
 }
 
-export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope';
+export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope' | 'idle';
 
 export interface ParameterInfo {
   /** `<node>.<role>`, with `weight` and `bias` for a norm's scale and shift. */

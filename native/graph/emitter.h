@@ -77,6 +77,12 @@ class Emitter {
   // gamma * dQ/db of a layer's channels, or nullptr (train/penalty.h)
   const float* penalty(int i) const { return penalty_[std::size_t(i)]; }
   void setPenalty(int i, const float* penalty) { penalty_[std::size_t(i)] = penalty; }
+  // With the penalty `rate`: what a layer's quantizer reads, and its rows' counts of this step (train/penalty.h).
+  struct LayerRate {
+    QuantizeRate slopes;
+    const RateCount* rows = nullptr;
+  };
+  LayerRate& rate(int i) { return rate_[std::size_t(i)]; }
 
   // ---- Gradients. That of a tensor is written by the last of its readers in forward order, the others add to it.
   bool needsGradient(int t) const { return tensors_[std::size_t(t)].needsGradient; }
@@ -126,6 +132,7 @@ class Emitter {
   std::vector<BufferId> kept_;
   std::vector<float*> saved_;
   std::vector<const float*> penalty_;
+  std::vector<LayerRate> rate_;
   std::vector<ChannelInfo> reads_;
 };
 

@@ -16,8 +16,19 @@ struct Constant {
 };
 using MaybeConstant = std::optional<Constant>;
 
-enum class Role { kWeight, kBias, kNormWeight, kNormBias, kRunningMean, kRunningVar, kBitDepth, kExponent, kSlope };
-inline constexpr int kRoles = int(Role::kSlope) + 1;
+enum class Role {
+  kWeight,
+  kBias,
+  kNormWeight,
+  kNormBias,
+  kRunningMean,
+  kRunningVar,
+  kBitDepth,
+  kExponent,
+  kSlope,
+  kIdle
+};
+inline constexpr int kRoles = int(Role::kIdle) + 1;
 const char* roleName(Role);
 
 // Values of the small parameters of a node, in host memory; empty for those that it does not have.

@@ -112,6 +112,7 @@ class Network {
     Program program;
     BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;  // plain: NCHW copies on the way in and out
   };
+  void checkBackend() const;
   void compileTraining();
   void compileEvaluation();
   EmitterInput emitterInput();
