@@ -1,6 +1,5 @@
 /** Numbers and tables as text. */
 
-import { item } from '../indexing.js';
 import type { NetworkSize } from '../training/metrics.js';
 
 export const percentText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;
@@ -31,9 +30,13 @@ export function layerTable({ layers, channels, weights, bits, bitsFraction, weig
   ];
 }
 
-/** Columns padded to one width: the first to the left, the others to the right. */
-export function alignTable(rows: string[][]): string {
-  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
-  const widths = item(rows, 0).map((_, column) => width(column));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')).join('\n');
+/** Columns padded to one width: the first to the left and those whose heads are in `left`, the others to the right. */
+export function alignTable(rows: string[][], left: ReadonlySet<string> = new Set()): string {
+  const head = rows[0] ?? [];
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const padded = (cell: string, i: number) => {
+    const width = widths[i] ?? 0;
+    return i === 0 || left.has(head[i] ?? '') ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return rows.map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 }

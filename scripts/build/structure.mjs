@@ -156,7 +156,7 @@ const picture = (rules) =>
   [
     '```mermaid',
     'flowchart TD',
-    ...Object.entries(rules).flatMap(([from, to]) => (to.length ? to : []).map((t) => `  ${from} --> ${t}`)),
+    ...Object.entries(rules).flatMap(([from, to]) => (to.length > 0 ? [`  ${from} --> ${to.join(' & ')}`] : [])),
     '```',
   ].join('\n');
 
