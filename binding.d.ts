@@ -426,10 +426,10 @@ export interface LayerMeasure {
   kind: string;
   /** Live output channels. */
   channels: number;
-  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. */
+  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. NaN bits: a bit depth or exponent is no number. */
   weights: number;
   bits: number;
-  /** [output channels]: bits of each code of a channel; 0: dead. */
+  /** [output channels]: bits of each code of a channel; 0: dead; −1: its bit depth or exponent is no number. */
   codeBits: Int32Array;
 }
 

@@ -1,4 +1,6 @@
 // Removing what is dead, and measuring what is left.
+#include <cmath>
+
 #include "ops/quantize/quantize_math.h"
 #include "train/network.h"
 
@@ -90,7 +92,7 @@ std::vector<LayerSize> Network::measure() const {
       if (!alive || constants[std::size_t(i) + 1][std::size_t(o)]) continue;
       size.channels++;
       size.weights += std::int64_t(read.size());
-      size.bits += std::int64_t(read.size()) * codeBits;
+      size.bits += codeBits < 0 ? std::nan("") : double(read.size()) * codeBits;
     }
     sizes.push_back(std::move(size));
   }
