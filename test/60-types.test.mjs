@@ -14,6 +14,7 @@ const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/pack
 const folder = mkdtempSync(join(tmpdir(), 'selfcompress-types-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 mkdirSync(join(folder, 'node_modules/@types'), { recursive: true });
+writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "private": true }');
 symlinkSync(root, join(folder, 'node_modules/selfcompress'), 'dir');
 symlinkSync(join(root, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'), 'dir');
 
