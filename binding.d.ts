@@ -106,7 +106,8 @@ export interface Augmentation {
 // ---------------------------------------------------------------------------------------------------------------------
 // Networks: a directed acyclic graph as data
 
-interface NodeBase {
+/** What every node has. */
+export interface NodeBase {
   /** Unique; not "input"; without '/' and '.'. */
   name: string;
   /** Names of the nodes whose outputs this one reads; "input" is the image. */
