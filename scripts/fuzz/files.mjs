@@ -15,6 +15,6 @@ export async function fuzz({ seconds, seed, entries, single }) {
     process.stdout.write(part);
   });
   await new Promise((resolve) => child.on('close', resolve));
-  const [, files, problems] = /(\d+) files, (\d+) problems/.exec(text) ?? [, '0', '1'];
+  const [, files, problems] = /(\d+) files, (\d+) problems/.exec(text) ?? ['', '0', '1'];
   return { cases: Number(files), failed: Number(problems) };
 }
