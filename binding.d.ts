@@ -282,9 +282,9 @@ export interface OperatorInfo {
 }
 export interface FieldInfo {
   name: string;
-  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice';
+  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice' | 'list';
   required: boolean;
-  /** Of integers, numbers and both members of a pair; inclusive. */
+  /** Of integers, numbers, both members of a pair and every integer of a list; inclusive. */
   low?: number;
   high?: number;
   default?: number | boolean | number[] | string;

@@ -16,9 +16,8 @@ LifeTerms simplified(LifeTerms terms) {
     std::sort(term.begin(), term.end());
     term.erase(std::unique(term.begin(), term.end()), term.end());
   }
-  std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) {
-    return a.size() != b.size() ? a.size() < b.size() : a < b;
-  });
+  std::sort(terms.begin(), terms.end(),
+            [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
   LifeTerms kept;
   for (auto& term : terms) {
     bool redundant = false;
@@ -80,7 +79,23 @@ void ChannelAnalysis::classesOf(int i) {
   const auto& in = topology_.inputs[std::size_t(i)];
   auto idsOf = [&](int k) -> const std::vector<int>& { return ids_[std::size_t(in[std::size_t(k)])]; };
   const int count = topology_.axes[std::size_t(i) + 1].channels;
+  for (const ChannelRule::Contraction& sum : rule.contractions)
+    for (const auto* side : {&sum.a, &sum.b})
+      for (const ChannelRule::Source& s : *side)
+        join(idsOf(sum.a[0].input)[std::size_t(sum.a[0].channel)], idsOf(s.input)[std::size_t(s.channel)]);
   switch (rule.kind) {
+    case ChannelRule::Kind::kJoin: {
+      std::vector<int> ids(static_cast<std::size_t>(count));
+      forEachJoined(rule, [&](int out, int k, int c) {
+        const int id = idsOf(k)[std::size_t(c)];
+        if (ids[std::size_t(out)]) join(ids[std::size_t(out)] - 1, id);
+        else ids[std::size_t(out)] = id + 1;
+      });
+      addTensor(count);  // for those that are of zeros alone
+      for (std::size_t c = 0; c < ids.size(); c++)
+        if (ids[c]) ids_.back()[c] = ids[c] - 1;
+      break;
+    }
     case ChannelRule::Kind::kMap: {
       std::vector<int> ids(static_cast<std::size_t>(count));
       forEachMapped(rule, [&](int out, int input, int c) { ids[std::size_t(out)] = idsOf(input)[std::size_t(c)]; });
@@ -111,12 +126,18 @@ void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
   auto lifeOfInput = [&](int k, int c) -> const LifeTerms& {
     return life_[std::size_t(in[std::size_t(k)])][std::size_t(c)];
   };
-  const int count = topology_.axes[std::size_t(i) + 1].channels, inChannels = topology_.axes[std::size_t(in[0])].channels;
+  const int count = topology_.axes[std::size_t(i) + 1].channels,
+            inChannels = topology_.axes[std::size_t(in[0])].channels;
   std::vector<LifeTerms> life(static_cast<std::size_t>(count));
   switch (rule.kind) {
     case ChannelRule::Kind::kMap:
       forEachMapped(rule, [&](int out, int k, int c) {
         life[std::size_t(out)] = rule.keepsZero ? lifeOfInput(k, c) : LifeTerms{{}};  // a constant that is not zero
+      });
+      break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, [&](int out, int k, int c) {
+        life[std::size_t(out)] = eitherOf(life[std::size_t(out)], lifeOfInput(k, c));
       });
       break;
     case ChannelRule::Kind::kFresh:
@@ -151,7 +172,8 @@ void ChannelAnalysis::findReach() {
     if (!reaches_[std::size_t(i) + 1]) continue;
     const int inChannels = topology_.axes[std::size_t(topology_.inputs[std::size_t(i)][0])].channels;
     if (rule.kind == ChannelRule::Kind::kFresh && !rule.depthwise(inChannels)) continue;
-    for (int t : topology_.inputs[std::size_t(i)]) reaches_[std::size_t(t)] = true;
+    for (std::size_t k = 0; k < topology_.inputs[std::size_t(i)].size(); k++)
+      if (!rule.contracts(int(k))) reaches_[std::size_t(topology_.inputs[std::size_t(i)][k])] = true;
   }
 }
 
@@ -177,6 +199,9 @@ void ChannelAnalysis::readersOfNode(int i) {
     case ChannelRule::Kind::kMap:
       forEachMapped(rule, pass);
       break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, pass);
+      break;
     case ChannelRule::Kind::kFresh:
       for (int c = 0; c < inChannels; c++)
         for (int r = 0; r < rule.repeat; r++)
@@ -193,8 +218,17 @@ void ChannelAnalysis::readersOfNode(int i) {
   }
 }
 
-std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const {
-  return readers_[std::size_t(tensor)];
+LifeTerms ChannelAnalysis::lifeOf(int node, const ChannelRule::Contraction& sum) const {
+  auto lives = [&](const std::vector<ChannelRule::Source>& side) {
+    LifeTerms terms;
+    for (const ChannelRule::Source& s : side)
+      terms = eitherOf(
+          terms, life_[std::size_t(topology_.inputs[std::size_t(node)][std::size_t(s.input)])][std::size_t(s.channel)]);
+    return terms;
+  };
+  return bothOf(lives(sum.a), lives(sum.b));
 }
+
+std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }
 
 }  // namespace selfcompress
