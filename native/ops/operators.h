@@ -8,9 +8,12 @@
   /* convolution/ */ X(conv2d) X(linear) \
   /* norm/ */ X(batchNorm) \
   /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
-  /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
+  /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \
   /* elementwise/ */ X(add) \
-  /* shape/ */ X(flatten) X(concat)
+  /* shape/ */ X(flatten) X(concat) \
+  /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
+  X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \
+  /* resize/ */ X(resize)
 // clang-format on
 
 namespace selfcompress::ops {
