@@ -5,7 +5,7 @@
 
 // clang-format off
 #define SELFCOMPRESS_OPERATORS(X) \
-  /* convolution/ */ X(conv2d) X(linear) \
+  /* convolution/ */ X(conv2d) X(linear) X(convTranspose2d) \
   /* norm/ */ X(batchNorm) \
   /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \
@@ -13,7 +13,8 @@
   /* shape/ */ X(flatten) X(concat) \
   /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
   X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \
-  /* resize/ */ X(resize)
+  /* resize/ */ X(resize) \
+  /* attention/ */ X(attention) X(rotary)
 // clang-format on
 
 namespace selfcompress::ops {
