@@ -153,6 +153,10 @@ export interface BatchNormNode extends NodeBase {
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
 }
+/** 1 / (1 + exp(−x)). */
+export interface SigmoidNode extends NodeBase {
+  kind: 'sigmoid';
+}
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
@@ -183,9 +187,13 @@ export interface MeanChannelsNode extends NodeBase {
 export interface FlattenNode extends NodeBase {
   kind: 'flatten';
 }
-/** Sum of two inputs of one shape. */
+/** Sum of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
 export interface AddNode extends NodeBase {
   kind: 'add';
+}
+/** Product of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
+export interface MultiplyNode extends NodeBase {
+  kind: 'multiply';
 }
 /** Channels of all inputs (2 to 16), one after another; or their rows, or their columns: all other sizes are the same. */
 export interface ConcatNode extends NodeBase {
@@ -331,10 +339,12 @@ export type NodeDescription =
   | LinearNode
   | BatchNormNode
   | ActivationNode
+  | SigmoidNode
   | PoolNode
   | GlobalAveragePoolNode
   | FlattenNode
   | AddNode
+  | MultiplyNode
   | ConcatNode
   | MeanPositionsNode
   | MeanChannelsNode

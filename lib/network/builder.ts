@@ -87,6 +87,9 @@ export class NetworkBuilder {
   silu(input: string, name?: string): string {
     return this.#node('silu', [input], name);
   }
+  sigmoid(input: string, name?: string): string {
+    return this.#node('sigmoid', [input], name);
+  }
   maxPool(input: string, options: PoolOptions): string {
     return this.#pool('maxPool', input, options);
   }
@@ -99,9 +102,13 @@ export class NetworkBuilder {
   flatten(input: string, name?: string): string {
     return this.#node('flatten', [input], name);
   }
-  /** Sum of two tensors of one shape: a residual connection. */
+  /** Sum of two tensors: a residual connection. One may have a single channel or position where the other has more. */
   add(a: string, b: string, name?: string): string {
     return this.#node('add', [a, b], name);
+  }
+  /** Product of two tensors: a gate. One may have a single channel or position where the other has more. */
+  multiply(a: string, b: string, name?: string): string {
+    return this.#node('multiply', [a, b], name);
   }
   /** Channels of all inputs one after another, or their rows, or their columns. */
   concat(inputs: string[], options?: string | { name?: string; axis?: 'channels' | 'rows' | 'columns' }): string {

@@ -7,9 +7,9 @@
 #define SELFCOMPRESS_OPERATORS(X) \
   /* convolution/ */ X(conv2d) X(linear) X(convTranspose2d) \
   /* norm/ */ X(batchNorm) \
-  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
+  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \
-  /* elementwise/ */ X(add) \
+  /* elementwise/ */ X(add) X(multiply) \
   /* shape/ */ X(flatten) X(concat) \
   /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
   X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \

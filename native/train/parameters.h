@@ -26,7 +26,9 @@ struct Parameter {
   float* gradient = nullptr;  // nullptr without moments
   float* moment[2] = {nullptr, nullptr};
   std::vector<std::int64_t> shape() const;
-  bool isNormOrBias() const { return role == Role::kBias || role == Role::kNormWeight || role == Role::kNormBias; }
+  bool isNormOrBias() const {
+    return role == Role::kBias || role == Role::kNormWeight || role == Role::kNormBias || role == Role::kSlope;
+  }
 };
 
 // A piece of a block that several parameters share.

@@ -28,6 +28,8 @@ class Removable {
       const ChannelRule& rule = channels.rule(i);
       if (rule.kind == ChannelRule::Kind::kFresh) pinRead(i, rule);
       else if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
+      if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
+      for (int k : rule.pinned) pinTensor(topology.inputs[std::size_t(i)][std::size_t(k)]);
     }
     do changed_ = false, settle();
     while (changed_);
@@ -65,6 +67,14 @@ class Removable {
     for (int c = 0; c < count(t); c++) {
       const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
       if (!value || !(value->isZero() || (canFold && foldable(*value)))) pin(t, c);
+    }
+  }
+  // What a norm over channels reads has to be zero, as its statistics count it; what comes out its readers judge.
+  void pinMixed(int i, const ChannelRule& rule) {
+    const int t = topology_.inputs[std::size_t(i)][0];
+    for (int c = 0; c < count(t); c++) {
+      const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
+      if (rule.mixing == ChannelRule::Mixing::kAll || !value || !value->isZero()) pin(t, c);
     }
   }
   // A factor of one channel that many channels share is nobody's partner.
@@ -169,7 +179,8 @@ std::optional<Pruning> findRemovable(const NetworkDescription& network, const To
     if (rule.depthwise(topology.axes[std::size_t(t)].channels)) groups = int(result.kept[std::size_t(t)].size());
     else if (rule.groups > 1)
       for (int g = 0; g < rule.groups; g++) groups -= removable.wholeGroup(i, g);
-    node.op->resize(node, int(result.kept[std::size_t(i) + 1].size()), groups);
+    node.op->resize(node,
+                    {int(result.kept[std::size_t(i) + 1].size()), topology.axes[std::size_t(i) + 1].channels, groups});
   }
   return result;
 }

@@ -67,8 +67,8 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
       most[c] = kMostBits;
     }
   }
-  e.program().add(
-      -1, ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
+  e.program().add(-1,
+                  ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
 }
 
 void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
@@ -92,10 +92,16 @@ void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
   const ChannelRule& rule = channels.rule(i);
   const Parameters& p = e.parameters();
   float *value = nullptr, *mean = nullptr;
+  if (rule.mixing == ChannelRule::Mixing::kLayerNorm) {  // what leaves behind a dead channel is scale and shift
+    if (p.find(i, Role::kNormWeight))
+      e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.input(i)), rate,
+                                   p.value(i, Role::kNormBias), p.value(i, Role::kNormWeight)});
+    return;
+  }
   if (rule.kind == ChannelRule::Kind::kFresh) {
     const bool canDie = p.find(i, Role::kBitDepth) || rule.depthwise(e.shape(e.input(i)).channels);
     if (canDie) value = p.value(i, Role::kBias);
-  } else if (rule.normalises) {
+  } else if (rule.normalises || rule.mixing == ChannelRule::Mixing::kRmsNorm) {
     value = p.value(i, Role::kNormBias), mean = p.value(i, Role::kRunningMean);
   }
   if (value || mean)
@@ -112,8 +118,7 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
   // Bit depths last: the others ask which channels were dead in this step.
   for (const Parameter& p : parameters.all())
     if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
-  if (parameters.exponents.count)
-    emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
+  if (parameters.exponents.count) emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
   emitBitDepths(e, network, topology, channels, o);
   for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
 }

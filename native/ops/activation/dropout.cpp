@@ -9,7 +9,7 @@ namespace {
 // A constant that is dropped at times is none.
 ChannelRule channels(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
-  rule.mixes = true;
+  rule.varies = true;
   return rule;
 }
 

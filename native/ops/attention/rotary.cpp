@@ -85,7 +85,7 @@ Axes infer(const NodeContext& c) {
 ChannelRule channels(const NodeContext& c) {
   const Pairs pairs = pairsOf(c);
   ChannelRule rule;
-  rule.kind = ChannelRule::Kind::kJoin, rule.perChannel = 2, rule.mixes = true;
+  rule.kind = ChannelRule::Kind::kJoin, rule.perChannel = 2, rule.varies = true;
   rule.sources.resize(2 * std::size_t(c.inputs[0].channels));
   for (std::size_t p = 0; p < pairs.first.size(); p++) {
     const int first = pairs.first[p], second = pairs.second[p] < 0 ? first : pairs.second[p];

@@ -55,9 +55,9 @@ ChannelRule channels(const NodeContext& c) {
   return rule;
 }
 
-void resizeFields(NodeDescription& node, int outChannels, int groups) {
-  node.set("outChannels", {double(outChannels)});
-  node.set("groups", {double(groups)});
+void resizeFields(NodeDescription& node, const Resized& to) {
+  node.set("outChannels", {double(to.channels)});
+  node.set("groups", {double(to.groups)});
 }
 
 }  // namespace

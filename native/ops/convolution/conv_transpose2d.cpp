@@ -163,9 +163,9 @@ const Operator convTranspose2d = [] {
                {"compress", FieldType::kBoolean, 0, 1, 1}};
   op.isWeightLayer = true;
   op.infer = infer, op.parameters = parameters, op.channels = channels;
-  op.resize = [](NodeDescription& node, int outChannels, int groups) {
-    node.set("outChannels", {double(outChannels)});
-    node.set("groups", {double(groups)});
+  op.resize = [](NodeDescription& node, const Resized& to) {
+    node.set("outChannels", {double(to.channels)});
+    node.set("groups", {double(to.groups)});
   };
   op.forward = forward, op.backward = backward;
   return op;

@@ -110,7 +110,7 @@ Axes inferPad(const NodeContext& c) {
 ChannelRule padChannelsRule(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
   const PadGeometry g = padOf(c);
-  rule.mixes = g.mode == PadMode::kConstant && (g.top || g.bottom || g.left || g.right);
+  rule.varies = g.mode == PadMode::kConstant && (g.top || g.bottom || g.left || g.right);
   return rule;
 }
 

@@ -49,11 +49,11 @@ Axes inferWhole(const NodeContext& c) {
   return out;
 }
 
-// An average with padding mixes zeros in at the border; a maximum leaves padding out.
+// An average with padding varies zeros in at the border; a maximum leaves padding out.
 ChannelRule averageChannels(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
   const auto padding = c.node.pair("padding");
-  rule.mixes = c.node.flag("countIncludePad") && (padding[0] > 0 || padding[1] > 0);
+  rule.varies = c.node.flag("countIncludePad") && (padding[0] > 0 || padding[1] > 0);
   return rule;
 }
 
