@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { checkChoice, checkInteger, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { statIfThere } from './files.js';
 
 export type Sharp = typeof import('sharp').default;
@@ -16,9 +17,9 @@ const MOST_PIXELS = 1 << 24;
 
 export interface ImageOptions {
   /** Height and width that images are scaled to, one number for squares. Default: those of the first image. */
-  size?: number | [number, number];
+  size?: number | [number, number] | undefined;
   /** 'cover' (default): scaled until the image covers the size, then cropped. 'contain': scaled until it fits, black around it. */
-  fit?: 'cover' | 'contain';
+  fit?: 'cover' | 'contain' | undefined;
 }
 
 /** How images are brought to one shape. */
@@ -117,13 +118,13 @@ export async function commonShape(sharp: Sharp, paths: string[], size: [number, 
   let first: ImageHeader | undefined;
   let isColour = false;
   await forEachAtOnce(paths.length, async (i) => {
-    const header = await readImageHeader(sharp, paths[i]);
+    const header = await readImageHeader(sharp, item(paths, i));
     if (i === 0) first = header;
     isColour ||= header.isColour;
   });
   const { height, width } = first as ImageHeader;
   if (!size && height * width > MOST_PIXELS)
-    throw new DataError(`${height}×${width} pixels are more than all images are brought to unasked; give a size`, paths[0]);
+    throw new DataError(`${height}×${width} pixels are more than all images are brought to unasked; give a size`, item(paths, 0));
   return [isColour ? 3 : 1, ...(size ?? ([height, width] as [number, number]))];
 }
 
@@ -151,7 +152,7 @@ export async function decodeImage(
   }
   const area = height * width;
   forEachPixel(info, height, width, (at, i) => {
-    for (let c = 0; c < channels; c++) planes[c * area + i] = pixels[at + Math.min(c, info.channels - 1)];
+    for (let c = 0; c < channels; c++) planes[c * area + i] = pixels[at + Math.min(c, info.channels - 1)] as number;
   });
 }
 

@@ -1,6 +1,9 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
-import type { NetworkDescription, NodeDescription } from '../binding.js';
+import { readArgument } from '../arguments.js';
+import type { FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
+import { wrongType } from '../errors.js';
 
+type Named<Fields> = Fields & { name?: string };
 type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
@@ -18,29 +21,29 @@ type NodeOf<Node, Kind> = Node extends { kind: infer Kinds } ? (Kind extends Kin
 type Paired<Fields> = { [Field in keyof Fields]: NonNullable<Fields[Field]> extends [number, number] ? Pair : Fields[Field] };
 
 export interface Conv2dOptions {
-  name?: string;
+  name?: string | undefined;
   outChannels: number;
   /** Kernel size in pixels, one number for a square. */
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  dilation?: Pair;
-  groups?: number;
-  bias?: boolean;
-  compress?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  dilation?: Pair | undefined;
+  groups?: number | undefined;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface LinearOptions {
-  name?: string;
+  name?: string | undefined;
   outFeatures: number;
-  bias?: boolean;
-  compress?: boolean;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface PoolOptions {
-  name?: string;
+  name?: string | undefined;
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  countIncludePad?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  countIncludePad?: boolean | undefined;
 }
 
 /**
@@ -59,7 +62,8 @@ export class NetworkBuilder {
 
   /** @param input shape of an image: [channels, height, width] */
   constructor(input: [number, number, number]) {
-    this.#input = input;
+    if (!Array.isArray(input)) throw wrongType('[channels, height, width]', 'input', input);
+    this.#input = readArgument(input, 'input');
   }
 
   conv2d(input: string, options: Conv2dOptions): string {
@@ -90,6 +94,41 @@ export class NetworkBuilder {
   sigmoid(input: string, name?: string): string {
     return this.#node('sigmoid', [input], name);
   }
+  /** A function of one element without fields. */
+  apply(kind: FunctionNode['kind'], input: string, name?: string): string {
+    return this.#node(kind, [input], name);
+  }
+  hardSigmoid(input: string, { name, ...rest }: Named<{ slope?: number; offset?: number }> = {}): string {
+    return this.#node('hardSigmoid', [input], name, rest);
+  }
+  leakyRelu(input: string, { name, ...rest }: Named<{ slope?: number }> = {}): string {
+    return this.#node('leakyRelu', [input], name, rest);
+  }
+  clip(input: string, { name, ...rest }: Named<{ low: number; high: number }>): string {
+    return this.#node('clip', [input], name, rest);
+  }
+  elu(input: string, { name, ...rest }: Named<{ alpha?: number }> = {}): string {
+    return this.#node('elu', [input], name, rest);
+  }
+  /** scale·x + offset, fixed numbers. */
+  affine(input: string, { name, ...rest }: Named<{ scale?: number; offset?: number }>): string {
+    return this.#node('affine', [input], name, rest);
+  }
+  prelu(input: string, { name, ...rest }: Named<{ shared?: boolean }> = {}): string {
+    return this.#node('prelu', [input], name, rest);
+  }
+  layerNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('layerNorm', [input], name, rest);
+  }
+  rmsNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('rmsNorm', [input], name, rest);
+  }
+  instanceNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('instanceNorm', [input], name, rest);
+  }
+  softmax(input: string, { name, ...rest }: Named<{ axis?: 'channels' | 'positions' }> = {}): string {
+    return this.#node('softmax', [input], name, rest);
+  }
   maxPool(input: string, options: PoolOptions): string {
     return this.#pool('maxPool', input, options);
   }
@@ -109,6 +148,14 @@ export class NetworkBuilder {
   /** Product of two tensors: a gate. One may have a single channel or position where the other has more. */
   multiply(a: string, b: string, name?: string): string {
     return this.#node('multiply', [a, b], name);
+  }
+  /** a − b. */
+  subtract(a: string, b: string, name?: string): string {
+    return this.#node('subtract', [a, b], name);
+  }
+  /** a ÷ b. */
+  divide(a: string, b: string, name?: string): string {
+    return this.#node('divide', [a, b], name);
   }
   /** Channels of all inputs one after another, or their rows, or their columns. */
   concat(inputs: string[], options?: string | { name?: string; axis?: 'channels' | 'rows' | 'columns' }): string {
@@ -180,11 +227,11 @@ export class NetworkBuilder {
 
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
-    return { input: this.#input, nodes: structuredClone(this.#nodes), output };
+    return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
   }
 
   // A node whose pairs may be given as one number.
-  #of(kind: NodeDescription['kind'], inputs: string[], { name, ...rest }: { name?: string }): string {
+  #of(kind: NodeDescription['kind'], inputs: string[], { name, ...rest }: { name?: string | undefined }): string {
     const isPair = (key: string) => pairFields[kind]?.includes(key) ?? false;
     const fields = Object.entries(rest).map(([key, value]) => [key, isPair(key) ? optionalPair(value as Pair | undefined) : value]);
     return this.#node(kind, inputs, name, Object.fromEntries(fields));

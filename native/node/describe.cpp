@@ -59,7 +59,7 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
     Napi::Value input = elementOf(given, i, f.path("inputs") + "[" + std::to_string(i) + "]");
     if (!input.IsString())
       throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(input));
-    inputs.push_back(input.As<Napi::String>().Utf8Value());
+    inputs.push_back(textOf(input, f.path("inputs") + "[" + std::to_string(i) + "]"));
   }
   const Operator& op = *operators()[std::size_t(f.choice("kind", kinds()))];
   std::vector<const char*> names{"kind", "name", "inputs"};
@@ -212,7 +212,7 @@ Napi::Value toOperators(Napi::Env env) {
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
-               "deadDecay"});
+               "deadDecay", "coupling", "idleSteps", "exponents"});
   NetworkOptions options;
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
@@ -221,7 +221,10 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   else loss.allowOnly({"kind"});
   options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
-  options.coupledPenalty = f.choice("penalty", {"own", "coupled"}, 0) == 1;
+  options.penalty = SizePenalty(f.choice("penalty", {"own", "coupled", "rate"}, 0));
+  options.coupling = float(f.number("coupling", 0, 1e6, 1));
+  options.idleSteps = float(f.integer("idleSteps", 1, 1 << 24, 1000));
+  options.layerExponents = f.choice("exponents", {"channel", "layer"}, 0) == 1;
   options.originalWeights = f.number("originalWeights", 0, 1e15, 0);
   options.batchSize = f.integer("batchSize", 1, kMostBatch);
   options.deadDecay = float(f.number("deadDecay", 0, 1, 0.05));

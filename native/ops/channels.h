@@ -16,8 +16,19 @@ struct Constant {
 };
 using MaybeConstant = std::optional<Constant>;
 
-enum class Role { kWeight, kBias, kNormWeight, kNormBias, kRunningMean, kRunningVar, kBitDepth, kExponent, kSlope };
-inline constexpr int kRoles = int(Role::kSlope) + 1;
+enum class Role {
+  kWeight,
+  kBias,
+  kNormWeight,
+  kNormBias,
+  kRunningMean,
+  kRunningVar,
+  kBitDepth,
+  kExponent,
+  kSlope,
+  kIdle
+};
+inline constexpr int kRoles = int(Role::kIdle) + 1;
 const char* roleName(Role);
 
 // Values of the small parameters of a node, in host memory; empty for those that it does not have.
@@ -71,10 +82,10 @@ struct ChannelRule {
   }
 
   // kFresh
-  int groups = 1;       // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;       // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;   // weights of an output channel for each of its inputs
-  bool padded = false;  // with zeros: then only a zero is a constant that may be taken out of its sums
+  int groups = 1;            // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;        // weights of an output channel for each of its inputs
+  bool padded = false;       // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;

@@ -20,7 +20,7 @@ void NodeDescription::set(const char* field, FieldValue v) { fields[fieldIndex(*
 
 const char* roleName(Role role) {
   constexpr const char* names[kRoles] = {"weight",     "bias",     "normWeight", "normBias", "runningMean",
-                                         "runningVar", "bitDepth", "exponent",   "slope"};
+                                         "runningVar", "bitDepth", "exponent",   "slope",    "idle"};
   return names[int(role)];
 }
 

@@ -72,7 +72,8 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
 }
 
 void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
-                   const ChannelAnalysis& channels, const OptimizerDescription& o) {
+                   const ChannelAnalysis& channels, const NetworkOptions& options) {
+  const OptimizerDescription& o = options.optimizer;
   const Parameters& p = e.parameters();
   if (p.bitDepths.count == 0) return;
   const int count = int(p.bitDepths.count);
@@ -82,6 +83,10 @@ void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology
   // Without keepRange this only remembers the bit depths, which the families ask for.
   e.program().add(-1, RangeGradients{count, bits, o.keepRange ? gradExponent : nullptr, gradBits, before});
   emitQuantizers(e, p.bitDepths, &e.scalars()->bitDepthLearningRate, o);
+  for (int i = 0; i < int(network.nodes.size()); i++)
+    if (const RateCount* rows = e.rate(i).rows)
+      e.program().add(i, IdleChannels{int(p.find(i, Role::kIdle)->count), options.idleSteps, rows,
+                                      p.value(i, Role::kIdle), p.value(i, Role::kBitDepth)});
   emitClamp(e, channels);
   emitFamilies(e, familiesOf(network, topology, channels, p), before);
   if (o.keepRange) e.program().add(-1, KeepRange{count, before, bits, exponent});
@@ -114,12 +119,15 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
                 const ChannelAnalysis& channels, const NetworkOptions& options) {
   const OptimizerDescription& o = options.optimizer;
   const Parameters& parameters = e.parameters();
+  for (const Parameter& p : parameters.all())
+    if (options.layerExponents && p.role == Role::kExponent)
+      e.program().add(p.node, TieExponents{int(p.count), parameters.value(p.node, Role::kBitDepth), p.gradient});
   if (o.maxGradientNorm > 0) emitClip(e, o.maxGradientNorm);
   // Bit depths last: the others ask which channels were dead in this step.
   for (const Parameter& p : parameters.all())
     if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
   if (parameters.exponents.count) emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
-  emitBitDepths(e, network, topology, channels, o);
+  emitBitDepths(e, network, topology, channels, options);
   for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
 }
 

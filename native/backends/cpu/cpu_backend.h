@@ -35,6 +35,10 @@ class CpuBackend final : public Backend {
   void run(const QuantizeBackward&) override;
   void run(const QuantizeCodes&) override;
   void run(const BitPenalty&) override;
+  void run(const RateCounts&) override;
+  void run(const RatePenalty&) override;
+  void run(const IdleChannels&) override;
+  void run(const TieExponents&) override;
   void run(const Conv2dForward&) override;
   void run(const Conv2dGradInput&) override;
   void run(const Conv2dGradWeight&) override;
@@ -107,6 +111,8 @@ class CpuBackend final : public Backend {
  private:
   // Whether a convolution may multiply in bf16.
   bool pairs(bool exact) const { return precision_ == Precision::kBfloat16 && !exact; }
+  QuantizeSums quantizeBackwardOf(const QuantizeBackward&, int channel, bool past);
+  RateCount countRow(const RateCounts&, int channel, const float* live, float* nonzeros, float* magnitude);
 
   Isa isa_;
   Precision precision_;

@@ -23,6 +23,10 @@ class ReferenceBackend final : public Backend {
   void run(const QuantizeBackward&) override;
   void run(const QuantizeCodes&) override;
   void run(const BitPenalty&) override;
+  void run(const RateCounts&) override;
+  void run(const RatePenalty&) override;
+  void run(const IdleChannels&) override;
+  void run(const TieExponents&) override;
   void run(const Conv2dForward&) override;
   void run(const Conv2dGradInput&) override;
   void run(const Conv2dGradWeight&) override;

@@ -161,7 +161,7 @@ void answerStep(std::istream& request) {
   if (!(request >> options.batchSize >> precision >> optimizer >> share))
     throw std::runtime_error("Expected step BATCH PRECISION SGD|ADAM LIVE");
   options.optimizer.kind = optimizer == "sgd" ? Optimizer::kSgd : Optimizer::kAdam;
-  options.coupledPenalty = true;
+  options.penalty = SizePenalty::kCoupled;
   options.recordSteps = false;
   const NetworkDescription description = readNetwork(std::cin);
   std::ostringstream out;

@@ -26,9 +26,10 @@
 #include "selfcompress/ops/optimizer.h"
 #include "selfcompress/ops/pooling.h"
 #include "selfcompress/ops/quantize.h"
-#include "selfcompress/ops/softmax.h"
+#include "selfcompress/ops/rate.h"
 #include "selfcompress/ops/recurrent.h"
 #include "selfcompress/ops/resize.h"
+#include "selfcompress/ops/softmax.h"
 
 namespace selfcompress {
 
@@ -68,7 +69,8 @@ class OutOfMemory : public std::bad_alloc {
   X(AttentionForward) X(AttentionBackward) X(Rotary) \
   X(CopyWindow) X(PadForward) X(PadBackward) X(ResizeForward) X(ResizeBackward) X(GatherChannels) \
   X(GatherChannelsBackward) X(DepthToSpace) X(Transpose) X(ChannelSum) X(ChannelSumBackward) X(StateJoin) \
-  X(ChannelBias) X(ChannelBiasGradient) X(PermuteWeights) X(RecurrentForward) X(RecurrentBackward)
+  X(ChannelBias) X(ChannelBiasGradient) X(PermuteWeights) X(RecurrentForward) X(RecurrentBackward) \
+  X(RateCounts) X(RatePenalty) X(IdleChannels) X(TieExponents)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.

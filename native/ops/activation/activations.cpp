@@ -88,4 +88,51 @@ const Operator gelu = activation<plain<Activation::kGelu>>("gelu");
 const Operator silu = activation<plain<Activation::kSilu>>("silu");
 const Operator sigmoid = activation<plain<Activation::kSigmoid>>("sigmoid");
 
+namespace {
+
+Function geluTanhOf(const NodeDescription&) { return {Activation::kGeluTanh}; }
+Function hardSigmoidOf(const NodeDescription& n) {
+  return {Activation::kHardSigmoid, float(n.number("slope")), float(n.number("offset"))};
+}
+Function leakyReluOf(const NodeDescription& n) { return {Activation::kLeakyRelu, float(n.number("slope"))}; }
+Function clipOf(const NodeDescription& n) {
+  return {Activation::kClip, float(n.number("low")), float(n.number("high"))};
+}
+Function eluOf(const NodeDescription& n) { return {Activation::kElu, float(n.number("alpha"))}; }
+Function affineOf(const NodeDescription& n) {
+  return {Activation::kAffine, float(n.number("scale")), float(n.number("offset"))};
+}
+
+constexpr double kMost = 1e30;
+FieldSpec scalar(const char* name, std::optional<double> otherwise = {}) {
+  return {name, FieldType::kNumber, -kMost, kMost, otherwise};
+}
+
+}  // namespace
+
+const Operator geluTanh = activation<geluTanhOf>("geluTanh");
+const Operator tanh = activation<plain<Activation::kTanh>>("tanh");
+const Operator hardSigmoid =
+    activation<hardSigmoidOf>("hardSigmoid", {scalar("slope", 1.0 / 6), scalar("offset", 0.5)});
+const Operator hardSwish = activation<plain<Activation::kHardSwish>>("hardSwish");
+const Operator leakyRelu = activation<leakyReluOf>("leakyRelu", {scalar("slope", 0.01)});
+const Operator clip = [] {
+  Operator op = activation<clipOf>("clip", {scalar("low"), scalar("high")});
+  op.infer = [](const NodeContext& c) {
+    if (c.node.number("low") > c.node.number("high"))
+      failDescription("a bound not below low", c.node.where("high"), std::to_string(c.node.number("high")));
+    return sameAxes(c);
+  };
+  return op;
+}();
+const Operator elu = activation<eluOf>("elu", {scalar("alpha", 1)});
+const Operator softplus = activation<plain<Activation::kSoftplus>>("softplus");
+const Operator exp = activation<plain<Activation::kExp>>("exp");
+const Operator log = activation<plain<Activation::kLog>>("log");
+const Operator sqrt = activation<plain<Activation::kSqrt>>("sqrt");
+const Operator abs = activation<plain<Activation::kAbs>>("abs");
+const Operator square = activation<plain<Activation::kSquare>>("square");
+const Operator reciprocal = activation<plain<Activation::kReciprocal>>("reciprocal");
+const Operator affine = activation<affineOf>("affine", {scalar("scale", 1), scalar("offset", 0)});
+
 }  // namespace selfcompress::ops

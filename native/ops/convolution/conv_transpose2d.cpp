@@ -125,9 +125,10 @@ void weightGradients(Emitter& e, int i, const ConvTransposeGeometry& g, BufferId
            PermuteWeights{g.groups, g.inChannels / g.groups, g.outChannels / g.groups, tapsOf(g), nullptr, gradWeight})
       .at(&PermuteWeights::source, permuted);
   if (const float* bits = p.value(i, Role::kBitDepth))
-    e.program().add(i, QuantizeBackward{g.outChannels, count / g.outChannels, p.value(i, Role::kWeight), bits,
-                                        p.value(i, Role::kExponent), gradWeight, e.penalty(i), gradWeight,
-                                        p.gradient(i, Role::kBitDepth), p.gradient(i, Role::kExponent)});
+    e.program().add(i,
+                    QuantizeBackward{g.outChannels, count / g.outChannels, p.value(i, Role::kWeight), bits,
+                                     p.value(i, Role::kExponent), gradWeight, e.penalty(i), gradWeight,
+                                     p.gradient(i, Role::kBitDepth), p.gradient(i, Role::kExponent), e.rate(i).slopes});
 }
 
 void backward(Emitter& e, int i) {

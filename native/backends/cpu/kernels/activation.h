@@ -108,12 +108,11 @@ inline void fillZeroChannel(const ActivationForward& a, int block, int channel) 
   for (std::int64_t i = at; i < end; i += 16) store(a.output + i, filled);
 }
 
-#define SC_ACTIVATIONS(X)                                                                                             \
-  X(kRelu)                                                                                                            \
-  X(kGelu)                                                                                                            \
-  X(kSilu)                                                                                                            \
-  X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) X(kSoftplus) X(kExp) \
-      X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format off
+#define SC_ACTIVATIONS(X) \
+  X(kRelu) X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) \
+  X(kClip) X(kElu) X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format on
 #define SC_FORWARD(kKind) \
   case Activation::kKind: \
     return activatePlane<Activation::kKind>(a, at, end, images);

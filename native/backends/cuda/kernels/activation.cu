@@ -132,12 +132,11 @@ __global__ void __launch_bounds__(kThreads) dropoutKernel(Dropout a, Planes plan
 
 }  // namespace
 
-#define SC_ACTIVATIONS(X)                                                                                             \
-  X(kRelu)                                                                                                            \
-  X(kGelu)                                                                                                            \
-  X(kSilu)                                                                                                            \
-  X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) X(kSoftplus) X(kExp) \
-      X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format off
+#define SC_ACTIVATIONS(X) \
+  X(kRelu) X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) \
+  X(kClip) X(kElu) X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format on
 void enqueue(Stream& stream, const ActivationForward& a) {
   const Planes planes = planesOf(a.shape, a.batch);
   const float atZero = activationOfZero(a.kind, a.alpha, a.beta);
