@@ -6,6 +6,7 @@ import { addEvalCommand } from './eval.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { guardOutput, outputIsBroken } from './output.js';
+import { addPredictCommand } from './predict.js';
 import { addTrainCommand } from './train.js';
 
 guardOutput();
@@ -16,6 +17,7 @@ const program = new Command('selfcompress')
 addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
+addPredictCommand(program);
 addInfoCommand(program);
 addDatasetsCommand(program);
 

@@ -162,6 +162,24 @@ for (const [name, { make, names }] of Object.entries(methods))
     call: (args, subject) => subject[name](...args),
   };
 
+const modelNetwork = new binding.Network(description(), networkOptions());
+const modelBytes = await modelNetwork.encodeModel();
+await modelNetwork.dispose();
+const loaded = await binding.loadModelFile({ bytes: modelBytes });
+entries.loadModelFile = {
+  make: () => [{ bytes: new Uint8Array(modelBytes), maxWeights: 1e6, maxNodes: 1e3, maxActivationBytes: 1e8, weights: 'packed' }],
+  names: ['the arguments'],
+  call: (args) => binding.loadModelFile(...args),
+};
+entries.Model = { make: () => [], names: ['the maker of a Model'], call: (args) => new binding.Model(...args) };
+for (const name of ['predict', 'predictSync', 'memory', 'dispose'])
+  entries[`Model.${name}`] = {
+    make: () => (name.startsWith('predict') ? [f(72), 2] : []),
+    names: ['images', 'count', 'this'],
+    subject: () => loaded,
+    call: (args, subject) => (name === 'dispose' ? undefined : subject[name](...args)),
+  };
+
 const dataset = () => {
   const part = () => ({ images: new Uint8Array(36 * 4), labels: i(4) });
   return { name: 'toy', shape: [1, 6, 6], classes: 3, train: part(), test: part() };
@@ -172,6 +190,7 @@ export const typescript = {
   datasetFromArrays: { make: () => [dataset()], names: ['options', 'dataset', 'arrays'] },
   inspectNetwork: { make: () => [description()], names: ['network', 'node', 'description'] },
   scheduleFactor: { make: () => [{ kind: 'cosine' }, 1, 10, 2], names: ['schedule', 'step', 'steps', 'epoch'] },
+  loadModel: { make: () => [new Uint8Array(64), { weights: 'packed', maxWeights: 100 }], names: ['file', 'options', 'model'] },
   decodeModel: { make: () => [new Uint8Array(64)], names: ['bytes', 'model', 'file'] },
 };
 /** Without cases of their own here, and why. */
@@ -181,6 +200,8 @@ export const untried = {
   DataError: 'a class of errors',
   ModelFileError: 'a class of errors',
   TrainingDivergedError: 'a class of errors',
+  InferenceModel: 'made by loadModel',
+  Prediction: 'made by InferenceModel',
   NetworkBuilder: 'makes the descriptions that Network takes',
   datasetNames: 'a list',
   modelNames: 'a list',
