@@ -609,6 +609,45 @@ export function decodeModelFile(args: {
 }): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Inference
+
+/** A model file, version 2, ready to predict; made by `loadModelFile`. */
+export class Model {
+  private constructor();
+  /** Axes of one input and one output: [channels, positions...]. */
+  readonly input: AxesSizes;
+  readonly output: AxesSizes;
+  readonly metadata: Metadata;
+  /** Instruction set of its kernels. */
+  readonly isa: string;
+  /**
+   * `count` inputs [count × channels × positions], normalised as in training → [count × output elements]. Results do not depend
+   * on the number of threads.
+   */
+  predict(images: Float32Array, count: number): Promise<Float32Array>;
+  /** The same on the calling thread, which is blocked meanwhile. */
+  predictSync(images: Float32Array, count: number): Float32Array;
+  /** Bytes: of weights as they are kept, of weights that were unpacked to floats so far, of activations at one image. */
+  memory(): { weightBytes: number; panelBytes: number; activationBytes: number };
+  /** Later calls fail with ERR_SELFCOMPRESS_DISPOSED; predictions under way end. */
+  dispose(): void;
+}
+
+/**
+ * Reads a model file, version 2, off the JavaScript thread; rejects for anything that is not a whole, unchanged one, or that the
+ * engine does not run. Refused as well: more than `maxWeights` (default 2^28), `maxNodes` (2^16) or `maxActivationBytes` (2^32).
+ * weights: 'unpacked' (default) keeps the weights as floats once they were used, 'packed' their codes alone, which saves memory and
+ * costs time.
+ */
+export function loadModelFile(args: {
+  bytes: Uint8Array;
+  maxWeights?: number | undefined;
+  maxNodes?: number | undefined;
+  maxActivationBytes?: number | undefined;
+  weights?: 'unpacked' | 'packed' | undefined;
+}): Promise<Model>;
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Networks in training
 
 /** What changes from step to step. */

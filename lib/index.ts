@@ -18,6 +18,8 @@ export { allWindows, datasetFromText, loadText, randomWindows, type TextDataset,
 export { CharacterVocabulary, loadTokenizer, type Tokenizer } from './data/tokenizer.js';
 export { CheckpointError, DataError, type ErrorCode, ModelFileError, TrainingDivergedError } from './errors.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
+export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';
+export { type ClassScore, Prediction } from './inference/prediction.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
 export { NetworkBuilder } from './network/builder.js';
 export { inspectNetwork, type NetworkSummary } from './network/description.js';

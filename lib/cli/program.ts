@@ -4,6 +4,7 @@ import { addDatasetsCommand } from './datasets.js';
 import { addEvalCommand } from './eval.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
+import { addPredictCommand } from './predict.js';
 import { addTrainCommand } from './train.js';
 
 export const program = new Command('selfcompress')
@@ -12,5 +13,6 @@ export const program = new Command('selfcompress')
 addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
+addPredictCommand(program);
 addInfoCommand(program);
 addDatasetsCommand(program);

@@ -141,11 +141,13 @@ export async function decodeImage(
   path: string,
   { shape: [channels, height, width], fit }: ImageForm,
   planes: Uint8Array,
+  /** The file's contents, where it is not read from `path`. */
+  source: string | Uint8Array = path,
 ): Promise<void> {
   let pixels: Buffer;
   let info: import('sharp').OutputInfo;
   try {
-    const image = sharp(path)
+    const image = sharp(source)
       .rotate()
       .flatten({ background: '#000000' })
       .resize(width, height, { fit: fit === 'contain' ? 'inside' : 'cover' })

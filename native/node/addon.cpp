@@ -48,6 +48,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exportDataSet(exports);
     exportNetwork(exports);
     exportModelFile(exports);
+    exportEngine(exports);
     exportRawQuantize(exports);
     exportRawConv2d(exports);
     exportRawImages(exports);

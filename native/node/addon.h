@@ -20,7 +20,8 @@ struct AddonData {
   }
   Intrinsics intrinsics;
   Stream stream;
-  std::shared_ptr<Backend> backend;  // of the raw operations
+  std::shared_ptr<Backend> backend;    // of the raw operations
+  Napi::FunctionReference modelClass;  // engine.cpp
 };
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
@@ -55,6 +56,7 @@ void exportInfo(Napi::Object exports);
 void exportDataSet(Napi::Object exports);
 void exportNetwork(Napi::Object exports);
 void exportModelFile(Napi::Object exports);
+void exportEngine(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);
 void exportRawImages(Napi::Object exports);

@@ -24,19 +24,6 @@ model::FieldValue readList(const Napi::Array& list, const std::string& path) {
   return numbers;
 }
 
-Napi::Value toValue(Napi::Env env, const model::FieldValue& value) {
-  if (const bool* flag = std::get_if<bool>(&value)) return Napi::Boolean::New(env, *flag);
-  if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) return Napi::Number::New(env, double(*whole));
-  if (const double* number = std::get_if<double>(&value)) return Napi::Number::New(env, *number);
-  if (const std::string* text = std::get_if<std::string>(&value)) return Napi::String::New(env, *text);
-  Napi::Array list = Napi::Array::New(env);
-  if (const auto* numbers = std::get_if<std::vector<double>>(&value))
-    for (double number : *numbers) list.Set(list.Length(), number);
-  else
-    for (const std::string& text : std::get<std::vector<std::string>>(value)) list.Set(list.Length(), text);
-  return list;
-}
-
 Napi::Value encode(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
   f.allowOnly({"network", "state", "metadata"});
@@ -83,6 +70,19 @@ Napi::Value decode(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+Napi::Value toValue(Napi::Env env, const model::FieldValue& value) {
+  if (const bool* flag = std::get_if<bool>(&value)) return Napi::Boolean::New(env, *flag);
+  if (const std::int64_t* whole = std::get_if<std::int64_t>(&value)) return Napi::Number::New(env, double(*whole));
+  if (const double* number = std::get_if<double>(&value)) return Napi::Number::New(env, *number);
+  if (const std::string* text = std::get_if<std::string>(&value)) return Napi::String::New(env, *text);
+  Napi::Array list = Napi::Array::New(env);
+  if (const auto* numbers = std::get_if<std::vector<double>>(&value))
+    for (double number : *numbers) list.Set(list.Length(), number);
+  else
+    for (const std::string& text : std::get<std::vector<std::string>>(value)) list.Set(list.Length(), text);
+  return list;
+}
 
 model::Metadata readMetadata(const Napi::Value& value, const std::string& path) {
   model::Metadata metadata;

@@ -7,6 +7,7 @@
 namespace selfcompress::node {
 
 // { key: string | number | boolean | number[] | string[] }
+Napi::Value toValue(Napi::Env, const model::FieldValue&);
 model::Metadata readMetadata(const Napi::Value&, const std::string& path);
 Napi::Value toUint8Array(Napi::Env, const model::Bytes&);
 

@@ -182,6 +182,24 @@ for (const [name, { make, names }] of Object.entries(methods))
     call: (args, subject) => subject[name](...args),
   };
 
+const modelNetwork = new binding.Network(description(), networkOptions());
+const modelBytes = await modelNetwork.encodeModel();
+await modelNetwork.dispose();
+const loaded = await binding.loadModelFile({ bytes: modelBytes });
+entries.loadModelFile = {
+  make: () => [{ bytes: new Uint8Array(modelBytes), maxWeights: 1e6, maxNodes: 1e3, maxActivationBytes: 1e8, weights: 'packed' }],
+  names: ['the arguments'],
+  call: (args) => binding.loadModelFile(...args),
+};
+entries.Model = { make: () => [], names: ['the maker of a Model'], call: (args) => new binding.Model(...args) };
+for (const name of ['predict', 'predictSync', 'memory', 'dispose'])
+  entries[`Model.${name}`] = {
+    make: () => (name.startsWith('predict') ? [f(72), 2] : []),
+    names: ['images', 'count', 'this'],
+    subject: () => loaded,
+    call: (args, subject) => (name === 'dispose' ? undefined : subject[name](...args)),
+  };
+
 const dataset = () => {
   const part = () => ({ images: new Uint8Array(36 * 4), labels: i(4) });
   return { name: 'toy', shape: [1, 6, 6], classes: 3, train: part(), test: part() };
@@ -285,6 +303,7 @@ export const typescript = {
     names: ['options', 'network', 'data', 'state', 'Trainer.create', 'node'],
     with: (args) => library.Trainer.create(...args).dispose(),
   },
+  loadModel: { make: () => [new Uint8Array(64), { weights: 'packed', maxWeights: 100 }], names: ['file', 'options', 'model'] },
 };
 /** Without cases of their own here, and why. */
 export const untried = {
@@ -293,6 +312,8 @@ export const untried = {
   DataError: 'a class of errors',
   ModelFileError: 'a class of errors',
   TrainingDivergedError: 'a class of errors',
+  InferenceModel: 'made by loadModel',
+  Prediction: 'made by InferenceModel',
   NetworkBuilder: 'makes the descriptions that Network takes',
   datasetCatalog: 'a list',
   datasetNames: 'a list',

@@ -1,0 +1,143 @@
+/** A model file ready to use: inputs in, labels and scores out. */
+import { readFile } from 'node:fs/promises';
+import { type AxesSizes, binding, type Metadata, type Model } from '../binding.js';
+import { forEachAtOnce } from '../data/images.js';
+import { checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
+import { decodeModel, encodeModel } from '../model-file/model-file.js';
+import { decodeInput, type Normalisation, normalisationOf } from './input.js';
+import { Prediction } from './prediction.js';
+
+/**
+ * One example. Float32Array: [channels × positions], normalised as in training. Uint8Array or Uint8ClampedArray: the same as bytes
+ * 0..255, which are divided by 255 and normalised as the file says. A string is the path of an image, a Buffer its contents; the image is
+ * scaled to the input's size (needs the package sharp).
+ */
+export type ModelInput = Float32Array | Uint8Array | Uint8ClampedArray | string;
+
+export interface LoadModelOptions {
+  /**
+   * 'unpacked' (default) keeps weights as floats once they were used; 'packed' keeps their codes alone and unpacks them in every call,
+   * which saves memory and costs time.
+   */
+  weights?: 'unpacked' | 'packed';
+  /** Most weights of a file that is read. Default 2^28. */
+  maxWeights?: number;
+  /** Most bytes of activations that one thread may need. Default 2^32. */
+  maxActivationBytes?: number;
+}
+
+export class InferenceModel {
+  readonly #model: Model;
+  readonly #normalisation: Normalisation;
+  readonly #labels: string[] | undefined;
+  readonly #classifies: boolean;
+
+  /** @internal */
+  constructor(model: Model) {
+    this.#model = model;
+    const { task, labels, classes } = model.metadata;
+    this.#normalisation = normalisationOf(model.metadata, model.input[0]);
+    const isVector = model.output.length === 1 && model.output[0] > 1;
+    this.#classifies = isVector && (task === undefined ? labels !== undefined || classes !== undefined : task === 'classification');
+    if (Array.isArray(labels) && labels.length === model.output[0]) this.#labels = labels.map(String);
+  }
+
+  /** [channels, positions...] of one example. */
+  get input(): AxesSizes {
+    return this.#model.input;
+  }
+  get output(): AxesSizes {
+    return this.#model.output;
+  }
+  /** What the file says: name, task, labels, mean, std, ... */
+  get metadata(): Metadata {
+    return this.#model.metadata;
+  }
+  /** Bytes of weights as they are kept, of weights unpacked so far, and of activations at one example. */
+  get memory(): { weightBytes: number; panelBytes: number; activationBytes: number } {
+    return this.#model.memory();
+  }
+
+  /**
+   * The prediction of one example, or of each of an array.
+   * @throws TypeError, RangeError for what is no input of this model, DataError for an image that cannot be read
+   */
+  predict(input: ModelInput): Promise<Prediction>;
+  predict(inputs: readonly ModelInput[]): Promise<Prediction[]>;
+  async predict(input: ModelInput | readonly ModelInput[]): Promise<Prediction | Prediction[]> {
+    const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
+    const values = this.#memoryFor(examples.length);
+    // All are checked before the first image is read.
+    const images = examples.flatMap(
+      (example, i) => decodeInput(example, this.#argument(input, i), this.input, this.#normalisation, this.#part(values, i)) ?? [],
+    );
+    await forEachAtOnce(images.length, async (i) => images[i]?.());
+    const predictions = this.#split(await this.#model.predict(values, examples.length), examples.length);
+    return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
+  }
+
+  /** The same on the calling thread, which is blocked meanwhile. Images by path or Buffer are for `predict`. */
+  predictSync(input: Float32Array | Uint8Array | Uint8ClampedArray): Prediction;
+  predictSync(inputs: readonly (Float32Array | Uint8Array | Uint8ClampedArray)[]): Prediction[];
+  predictSync(input: ModelInput | readonly ModelInput[]): Prediction | Prediction[] {
+    const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
+    const values = this.#memoryFor(examples.length);
+    examples.forEach((example, i) => {
+      const argument = this.#argument(input, i);
+      if (decodeInput(example, argument, this.input, this.#normalisation, this.#part(values, i)))
+        throw wrongType('a typed array, which predictSync can take without waiting,', argument, example);
+    });
+    const predictions = this.#split(this.#model.predictSync(values, examples.length), examples.length);
+    return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
+  }
+
+  /** Frees native memory; later calls fail with ERR_SELFCOMPRESS_DISPOSED. */
+  dispose(): void {
+    this.#model.dispose();
+  }
+
+  #elements(): number {
+    return this.input.reduce((product, size) => product * size, 1);
+  }
+  #memoryFor(count: number): Float32Array {
+    if (count > 1 << 20) throw wrongValue('at most 2^20 examples', 'inputs', count);
+    return new Float32Array(count * this.#elements());
+  }
+  #part(values: Float32Array, i: number): Float32Array {
+    return values.subarray(i * this.#elements(), (i + 1) * this.#elements());
+  }
+  #argument(input: unknown, i: number): string {
+    return Array.isArray(input) ? `inputs[${i}]` : 'input';
+  }
+  #split(scores: Float32Array, count: number): Prediction[] {
+    const size = count ? scores.length / count : 0;
+    return Array.from({ length: count }, (_, i) => new Prediction(scores.slice(i * size, (i + 1) * size), this.#classifies, this.#labels));
+  }
+}
+
+/**
+ * A model file (docs/model-file.md, version 1 or 2), by path or as its bytes.
+ * @throws ModelFileError for anything that is not a whole, unchanged file of a network that the engine runs
+ */
+export async function loadModel(file: string | Uint8Array, options: LoadModelOptions = {}): Promise<InferenceModel> {
+  if (typeof file !== 'string' && !(file instanceof Uint8Array)) throw wrongType('the path of a model file or its bytes', 'file', file);
+  checkNames(options, 'options', ['weights', 'maxWeights', 'maxActivationBytes']);
+  const { weights, maxWeights, maxActivationBytes }: LoadModelOptions = options;
+  if (maxWeights !== undefined) checkInteger(maxWeights, 'options.maxWeights', 1);
+  if (maxActivationBytes !== undefined) checkInteger(maxActivationBytes, 'options.maxActivationBytes', 1);
+  if (weights !== undefined && weights !== 'unpacked' && weights !== 'packed') throw wrongType('"unpacked" or "packed"', 'options.weights', weights);
+  const bytes = await secondVersion(typeof file === 'string' ? await readFile(file) : file);
+  const name = typeof file === 'string' ? `${file}: ` : '';
+  try {
+    return new InferenceModel(await binding.loadModelFile({ bytes, weights, maxWeights, maxActivationBytes }));
+  } catch (cause) {
+    throw new ModelFileError(`${name}The model file cannot be used: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Files of version 1 are brought to version 2. */
+async function secondVersion(bytes: Uint8Array): Promise<Uint8Array> {
+  if (bytes.length < 6 || bytes[4] !== 1 || bytes[5] !== 0) return bytes;
+  const { network, state, info } = await decodeModel(bytes);
+  return encodeModel(network, state, info);
+}

@@ -1,0 +1,14 @@
+#include <immintrin.h>
+
+#include "engine/kernels.h"
+
+#define SELFCOMPRESS_ENGINE_AVX2 1
+namespace selfcompress::engine {
+namespace {
+#include "engine/isa/vector.h"
+constexpr int kTileVectors = 2, kPixels[] = {10, 6};  // at most 12 sums in 16 registers
+constexpr int kTileChannels = 4, kImagePixels = 3;
+#include "engine/isa/kernels.inc"
+}  // namespace
+const Kernels kAvx2Kernels{"avx2", kWidth, kTileVectors, kTileChannels, channelRow, depthwiseRow, imageRow};
+}  // namespace selfcompress::engine

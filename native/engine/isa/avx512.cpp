@@ -1,0 +1,14 @@
+#include <immintrin.h>
+
+#include "engine/kernels.h"
+
+#define SELFCOMPRESS_ENGINE_AVX512 1
+namespace selfcompress::engine {
+namespace {
+#include "engine/isa/vector.h"
+constexpr int kTileVectors = 4, kPixels[] = {12, 12, 8, 6};  // at most 24 sums in 32 registers
+constexpr int kTileChannels = 6, kImagePixels = 4;
+#include "engine/isa/kernels.inc"
+}  // namespace
+const Kernels kAvx512Kernels{"avx512", kWidth, kTileVectors, kTileChannels, channelRow, depthwiseRow, imageRow};
+}  // namespace selfcompress::engine

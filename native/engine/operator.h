@@ -1,0 +1,95 @@
+// What the engine knows of an operator: one entry of its own table (table.cpp), by the kind of the table of operators.
+// Adding one is a file in ops/ and a line in table.cpp.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/kernels.h"
+#include "engine/parallel.h"
+#include "model/reader.h"
+#include "ops/op.h"
+
+namespace selfcompress::engine {
+
+// kChannels: one image, [height][width][channels]. kImages: 16 images, [channels][height][width][image].
+enum class Layout { kChannels, kImages };
+inline constexpr int kBlock = 16;
+inline int imagesOf(Layout layout) { return layout == Layout::kImages ? kBlock : 1; }
+
+// A value as nested loops that are alike in both layouts: [outer][height][width][inner].
+struct Planes {
+  std::int64_t outer, height, width, inner;
+};
+inline Planes planesOf(Shape s, Layout layout) {
+  if (layout == Layout::kChannels) return {1, s.height, s.width, s.channels};
+  return {s.channels, s.height, s.width, kBlock};
+}
+
+// See EpilogueView. All have one value per output channel, or none.
+struct Epilogue {
+  std::vector<float> bias, scale, shift;
+  bool relu = false, lastRelu = false;
+};
+
+struct Run {
+  Layout layout;
+  const Kernels& kernels;
+  const Parallel& parallel;
+  std::span<const float* const> inputs;
+  float* output;
+  float* scratch;  // Step::scratchFloats of them
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void run(const Run&) const = 0;
+  virtual std::int64_t scratchFloats(Layout) const { return 0; }
+  virtual std::size_t weightBytes() const { return 0; }
+  virtual std::size_t panelBytes() const { return 0; }  // made so far
+  // About how many multiplications of vectors a block takes, for the choice of a layout; 0: not worth counting.
+  virtual double cost(Layout, const Kernels&) const { return 0; }
+};
+
+// The tensors of one node.
+class Tensors {
+ public:
+  Tensors(const model::ModelReader& reader, int node, std::vector<ParameterSpec> specs);
+  std::vector<float> floats(Role) const;  // none: empty
+  const ParameterSpec* find(Role) const;
+  const model::ModelReader& reader() const { return reader_; }
+  std::size_t index(Role) const;  // in the file's table
+
+ private:
+  const model::ModelReader& reader_;
+  int node_;
+  std::vector<ParameterSpec> specs_;
+};
+
+struct Preparation {
+  const NodeContext& context;
+  const Tensors& tensors;
+  const Kernels& kernels;
+  bool keepPanels;                    // weights stay unpacked once they have been
+  const std::vector<float>& factors;  // of the weights, per output channel; empty: 1
+  Epilogue epilogue;
+};
+
+struct EngineOperator {
+  const char* kind;
+  std::unique_ptr<Step> (*prepare)(const Preparation&) = nullptr;  // nullptr: an alias of its input, or refused
+  enum class Takes { kNothing, kRelu, kEverything } takes = Takes::kNothing;  // of the nodes behind it
+  bool isRelu = false;
+  // Of one that multiplies and shifts channels: its factors, so that a layer before it can do it.
+  void (*affine)(const Tensors&, std::vector<float>& scale, std::vector<float>& shift) = nullptr;
+  const char* refused = nullptr;  // why the engine does not run it
+};
+
+// nullptr: the engine has never heard of it.
+const EngineOperator* findEngineOperator(std::string_view kind);
+const std::vector<const EngineOperator*>& engineOperators();
+
+}  // namespace selfcompress::engine

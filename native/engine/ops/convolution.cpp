@@ -1,0 +1,259 @@
+// conv2d and linear: sums of products, rows of output pixels at a time.
+#include <algorithm>
+#include <mutex>
+
+#include "engine/weights.h"
+#include "ops/convolution/weight_layer.h"
+
+namespace selfcompress::engine {
+namespace {
+
+std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+
+class Convolution final : public Step {
+ public:
+  Convolution(const Preparation& p, const Conv2dGeometry& geometry)
+      : g_(geometry), weights_(p.tensors, p.factors), epilogue_(p.epilogue), keep_(p.keepPanels) {
+    const std::size_t padded = std::size_t(roundUp(g_.outChannels, 16) + 16);
+    for (std::vector<float>* values : {&epilogue_.bias, &epilogue_.scale, &epilogue_.shift})
+      if (!values->empty()) values->resize(padded, 0.0f);
+    inGroup_ = g_.inPerGroup(), outGroup_ = g_.outPerGroup();
+    depthwise_ = g_.groups > 1 && inGroup_ == 1 && outGroup_ == 1;
+    isPadded_ = g_.padH > 0 || g_.padW > 0;
+    height_ = g_.height + 2 * std::int64_t(g_.padH), width_ = g_.width + 2 * std::int64_t(g_.padW);
+    // A kernel of one place without steps: all pixels are one row.
+    oneRow_ = g_.kernelHeight == 1 && g_.kernelWidth == 1 && g_.strideH == 1 && g_.strideW == 1 && !isPadded_;
+    rows_ = oneRow_ ? 1 : g_.outHeight();
+    pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
+    width16_ = p.kernels.width;
+    makeRuns();
+  }
+
+  void run(const Run& r) const override {
+    const float* input = r.inputs[0];
+    if (isPadded_) input = pad(r);
+    const float* panel = panelFor(r);
+    if (r.layout == Layout::kImages) runImages(r, input, panel);
+    else runChannels(r, input, panel);
+  }
+
+  std::int64_t scratchFloats(Layout layout) const override {
+    return paddedFloats(layout) + (keep_ ? 0 : panelFloats(layout) + weights_.perChannel());
+  }
+  std::size_t weightBytes() const override {
+    return weights_.bytes() + (epilogue_.bias.size() + epilogue_.scale.size() + epilogue_.shift.size()) * sizeof(float);
+  }
+  std::size_t panelBytes() const override {
+    std::size_t floats = 0;
+    for (const std::vector<float>& panel : panels_) floats += panel.size();
+    return floats * sizeof(float) + places_.size() * sizeof(std::int64_t);
+  }
+  double cost(Layout layout, const Kernels& kernels) const override {
+    const double perPixel = double(weights_.perChannel()) * double(g_.outHeight()) * g_.outWidth();
+    if (layout == Layout::kImages) return perPixel * g_.outChannels * (16.0 / kernels.width);
+    if (depthwise_) return perPixel * double(roundUp(g_.outChannels, kernels.width)) / kernels.width;
+    return perPixel * g_.groups * double(roundUp(outGroup_, kernels.width)) / kernels.width;
+  }
+
+ private:
+  // Offsets of the weights' places in the input: runs of neighbouring floats (kChannels), single ones (kImages; made
+  // when they are first needed).
+  void makeRuns() {
+    const std::int64_t line = width_ * g_.inChannels;
+    const bool whole = g_.groups == 1 && g_.dilationW == 1;
+    if (whole && g_.dilationH == 1 && g_.kernelWidth == width_) {  // whole lines: they follow one another
+      runs_ = {0}, runLength_ = g_.kernelHeight * line;
+      return;
+    }
+    for (std::int64_t i = 0; i < g_.kernelHeight; i++) {
+      for (std::int64_t j = 0; j < (whole ? 1 : g_.kernelWidth); j++)
+        runs_.push_back(i * g_.dilationH * line + j * g_.dilationW * g_.inChannels);
+    }
+    runLength_ = whole ? std::int64_t(g_.kernelWidth) * g_.inChannels : inGroup_;
+  }
+  void makePlaces() const {
+    for (std::int64_t c = 0; c < inGroup_; c++)
+      for (std::int64_t i = 0; i < g_.kernelHeight; i++)
+        for (std::int64_t j = 0; j < g_.kernelWidth; j++)
+          places_.push_back(((c * height_ + i * g_.dilationH) * width_ + j * g_.dilationW) * kBlock);
+  }
+
+  std::int64_t paddedFloats(Layout layout) const {
+    return isPadded_ ? roundUp(g_.inChannels * height_ * width_ * imagesOf(layout), 16) : 0;
+  }
+
+  const float* pad(const Run& r) const {
+    const Planes in = planesOf(g_.input(), r.layout);
+    const std::int64_t line = width_ * in.inner, left = g_.padW * in.inner, middle = in.width * in.inner;
+    r.parallel.run(in.outer, [&](std::int64_t o) {
+      float* to = r.scratch + o * height_ * line;
+      const float* from = r.inputs[0] + o * in.height * middle;
+      std::fill_n(to, g_.padH * line, 0.0f);
+      to += g_.padH * line;
+      for (std::int64_t y = 0; y < in.height; y++, to += line, from += middle) {
+        std::fill_n(to, left, 0.0f);
+        std::copy_n(from, middle, to + left);
+        std::fill_n(to + left + middle, left, 0.0f);
+      }
+      std::fill_n(to, g_.padH * line, 0.0f);
+    });
+    return r.scratch;
+  }
+
+  // Floats of the weights of one group as the kernels want them.
+  std::int64_t groupPanel(Layout layout) const {
+    return weights_.perChannel() * (layout == Layout::kImages ? outGroup_ : roundUp(outGroup_, width16_));
+  }
+  std::int64_t panelFloats(Layout layout) const {
+    if (depthwise_) return weights_.perChannel() * g_.outChannels;
+    return groupPanel(layout) * g_.groups;
+  }
+
+  const float* panelFor(const Run& r) const {
+    if (!keep_) {
+      float* panel = r.scratch + paddedFloats(r.layout);
+      makePanel(r.layout, r.kernels, panel, panel + panelFloats(r.layout));
+      return panel;
+    }
+    const std::size_t which = std::size_t(r.layout);
+    std::call_once(made_[which], [&] {
+      std::vector<float> panel(std::size_t(panelFloats(r.layout))), row(std::size_t(weights_.perChannel()));
+      makePanel(r.layout, r.kernels, panel.data(), row.data());
+      panels_[which] = std::move(panel);
+    });
+    return panels_[which].data();
+  }
+
+  // `row`: memory for the weights of one channel.
+  void makePanel(Layout layout, const Kernels& kernels, float* panel, float* row) const {
+    const std::int64_t places = std::int64_t(g_.kernelHeight) * g_.kernelWidth, k = weights_.perChannel();
+    const bool images = layout == Layout::kImages;
+    const std::int64_t tile = images ? kernels.tileChannels : kernels.tileVectors * kernels.width;
+    const std::int64_t padded = images ? outGroup_ : roundUp(outGroup_, kernels.width);
+    std::fill_n(panel, panelFloats(layout), 0.0f);
+    for (std::int64_t o = 0; o < g_.outChannels; o++) {
+      weights_.unpack(o, row);
+      const std::int64_t group = o / outGroup_, c = o % outGroup_, first = c / tile * tile;
+      float* to = panel + group * groupPanel(layout) + first * k + c % tile;
+      std::int64_t step = std::min(tile, padded - first);
+      if (depthwise_ && !images) to = panel + o, step = g_.outChannels;
+      for (std::int64_t i = 0; i < inGroup_; i++)
+        for (std::int64_t p = 0; p < places; p++)
+          to[(images ? i * places + p : p * inGroup_ + i) * step] = row[i * places + p];
+    }
+  }
+
+  EpilogueView epilogueAt(std::int64_t channel) const {
+    EpilogueView view;
+    if (!epilogue_.bias.empty()) view.bias = epilogue_.bias.data() + channel;
+    if (!epilogue_.scale.empty())
+      view.scale = epilogue_.scale.data() + channel, view.shift = epilogue_.shift.data() + channel;
+    view.relu = epilogue_.relu, view.lastRelu = epilogue_.lastRelu;
+    return view;
+  }
+
+  // Work of fewer multiplications than this is not shared with another thread.
+  static constexpr double kWorthSharing = 200000;
+  bool worthSharing(const Run& r) const {
+    return r.parallel.threads > 1 &&
+           double(weights_.perChannel()) * g_.outChannels * rows_ * pixels_ * imagesOf(r.layout) > kWorthSharing;
+  }
+  static void each(const Run& r, bool share, std::int64_t count, const std::function<void(std::int64_t)>& task) {
+    if (share) return r.parallel.run(count, task);
+    for (std::int64_t i = 0; i < count; i++) task(i);
+  }
+
+  void runChannels(const Run& r, const float* input, const float* panel) const {
+    const bool share = worthSharing(r);
+    if (depthwise_) {
+      each(r, share, rows_, [&](std::int64_t y) {
+        DepthwiseRow row;
+        row.input = input + y * g_.strideH * width_ * g_.inChannels,
+        row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
+        row.places = runs_.data(), row.placeCount = int(runs_.size());
+        row.weight = panel, row.output = r.output + y * pixels_ * g_.outChannels, row.outputStep = g_.outChannels;
+        row.pixels = pixels_, row.channels = g_.outChannels, row.epilogue = epilogueAt(0);
+        r.kernels.depthwiseRow(row);
+      });
+      return;
+    }
+    const int perTile = r.kernels.tileVectors * r.kernels.width, tiles = int((outGroup_ + perTile - 1) / perTile);
+    // With few rows the parts are pieces of the row, or tiles of channels.
+    const std::int64_t pieces = rows_ > 1 || !share ? 1 : std::min<std::int64_t>(16, (pixels_ + 31) / 32);
+    const std::int64_t splits = rows_ * pieces > 1 || !share ? 1 : tiles;
+    each(r, share, g_.groups * rows_ * pieces * splits, [&](std::int64_t item) {
+      const std::int64_t split = item % splits, piece = item / splits % pieces, y = item / splits / pieces % rows_,
+                         group = item / splits / pieces / rows_;
+      const std::int64_t first = pixels_ * piece / pieces, last = pixels_ * (piece + 1) / pieces;
+      ChannelRow row;
+      row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
+      row.input = input + y * g_.strideH * width_ * g_.inChannels + group * inGroup_ + first * row.pixelStep;
+      row.runs = runs_.data(), row.runCount = int(runs_.size()), row.runLength = int(runLength_);
+      row.panel = panel + group * groupPanel(Layout::kChannels);
+      row.outputStep = g_.outChannels;
+      row.output = r.output + (y * pixels_ + first) * g_.outChannels + group * outGroup_;
+      row.pixels = int(last - first), row.channels = int(outGroup_);
+      row.firstTile = int(tiles * split / splits), row.lastTile = int(tiles * (split + 1) / splits);
+      row.epilogue = epilogueAt(group * outGroup_);
+      r.kernels.channelRow(row);
+    });
+  }
+
+  void runImages(const Run& r, const float* input, const float* panel) const {
+    std::call_once(placesMade_, [&] { makePlaces(); });
+    const std::int64_t outPlane = std::int64_t(rows_) * pixels_ * kBlock, inPlane = height_ * width_ * kBlock;
+    each(r, worthSharing(r), g_.groups * rows_, [&](std::int64_t item) {
+      const std::int64_t y = item % rows_, group = item / rows_;
+      ImageRow row;
+      row.input = input + group * inGroup_ * inPlane + y * g_.strideH * width_ * kBlock;
+      row.pixelStep = std::int64_t(g_.strideW) * kBlock;
+      row.places = places_.data(), row.placeCount = int(places_.size());
+      row.panel = panel + group * groupPanel(Layout::kImages);
+      row.output = r.output + group * outGroup_ * outPlane + y * pixels_ * kBlock, row.channelStep = outPlane;
+      row.pixels = pixels_, row.channels = int(outGroup_);
+      row.epilogue = epilogueAt(group * outGroup_);
+      r.kernels.imageRow(row);
+    });
+  }
+
+  Conv2dGeometry g_;
+  Weights weights_;
+  Epilogue epilogue_;
+  bool keep_, depthwise_ = false, isPadded_ = false, oneRow_ = false;
+  std::int64_t inGroup_ = 1, outGroup_ = 1, height_ = 1, width_ = 1, runLength_ = 1;
+  int rows_ = 1, pixels_ = 1, width16_ = 8;
+  std::vector<std::int64_t> runs_;
+  mutable std::vector<std::int64_t> places_;
+  mutable std::once_flag made_[2], placesMade_;
+  mutable std::vector<float> panels_[2];
+};
+
+std::unique_ptr<Step> prepareConv2d(const Preparation& p) {
+  return std::make_unique<Convolution>(p, conv2dGeometry(p.context));
+}
+
+std::unique_ptr<Step> prepareLinear(const Preparation& p) {
+  const Shape in = p.context.inputs[0].folded();
+  Conv2dGeometry g;
+  g.outChannels = p.context.node.integer("outFeatures");
+  g.inChannels = in.channels;
+  if (p.context.node.flag("perPosition")) g.height = in.height, g.width = in.width;
+  else g.height = g.kernelHeight = in.height, g.width = g.kernelWidth = in.width;  // a kernel as large as the image
+  return std::make_unique<Convolution>(p, g);
+}
+
+EngineOperator entry(const char* kind, std::unique_ptr<Step> (*prepare)(const Preparation&)) {
+  EngineOperator e{kind, prepare};
+  e.takes = EngineOperator::Takes::kEverything;
+  return e;
+}
+
+}  // namespace
+
+namespace ops {
+extern const EngineOperator conv2d, linear;
+const EngineOperator conv2d = entry("conv2d", prepareConv2d);
+const EngineOperator linear = entry("linear", prepareLinear);
+}  // namespace ops
+
+}  // namespace selfcompress::engine

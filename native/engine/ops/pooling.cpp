@@ -1,0 +1,74 @@
+// maxPool, averagePool, globalAveragePool.
+#include "ops/pooling/pools.h"
+
+#include <algorithm>
+
+#include "engine/operator.h"
+
+namespace selfcompress::engine {
+namespace {
+
+class Pooling final : public Step {
+ public:
+  Pooling(Pool kind, const PoolGeometry& g) : kind_(kind), g_(g) {}
+
+  void run(const Run& r) const override {
+    const Planes in = planesOf(g_.input, r.layout), out = planesOf(g_.output(), r.layout);
+    const std::int64_t inPlane = in.height * in.width * in.inner;
+    float* to = r.output;
+    for (std::int64_t o = 0; o < out.outer; o++)
+      for (std::int64_t y = 0; y < out.height; y++)
+        for (std::int64_t x = 0; x < out.width; x++, to += out.inner)
+          window(r.inputs[0] + o * inPlane, in, int(y), int(x), to);
+  }
+
+ private:
+  // As in training: a NaN beats every number, padding takes no part in a maximum.
+  void window(const float* input, const Planes& in, int y, int x, float* to) const {
+    const std::int64_t top = std::int64_t(y) * g_.strideH - g_.padH, left = std::int64_t(x) * g_.strideW - g_.padW;
+    const std::int64_t firstRow = std::max<std::int64_t>(top, 0), lastRow = std::min(top + g_.kernelHeight, in.height),
+                       firstColumn = std::max<std::int64_t>(left, 0),
+                       lastColumn = std::min(left + g_.kernelWidth, in.width);
+    bool first = true;
+    for (std::int64_t i = firstRow; i < lastRow; i++)
+      for (std::int64_t j = firstColumn; j < lastColumn; j++, first = false) {
+        const float* from = input + (i * in.width + j) * in.inner;
+        if (first) std::copy_n(from, in.inner, to);
+        else if (kind_ == Pool::kMax) takeLargest(from, to, in.inner);
+        else
+          for (std::int64_t k = 0; k < in.inner; k++) to[k] += from[k];
+      }
+    if (first) std::fill_n(to, in.inner, 0.0f);
+    if (kind_ == Pool::kMax) return;
+    const std::int64_t inside = (lastRow - firstRow) * (lastColumn - firstColumn);
+    const float divisor = float(g_.countIncludePad ? std::int64_t(g_.kernelHeight) * g_.kernelWidth : inside);
+    for (std::int64_t k = 0; k < in.inner; k++) to[k] /= divisor;
+  }
+  static void takeLargest(const float* from, float* to, std::int64_t count) {
+    for (std::int64_t k = 0; k < count; k++) to[k] = to[k] >= from[k] || to[k] != to[k] ? to[k] : from[k];
+  }
+
+  Pool kind_;
+  PoolGeometry g_;
+};
+
+template <Pool kind>
+std::unique_ptr<Step> prepareWindow(const Preparation& p) {
+  return std::make_unique<Pooling>(kind, poolGeometry(p.context));
+}
+
+std::unique_ptr<Step> prepareWhole(const Preparation& p) {
+  const Shape in = p.context.inputs[0].folded();
+  return std::make_unique<Pooling>(Pool::kAverage, PoolGeometry{in, in.height, in.width, 1, 1, 0, 0, true});
+}
+
+}  // namespace
+
+namespace ops {
+extern const EngineOperator maxPool, averagePool, globalAveragePool;
+const EngineOperator maxPool{"maxPool", prepareWindow<Pool::kMax>};
+const EngineOperator averagePool{"averagePool", prepareWindow<Pool::kAverage>};
+const EngineOperator globalAveragePool{"globalAveragePool", prepareWhole};
+}  // namespace ops
+
+}  // namespace selfcompress::engine

@@ -1,0 +1,177 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+
+#include "model/error.h"
+
+namespace selfcompress::engine {
+namespace {
+
+class Planner {
+ public:
+  Planner(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels)
+      : reader_(reader), kernels_(kernels), keepPanels_(keepPanels) {}
+
+  Plan make() {
+    plan_.network = networkOf(reader_.structure());
+    topology_ = inferShapes(plan_.network, kBlock);
+    const std::size_t nodes = plan_.network.nodes.size();
+    plan_.axes = topology_.axes;
+    source_.resize(nodes + 1), done_.resize(nodes, false);
+    for (std::size_t i = 0; i < nodes; i++) entries_.push_back(entryOf(i));
+    for (std::size_t i = 0; i < nodes; i++) parameterCount_ += tensorCount(int(i));
+    if (parameterCount_ != reader_.tensors().size())
+      model::fail("tensors of the network's nodes", "the table", std::to_string(reader_.tensors().size()) + " tensors");
+    for (std::size_t v = 0; v < source_.size(); v++) source_[v] = int(v);
+    for (std::size_t i = 0; i < nodes; i++)
+      if (!done_[i]) add(int(i));
+    plan_.result = source_[std::size_t(topology_.output)];
+    for (Layout layout : {Layout::kChannels, Layout::kImages}) place(layout);
+    return std::move(plan_);
+  }
+
+ private:
+  const EngineOperator* entryOf(std::size_t i) const {
+    const NodeDescription& node = plan_.network.nodes[i];
+    const EngineOperator* entry = findEngineOperator(node.op->kind);
+    if (!entry || entry->refused)
+      model::fail("an operator that the engine runs", node.where(),
+                  std::string(node.op->kind) + (entry ? std::string(" (") + entry->refused + ")" : ""));
+    return entry;
+  }
+
+  std::vector<ParameterSpec> specsOf(int i) const {
+    const NodeContext context = topology_.context(plan_.network, i);
+    return context.node.op->parameters ? context.node.op->parameters(context) : std::vector<ParameterSpec>{};
+  }
+  std::size_t tensorCount(int i) const {
+    std::size_t count = 0;
+    for (const ParameterSpec& spec : specsOf(i))
+      count += !spec.inFiles && spec.role != Role::kBitDepth && spec.role != Role::kExponent;
+    return count;
+  }
+
+  // The node that alone reads the value, -1 where there is none or several.
+  int onlyReader(int value) const {
+    const std::vector<int>& readers = topology_.readers[std::size_t(value)];
+    return readers.size() == 1 && value != topology_.output ? readers[0] : -1;
+  }
+
+  // Whether a flattened value is only read by layers that take any shape as a vector.
+  bool flattenIsFree(int i) const {
+    if (i + 1 == topology_.output) return false;
+    const std::vector<int>& readers = topology_.readers[std::size_t(i) + 1];
+    return std::all_of(readers.begin(), readers.end(), [&](int reader) {
+      const NodeDescription& node = plan_.network.nodes[std::size_t(reader)];
+      return std::string_view(node.op->kind) == "linear" && !node.flag("perPosition");
+    });
+  }
+
+  void add(int i) {
+    const EngineOperator& entry = *entries_[std::size_t(i)];
+    const NodeDescription& node = plan_.network.nodes[std::size_t(i)];
+    if (!entry.prepare || (std::string_view(entry.kind) == "flatten" && flattenIsFree(i))) {
+      source_[std::size_t(i) + 1] = source_[std::size_t(topology_.inputs[std::size_t(i)][0])];
+      return;
+    }
+    PlannedStep step;
+    NodeContext context{node, i, {}, topology_.axes[std::size_t(i) + 1]};
+    for (int value : topology_.inputs[std::size_t(i)]) {
+      step.inputs.push_back(source_[std::size_t(value)]);
+      context.inputs.push_back(topology_.axes[std::size_t(step.inputs.back())]);
+    }
+    const Tensors tensors(reader_, i, specsOf(i));
+    Epilogue epilogue;
+    std::vector<float> factors;
+    if (tensors.find(Role::kBias)) epilogue.bias = tensors.floats(Role::kBias);
+    const int last = fuse(i, entry, epilogue, factors);
+    step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue)});
+    step.output = last + 1;
+    plan_.steps.push_back(std::move(step));
+  }
+
+  // Takes what can be done to node i's results as they are stored out of the nodes behind it; the last one taken.
+  int fuse(int i, const EngineOperator& entry, Epilogue& e, std::vector<float>& factors) {
+    using Takes = EngineOperator::Takes;
+    int last = i;
+    for (int next = onlyReader(i + 1); next >= 0 && entry.takes != Takes::kNothing; next = onlyReader(last + 1)) {
+      const EngineOperator& behind = *entries_[std::size_t(next)];
+      const bool everything = entry.takes == Takes::kEverything;
+      if (behind.isRelu) {
+        (e.scale.empty() ? e.relu : e.lastRelu) = true;
+      } else if (everything && behind.affine && e.scale.empty()) {
+        const Tensors tensors(reader_, next, specsOf(next));
+        if (!e.relu) fold(behind, tensors, e, factors);
+        else behind.affine(tensors, e.scale, e.shift);
+      } else if (behind.prepare || behind.refused) {
+        break;
+      }
+      done_[std::size_t(next)] = true;
+      last = next;
+    }
+    return last;
+  }
+
+  // (sum * w + b) * scale + shift = sum * (w * scale) + (b * scale + shift)
+  static void fold(const EngineOperator& behind, const Tensors& tensors, Epilogue& e, std::vector<float>& factors) {
+    std::vector<float> scale, shift;
+    behind.affine(tensors, scale, shift);
+    e.bias.resize(scale.size(), 0.0f), factors.resize(scale.size(), 1.0f);
+    for (std::size_t c = 0; c < scale.size(); c++) e.bias[c] = e.bias[c] * scale[c] + shift[c], factors[c] *= scale[c];
+  }
+
+  // Values that are not needed at the same time share memory: each takes the first gap that is large enough.
+  void place(Layout layout) {
+    const std::size_t which = std::size_t(layout), values = plan_.axes.size();
+    const int steps = int(plan_.steps.size());
+    std::vector<int> first(values, -1), last(values, -1);
+    first[0] = 0, last[0] = 0;
+    for (int s = 0; s < steps; s++) {
+      const PlannedStep& step = plan_.steps[std::size_t(s)];
+      first[std::size_t(step.output)] = last[std::size_t(step.output)] = s;
+      for (int v : step.inputs) last[std::size_t(v)] = s;
+      plan_.scratch[which] = std::max(plan_.scratch[which], step.step->scratchFloats(layout));
+    }
+    last[std::size_t(plan_.result)] = steps;
+    std::vector<std::int64_t>& offsets = plan_.offsets[which];
+    offsets.assign(values, 0);
+    auto sizeOf = [&](std::size_t v) { return (plan_.axes[v].elements() * imagesOf(layout) + 15) / 16 * 16; };
+    std::vector<std::size_t> placed;  // by offset
+    for (std::size_t v = 0; v < values; v++) {
+      if (first[v] < 0) continue;
+      std::int64_t at = 0;
+      for (std::size_t other : placed) {
+        if (last[other] < first[v] || last[v] < first[other]) continue;
+        if (at + sizeOf(v) <= offsets[other]) break;
+        at = std::max(at, offsets[other] + sizeOf(other));
+      }
+      offsets[v] = at;
+      placed.insert(std::upper_bound(placed.begin(), placed.end(), v,
+                                     [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; }),
+                    v);
+      plan_.floats[which] = std::max(plan_.floats[which], at + sizeOf(v));
+    }
+  }
+
+  const model::ModelReader& reader_;
+  const Kernels& kernels_;
+  bool keepPanels_;
+  Plan plan_;
+  Topology topology_;
+  std::vector<const EngineOperator*> entries_;
+  std::vector<int> source_;  // of every value: the one whose memory holds it
+  std::vector<bool> done_;   // nodes that an earlier step does as well
+  std::size_t parameterCount_ = 0;
+};
+
+}  // namespace
+
+Plan makePlan(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels) {
+  try {
+    return Planner(reader, kernels, keepPanels).make();
+  } catch (const DescriptionError& error) {
+    throw model::ModelFileError(error.what());
+  }
+}
+
+}  // namespace selfcompress::engine

@@ -1,0 +1,177 @@
+// The engine against the training network's evaluation, on files made from random networks.
+#include "engine/model.h"
+
+#include <atomic>
+
+#include "cpu/threads.h"
+#include "engine/operator.h"
+#include "export/model_file.h"
+#include "model/error.h"
+#include "test/networks.h"
+
+using namespace test;
+
+namespace {
+
+engine::Parallel pool(int threads) {
+  return {threads, [](std::int64_t count, const std::function<void(std::int64_t)>& task) {
+            cpu::parallelFor(count, [&](std::int64_t i) { task(i); });
+          }};
+}
+
+NodeDescription window(std::string_view kind, std::string name, std::string input, FieldValue kernel, FieldValue stride,
+                       FieldValue padding, bool include = true) {
+  return makeNode(
+      kind, std::move(name), {std::move(input)},
+      {{"kernel", kernel}, {"stride", stride}, {"padding", padding}, {"countIncludePad", {double(include)}}});
+}
+
+NodeDescription convolution(Random& random, const std::string& name, const std::string& input, int in, int& out,
+                            int groups) {
+  const FieldValue kernel{double(random.integer(1, 3)), double(random.integer(1, 3))};
+  return makeNode("conv2d", name, {input},
+                  {{"outChannels", {double(out)}},
+                   {"kernel", kernel},
+                   {"padding", {double(random.integer(0, 2)), double(random.integer(0, 2))}},
+                   {"stride", {double(random.integer(1, 2)), double(random.integer(1, 2))}},
+                   {"dilation", {double(random.integer(1, 2)), double(random.integer(1, 2))}},
+                   {"groups", {double(groups)}},
+                   {"bias", {double(random.integer(0, 1))}},
+                   {"compress", {double(random.integer(0, 3) > 0)}}});
+  (void)in;
+}
+
+// A chain of convolutions of every kind with everything behind them that may be fused.
+NetworkDescription randomNetwork(Random& random) {
+  int channels = random.integer(1, 5);
+  NetworkDescription n{Axes::image(channels, random.integer(9, 17), random.integer(9, 17)), {}, "out"};
+  std::string last = "input";
+  const int layers = random.integer(1, 3);
+  for (int i = 0; i < layers; i++) {
+    const std::string id = std::to_string(i);
+    int out = random.integer(1, 70), groups = 1;
+    switch (random.integer(0, 3)) {
+      case 0:
+        groups = channels, out = channels;  // depthwise
+        break;
+      case 1:
+        groups = channels % 2 == 0 ? 2 : 1, out = 2 * random.integer(1, 20);
+        break;
+      default:
+        break;
+    }
+    n.nodes.push_back(convolution(random, "c" + id, last, channels, out, groups));
+    last = "c" + id, channels = out;
+    for (int k = random.integer(0, 3); k > 0; k--) {
+      const char* kinds[] = {"batchNorm", "relu", "relu", "dropout", "batchNorm", "silu", "gelu"};
+      const std::string name = "n" + id + "x" + std::to_string(k);
+      const std::string kind = kinds[random.integer(0, 6)];
+      n.nodes.push_back(kind == "dropout" ? makeNode(kind, name, {last}, {{"probability", {0.5}}})
+                                          : simple(kind, name, {last}));
+      last = name;
+    }
+    const bool isMax = random.integer(0, 1);
+    const char* pooling = isMax ? "maxPool" : "averagePool";
+    if (i == 0 && random.integer(0, 1)) {
+      n.nodes.push_back(window(pooling, "p", last, {2, 2}, {2, 1}, {1, 1}, random.integer(0, 1))), last = "p";
+    }
+    if (random.integer(0, 2) == 0) {
+      n.nodes.push_back(simple("relu", "ra" + id, {last}));
+      n.nodes.push_back(simple("add", "a" + id, {last, "ra" + id}));
+      n.nodes.push_back(simple("relu", "rb" + id, {"a" + id}));
+      n.nodes.push_back(simple("concat", "k" + id, {"rb" + id, last, "a" + id}));
+      last = "k" + id, channels *= 3;
+    }
+  }
+  if (random.integer(0, 2) == 0) n.nodes.push_back(simple("globalAveragePool", "g", {last})), last = "g";
+  if (random.integer(0, 2)) n.nodes.push_back(simple("flatten", "f", {last})), last = "f";
+  n.nodes.push_back(linear("out", last, random.integer(1, 40), random.integer(0, 1)));
+  return n;
+}
+
+bool isNetwork(const NetworkDescription& n) {
+  try {
+    inferShapes(n, 37);
+    return true;
+  } catch (const DescriptionError&) {
+    return false;
+  }
+}
+
+// About a sixth of the channels are dead.
+State stateOf(const Network& network, Random& random) {
+  State state = randomState(network, std::uint64_t(random.integer(1, 1 << 20)), float(random.integer(2, 9)));
+  for (auto& [name, values] : state)
+    if (name.ends_with(".bitDepth"))
+      for (float& bits : values)
+        if (random.integer(0, 5) == 0) bits = 0;
+  return state;
+}
+
+void compare(const NetworkDescription& description, Random& random) {
+  NetworkOptions options;
+  options.batchSize = 16;
+  Network network(makeReferenceBackend(), description, options);
+  network.loadState(stateOf(network, random));
+  const model::Bytes file = encodeModelFile(description, network.parameterState(), {});
+  const std::vector<float> images = random.reals(37 * description.input.elements());
+  for (std::size_t count : {1, 3, 16, 37}) {
+    const std::vector<float> expected = network.predict(images.data(), count);
+    for (const engine::Kernels* kernels : engine::supportedKernels())
+      for (bool keep : {true, false}) {
+        engine::Options engineOptions;
+        engineOptions.keepPanels = keep;
+        const engine::Model model(file, engineOptions, *kernels);
+        std::vector<float> one(expected.size(), NAN), several(expected.size(), NAN);
+        model.predict(images.data(), count, one.data());
+        CAPTURE(kernels->isa);
+        CAPTURE(count);
+        CHECK(difference(one, expected) < 2e-5);
+        cpu::setThreads(3);
+        model.predict(images.data(), count, several.data(), pool(3));
+        model.predict(images.data(), count, several.data(), pool(3));
+        CHECK(sameBits(one, several));
+      }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the engine predicts what the training network predicts: a rich network") {
+  Random random(1);
+  compare(richNetwork(false), random);
+  compare(richNetwork(true), random);
+}
+
+TEST_CASE("the engine predicts what the training network predicts: random networks") {
+  Random random(2);
+  int tried = 0;
+  for (int trial = 0; tried < cases(25); trial++) {
+    const NetworkDescription description = randomNetwork(random);
+    if (!isNetwork(description)) continue;
+    tried++;
+    CAPTURE(trial);
+    compare(description, random);
+  }
+}
+
+TEST_CASE("every kind of the table of operators has an entry, or a reason why not") {
+  for (const Operator* op : operators()) {
+    CAPTURE(op->kind);
+    CHECK(engine::findEngineOperator(op->kind) != nullptr);
+  }
+  for (const engine::EngineOperator* entry : engine::engineOperators()) {
+    CAPTURE(entry->kind);
+    CHECK(findOperator(entry->kind) != nullptr);
+  }
+}
+
+TEST_CASE("a network that needs too much memory is refused before it is had") {
+  NetworkOptions options;
+  Network network(makeReferenceBackend(), richNetwork(false), options);
+  network.loadState(randomState(network, 1, 3));
+  const model::Bytes file = encodeModelFile(network.description(), network.parameterState(), {});
+  engine::Options small;
+  small.activationBytes = 1000;
+  CHECK_THROWS_AS(engine::Model(file, small), model::ModelFileError);
+}
