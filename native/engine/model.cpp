@@ -24,6 +24,10 @@ Floats allocate(std::int64_t count) {
 
 }  // namespace
 
+// A multiplication of vectors along images costs this much more than one along channels: its operands come from farther
+// away. Measured on the notebook network with 32 and with 16 channels, AVX-512.
+constexpr double kImagesPenalty = 1.2;
+
 // Memory of one block under way.
 struct Arena {
   Floats memory[2];
@@ -113,7 +117,7 @@ Model::Model(model::ByteSpan bytes, const Options& options, const Kernels& kerne
   double single = 0, block = 0;
   for (const PlannedStep& step : impl_->plan.steps)
     single += step.step->cost(Layout::kChannels, kernels), block += step.step->cost(Layout::kImages, kernels);
-  impl_->blockIsWorth = single > 0 ? std::clamp(block / single, 1.0, 16.0) : 1;
+  if (single > 0) impl_->blockIsWorth = std::max(1.0, block * kImagesPenalty / single);
 }
 
 Model::~Model() = default;
@@ -135,8 +139,9 @@ void Model::predict(const float* images, std::size_t count, float* result, const
   const Impl& m = *impl_;
   const std::int64_t in = input().elements(), out = output().elements();
   // Blocks of 16, then the rest as a block or one by one.
-  std::size_t blocks = m.imagesFit ? count / kBlock : 0;
-  if (m.imagesFit && double(count % kBlock) >= m.blockIsWorth) blocks++;
+  const bool inBlocksAtAll = m.imagesFit && m.blockIsWorth <= kBlock;
+  std::size_t blocks = inBlocksAtAll ? count / kBlock : 0;
+  if (inBlocksAtAll && double(count % kBlock) >= m.blockIsWorth) blocks++;
   const std::size_t inBlocks = std::min(count, blocks * kBlock), singles = count - inBlocks, parts = blocks + singles;
   auto part = [&](Arena& arena, std::size_t i, const Parallel& inside) {
     const Layout layout = i < blocks ? Layout::kImages : Layout::kChannels;
