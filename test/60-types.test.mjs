@@ -149,27 +149,27 @@ t.test('nodes in binding.d.ts are those of the table of operators', async (t) =>
   };
   t.match(
     changed((_, table) => table.pop()),
-    /kinds/,
+    /not assignable to type 'false'/,
     'a kind less',
   );
   t.match(
     changed((fields) => fields.pop()),
-    /node0/,
+    /not assignable to type 'false'/,
     'a field less',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { required: !fields[0].required })),
-    /node0/,
+    /not assignable to type 'false'/,
     'optional or required',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { type: 'boolean' })),
-    /node0/,
+    /not assignable to type 'false'/,
     'another type',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { type: 'choice', choices: ['a'] })),
-    /node0/,
+    /not assignable to type 'false'/,
     'choices',
   );
 });
