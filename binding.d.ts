@@ -154,6 +154,78 @@ export interface BatchNormNode extends NodeBase {
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
 }
+/** 1 / (1 + exp(−x)). */
+export interface SigmoidNode extends NodeBase {
+  kind: 'sigmoid';
+}
+/** Functions of one element without fields; geluTanh is GELU's approximation through tanh. */
+export interface FunctionNode extends NodeBase {
+  kind: 'geluTanh' | 'tanh' | 'hardSwish' | 'softplus' | 'exp' | 'log' | 'sqrt' | 'abs' | 'square' | 'reciprocal';
+}
+/** clip(slope·x + offset, 0, 1). */
+export interface HardSigmoidNode extends NodeBase {
+  kind: 'hardSigmoid';
+  /** Default 1/6. */
+  slope?: number;
+  /** Default ½. */
+  offset?: number;
+}
+/** x where x > 0, else slope·x. */
+export interface LeakyReluNode extends NodeBase {
+  kind: 'leakyRelu';
+  /** Default 0.01. */
+  slope?: number;
+}
+/** min(max(x, low), high); low 0 and high 6: ReLU6. */
+export interface ClipNode extends NodeBase {
+  kind: 'clip';
+  low: number;
+  high: number;
+}
+/** x where x > 0, else alpha·(exp(x) − 1). */
+export interface EluNode extends NodeBase {
+  kind: 'elu';
+  /** Default 1. */
+  alpha?: number;
+}
+/** scale·x + offset, fixed numbers. */
+export interface AffineNode extends NodeBase {
+  kind: 'affine';
+  /** Default 1. */
+  scale?: number;
+  /** Default 0. */
+  offset?: number;
+}
+/** x where x > 0, else a learned slope times x: `<name>.slope`, [channels] or [1], which starts at ¼. */
+export interface PReluNode extends NodeBase {
+  kind: 'prelu';
+  /** One slope for all channels. Default false. */
+  shared?: boolean;
+}
+/** Normalisation over the channels of every position of every example; rmsNorm without a mean and a shift. */
+export interface ChannelNormNode extends NodeBase {
+  kind: 'layerNorm' | 'rmsNorm';
+  /** Learn a scale (and a shift) per channel. Default true. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Channels that the statistics count, those that were removed among them as zeros. Default 0: those of the input. */
+  divisor?: number;
+}
+/** Normalisation over the positions of every channel of every example. */
+export interface InstanceNormNode extends NodeBase {
+  kind: 'instanceNorm';
+  /** Learn a scale and a shift per channel. Default false. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+}
+/** Over the channels of every position (they are never removed), or over the last axis of positions. */
+export interface SoftmaxNode extends NodeBase {
+  kind: 'softmax';
+  /** Default 'channels'. */
+  axis?: 'channels' | 'positions';
+}
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
@@ -164,21 +236,171 @@ export interface PoolNode extends NodeBase {
   /** averagePool: divide by the whole window, padding included. Default true. */
   countIncludePad?: boolean | undefined;
 }
-/** Mean over all pixels; output C×1×1. */
+/** Mean, or maximum, over all positions; output C×1×1. */
 export interface GlobalAveragePoolNode extends NodeBase {
-  kind: 'globalAveragePool';
+  kind: 'globalAveragePool' | 'globalMaxPool';
+}
+/** Mean over all rows, all columns, or both (default); their number becomes 1. */
+export interface MeanPositionsNode extends NodeBase {
+  kind: 'meanPositions';
+  rows?: boolean;
+  columns?: boolean;
+}
+/** Mean over all channels at each position; output 1×H×W. */
+export interface MeanChannelsNode extends NodeBase {
+  kind: 'meanChannels';
+  /** What the sum is divided by; 0, the default: the number of channels. It stays when channels are removed. */
+  divisor?: number;
 }
 /** C×H×W → a vector of C·H·W features. */
 export interface FlattenNode extends NodeBase {
   kind: 'flatten';
 }
-/** Sum of two inputs of one shape. */
+/** Sum of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
 export interface AddNode extends NodeBase {
   kind: 'add';
 }
-/** Channels of all inputs (2 to 16, of one height and width), one after another. */
+/** Product of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
+export interface MultiplyNode extends NodeBase {
+  kind: 'multiply';
+}
+/** Difference or quotient; the second input may have a single channel or a single position where the first has more. */
+export interface ArithmeticNode extends NodeBase {
+  kind: 'subtract' | 'divide';
+}
+/** Channels of all inputs (2 to 16), one after another; or their rows, or their columns: all other sizes are the same. */
 export interface ConcatNode extends NodeBase {
   kind: 'concat';
+  /** Default 'channels'. The positions of a sequence are columns. */
+  axis?: 'channels' | 'rows' | 'columns';
+}
+/** Output channel i is input channel index[i], or zeros where index[i] is -1. */
+export interface GatherChannelsNode extends NodeBase {
+  kind: 'gatherChannels';
+  index: number[];
+}
+/** Channels seen as groups × C/groups and transposed: output channel i·groups + g is input channel g·C/groups + i. */
+export interface ChannelShuffleNode extends NodeBase {
+  kind: 'channelShuffle';
+  groups: number;
+  /** In place of the groups: the input channel of each output channel, as removal leaves it. Default []: by the groups. */
+  order?: number[];
+}
+/** Channels of zeros before and after those of the input. */
+export interface PadChannelsNode extends NodeBase {
+  kind: 'padChannels';
+  /** Default 0. */
+  before?: number;
+  /** Default 0. */
+  after?: number;
+}
+/** Channels first … first + count − 1. */
+export interface SliceChannelsNode extends NodeBase {
+  kind: 'sliceChannels';
+  first: number;
+  count: number;
+}
+/** Rows and columns first, first + step, … of each axis, `count` of them. The positions of a sequence are columns. */
+export interface SlicePositionsNode extends NodeBase {
+  kind: 'slicePositions';
+  /** Default [0, 0]. */
+  first?: [number, number];
+  count: [number, number];
+  /** Default [1, 1]. */
+  step?: [number, number];
+}
+/** Rows and columns added before and after. */
+export interface PadNode extends NodeBase {
+  kind: 'pad';
+  /** Default [0, 0]. */
+  before?: [number, number];
+  /** Default [0, 0]. */
+  after?: [number, number];
+  /** 'zeros' (default), 'reflect' (2 1 | 0 1 2), 'edge' (0 0 | 0 1 2) or 'wrap' (1 2 | 0 1 2). */
+  mode?: 'zeros' | 'reflect' | 'edge' | 'wrap';
+}
+/**
+ * Pixel shuffle: C·size²×H×W → C×H·size×W·size, and the way back. Order 'channelFirst' (default; PyTorch's PixelShuffle,
+ * ONNX's CRD): channel (c·size + i)·size + j of the deep tensor is pixel (i, j) of channel c; 'blockFirst' (ONNX's DCR):
+ * channel (i·size + j)·C + c.
+ */
+export interface PixelShuffleNode extends NodeBase {
+  kind: 'pixelShuffle' | 'pixelUnshuffle';
+  size: number;
+  order?: 'blockFirst' | 'channelFirst';
+}
+/** Resizing without antialiasing. */
+export interface ResizeNode extends NodeBase {
+  kind: 'resize';
+  /** Of the output: [height, width]. */
+  size: [number, number];
+  /** Default 'nearest'. */
+  mode?: 'nearest' | 'linear';
+  /**
+   * Where output position o lies in the input, with s = output / input: 'halfPixel' (o + ½)/s − ½ (PyTorch's
+   * align_corners = false), 'alignCorners' o·(in − 1)/(out − 1), 'asymmetric' o/s (default; PyTorch's nearest).
+   */
+  coordinates?: 'halfPixel' | 'alignCorners' | 'asymmetric';
+  /** Of nearest; 'floor' (default), 'ceil', or to the nearest with halves going down or up. */
+  rounding?: 'floor' | 'ceil' | 'halfDown' | 'halfUp';
+  /** s of the rows where it is not exactly output / input. Default 0: that ratio. */
+  scaleHeight?: number;
+  /** The same of the columns. */
+  scaleWidth?: number;
+}
+/** Transposed convolution. Weight [O, I/groups, KH, KW]; output height (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1. */
+export interface ConvTranspose2dNode extends NodeBase {
+  kind: 'convTranspose2d';
+  outChannels: number;
+  kernel: [number, number];
+  /** Default [1, 1]. */
+  stride?: [number, number];
+  /** Rows and columns taken off both sides of the output. Default [0, 0]. */
+  padding?: [number, number];
+  /** Rows and columns added at the end, less than the stride. Default [0, 0]. */
+  outputPadding?: [number, number];
+  /** Default [1, 1]. */
+  dilation?: [number, number];
+  /** Divides input and output channels. Default 1. */
+  groups?: number;
+  /** Default true. */
+  bias?: boolean;
+  /** Learn a bit depth and an exponent per output channel. Default true. */
+  compress?: boolean;
+}
+/**
+ * Multi-head attention between its projections: inputs are queries, keys and values, each with its heads one after the
+ * other; softmax(scale · q·k) of each head times the values.
+ */
+export interface AttentionNode extends NodeBase {
+  kind: 'attention';
+  heads: number;
+  /** Heads of keys and values, a divisor of `heads`: each is shared by as many query heads. Default: `heads`. */
+  keyHeads?: number;
+  /** A query sees the keys up to its own position. Default false. */
+  causal?: boolean;
+  /** 0, the default: 1/√(channels of a head). It stays when dimensions are removed. */
+  scale?: number;
+  /** Channels of each key head (and of its queries), where they differ. Default []: equal ones. */
+  headSizes?: number[];
+  /** Channels of values of each key head, where they differ. Default []: equal ones. */
+  valueSizes?: number[];
+}
+/** Rotary positions: pairs of channels of each head turned by position × base^(−2·pair/rotated). */
+export interface RotaryNode extends NodeBase {
+  kind: 'rotary';
+  /** Channels of a head. */
+  headSize: number;
+  /** Of these, how many are turned, the first ones; even. Default: all. */
+  rotated?: number;
+  /** Default 10000. */
+  base?: number;
+  /** Pairs (2i, 2i + 1); if not, (i, i + rotated/2). Default false. */
+  interleaved?: boolean;
+  /** Default 0. */
+  firstPosition?: number;
+  /** Which of the original channels are there, ascending, after a removal. Default []: all. */
+  channels?: number[];
 }
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
@@ -190,11 +412,37 @@ export type NodeDescription =
   | LinearNode
   | BatchNormNode
   | ActivationNode
+  | SigmoidNode
+  | FunctionNode
+  | HardSigmoidNode
+  | LeakyReluNode
+  | ClipNode
+  | EluNode
+  | AffineNode
+  | PReluNode
+  | ChannelNormNode
+  | InstanceNormNode
+  | SoftmaxNode
   | PoolNode
   | GlobalAveragePoolNode
   | FlattenNode
   | AddNode
+  | MultiplyNode
+  | ArithmeticNode
   | ConcatNode
+  | MeanPositionsNode
+  | MeanChannelsNode
+  | GatherChannelsNode
+  | ChannelShuffleNode
+  | PadChannelsNode
+  | SliceChannelsNode
+  | SlicePositionsNode
+  | PadNode
+  | PixelShuffleNode
+  | ResizeNode
+  | ConvTranspose2dNode
+  | AttentionNode
+  | RotaryNode
   | DropoutNode;
 
 export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
@@ -248,8 +496,21 @@ export interface NetworkOptions {
   memoryLimit?: number | undefined;
   loss: LossDescription;
   optimizer: OptimizerDescription;
-  /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
-  penalty?: 'own' | 'coupled' | undefined;
+  /**
+   * Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream, or that of the length of the
+   * codes in the file (ops/rate.h), whose Rate then stands in the place of Q; a device that does not have it is an error.
+   * Default 'own'.
+   */
+  penalty?: 'own' | 'coupled' | 'rate' | undefined;
+  /** With 'rate': how much keeping a channel costs beside its codes. Default 1. */
+  coupling?: number | undefined;
+  /**
+   * With 'rate': after so many steps in which all codes of a channel were zero its bit depth becomes 0. The state has a counter
+   * `<node>.idle` of [channels] for each layer that compresses. Default 1000.
+   */
+  idleSteps?: number | undefined;
+  /** 'layer': every live channel's gradient of e is the sum of its layer's, so that exponents that start alike stay alike. Default 'channel'. */
+  exponents?: 'channel' | 'layer' | undefined;
   /** N of the size penalty: weights of the network before any removal. Default: the weights of this one. */
   originalWeights?: number | undefined;
   /** Largest batch of a step or evaluation. */
@@ -258,7 +519,7 @@ export interface NetworkOptions {
   deadDecay?: number | undefined;
 }
 
-export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent';
+export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope' | 'idle';
 
 export interface ParameterInfo {
   /** `<node>.<role>`, with `weight` and `bias` for a norm's scale and shift. */
@@ -283,9 +544,9 @@ export interface OperatorInfo {
 }
 export interface FieldInfo {
   name: string;
-  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice';
+  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice' | 'list';
   required: boolean;
-  /** Of integers, numbers and both members of a pair; inclusive. */
+  /** Of integers, numbers, both members of a pair and every integer of a list; inclusive. */
   low?: number;
   high?: number;
   default?: number | boolean | number[] | string;
@@ -321,10 +582,10 @@ export interface LayerMeasure {
   kind: string;
   /** Live output channels. */
   channels: number;
-  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. */
+  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. NaN bits: a bit depth or exponent is no number. */
   weights: number;
   bits: number;
-  /** [output channels]: bits of each code of a channel; 0: dead. */
+  /** [output channels]: bits of each code of a channel; 0: dead; −1: its bit depth or exponent is no number. */
   codeBits: Int32Array;
 }
 

@@ -17,6 +17,7 @@ export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/te
 export { allWindows, datasetFromText, loadText, randomWindows, type TextDataset, type TextOptions } from './data/text.js';
 export { CharacterVocabulary, loadTokenizer, type Tokenizer } from './data/tokenizer.js';
 export { CheckpointError, DataError, type ErrorCode, ModelFileError, TrainingDivergedError } from './errors.js';
+export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
 export { NetworkBuilder } from './network/builder.js';
 export { inspectNetwork, type NetworkSummary } from './network/description.js';

@@ -33,8 +33,8 @@ export async function loadModel(path: string): Promise<LoadedModel> {
 
 /** The network ready for evaluation. */
 export async function compileModel({ network, state }: LoadedModel, device: Device): Promise<Network> {
-  const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));
   const compiled = new binding.Network(network, { device, loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 256 });
-  await compiled.loadState(parameters);
+  const names = new Set(compiled.parameters.map(({ name }) => name)); // without moments, and counters of the training
+  await compiled.loadState(Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name))));
   return compiled;
 }

@@ -1,24 +1,30 @@
 /** selfcompress train */
-import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { type Command, Option } from 'commander';
-import { binding, type Device, type NetworkDescription, type Precision } from '../binding.js';
+import { binding, type Device, type Precision } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
-import type { Dataset } from '../data/dataset.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
-import { createModel, modelNames } from '../network/models.js';
+import type { State } from '../network/initial.js';
+import { modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
 import { durationText, percentText } from '../report/text.js';
-import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../training/options.js';
-import { scheduleKinds } from '../training/schedule.js';
+import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
+import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
+import { normalisedBy, startingPoint } from './import.js';
+import { loadModel } from './load-model.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
-import { augmentation, bytes, device, integer, number, saveInterval } from './values.js';
+import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 
 interface TrainFlags {
   model: string;
+  width: number;
+  from?: string;
+  map?: string;
+  mean?: number[];
+  std?: number[];
   plain?: boolean;
   dataset: string;
   dataDir?: string;
@@ -32,10 +38,16 @@ interface TrainFlags {
   clip: number;
   gamma: number;
   gammaWarmup: number;
-  penalty: 'own' | 'coupled';
+  penalty: 'own' | 'coupled' | 'rate';
+  coupling: number;
+  biasBits: number;
+  start?: string;
   bits: number;
   bitsLr: number;
   exponentLr: number;
+  bitsStart: 'range' | 'rms';
+  bitsSchedule: (typeof scheduleKinds)[number];
+  exponents: 'channel' | 'layer';
   freezeAt: number;
   keep: 'range' | 'step';
   augment?: ReturnType<typeof augmentation>;
@@ -57,6 +69,8 @@ interface Run {
   directory: RunDirectory;
 }
 
+const rate = defaultsWith('rate');
+
 export function addTrainCommand(program: Command): void {
   const choice = (flags: string, description: string, choices: readonly string[], value: string) =>
     new Option(flags, description).choices(choices).default(value);
@@ -64,9 +78,15 @@ export function addTrainCommand(program: Command): void {
     .command('train')
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
+    .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
+    .option('--from <file>', "start from another program's weights: a .safetensors file for --model")
+    .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
+    .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
     .option('--data-dir <dir>', "folder with the data set's standard files")
+    .option('--mean <list>', "per channel, subtracted from images in 0..1 (default: the training images')", numbers)
+    .option('--std <list>', "per channel, divided by then (default: the training images')", numbers)
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
     .option('--epochs <n>', `passes over the training images (default: ${defaults.epochs})`, integer(1))
     .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), defaults.batchSize)
@@ -78,11 +98,24 @@ export function addTrainCommand(program: Command): void {
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
     .option('--gamma-warmup <share>', 'share of the training over which gamma rises from 0', number(0, 1), defaults.gammaWarmup)
     .addOption(
-      choice('--penalty <kind>', "the paper's size penalty, or with what a channel's removal frees downstream", ['own', 'coupled'], defaults.penalty),
+      choice(
+        '--penalty <kind>',
+        "the paper's size penalty, or with what a channel's removal frees downstream, or the length of the codes in the file " +
+          `(which changes other defaults: gamma ${rate.gamma}, rates, schedules, ...)`,
+        ['own', 'coupled', 'rate'],
+        defaults.penalty,
+      ),
     )
+    .option('--coupling <factor>', 'with --penalty rate: how much keeping a channel costs beside its codes', number(0), defaults.coupling)
+    .option('--bias-bits <n>', 'round biases to so many bits after the last epoch; 0: never', integer(0, 12), defaults.biasBits)
     .option('--bits <depth>', 'bit depth of every channel at the start', number(0.5, 24), defaults.bits.initial)
     .option('--bits-lr <rate>', 'learning rate of bit depths', number(0), defaults.bits.learningRate)
     .option('--exponent-lr <rate>', 'learning rate of exponents', number(0), defaults.bits.exponentLearningRate)
+    .addOption(
+      choice('--bits-start <kind>', "steps at the start: from the largest weight, or half the weights' rms", ['range', 'rms'], defaults.bits.start),
+    )
+    .addOption(choice('--bits-schedule <kind>', 'how the rates of bit depths and exponents change', scheduleKinds, defaults.bits.schedule.kind))
+    .addOption(choice('--exponents <what>', 'one exponent for each channel or layer', ['channel', 'layer'], defaults.bits.exponents))
     .option('--freeze-at <share>', 'share of the training after which sizes are frozen', number(0, 1), defaults.bits.freezeAt)
     .addOption(
       choice('--keep <what>', "what stays when a bit depth changes: the channel's range, or the size of its steps", ['range', 'step'], 'range'),
@@ -106,7 +139,11 @@ export function addTrainCommand(program: Command): void {
     .action(train);
 }
 
-function optionsFrom(flags: TrainFlags): PartialTrainOptions {
+const scheduleOf = (kind: (typeof scheduleKinds)[number]): Schedule => (kind === 'step' ? { kind, at: [0.5, 0.75] } : { kind });
+
+function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
+  // Undefined: the default, which depends on the penalty.
+  const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
   return {
     epochs: flags.epochs,
     batchSize: flags.batchSize,
@@ -116,38 +153,25 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     learningRate: flags.lr,
-    schedule: flags.schedule === 'step' ? { kind: 'step', at: [0.5, 0.75] } : { kind: flags.schedule },
-    gamma: flags.plain ? 0 : flags.gamma,
+    schedule: given('schedule', scheduleOf(flags.schedule)),
+    gamma: flags.plain ? 0 : given('gamma', flags.gamma),
     gammaWarmup: flags.gammaWarmup,
     penalty: flags.penalty,
+    coupling: flags.coupling,
+    biasBits: given('biasBits', flags.biasBits),
     bits: {
       initial: flags.bits,
-      learningRate: flags.bitsLr,
-      exponentLearningRate: flags.exponentLr,
-      freezeAt: flags.freezeAt,
-      keepRange: flags.keep === 'range',
+      start: given('bitsStart', flags.bitsStart),
+      exponents: given('exponents', flags.exponents),
+      learningRate: given('bitsLr', flags.bitsLr),
+      exponentLearningRate: given('exponentLr', flags.exponentLr),
+      schedule: given('bitsSchedule', scheduleOf(flags.bitsSchedule)),
+      freezeAt: given('freezeAt', flags.freezeAt),
+      keepRange: given('keep', flags.keep === 'range'),
     },
     augmentation: flags.augment ?? {},
     target: { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy },
   };
-}
-
-async function readNetwork({ model, plain }: TrainFlags, data: Dataset): Promise<NetworkDescription> {
-  if ((modelNames as string[]).includes(model)) return createModel(model, { input: data.shape, classes: data.classes, compress: !plain });
-  let text: string;
-  try {
-    text = await readFile(model, 'utf8');
-  } catch (cause) {
-    throw new Error(
-      `Expected one of ${modelNames.join(', ')} or a readable JSON file for --model but received "${model}" (${(cause as Error).message})`,
-      { cause },
-    );
-  }
-  try {
-    return JSON.parse(text) as NetworkDescription;
-  } catch (cause) {
-    throw new Error(`Expected JSON in the file of --model "${model}" but received something else (${(cause as Error).message})`, { cause });
-  }
 }
 
 /** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
@@ -156,12 +180,21 @@ function newRunPath(flags: TrainFlags): string {
   return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
-async function start(flags: TrainFlags): Promise<Run> {
+/** Weights, biases and norms to start from; the quantizers start anew. */
+async function startState(path: string): Promise<State> {
+  const { state } = await loadModel(path);
+  return Object.fromEntries(Object.entries(state).filter(([name]) => !/\/moment[12]$|\.(bitDepth|exponent|idle)$/.test(name)));
+}
+
+async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const { model, dataset, limit, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
-  const data = await loadDataset(dataset, { dataDir, limit });
-  const trainer = Trainer.create({ network: await readNetwork(flags, data), data, ...optionsFrom(flags) });
-  const run = { model, dataset, dataDir, limit, threads, checkpointEvery };
+  const { mean, std } = flags;
+  const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
+  const begin = await startingPoint(flags, data);
+  if (flags.start !== undefined) begin.state = await startState(flags.start);
+  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command) });
+  const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);
   return { trainer, directory };
@@ -206,7 +239,7 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
   try {
     const { dataset, dataDir, limit, threads } = directory.run;
     if (threads !== undefined) binding.setThreads(threads);
-    const data = await loadDataset(dataset, { dataDir, limit });
+    const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), directory.run);
     const target =
       flags.targetBits === undefined && flags.targetAccuracy === undefined
         ? undefined
@@ -274,7 +307,7 @@ async function follow(run: Run, signals: EndSignals): Promise<void> {
 async function train(flags: TrainFlags, command: Command): Promise<void> {
   const signals = watchEndSignals();
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
-  const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags);
+  const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags, command);
   try {
     announce(run);
     await follow(run, signals);

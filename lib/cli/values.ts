@@ -59,3 +59,8 @@ export function augmentation(text: string): { shift?: number; flip?: boolean; cu
   }
   return result;
 }
+
+/** `0.5,0.25`: finite numbers. */
+export function numbers(text: string): number[] {
+  return text.split(',').map(number(-(2 ** 100), 2 ** 100));
+}

@@ -136,6 +136,7 @@ export async function datasetFromGenerator(given: StreamOptions): Promise<Stream
   if (typeof train !== 'function') throw wrongType('a function that gives an iterable of batches', 'train', train);
   checkInteger(statisticsFrom, 'statisticsFrom', 1);
   if (!Array.isArray(options.shape)) throw wrongType('[channels, height, width], [channels, length] or [features]', 'shape', options.shape);
+  checkInteger(options.shape[0], 'shape[0]', 1, 1 << 24); // statistics are kept for each channel
   const stream = new Stream(options, undefined);
   const first = await firstExamples(stream, statisticsFrom);
   const { images, labels, targets } = first;

@@ -2,7 +2,7 @@
 
 import { checkTyped, readArgument } from '../arguments.js';
 import { binding, type Metadata, type NetworkDescription } from '../binding.js';
-import { checkInteger, checkNames, checkNumber, ModelFileError, wrongType } from '../errors.js';
+import { checkInteger, checkNames, checkNumber, checkObject, ModelFileError, wrongType } from '../errors.js';
 import type { State } from '../network/initial.js';
 import { decodeVersion1 } from './version1.js';
 
@@ -37,8 +37,7 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  checkNames(info, 'info', ['name', 'classes', 'classNames', 'mean', 'std']);
-  const { name, classes, classNames, mean, std } = info;
+  const { name, classes, classNames, mean, std } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))

@@ -16,6 +16,10 @@ export interface QuantizerStart {
   bitDepth: number;
   /** Octaves between the channel's largest weight and the end of the range, so that weights may grow. */
   headroom: number;
+  /** 'rms': a step is half the root mean square of the weights, whatever the range. Default 'range'. */
+  start?: 'range' | 'rms';
+  /** 'layer': one exponent for all channels of a layer. Default 'channel'. */
+  exponents?: 'channel' | 'layer';
 }
 
 /** Uniform numbers in [0, 1) from a seed: its low 32 bits, and `high`, which is 0 for seeds below 2^32. */
@@ -26,8 +30,9 @@ export function uniform(seed: number, high = 0): () => number {
 }
 
 /**
- * Weights and biases uniform in ±1/√fanIn, norms at identity, bit depths as given, and per channel the exponent whose
- * range at that depth ends `headroom` octaves beyond the channel's largest weight: 2^e · 2^(b−1) = 2^headroom · max|w|.
+ * Weights and biases uniform in ±1/√fanIn, norms at identity, slopes at ¼, bit depths as given, and per channel the exponent whose
+ * range at that depth ends `headroom` octaves beyond the channel's largest weight: 2^e · 2^(b−1) = 2^headroom · max|w|;
+ * or what `start` and `exponents` say.
  *
  * Tensors in `given` are taken as they are; the others are those of the same seed without them. Bit depths and exponents
  * that are not given are chosen from the given weights: a channel of zeros starts at b = 0.
@@ -48,6 +53,7 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
     const values = new Float32Array(elements(p.shape));
     if (p.role === 'weight' || p.role === 'bias') fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
     else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
+    else if (p.role === 'slope') values.fill(0.25);
     state[p.name] = taken[p.name]?.slice() ?? values;
   }
   // After all weights: the order of the parameters does not matter.
@@ -58,7 +64,7 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
   }
   for (const p of parameters) {
     if (p.role !== 'exponent' || taken[p.name]) continue;
-    state[p.name] = exponents(entry(state, weightOf(p).name), elements(p.shape), quantizer, state[`${p.node}.bitDepth`]);
+    state[p.name] = startExponents(entry(state, weightOf(p).name), elements(p.shape), quantizer, state[`${p.node}.bitDepth`]);
   }
   return state;
 }
@@ -70,7 +76,7 @@ function fillUniform(values: Float32Array, random: () => number, bound: number):
 function checkStart(start: { parameters: ParameterInfo[]; seed: number; quantizer: QuantizerStart }): typeof start {
   const { parameters, seed, quantizer } = start;
   checkInteger(seed, 'seed', 0);
-  checkNames(quantizer, 'quantizer', ['bitDepth', 'headroom']);
+  checkNames(quantizer, 'quantizer', ['bitDepth', 'headroom', 'start', 'exponents']);
   checkNumber(quantizer.bitDepth, 'quantizer.bitDepth', 0, 1e6);
   checkNumber(quantizer.headroom, 'quantizer.headroom', -1e6, 1e6);
   checkParameters(parameters);
@@ -95,13 +101,17 @@ export function checkParameters(parameters: unknown): asserts parameters is Para
   });
 }
 
-/** The tensors of `given` that are parameters. Optimizer moments in it are left out: a new run starts with none. */
+/** Whether it is the counter of idle channels of a layer: that of another run's penalty. */
+const isCounter = (name: string, lengths: Map<string, number>) => name.endsWith('.idle') && lengths.has(name.replace(/idle$/, 'bitDepth'));
+
+/** The tensors of `given` that are parameters. Optimizer moments and counters in it are left out: a new run starts with none. */
 function checkGiven(parameters: ParameterInfo[], given: State): State {
   if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
   const lengths = new Map(parameters.map((p) => [p.name, elements(p.shape)]));
   const result: State = {};
   for (const [name, values] of Object.entries(given)) {
     if (values === undefined) continue;
+    if (isCounter(name, lengths)) continue;
     const length = lengths.get(name.replace(/\/moment[12]$/, ''));
     if (length === undefined) throw wrongValue(`names of the network's parameters (${[...lengths.keys()].join(', ')})`, 'state', name);
     const argument = `state[${JSON.stringify(name)}]`;
@@ -110,6 +120,25 @@ function checkGiven(parameters: ParameterInfo[], given: State): State {
     const at = values.findIndex((value) => !Number.isFinite(value) || (name.endsWith('.runningVar') && value < 0));
     if (at >= 0) throw wrongValue(name.endsWith('.runningVar') ? 'finite numbers >= 0' : 'finite numbers', `${argument}[${at}]`, values[at]);
     if (lengths.has(name)) result[name] = values;
+  }
+  return result;
+}
+
+/** Exponents of a layer at the start of a training. */
+function startExponents(weight: Float32Array, channels: number, quantizer: QuantizerStart, depths: Float32Array | undefined): Float32Array {
+  const { start = 'range', exponents: kept = 'channel' } = quantizer;
+  const result = start === 'range' ? exponents(weight, channels, quantizer, depths) : halfRms(weight, kept === 'layer' ? 1 : channels, channels);
+  return kept === 'layer' ? result.fill(result.reduce((most, e) => Math.max(most, e), Number.NEGATIVE_INFINITY)) : result;
+}
+
+/** log2(½ · rms(w)) of each of `parts` equal parts of the weights, for the channels of each; at least that of rms = 2^-20. */
+function halfRms(weight: Float32Array, parts: number, channels: number): Float32Array {
+  const perPart = weight.length / parts;
+  const result = new Float32Array(channels);
+  for (let part = 0; part < parts; part++) {
+    let squares = 0;
+    for (let i = part * perPart; i < (part + 1) * perPart; i++) squares += (weight[i] as number) ** 2;
+    result.fill(Math.log2(Math.max(Math.sqrt(squares / perPart), 2 ** -20) / 2), (part * channels) / parts, ((part + 1) * channels) / parts);
   }
   return result;
 }

@@ -24,6 +24,9 @@ export interface DataSource {
   /** Absolute: a run may be resumed from another working directory. */
   dataDir?: string | undefined;
   limit?: number | undefined;
+  /** Normalisation in place of the data set's own. */
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
 }
 
 /** How often the state inside an epoch is saved: after so many steps or seconds. Neither: never. */

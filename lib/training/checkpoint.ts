@@ -5,10 +5,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { access, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkPath } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, isPlainObject } from '../errors.js';
 import { obstacle, writeFileAtomic } from '../files.js';
 import type { State } from '../network/initial.js';
+import { checkCheckpointInfo } from './checkpoint-info.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Origin } from './metrics.js';
@@ -108,6 +110,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
  * @throws CheckpointError when there is none, or it is damaged or of another format
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  checkPath(path, 'path');
   let file = path;
   let bytes: Buffer;
   try {
@@ -126,26 +129,39 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   } catch (cause) {
     throw damaged('its header is not JSON', cause);
   }
-  const metadata = header.__metadata__ as Record<string, string> | undefined;
+  if (!isPlainObject(header)) throw damaged('its header is no object');
+  const metadata = header.__metadata__ as Record<string, unknown> | null | undefined;
   if (metadata?.format !== 'selfcompress-checkpoint') throw new CheckpointError(`${file} is not a checkpoint of selfcompress`);
   if (metadata.version !== '1' && metadata.version !== String(VERSION))
     throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads versions 1 and ${VERSION}`);
   const data = bytes.subarray(8 + headerLength);
-  const state: State = {};
+  const state: [string, Float32Array][] = [];
   const hash = createHash('sha256');
   let expected = 0;
   const { __metadata__: _, ...tensors } = header;
   for (const [name, tensor] of Object.entries(tensors)) {
-    const [from, to] = (tensor as { data_offsets?: [number, number] }).data_offsets ?? [-1, -1];
+    const [from, to] = offsetsOf(tensor) ?? [-1, -1];
     if (from !== expected || !(to >= from) || to > data.length || (to - from) % 4) throw damaged(`the tensor "${name}" lies outside of its data`);
     expected = to;
     await hashSlices(hash, data.subarray(from, to));
-    state[name] = new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer);
+    state.push([name, new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer)]);
   }
-  const { info = '' } = metadata;
+  const { info } = metadata;
+  if (typeof info !== 'string') throw damaged('its header does not say what the state is of');
   hash.update(JSON.stringify(tensors)).update(info);
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
-  return { ...JSON.parse(info), state };
+  try {
+    return { ...checkCheckpointInfo(JSON.parse(info)), state: Object.fromEntries(state) };
+  } catch (cause) {
+    throw damaged((cause as Error).message, cause);
+  }
+}
+
+/** Where a tensor's bytes are, undefined for what is no description of a tensor. */
+function offsetsOf(tensor: unknown): [number, number] | undefined {
+  const offsets = isPlainObject(tensor) ? tensor.data_offsets : undefined;
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(Number.isSafeInteger)) return undefined;
+  return offsets as [number, number];
 }
 
 /** A checkpoint and the file that it was read from. */

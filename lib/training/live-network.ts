@@ -24,8 +24,8 @@ export class LiveNetwork {
   #model: Promise<Uint8Array> | undefined;
   #origin: Origin;
 
-  constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions) {
-    this.#network = compileNetwork(present.description, present.origin, options);
+  constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions, stepsPerEpoch: number) {
+    this.#network = compileNetwork(present.description, present.origin, options, stepsPerEpoch);
     this.#origin = present.origin;
   }
 

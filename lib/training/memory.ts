@@ -7,8 +7,8 @@ import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 
 /** @throws RangeError naming options.batchSize when a step of this size does not fit into memory */
-export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions): Network {
-  const { device, precision, memoryLimit, loss, penalty, batchSize } = options;
+export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions, stepsPerEpoch: number): Network {
+  const { device, precision, memoryLimit, loss, penalty, coupling, batchSize } = options;
   const settings: NetworkOptions = {
     device,
     precision,
@@ -16,6 +16,9 @@ export function compileNetwork(description: NetworkDescription, origin: Origin, 
     loss,
     optimizer: { ...options.optimizer, keepRange: options.bits.keepRange },
     penalty,
+    coupling,
+    idleSteps: Math.min(stepsPerEpoch, 1 << 24),
+    exponents: options.bits.exponents,
     batchSize,
     originalWeights: origin.weights,
   };

@@ -15,7 +15,7 @@ import { checkFinite, NotFiniteError } from './finite.js';
 import { LiveNetwork } from './live-network.js';
 import { originOf } from './metrics.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
-import { roundedDepths } from './rounding.js';
+import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
 import { allIndices, shuffledIndices } from './shuffle.js';
 import { batchCount, batchRange, freezeEpoch, stepSettings } from './step-plan.js';
@@ -90,7 +90,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#train = new binding.DataSet({ ...common, images: data.train.images, labels: data.train.labels, targets: data.train.targets });
     this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
     this.#testIndices = allIndices(data.test.count);
-    this.#network = new LiveNetwork({ description, origin }, options);
+    this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
     const loading = this.#network.loadState(checkpoint.state).then(() => {
       this.#busy = undefined;
     });
@@ -110,8 +110,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const options = completeOptions(rest);
     const description = plainCopy(network, 'network') as NetworkDescription;
     const { parameters } = inspectNetwork(description);
-    const { initial: bitDepth, headroom } = options.bits;
-    const state = initialState(parameters, options.seed, { bitDepth, headroom }, given);
+    const { initial: bitDepth, headroom, start, exponents } = options.bits;
+    const state = initialState(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
     return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [], state });
   }
 
@@ -381,6 +381,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
     await this.#named(network.exportState());
     const pruned = options.remove ? await network.prune() : undefined;
+    if (epoch === options.epochs && options.biasBits > 0) await network.loadState(roundedBiases(await network.state(), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
     const test = await network.evaluate(this.#test, this.#testIndices);

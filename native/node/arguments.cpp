@@ -294,12 +294,11 @@ std::string Fields::string(const char* name) const {
 
 int Fields::choice(const char* name, const std::vector<const char*>& names) const {
   Napi::Value value = get(name);
-  std::string what = "one of", text = value.IsString() ? beginning(value, 100) : "";
-  int index = 0;
-  for (const char* n : names) {
-    if (value.IsString() && text == n) return index;
-    what += (index++ ? ", \"" : " \"") + std::string(n) + "\"";
-  }
+  const std::string text = value.IsString() ? beginning(value, 100) : "";
+  for (std::size_t i = 0; value.IsString() && i < names.size(); i++)
+    if (text == names[i]) return int(i);
+  std::string what = "one of";
+  for (const char* n : names) what += (n == names.front() ? " \"" : ", \"") + std::string(n) + "\"";
   throwType(env(), what, path(name), received(value));
 }
 

@@ -19,12 +19,21 @@ std::string windowText(const Geometry& g, Shape input) {
 std::string text(const Conv2dGeometry& g) { return windowText(g, g.input()); }
 std::string text(const PoolGeometry& g) { return windowText(g, g.input); }
 
+// Of any other operation: what goes in and what comes out.
+template <class Geometry>
+requires std::is_class_v<Geometry> std::string text(const Geometry& g) {
+  if constexpr (requires { g.query(); }) return text(g.query()) + " over " + text(g.key());
+  else if constexpr (requires { g.input(); }) return text(g.input()) + " -> " + text(g.output());
+  else return text(g.input) + " -> " + text(g.output());
+}
+
 // What an operation works on, from whichever of these fields its arguments have.
 template <class Args>
 std::string shapeText(const Args& a) {
   if constexpr (requires { a.geometry; }) return text(a.geometry);
   else if constexpr (requires { a.shape; }) return text(a.shape);
-  else if constexpr (requires { a.input.channels; }) return text(a.input) + " -> " + text(a.output);
+  else if constexpr (requires { a.input.channels, a.output.channels; }) return text(a.input) + " -> " + text(a.output);
+  else if constexpr (requires { a.input.channels; }) return text(a.input);
   else if constexpr (requires { a.channels, a.perChannel; }) return text(a.channels) + "x" + text(a.perChannel);
   else if constexpr (requires { a.channels; }) return text(a.channels);
   else if constexpr (requires { a.dimensions, a.positions; }) return text(Shape{a.dimensions, 1, a.positions});

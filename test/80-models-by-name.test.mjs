@@ -1,0 +1,89 @@
+// Networks by name for images: parameters as published, widths, three steps against PyTorch's losses.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { binding, createModel, floats, initialState, inspectNetwork, modelNames, randomNumbers, range, root } from './support.mjs';
+
+const python = '/usr/bin/python3';
+const hasTorch = spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' }).status === 0;
+
+const count = (parameters, left) => parameters.filter((p) => left(p.role)).reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b, 1), 0);
+const trained = (role) => !['bitDepth', 'exponent', 'runningMean', 'runningVar'].includes(role);
+const plain = (role) => !['bitDepth', 'exponent'].includes(role);
+const parametersOf = (name, options) => inspectNetwork(createModel(name, { input: [3, 32, 32], classes: 10, ...options })).parameters;
+
+t.test('parameters as published', async (t) => {
+  t.equal(count(parametersOf('resnet8'), plain), 78666); // Keras counts the statistics of norms
+  t.equal(inspectNetwork(createModel('resnet9', { input: [3, 32, 32], classes: 10 })).weights, 6568640);
+  t.equal(count(parametersOf('resnet18'), trained), 11173962);
+  t.equal(count(parametersOf('vgg16'), trained), 14728266);
+  // The article's 269,722 and so on have shortcuts without weights: these have 16×32 + 32×64 more.
+  for (const [name, published] of [
+    ['resnet20', 269722],
+    ['resnet32', 464154],
+    ['resnet44', 658586],
+    ['resnet56', 853018],
+  ]) {
+    t.equal(count(parametersOf(name), trained), published + 16 * 32 + 32 * 64, name);
+  }
+});
+
+t.test('the width is a factor of all hidden layers', async (t) => {
+  for (const name of modelNames) {
+    const input = ['notebook', 'lenet5'].includes(name) ? [1, 28, 28] : [3, 32, 32];
+    const channels = (width) =>
+      inspectNetwork(createModel(name, { input, classes: 7, width }))
+        .parameters.filter((p) => p.role === 'weight')
+        .map((p) => p.shape[0]);
+    const whole = channels(1);
+    t.same(
+      channels(0.25),
+      whole.map((c, i) => (i === whole.length - 1 ? 7 : Math.round(c / 4))),
+      name,
+    );
+    t.same(
+      channels(2).slice(0, -1),
+      whole.slice(0, -1).map((c) => 2 * c),
+    );
+  }
+  t.throws(() => parametersOf('resnet8', { width: 0 }), { name: 'RangeError', message: /for width but received 0/ });
+  t.throws(() => parametersOf('resnet8', { width: '1' }), { name: 'TypeError', message: /for width but received "1"/ });
+});
+
+t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
+  for (const [name, width] of [
+    ['resnet20', 0.5],
+    ['resnet8', 1],
+    ['resnet9', 0.125],
+    ['vgg16', 0.125],
+  ]) {
+    const random = randomNumbers(5);
+    const images = 8;
+    const description = createModel(name, { input: [3, 32, 32], classes: 10, width, compress: false });
+    const options = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: images };
+    const network = new binding.Network(description, options);
+    const state = initialState(network.parameters, 1, { bitDepth: 8, headroom: 1 });
+    await network.loadState(state);
+    const values = floats(random, images * 3 * 32 * 32);
+    const labels = Int32Array.from({ length: images }, (_, i) => i % 10);
+    const data = new binding.DataSet({ shape: [3, 32, 32], images: values, labels, classes: 10 });
+    const settings = { seed: 1, gamma: 0, learningRate: 0.02, bitDepthLearningRate: 0, exponentLearningRate: 0 };
+    const losses = [];
+    for (let step = 1; step <= 3; step++) losses.push((await network.trainStep(data, range(images), { ...settings, step })).loss);
+    const tensor = (shape, data) => ({ shape, data: [...data] });
+    const job = {
+      description,
+      images: tensor([images, 3, 32, 32], values),
+      labels: [...labels],
+      learningRate: 0.02,
+      state: Object.fromEntries(network.parameters.map((p) => [p.name, tensor(p.shape, state[p.name])])),
+    };
+    const input = JSON.stringify(job);
+    const { status, stdout, stderr } = spawnSync(python, [join(root, 'test/pytorch-steps.py')], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
+    t.equal(status, 0, stderr);
+    JSON.parse(stdout).forEach((loss, i) => {
+      t.ok(Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss), `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}`);
+    });
+    await network.dispose();
+  }
+});
