@@ -65,7 +65,7 @@ const WRONG = `
 import { createModel, Trainer, inspectNetwork } from 'selfcompress';
 import { binding } from 'selfcompress/binding';
 // @ts-expect-error no such option
-createModel('notebook', { input: [1, 28, 28], classes: 10, width: 3 });
+createModel('notebook', { input: [1, 28, 28], classes: 10, colour: 3 });
 // @ts-expect-error no such network
 const name: import('selfcompress').ModelName = 'nothing';
 // @ts-expect-error no such kind
