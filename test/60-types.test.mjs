@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { binding } from '../dist/index.js';
 
+t.setTimeout(600_000); // the compiler runs a dozen times
 const root = fileURLToPath(new URL('..', import.meta.url));
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
 
@@ -65,7 +66,7 @@ const WRONG = `
 import { createModel, Trainer, inspectNetwork } from 'selfcompress';
 import { binding } from 'selfcompress/binding';
 // @ts-expect-error no such option
-createModel('notebook', { input: [1, 28, 28], classes: 10, width: 3 });
+createModel('notebook', { input: [1, 28, 28], classes: 10, colour: 3 });
 // @ts-expect-error no such network
 const name: import('selfcompress').ModelName = 'nothing';
 // @ts-expect-error no such kind
@@ -149,27 +150,27 @@ t.test('nodes in binding.d.ts are those of the table of operators', async (t) =>
   };
   t.match(
     changed((_, table) => table.pop()),
-    /kinds/,
+    /not assignable to type 'false'/,
     'a kind less',
   );
   t.match(
     changed((fields) => fields.pop()),
-    /node0/,
+    /not assignable to type 'false'/,
     'a field less',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { required: !fields[0].required })),
-    /node0/,
+    /not assignable to type 'false'/,
     'optional or required',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { type: 'boolean' })),
-    /node0/,
+    /not assignable to type 'false'/,
     'another type',
   );
   t.match(
     changed((fields) => Object.assign(fields[0], { type: 'choice', choices: ['a'] })),
-    /node0/,
+    /not assignable to type 'false'/,
     'choices',
   );
 });

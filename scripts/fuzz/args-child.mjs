@@ -88,7 +88,7 @@ async function runCase(number) {
   }
   armed.on = false;
   const took = performance.now() - start;
-  if (took > slow) say(`held the thread for ${took.toFixed(0)} ms`);
+  if (took > slow && !entry.proportional) say(`held the thread for ${took.toFixed(0)} ms`);
   if (error === undefined) {
     try {
       await settled(result);

@@ -130,7 +130,8 @@ const raw = {
 };
 
 /**
- * name → { make: fresh arguments, call: with them, names: of the parameters }. `subject` is a network that getters may dispose of.
+ * name → { make: fresh arguments, call: with them, names: of the parameters }. `subject` is a network that getters may dispose of;
+ * `slow`: reads real files; `proportional`: takes time in proportion to the sizes that it is given.
  */
 export const entries = {};
 for (const [name, make] of Object.entries(raw))
@@ -230,6 +231,7 @@ export const typescript = {
   decodeModel: { make: () => [new Uint8Array(64), { maxWeights: 100, maxNodes: 10 }], names: ['bytes', 'limits'] },
   encodeModel: { make: () => [description(), states(), info()], names: ['network', 'state', 'info', 'metadata', 'node'] },
   initialState: {
+    proportional: true,
     make: () => [library.inspectNetwork(description()).parameters, 1, { bitDepth: 4, headroom: 1 }, { 'conv1.weight': f(36) }],
     names: ['parameters', 'seed', 'quantizer', 'state', 'options'],
   },
