@@ -121,7 +121,7 @@ export async function fuzz({ kills, seed, folder, until = Number.POSITIVE_INFINI
   const expected = contents(join(folder, 'whole'));
   const result = { kills: 0, resumes: 0, runs: 0, identical: 0, operations, removed: 0, differing: [] };
   result.removed = expected.history[0].layers.reduce((sum, layer) => sum + layer.originalChannels, 0) - expected.history.at(-1).channels;
-  while (result.kills < kills && Date.now() < until) {
+  while (result.runs === 0 || (result.kills < kills && Date.now() < until)) {
     const i = result.runs;
     const atOperation = () => ({ at: 1 + Math.floor(random() * operations), half: random() < 0.5 });
     // With a number of kills, over all operations in their order; else at any of them.
