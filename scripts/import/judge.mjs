@@ -14,7 +14,8 @@ export function inputNumbers(count, seed = 1) {
 /** The network's prediction for examples [count × input]. */
 export async function predict({ network, state }, images, count) {
   const options = { device: 'cpu', loss: { kind: 'meanSquaredError' }, optimizer: { kind: 'sgd' }, batchSize: count };
-  const plain = { ...network, nodes: network.nodes.map((node) => ('compress' in node ? { ...node, compress: false } : node)) };
+  const layers = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
+  const plain = { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) };
   const compiled = new binding.Network(plain, options);
   try {
     await compiled.loadState(initialState(compiled.parameters, 0, { bitDepth: 8, headroom: 0 }, state));

@@ -228,17 +228,21 @@ class Importer {
   }
 }
 
-/**
- * The network of an ONNX file (opset 7 and later) with one float input and one output.
- * @throws DataError for what is no ONNX file; ImportError that lists every node at fault, and what each would need
- */
-export async function importOnnx(path: string, options: OnnxOptions = {}): Promise<ImportedModel> {
+/** The nodes of a file's network, and what it is made of, not yet checked as a whole. */
+export interface Translated {
+  network: NetworkDescription;
+  state: State;
+  report: ImportReport;
+}
+
+/** @throws DataError for what is no ONNX file; ImportError with every node at fault */
+export async function translateOnnx(path: string, options: OnnxOptions = {}): Promise<Translated> {
   const model = await readModel(path);
   const { graph } = model;
-  const opset = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version;
-  if (!graph || opset === undefined) throw new DataError('no ONNX model: it has no graph or no version of its operators', path);
+  if (!graph) throw new DataError('no ONNX model: it has no graph', path);
+  const opset = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 0;
   const importer = new Importer(path, graph, opset);
-  if (opset < OLDEST_OPSET) importer.fault('the graph', `opset ${opset}`, `opset ${OLDEST_OPSET} or later`);
+  if (opset < OLDEST_OPSET) importer.fault('the graph', opset ? `opset ${opset}` : 'no opset', `ONNX's operators of opset ${OLDEST_OPSET} or later`);
   await importer.constants(options.constants);
   const input = importer.input(options.input);
   const tail = importer.output(options.output);
@@ -246,9 +250,22 @@ export async function importOnnx(path: string, options: OnnxOptions = {}): Promi
   await importer.walk();
   const output = importer.result();
   if (importer.faults.length) throw new ImportError(path, importer.faults);
-  const { description, parameters } = binding.inspectNetwork({ input, nodes: importer.build.nodes, output });
-  const given = importer.build.state;
+  const { nodes, state } = importer.build;
+  return { network: { input, nodes, output }, state, report: { producer: model.producerName, opset, tail, operators: importer.operators } };
+}
+
+/**
+ * The network of an ONNX file (opset 7 and later) with one float input and one output.
+ * @throws DataError for what is no ONNX file; ImportError that lists every node at fault, and what each would need
+ */
+export async function importOnnx(path: string, options: OnnxOptions = {}): Promise<ImportedModel> {
+  const { network, state: given, report } = await translateOnnx(path, options);
+  const kinds = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
+  if (!network.nodes.some(({ kind }) => kinds.has(kind))) {
+    throw new ImportError(path, [{ node: 'the graph', operator: 'nodes', needs: 'at least one layer with weights' }]);
+  }
+  const { description, parameters } = binding.inspectNetwork(network);
   const all = initialState(parameters, 0, { bitDepth: 8, headroom: 0 }, given); // checks lengths and values
   const state = Object.fromEntries(parameters.filter((p) => !['bitDepth', 'exponent'].includes(p.role)).map((p) => [p.name, all[p.name]]));
-  return { network: description, state, report: { producer: model.producerName, opset, tail, operators: importer.operators } };
+  return { network: description, state, report };
 }

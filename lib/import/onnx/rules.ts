@@ -212,6 +212,8 @@ function clip(c: RuleContext): Value[] {
 function dropout(c: RuleContext): Value[] {
   const x = activationOf(c);
   onlyFirstOutput(c);
+  const training = optionalConstant(c, 2, 'a mode');
+  if (training && scalarOf(training) !== 0) throw new Unsupported('a file for evaluation (training_mode)');
   const given = optionalConstant(c, 1, 'a ratio');
   const probability = given ? (scalarOf(given) as number) : c.node.float('ratio', 0.5);
   if (probability === 0) return alias(x);
