@@ -11,7 +11,7 @@ import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../tr
 import { RunDirectory, type SaveInterval } from '../training/run-directory.js';
 import { scheduleKinds } from '../training/schedule.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
-import { normalisedBy, startingPoint } from './import.js';
+import { modelName, normalisedBy, startingPoint } from './import.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 
@@ -68,7 +68,7 @@ export function addTrainCommand(program: Command): void {
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
-    .option('--from <file>', "start from another program's weights: a .safetensors file for --model")
+    .option('--from <file>', "start from another program's file: a whole .onnx model, or a .safetensors file of weights for --model")
     .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
@@ -142,16 +142,18 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
 
 /** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
 function newRunPath(flags: TrainFlags): string {
-  const model = (modelNames as string[]).includes(flags.model) ? flags.model : 'custom';
+  const name = modelName(flags);
+  const model = name !== flags.model || (modelNames as string[]).includes(name) ? name : 'custom';
   return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
-async function start(flags: TrainFlags): Promise<Run> {
-  const { model, dataset, limit, threads, checkpointEvery } = flags;
+async function start(flags: TrainFlags, command: Command): Promise<Run> {
+  const model = modelName(flags);
+  const { dataset, limit, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const { mean, std } = flags;
   const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
-  const begin = await startingPoint(flags, data);
+  const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags) });
   const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
@@ -266,7 +268,7 @@ async function follow(run: Run, signals: EndSignals): Promise<void> {
 async function train(flags: TrainFlags, command: Command): Promise<void> {
   const signals = watchEndSignals();
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
-  const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags);
+  const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags, command);
   try {
     announce(run);
     await follow(run, signals);

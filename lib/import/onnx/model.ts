@@ -108,7 +108,7 @@ class Importer {
       return undefined;
     }
     const dims = tensor.shape?.dim.map(({ dimValue }) => dimValue) ?? (sizes ? [undefined, ...sizes.map(() => undefined)] : []);
-    const shape = dims.map((size, i) => (i === 0 ? size || 1 : (sizes?.[i - 1] ?? size ?? 0)));
+    const shape = dims.map((size, i) => (i === 0 ? size || 1 : size || (sizes?.[i - 1] ?? 0)));
     if (shape.length < 2 || shape.length > 5 || !shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
       const text = tensor.shape?.dim.map(({ dimValue, dimParam }) => dimValue ?? (dimParam || '?')).join(', ') ?? 'unknown';
       this.fault(
