@@ -40,8 +40,9 @@ const libRules = {
   data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  cli: ['report', 'training', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  index: ['training', 'data', 'model-file', 'network', 'binding', 'errors'],
+  import: ['data', 'network', 'binding', 'errors', 'indexing'],
+  cli: ['import', 'report', 'training', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  index: ['import', 'training', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 
 const faults = [];

@@ -2,7 +2,7 @@
 import { binding, type NodeDescription } from '../../binding.js';
 import type { State } from '../../network/initial.js';
 import type { AttributeProto, NodeProto } from './proto.js';
-import type { Constant } from './tensors.js';
+import { type Constant, scalarOf } from './tensors.js';
 
 /** The output of a node of the network, with the shape that the file's program sees, the batch first. */
 export interface Activation {
@@ -10,6 +10,8 @@ export interface Activation {
   shape: number[];
   /** Nobody else reads it: what comes next may be joined to the node. */
   exclusive: boolean;
+  /** The node has a weight, and may have a bias, whose channels are those of the output: a scale and a shift may be joined to them. */
+  takesAffine?: boolean;
 }
 /** undefined: comes from a node that cannot be imported. */
 export type Value = { constant: Constant } | { activation: Activation } | undefined;
@@ -113,6 +115,13 @@ export function constantOf({ inputs }: RuleContext, index: number, what: string)
   const value = inputs[index];
   if (!value || !('constant' in value)) throw new Unsupported(`${what} that the file fixes, not computed ones`);
   return value.constant;
+}
+
+/** The constant as one number. */
+export function numberOf(given: Constant, what: string): number {
+  const value = scalarOf(given);
+  if (value === undefined) throw new Unsupported(`one number as ${what} (it has [${given.shape}])`);
+  return value;
 }
 
 export function optionalConstant(c: RuleContext, index: number, what: string): Constant | undefined {

@@ -1,6 +1,7 @@
 /** Nodes whose inputs the file fixes: the arithmetic of shapes and constants, done once. */
-import { constantOf, optionalConstant, type RuleContext, Unsupported } from './context.js';
-import { broadcastShape, type Constant, elementsOf, expand, gatherElements, integers, scalarOf, transpose } from './tensors.js';
+import { item } from '../../indexing.js';
+import { constantOf, numberOf, optionalConstant, type RuleContext, Unsupported } from './context.js';
+import { broadcastShape, type Constant, elementsOf, expand, gatherElements, integers, isPermutation, transpose } from './tensors.js';
 
 /** Constants that are made, not read, may not take more than this: 512 MiB of floats. */
 const MOST_ELEMENTS = 2 ** 27;
@@ -20,12 +21,13 @@ function binary(operation: (a: number, b: number, isInteger: boolean) => number)
     if (!shape) throw new Unsupported(`inputs that broadcast ([${a.shape}] and [${b.shape}])`);
     checkCount(shape);
     const [x, y] = [expand(a, shape), expand(b, shape)];
-    return { ...x, data: x.data.map((value, i) => operation(value, y.data[i], a.isInteger)) as Float32Array };
+    return { ...x, data: x.data.map((value, i) => operation(value, item(y.data, i), a.isInteger)) as Float32Array };
   };
 }
 
 function checkCount(shape: number[]): void {
-  if (!(elementsOf(shape) <= MOST_ELEMENTS)) throw new Unsupported(`constants of at most ${MOST_ELEMENTS} elements (one is [${shape}])`);
+  const areSizes = shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!areSizes || elementsOf(shape) > MOST_ELEMENTS) throw new Unsupported(`constants of at most ${MOST_ELEMENTS} elements (one is [${shape}])`);
 }
 
 const unary =
@@ -43,7 +45,8 @@ export function axesOf(c: RuleContext): number[] | undefined {
 
 /** The shape that Reshape's second input stands for: 0 keeps a size, −1 is what is left. */
 export function reshaped(from: number[], wanted: number[], allowZero: boolean): number[] {
-  const shape = wanted.map((size, i) => (size === 0 && !allowZero ? from[i] : size));
+  const kept = (i: number) => from[i] ?? Number.NaN; // of no such axis: refused below
+  const shape = wanted.map((size, i) => (size === 0 && !allowZero ? kept(i) : size));
   const free = shape.indexOf(-1);
   const known = elementsOf(shape.filter((_, i) => i !== free));
   if (free >= 0) shape[free] = elementsOf(from) / known;
@@ -56,6 +59,7 @@ export function reshaped(from: number[], wanted: number[], allowZero: boolean): 
 export function unsqueezed(shape: number[], axes: number[]): number[] {
   const rank = shape.length + axes.length;
   const added = new Set(axes.map((axis) => axisOf(axis, rank)));
+  if (added.size !== axes.length) throw new Unsupported(`axes that differ (they are [${axes}])`);
   const rest = [...shape];
   return Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (rest.shift() as number)));
 }
@@ -69,8 +73,13 @@ export function squeezed(shape: number[], axes: number[] | undefined): number[] 
 function concat(c: RuleContext): Constant {
   const parts = c.inputs.map((_, i) => input(c, i));
   const [first] = parts;
+  if (!first) throw new Unsupported('inputs to put together');
   const axis = axisOf(c.node.int('axis', 0), first.shape.length);
-  const shape = first.shape.map((size, i) => (i === axis ? parts.reduce((sum, p) => sum + p.shape[i], 0) : size));
+  for (const { shape } of parts) {
+    const fits = shape.length === first.shape.length && shape.every((size, i) => i === axis || size === first.shape[i]);
+    if (!fits) throw new Unsupported(`inputs that differ along axis ${axis} only ([${first.shape}] and [${shape}])`);
+  }
+  const shape = first.shape.map((size, i) => (i === axis ? parts.reduce((sum, p) => sum + item(p.shape, i), 0) : size));
   checkCount(shape);
   const outer = elementsOf(shape.slice(0, axis));
   const data = new (first.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
@@ -87,15 +96,15 @@ function concat(c: RuleContext): Constant {
 function gather(c: RuleContext): Constant {
   const [from, indices] = [input(c, 0), input(c, 1)];
   const axis = axisOf(c.node.int('axis', 0), from.shape.length);
-  const size = from.shape[axis];
+  const size = item(from.shape, axis);
   const shape = [...from.shape.slice(0, axis), ...indices.shape, ...from.shape.slice(axis + 1)];
   checkCount(shape);
   const inner = elementsOf(from.shape.slice(axis + 1));
   const data = new (from.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
   for (let i = 0; i < data.length; i++) {
     const outer = Math.floor(i / (inner * indices.data.length));
-    const index = axisOf(indices.data[Math.floor(i / inner) % indices.data.length], size);
-    data[i] = from.data[(outer * size + index) * inner + (i % inner)];
+    const index = axisOf(item(indices.data, Math.floor(i / inner) % indices.data.length), size);
+    data[i] = item(from.data, (outer * size + index) * inner + (i % inner));
   }
   return { shape, data, isInteger: from.isInteger };
 }
@@ -109,20 +118,23 @@ function slice(c: RuleContext): Constant {
   const [starts, ends] = [list(1, 'starts') ?? [], list(2, 'ends') ?? []];
   const axes = list(3, 'axes') ?? starts.map((_, i) => i);
   const steps = list(4, 'steps') ?? starts.map(() => 1);
+  if ([ends, axes, steps].some(({ length }) => length !== starts.length)) throw new Unsupported('as many ends, axes and steps as starts');
   const first = from.shape.map(() => 0);
   const shape = [...from.shape];
   const step = from.shape.map(() => 1);
   axes.forEach((given, i) => {
     const axis = axisOf(given, shape.length);
-    const size = from.shape[axis];
-    if (!(steps[i] > 0)) throw new Unsupported(`slices with steps above 0 (one is ${steps[i]})`);
+    const size = item(from.shape, axis);
+    const by = item(steps, i);
+    if (!(by > 0)) throw new Unsupported(`slices with steps above 0 (one is ${by})`);
     const clamp = (at: number) => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-    first[axis] = clamp(starts[i]);
-    step[axis] = steps[i];
-    shape[axis] = Math.max(0, Math.ceil((clamp(ends[i]) - first[axis]) / steps[i]));
+    const begin = clamp(item(starts, i));
+    first[axis] = begin;
+    step[axis] = by;
+    shape[axis] = Math.max(0, Math.ceil((clamp(item(ends, i)) - begin) / by));
   });
   const strides = from.shape.map((_, i) => elementsOf(from.shape.slice(i + 1)));
-  return gatherElements(from, shape, (place) => place.reduce((at, p, i) => at + (first[i] + p * step[i]) * strides[i], 0));
+  return gatherElements(from, shape, (place) => place.reduce((at, p, i) => at + (item(first, i) + p * item(step, i)) * item(strides, i), 0));
 }
 
 function constantOfShape(c: RuleContext, value: Constant | undefined): Constant {
@@ -174,7 +186,9 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
   Squeeze: (c) => ({ ...input(c), shape: squeezed(input(c).shape, axesOf(c)) }),
   Transpose: (c) => {
     const a = input(c);
-    return transpose(a, c.node.ints('perm') ?? a.shape.map((_, i) => a.shape.length - 1 - i));
+    const axes = c.node.ints('perm') ?? a.shape.map((_, i) => a.shape.length - 1 - i);
+    if (!isPermutation(axes, a.shape.length)) throw new Unsupported(`a permutation of ${a.shape.length} axes (it is [${axes}])`);
+    return transpose(a, axes);
   },
   Expand: (c) => {
     const shape = broadcastShape(input(c).shape, Array.from(input(c, 1).data));
@@ -194,7 +208,7 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
   Floor: unary(Math.floor),
   Ceil: unary(Math.ceil),
   Range: (c) => {
-    const [start, limit, delta] = [0, 1, 2].map((i) => scalarOf(input(c, i)) ?? 0);
+    const [start, limit, delta] = [numberOf(input(c, 0), 'start'), numberOf(input(c, 1), 'limit'), numberOf(input(c, 2), 'delta')];
     const count = Math.max(0, Math.ceil((limit - start) / delta));
     checkCount([count]);
     const list = Array.from({ length: count }, (_, i) => start + i * delta);

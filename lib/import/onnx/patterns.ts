@@ -17,17 +17,23 @@ class Search {
     for (const node of graph.nodes) for (const name of node.output) this.#producers.set(name, node);
   }
   /** The node of that operator whose first output it is. */
-  from(name: string, opType: string): NodeProto | undefined {
-    const node = this.#producers.get(name);
+  from(name: string | undefined, opType: string): NodeProto | undefined {
+    const node = name === undefined ? undefined : this.#producers.get(name);
     return node?.opType === opType && node.output[0] === name ? node : undefined;
   }
   /** The other input of a commutative node, where one of them passes. */
   other(node: NodeProto | undefined, passes: (name: string) => boolean): string | undefined {
-    if (node?.input.length !== 2) return undefined;
-    const [a, b] = node.input;
+    const pair = node && pairOf(node);
+    if (!pair) return undefined;
+    const [a, b] = pair;
     return passes(b) ? a : passes(a) ? b : undefined;
   }
-  isNumber = (value: number) => (name: string) => near(this.graph.scalar(name), value);
+  isNumber = (value: number) => (name: string | undefined) => name !== undefined && near(this.graph.scalar(name), value);
+}
+
+/** The inputs of a node that has two. */
+function pairOf({ input: [a, b, ...more] }: NodeProto): [string, string] | undefined {
+  return a === undefined || b === undefined || more.length > 0 ? undefined : [a, b];
 }
 
 const single = (opType: string, like: NodeProto, input: string[], attribute: NodeProto['attribute'] = []): NodeProto => ({
@@ -40,8 +46,9 @@ const single = (opType: string, like: NodeProto, input: string[], attribute: Nod
 
 /** x · sigmoid(x) */
 function silu(search: Search, node: NodeProto): NodeProto | undefined {
-  if (node.opType !== 'Mul') return undefined;
-  const [a, b] = node.input;
+  const pair = node.opType === 'Mul' ? pairOf(node) : undefined;
+  if (!pair) return undefined;
+  const [a, b] = pair;
   const of = (name: string) => search.from(name, 'Sigmoid')?.input[0];
   if (of(b) === a) return single('Silu', node, [a]);
   return of(a) === b ? single('Silu', node, [b]) : undefined;
@@ -53,18 +60,22 @@ function gelu(search: Search, node: NodeProto): NodeProto | undefined {
     const mul = search.from(name, 'Mul');
     return mul && depth > 0 ? mul.input.flatMap((input) => factors(input, depth - 1)) : [name];
   };
-  if (node.opType !== 'Mul') return undefined;
-  const parts = factors(node.output[0], 2);
-  if (parts.length !== 3) return undefined;
+  const [product] = node.output;
+  if (node.opType !== 'Mul' || product === undefined) return undefined;
+  const parts = factors(product, 2);
   const half = parts.findIndex(search.isNumber(0.5));
-  const rest = parts.filter((_, i) => i !== half);
-  if (half < 0) return undefined;
-  for (const [x, other] of [rest, [...rest].reverse()]) {
+  const [a, b, ...more] = parts.filter((_, i) => i !== half);
+  if (half < 0 || a === undefined || b === undefined || more.length > 0) return undefined;
+  const orders: [string, string][] = [
+    [a, b],
+    [b, a],
+  ];
+  for (const [x, other] of orders) {
     const erf = search.other(search.from(other, 'Add'), search.isNumber(1));
     const scaled = erf === undefined ? undefined : search.from(erf, 'Erf')?.input[0];
     if (scaled === undefined) continue;
-    const divided = search.from(scaled, 'Div');
-    const byRoot = divided && near(search.graph.scalar(divided.input[1]), Math.SQRT2) ? divided.input[0] : undefined;
+    const [above, below] = search.from(scaled, 'Div')?.input ?? [];
+    const byRoot = search.isNumber(Math.SQRT2)(below) ? above : undefined;
     if ((byRoot ?? search.other(search.from(scaled, 'Mul'), search.isNumber(Math.SQRT1_2))) === x) return single('Gelu', node, [x]);
   }
   return undefined;
@@ -72,19 +83,18 @@ function gelu(search: Search, node: NodeProto): NodeProto | undefined {
 
 /** (x − mean) / √(mean((x − mean)²) + ε): the division. Scale and shift stay nodes of their own. */
 function layerNorm(search: Search, node: NodeProto): NodeProto | undefined {
-  if (node.opType !== 'Div') return undefined;
-  const [centred, deviation] = node.input;
+  const pair = node.opType === 'Div' ? pairOf(node) : undefined;
+  if (!pair) return undefined;
+  const [centred, deviation] = pair;
   const sub = search.from(centred, 'Sub');
-  const variance = search.other(
-    search.from(search.from(deviation, 'Sqrt')?.input[0] ?? '', 'Add'),
-    (name) => search.graph.scalar(name) !== undefined,
-  );
-  const square = search.from(search.from(variance ?? '', 'ReduceMean')?.input[0] ?? '', 'Pow');
-  if (!sub || !square || !near(search.graph.scalar(square.input[1]), 2)) return undefined;
+  const variance = search.other(search.from(search.from(deviation, 'Sqrt')?.input[0], 'Add'), (name) => search.graph.scalar(name) !== undefined);
+  const square = search.from(search.from(variance, 'ReduceMean')?.input[0], 'Pow');
+  if (!square || !search.isNumber(2)(square.input[1])) return undefined;
   const again = search.from(square.input[0], 'Sub');
-  const mean = search.from(sub.input[1], 'ReduceMean');
-  if (!again || mean?.input[0] !== sub.input[0] || again.input[0] !== sub.input[0]) return undefined;
-  return single('LayerNorm', node, [sub.input[0]]);
+  const [x, subtracted] = (sub && pairOf(sub)) ?? [];
+  const mean = search.from(subtracted, 'ReduceMean');
+  if (x === undefined || mean?.input[0] !== x || again?.input[0] !== x) return undefined;
+  return single('LayerNorm', node, [x]);
 }
 
 /** The nodes with every pattern replaced by one node of the domain `selfcompress`. What nobody reads any more is left in. */

@@ -1,7 +1,18 @@
 /** What each operator of ONNX becomes here: one function for each, in one table. */
-
+import { item } from '../../indexing.js';
 import { type Affine, applyAffine, perChannel } from './affine.js';
-import { type Activation, activationOf, constant, constantOf, optionalConstant, type RuleContext, Unsupported, type Value } from './context.js';
+import {
+  type Activation,
+  activationOf,
+  constant,
+  constantOf,
+  numberOf,
+  type OnnxNode,
+  optionalConstant,
+  type RuleContext,
+  Unsupported,
+  type Value,
+} from './context.js';
 import { axesOf, reshaped, squeezed, unsqueezed } from './fold.js';
 import { type Constant, elementsOf, integers, scalarOf, transpose } from './tensors.js';
 import { windowOf } from './windows.js';
@@ -11,6 +22,10 @@ export type Rule = (c: RuleContext) => Value[];
 
 const floats = ({ data }: Constant) => Float32Array.from(data);
 const fresh = (node: string, shape: number[]): Value[] => [{ activation: { node, shape, exclusive: true } }];
+/** The output of a layer or a norm: a scale and a shift behind it may be joined to its parameters. */
+const freshLayer = (node: string, shape: number[]): Value[] => [{ activation: { node, shape, exclusive: true, takesAffine: true } }];
+/** Batch and channels of an activation. */
+const leading = ({ shape }: Activation): [number, number] => [item(shape, 0), item(shape, 1)];
 /** The same elements under another shape. */
 const alias = (x: Activation, shape = x.shape): Value[] => [{ activation: { ...x, shape } }];
 
@@ -38,33 +53,40 @@ function conv(c: RuleContext): Value[] {
   const weight = constantOf(c, 1, 'weights');
   const bias = optionalConstant(c, 2, 'a bias');
   const groups = c.node.int('group', 1);
-  const [outChannels, , ...kernelShape] = weight.shape;
+  if (weight.shape.length !== x.shape.length) throw new Unsupported(`weights of as many axes as the input ([${weight.shape}] and [${x.shape}])`);
+  const outChannels = item(weight.shape, 0);
+  const kernelShape = weight.shape.slice(2);
   const { positions, ...fields } = windowOf(c.node, x.shape, kernelShape);
   const parameters = { weight: floats(weight), bias: bias && floats(bias) };
   const name = c.build.add('conv2d', c.node.label, [x.node], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
-  return fresh(name, [x.shape[0], outChannels, ...positions]);
+  return freshLayer(name, [item(x.shape, 0), outChannels, ...positions]);
+}
+
+function matrix(weight: Constant): Constant {
+  if (weight.shape.length !== 2) throw new Unsupported(`a matrix of weights (it is [${weight.shape}])`);
+  return weight;
 }
 
 /** x·W + b, W [in, out] or, when `transposed`, [out, in]. */
 function linear(c: RuleContext, x: Activation, weight: Constant, transposed: boolean, bias?: Float32Array): Value[] {
   if (x.shape.length !== 2) throw new Unsupported(`a product along the channels (the input is [${x.shape}], its channels are axis 1)`);
   const rows = transposed ? weight : transpose(weight, [1, 0]);
-  const outFeatures = rows.shape[0];
+  const outFeatures = item(rows.shape, 0);
   const parameters = { weight: floats(rows), bias };
   const name = c.build.add('linear', c.node.label, [x.node], { outFeatures, bias: bias !== undefined }, parameters);
-  return fresh(name, [x.shape[0], outFeatures]);
+  return freshLayer(name, [item(x.shape, 0), outFeatures]);
 }
 
 function gemm(c: RuleContext): Value[] {
   if (c.node.int('transA', 0) !== 0) throw new Unsupported('an input that is not transposed (transA)');
   const x = activationOf(c);
-  const weight = constantOf(c, 1, 'weights');
+  const weight = matrix(constantOf(c, 1, 'weights'));
   const alpha = c.node.float('alpha', 1);
   const beta = c.node.float('beta', 1);
   const transposed = c.node.int('transB', 0) !== 0;
   const added = optionalConstant(c, 2, 'a bias');
-  const outFeatures = weight.shape[transposed ? 0 : 1];
-  const bias = added && perChannel(added, [x.shape[0], outFeatures]);
+  const outFeatures = item(weight.shape, transposed ? 0 : 1);
+  const bias = added && perChannel(added, [item(x.shape, 0), outFeatures]);
   const scaled = { ...weight, data: weight.data.map((w) => w * alpha) as Float32Array };
   return linear(
     c,
@@ -76,9 +98,7 @@ function gemm(c: RuleContext): Value[] {
 }
 
 function matMul(c: RuleContext): Value[] {
-  const weight = constantOf(c, 1, 'weights');
-  if (weight.shape.length !== 2) throw new Unsupported(`a matrix of weights (it is [${weight.shape}])`);
-  return linear(c, activationOf(c), weight, false);
+  return linear(c, activationOf(c), matrix(constantOf(c, 1, 'weights')), false);
 }
 
 function batchNormalization(c: RuleContext): Value[] {
@@ -88,19 +108,18 @@ function batchNormalization(c: RuleContext): Value[] {
   onlyFirstOutput(c);
   const [weight, bias, runningMean, runningVar] = [1, 2, 3, 4].map((i) => floats(constantOf(c, i, 'scale, shift and statistics')));
   const fields = { epsilon: c.node.float('epsilon', 1e-5), momentum: 1 - c.node.float('momentum', 0.9) };
-  return fresh(c.build.add('batchNorm', c.node.label, [x.node], fields, { weight, bias, runningMean, runningVar }), x.shape);
+  return freshLayer(c.build.add('batchNorm', c.node.label, [x.node], fields, { weight, bias, runningMean, runningVar }), x.shape);
 }
 
 const pool =
-  (kind: 'maxPool' | 'averagePool'): Rule =>
+  (kind: string, more: (node: OnnxNode) => object = () => ({})): Rule =>
   (c) => {
     const x = activationOf(c);
     onlyFirstOutput(c);
     const { positions, dilation, ...fields } = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? []);
     if (dilation.some((d) => d !== 1)) throw new Unsupported('windows without gaps (dilations)');
-    if (fields.padding.some((p, i) => p > fields.kernel[i] >> 1)) throw new Unsupported('padding of at most half the kernel');
-    const more = kind === 'averagePool' ? { countIncludePad: c.node.int('count_include_pad', 0) === 1 } : {};
-    return fresh(c.build.add(kind, c.node.label, [x.node], { ...fields, ...more }), [x.shape[0], x.shape[1], ...positions]);
+    if (fields.padding.some((p, i) => p > item(fields.kernel, i) >> 1)) throw new Unsupported('padding of at most half the kernel');
+    return fresh(c.build.add(kind, c.node.label, [x.node], { ...fields, ...more(c.node) }), [...leading(x), ...positions]);
   };
 
 const onePosition = (shape: number[]) => [...shape.slice(0, 2), ...shape.slice(2).map(() => 1)];
@@ -109,7 +128,7 @@ function globalMaxPool(c: RuleContext): Value[] {
   const x = activationOf(c);
   const size = x.shape.slice(2);
   if (size.length < 1 || size.length > 2) throw new Unsupported(`a maximum over one or two axes (the input is [${x.shape}])`);
-  const kernel = size.length === 1 ? [1, size[0]] : size;
+  const kernel = size.length === 1 ? [1, ...size] : size;
   return fresh(c.build.add('maxPool', c.node.label, [x.node], { kernel }), onePosition(x.shape));
 }
 
@@ -126,6 +145,7 @@ function reduceMean(c: RuleContext): Value[] {
 /** The same elements under a shape that the network can have: all in one vector, or positions of one element more or less. */
 function toShape(c: RuleContext, x: Activation, shape: number[]): Value[] {
   if (shape.join() === x.shape.join()) return alias(x);
+  if (shape.length < 2) throw new Unsupported(`a batch and channels (it makes [${shape}] of [${x.shape}])`);
   const onePixel = (s: number[]) => elementsOf(s.slice(2)) === 1;
   if (shape[0] === x.shape[0] && shape[1] === x.shape[1] && onePixel(shape) && onePixel(x.shape)) return alias(x, shape);
   if (shape[0] === x.shape[0] && onePixel(shape)) return fresh(c.build.add('flatten', c.node.label, [x.node]), shape);
@@ -150,11 +170,13 @@ const squeeze: Rule = (c) => toShape(c, activationOf(c), squeezed(activationOf(c
 
 function concat(c: RuleContext): Value[] {
   const parts = c.inputs.map((_, i) => activationOf(c, i));
+  const [first] = parts;
+  if (!first) throw new Unsupported('inputs to put together');
   const axis = c.node.int('axis', 1);
-  if (axis !== 1 && axis + parts[0].shape.length !== 1) throw new Unsupported(`channels put together, axis 1 (it is axis ${axis})`);
-  const channels = parts.reduce((sum, { shape }) => sum + shape[1], 0);
-  const shape = parts[0].shape.map((size, i) => (i === 1 ? channels : size));
-  if (parts.length === 1) return alias(parts[0]);
+  if (axis !== 1 && axis + first.shape.length !== 1) throw new Unsupported(`channels put together, axis 1 (it is axis ${axis})`);
+  const channels = parts.reduce((sum, { shape }) => sum + item(shape, 1), 0);
+  const shape = first.shape.map((size, i) => (i === 1 ? channels : size));
+  if (parts.length === 1) return alias(first);
   let names = parts.map(({ node }) => node);
   const most = 16;
   while (names.length > most) names = [c.build.add('concat', c.node.label, names.slice(0, most)), ...names.slice(most)];
@@ -163,6 +185,7 @@ function concat(c: RuleContext): Value[] {
 
 function sumOf(c: RuleContext, parts: Activation[]): Value[] {
   const [first, ...rest] = parts;
+  if (!first) throw new Unsupported('inputs to add');
   for (const { shape } of rest) {
     if (shape.join() !== first.shape.join()) throw new Unsupported(`a sum of one shape ([${first.shape}] and [${shape}])`);
   }
@@ -200,7 +223,7 @@ function clip(c: RuleContext): Value[] {
   const x = activationOf(c);
   const bound = (index: number, name: string, otherwise: number) => {
     const given = optionalConstant(c, index, 'bounds');
-    return given ? (scalarOf(given) as number) : c.node.float(name, otherwise);
+    return given ? numberOf(given, name) : c.node.float(name, otherwise);
   };
   const [low, high] = [bound(1, 'min', -Infinity), bound(2, 'max', Infinity)];
   const open = (value: number) => Math.abs(value) >= 3e38;
@@ -215,7 +238,7 @@ function dropout(c: RuleContext): Value[] {
   const training = optionalConstant(c, 2, 'a mode');
   if (training && scalarOf(training) !== 0) throw new Unsupported('a file for evaluation (training_mode)');
   const given = optionalConstant(c, 1, 'a ratio');
-  const probability = given ? (scalarOf(given) as number) : c.node.float('ratio', 0.5);
+  const probability = given ? numberOf(given, 'a ratio') : c.node.float('ratio', 0.5);
   if (probability === 0) return alias(x);
   return fresh(c.build.add('dropout', c.node.label, [x.node], { probability }), x.shape);
 }
@@ -241,7 +264,7 @@ export const rules: Record<string, Rule> = {
   'selfcompress.LayerNorm': missing('layerNorm'),
   Clip: clip,
   MaxPool: pool('maxPool'),
-  AveragePool: pool('averagePool'),
+  AveragePool: pool('averagePool', (node) => ({ countIncludePad: node.int('count_include_pad', 0) === 1 })),
   GlobalAveragePool: (c) => fresh(c.build.add('globalAveragePool', c.node.label, [activationOf(c).node]), onePosition(activationOf(c).shape)),
   GlobalMaxPool: globalMaxPool,
   ReduceMean: reduceMean,

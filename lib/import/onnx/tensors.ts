@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { countElements, decodeElements, type ElementType, elementBytes } from '../../data/elements.js';
 import { runNow } from '../../data/pace.js';
 import { DataError } from '../../errors.js';
+import { item } from '../../indexing.js';
 import type { TensorProto } from './proto.js';
 
 /** Numbers row by row. Integers are held as doubles. */
@@ -102,16 +103,26 @@ export function gatherElements(from: Constant, shape: number[], index: (place: n
   const data = new (from.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
   const place = new Array<number>(shape.length).fill(0);
   for (let i = 0; i < data.length; i++) {
-    data[i] = from.data[index(place)];
-    for (let axis = shape.length - 1; axis >= 0 && ++place[axis] === shape[axis]; axis--) place[axis] = 0;
+    data[i] = item(from.data, index(place));
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const next = item(place, axis) + 1;
+      place[axis] = next === shape[axis] ? 0 : next;
+      if (next !== shape[axis]) break;
+    }
   }
   return { shape, data, isInteger: from.isInteger };
 }
 
+export const isPermutation = (axes: number[], rank: number) =>
+  axes.length === rank && new Set(axes).size === rank && axes.every((axis) => Number.isInteger(axis) && axis >= 0 && axis < rank);
+
+/** Axis i of the result is axis `permutation[i]`. @throws RangeError for what is no permutation of the axes */
 export function transpose(c: Constant, permutation: number[]): Constant {
+  if (!isPermutation(permutation, c.shape.length))
+    throw new RangeError(`Expected a permutation of ${c.shape.length} axes but received [${permutation}]`);
   const strides = stridesOf(c.shape);
-  const shape = permutation.map((axis) => c.shape[axis]);
-  return gatherElements(c, shape, (place) => place.reduce((at, p, i) => at + p * strides[permutation[i]], 0));
+  const shape = permutation.map((axis) => item(c.shape, axis));
+  return gatherElements(c, shape, (place) => place.reduce((at, p, i) => at + p * item(strides, item(permutation, i)), 0));
 }
 
 /** The shape that two shapes broadcast to, undefined where they do not. */
@@ -130,5 +141,5 @@ export function broadcastShape(a: number[], b: number[]): number[] | undefined {
 export function expand(c: Constant, shape: number[]): Constant {
   const strides = stridesOf(c.shape);
   const offset = shape.length - c.shape.length;
-  return gatherElements(c, shape, (place) => c.shape.reduce((at, size, i) => at + (size === 1 ? 0 : place[offset + i] * strides[i]), 0));
+  return gatherElements(c, shape, (place) => c.shape.reduce((at, size, i) => at + (size === 1 ? 0 : item(place, offset + i) * item(strides, i)), 0));
 }
