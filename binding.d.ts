@@ -106,7 +106,8 @@ export interface Augmentation {
 // ---------------------------------------------------------------------------------------------------------------------
 // Networks: a directed acyclic graph as data
 
-interface NodeBase {
+/** What every node has. */
+export interface NodeBase {
   /** Unique; not "input"; without '/' and '.'. */
   name: string;
   /** Names of the nodes whose outputs this one reads; "input" is the image. */
@@ -235,9 +236,21 @@ export interface PoolNode extends NodeBase {
   /** averagePool: divide by the whole window, padding included. Default true. */
   countIncludePad?: boolean | undefined;
 }
-/** Mean over all pixels; output C×1×1. */
+/** Mean, or maximum, over all positions; output C×1×1. */
 export interface GlobalAveragePoolNode extends NodeBase {
-  kind: 'globalAveragePool';
+  kind: 'globalAveragePool' | 'globalMaxPool';
+}
+/** Mean over all rows, all columns, or both (default); their number becomes 1. */
+export interface MeanPositionsNode extends NodeBase {
+  kind: 'meanPositions';
+  rows?: boolean;
+  columns?: boolean;
+}
+/** Mean over all channels at each position; output 1×H×W. */
+export interface MeanChannelsNode extends NodeBase {
+  kind: 'meanChannels';
+  /** What the sum is divided by; 0, the default: the number of channels. It stays when channels are removed. */
+  divisor?: number;
 }
 /** C×H×W → a vector of C·H·W features. */
 export interface FlattenNode extends NodeBase {
@@ -255,9 +268,139 @@ export interface MultiplyNode extends NodeBase {
 export interface ArithmeticNode extends NodeBase {
   kind: 'subtract' | 'divide';
 }
-/** Channels of all inputs (2 to 16, of one height and width), one after another. */
+/** Channels of all inputs (2 to 16), one after another; or their rows, or their columns: all other sizes are the same. */
 export interface ConcatNode extends NodeBase {
   kind: 'concat';
+  /** Default 'channels'. The positions of a sequence are columns. */
+  axis?: 'channels' | 'rows' | 'columns';
+}
+/** Output channel i is input channel index[i], or zeros where index[i] is -1. */
+export interface GatherChannelsNode extends NodeBase {
+  kind: 'gatherChannels';
+  index: number[];
+}
+/** Channels seen as groups × C/groups and transposed: output channel i·groups + g is input channel g·C/groups + i. */
+export interface ChannelShuffleNode extends NodeBase {
+  kind: 'channelShuffle';
+  groups: number;
+  /** In place of the groups: the input channel of each output channel, as removal leaves it. Default []: by the groups. */
+  order?: number[];
+}
+/** Channels of zeros before and after those of the input. */
+export interface PadChannelsNode extends NodeBase {
+  kind: 'padChannels';
+  /** Default 0. */
+  before?: number;
+  /** Default 0. */
+  after?: number;
+}
+/** Channels first … first + count − 1. */
+export interface SliceChannelsNode extends NodeBase {
+  kind: 'sliceChannels';
+  first: number;
+  count: number;
+}
+/** Rows and columns first, first + step, … of each axis, `count` of them. The positions of a sequence are columns. */
+export interface SlicePositionsNode extends NodeBase {
+  kind: 'slicePositions';
+  /** Default [0, 0]. */
+  first?: [number, number];
+  count: [number, number];
+  /** Default [1, 1]. */
+  step?: [number, number];
+}
+/** Rows and columns added before and after. */
+export interface PadNode extends NodeBase {
+  kind: 'pad';
+  /** Default [0, 0]. */
+  before?: [number, number];
+  /** Default [0, 0]. */
+  after?: [number, number];
+  /** 'zeros' (default), 'reflect' (2 1 | 0 1 2), 'edge' (0 0 | 0 1 2) or 'wrap' (1 2 | 0 1 2). */
+  mode?: 'zeros' | 'reflect' | 'edge' | 'wrap';
+}
+/**
+ * Pixel shuffle: C·size²×H×W → C×H·size×W·size, and the way back. Order 'channelFirst' (default; PyTorch's PixelShuffle,
+ * ONNX's CRD): channel (c·size + i)·size + j of the deep tensor is pixel (i, j) of channel c; 'blockFirst' (ONNX's DCR):
+ * channel (i·size + j)·C + c.
+ */
+export interface PixelShuffleNode extends NodeBase {
+  kind: 'pixelShuffle' | 'pixelUnshuffle';
+  size: number;
+  order?: 'blockFirst' | 'channelFirst';
+}
+/** Resizing without antialiasing. */
+export interface ResizeNode extends NodeBase {
+  kind: 'resize';
+  /** Of the output: [height, width]. */
+  size: [number, number];
+  /** Default 'nearest'. */
+  mode?: 'nearest' | 'linear';
+  /**
+   * Where output position o lies in the input, with s = output / input: 'halfPixel' (o + ½)/s − ½ (PyTorch's
+   * align_corners = false), 'alignCorners' o·(in − 1)/(out − 1), 'asymmetric' o/s (default; PyTorch's nearest).
+   */
+  coordinates?: 'halfPixel' | 'alignCorners' | 'asymmetric';
+  /** Of nearest; 'floor' (default), 'ceil', or to the nearest with halves going down or up. */
+  rounding?: 'floor' | 'ceil' | 'halfDown' | 'halfUp';
+  /** s of the rows where it is not exactly output / input. Default 0: that ratio. */
+  scaleHeight?: number;
+  /** The same of the columns. */
+  scaleWidth?: number;
+}
+/** Transposed convolution. Weight [O, I/groups, KH, KW]; output height (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1. */
+export interface ConvTranspose2dNode extends NodeBase {
+  kind: 'convTranspose2d';
+  outChannels: number;
+  kernel: [number, number];
+  /** Default [1, 1]. */
+  stride?: [number, number];
+  /** Rows and columns taken off both sides of the output. Default [0, 0]. */
+  padding?: [number, number];
+  /** Rows and columns added at the end, less than the stride. Default [0, 0]. */
+  outputPadding?: [number, number];
+  /** Default [1, 1]. */
+  dilation?: [number, number];
+  /** Divides input and output channels. Default 1. */
+  groups?: number;
+  /** Default true. */
+  bias?: boolean;
+  /** Learn a bit depth and an exponent per output channel. Default true. */
+  compress?: boolean;
+}
+/**
+ * Multi-head attention between its projections: inputs are queries, keys and values, each with its heads one after the
+ * other; softmax(scale · q·k) of each head times the values.
+ */
+export interface AttentionNode extends NodeBase {
+  kind: 'attention';
+  heads: number;
+  /** Heads of keys and values, a divisor of `heads`: each is shared by as many query heads. Default: `heads`. */
+  keyHeads?: number;
+  /** A query sees the keys up to its own position. Default false. */
+  causal?: boolean;
+  /** 0, the default: 1/√(channels of a head). It stays when dimensions are removed. */
+  scale?: number;
+  /** Channels of each key head (and of its queries), where they differ. Default []: equal ones. */
+  headSizes?: number[];
+  /** Channels of values of each key head, where they differ. Default []: equal ones. */
+  valueSizes?: number[];
+}
+/** Rotary positions: pairs of channels of each head turned by position × base^(−2·pair/rotated). */
+export interface RotaryNode extends NodeBase {
+  kind: 'rotary';
+  /** Channels of a head. */
+  headSize: number;
+  /** Of these, how many are turned, the first ones; even. Default: all. */
+  rotated?: number;
+  /** Default 10000. */
+  base?: number;
+  /** Pairs (2i, 2i + 1); if not, (i, i + rotated/2). Default false. */
+  interleaved?: boolean;
+  /** Default 0. */
+  firstPosition?: number;
+  /** Which of the original channels are there, ascending, after a removal. Default []: all. */
+  channels?: number[];
 }
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
@@ -287,6 +430,19 @@ export type NodeDescription =
   | MultiplyNode
   | ArithmeticNode
   | ConcatNode
+  | MeanPositionsNode
+  | MeanChannelsNode
+  | GatherChannelsNode
+  | ChannelShuffleNode
+  | PadChannelsNode
+  | SliceChannelsNode
+  | SlicePositionsNode
+  | PadNode
+  | PixelShuffleNode
+  | ResizeNode
+  | ConvTranspose2dNode
+  | AttentionNode
+  | RotaryNode
   | DropoutNode;
 
 export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
@@ -388,9 +544,9 @@ export interface OperatorInfo {
 }
 export interface FieldInfo {
   name: string;
-  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice';
+  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice' | 'list';
   required: boolean;
-  /** Of integers, numbers and both members of a pair; inclusive. */
+  /** Of integers, numbers, both members of a pair and every integer of a list; inclusive. */
   low?: number;
   high?: number;
   default?: number | boolean | number[] | string;

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { describe } from '../dist/errors.js';
 import { fuzz } from '../scripts/fuzz/args.mjs';
-import { declared, entries, missing } from '../scripts/fuzz/surface.mjs';
+import { declared, entries, missing, typescript } from '../scripts/fuzz/surface.mjs';
 import { binding, decodeModel, initialState, inspectNetwork, measureSize, originOf, root } from './support.mjs';
 
 const raw = Object.keys(entries).filter((name) => entries[name].names[0] === 'the arguments');
@@ -327,4 +327,9 @@ t.test('the fuzzer of arguments knows every way into the library', async (t) => 
   const result = await fuzz({ seconds: 5, seed: 20, entries: [...raw, 'info', 'setThreads', 'DataSet'] });
   t.ok(result.cases > 300);
   t.equal(result.failed, 0);
+  const quick = Object.keys(typescript).filter((name) => !typescript[name].slow);
+  const methods = Object.keys(entries).filter((name) => name.startsWith('Network'));
+  const others = await fuzz({ seconds: 5, seed: 21, entries: [...quick, ...methods, 'encodeModelFile', 'decodeModelFile'] });
+  t.ok(others.cases > 50);
+  t.equal(others.failed, 0);
 });

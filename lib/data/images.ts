@@ -5,6 +5,7 @@ import { checkChoice, checkInteger, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 import { statIfThere } from './files.js';
 
+/** @internal */
 export type Sharp = typeof import('sharp').default;
 
 const EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '.tif', '.tiff']);
@@ -28,6 +29,7 @@ export interface ImageForm {
   fit: 'cover' | 'contain';
 }
 
+/** @internal */
 export async function loadSharp(directory: string): Promise<Sharp> {
   try {
     return (await import('sharp')).default;
@@ -80,7 +82,7 @@ export interface ImageHeader {
   isColour: boolean;
 }
 
-/** Size as it is shown (cameras store turned images and say so in EXIF), and whether there is colour. */
+/** Size as it is shown (cameras store turned images and say so in EXIF), and whether there is colour. @internal */
 export async function readImageHeader(sharp: Sharp, path: string): Promise<ImageHeader> {
   try {
     const { width, height, space, orientation = 1 } = await sharp(path).metadata();
@@ -113,6 +115,7 @@ export async function forEachAtOnce(count: number, work: (i: number) => Promise<
 /**
  * The shape that all images are brought to: the given size or that of the first image; one channel where all are grey,
  * three as soon as one has colour.
+ * @internal
  */
 export async function commonShape(sharp: Sharp, paths: string[], size: [number, number] | undefined): Promise<[number, number, number]> {
   let first: ImageHeader | undefined;
@@ -131,6 +134,7 @@ export async function commonShape(sharp: Sharp, paths: string[], size: [number, 
 /**
  * One image as planes of bytes [channels, height, width] into `planes`: turned as EXIF says, alpha laid over black, 16 bits
  * brought to 8, of an animation the first picture.
+ * @internal
  */
 export async function decodeImage(
   sharp: Sharp,

@@ -7,6 +7,18 @@ type Named<Fields> = Fields & { name?: string };
 type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
+/** Fields that are pairs, of the nodes that `#of` adds; `resize` has a pair that pixel shuffles have as a number. */
+const pairFields: Record<string, readonly string[]> = {
+  slicePositions: ['first', 'count', 'step'],
+  pad: ['before', 'after'],
+  resize: ['size'],
+  convTranspose2d: ['kernel', 'stride', 'padding', 'outputPadding', 'dilation'],
+};
+
+/** Fields of a kind of node, as the methods take them: without its kind and inputs, its name optional, pairs as one number too. */
+type Options<Kind extends NodeDescription['kind']> = { name?: string } & Paired<Omit<NodeOf<NodeDescription, Kind>, 'kind' | 'inputs' | 'name'>>;
+type NodeOf<Node, Kind> = Node extends { kind: infer Kinds } ? (Kind extends Kinds ? Node : never) : never;
+type Paired<Fields> = { [Field in keyof Fields]: NonNullable<Fields[Field]> extends [number, number] ? Pair : Fields[Field] };
 
 export interface Conv2dOptions {
   name?: string | undefined;
@@ -145,8 +157,69 @@ export class NetworkBuilder {
   divide(a: string, b: string, name?: string): string {
     return this.#node('divide', [a, b], name);
   }
-  concat(inputs: string[], name?: string): string {
-    return this.#node('concat', inputs, name);
+  /** Channels of all inputs one after another, or their rows, or their columns. */
+  concat(inputs: string[], options?: string | { name?: string; axis?: 'channels' | 'rows' | 'columns' }): string {
+    const { name, ...rest } = typeof options === 'string' ? { name: options } : (options ?? {});
+    return this.#node('concat', inputs, name, rest);
+  }
+  globalMaxPool(input: string, name?: string): string {
+    return this.#node('globalMaxPool', [input], name);
+  }
+  /** Mean over all rows, all columns, or both. */
+  meanPositions(input: string, options: Options<'meanPositions'> = {}): string {
+    return this.#of('meanPositions', [input], options);
+  }
+  /** Mean over all channels at each position. */
+  meanChannels(input: string, options: Options<'meanChannels'> = {}): string {
+    return this.#of('meanChannels', [input], options);
+  }
+  /** Channels by index; -1: a channel of zeros. */
+  gatherChannels(input: string, options: Options<'gatherChannels'>): string {
+    return this.#of('gatherChannels', [input], options);
+  }
+  channelShuffle(input: string, options: Options<'channelShuffle'>): string {
+    return this.#of('channelShuffle', [input], options);
+  }
+  /** Channels of zeros before and after. */
+  padChannels(input: string, options: Options<'padChannels'>): string {
+    return this.#of('padChannels', [input], options);
+  }
+  sliceChannels(input: string, options: Options<'sliceChannels'>): string {
+    return this.#of('sliceChannels', [input], options);
+  }
+  /** Parts of so many channels, one after another. */
+  split(input: string, counts: number[]): string[] {
+    let first = 0;
+    return counts.map((count) => {
+      const part = this.sliceChannels(input, { first, count });
+      first += count;
+      return part;
+    });
+  }
+  slicePositions(input: string, options: Options<'slicePositions'>): string {
+    return this.#of('slicePositions', [input], options);
+  }
+  pad(input: string, options: Options<'pad'>): string {
+    return this.#of('pad', [input], options);
+  }
+  pixelShuffle(input: string, options: Options<'pixelShuffle'>): string {
+    return this.#of('pixelShuffle', [input], options);
+  }
+  pixelUnshuffle(input: string, options: Options<'pixelUnshuffle'>): string {
+    return this.#of('pixelUnshuffle', [input], options);
+  }
+  resize(input: string, options: Options<'resize'>): string {
+    return this.#of('resize', [input], options);
+  }
+  convTranspose2d(input: string, options: Conv2dOptions & { outputPadding?: Pair }): string {
+    return this.#of('convTranspose2d', [input], options);
+  }
+  /** The core of multi-head attention, between its projections. */
+  attention(query: string, key: string, value: string, options: Options<'attention'>): string {
+    return this.#of('attention', [query, key, value], options);
+  }
+  rotary(input: string, options: Options<'rotary'>): string {
+    return this.#of('rotary', [input], options);
   }
   dropout(input: string, probability: number, name?: string): string {
     return this.#node('dropout', [input], name, { probability });
@@ -155,6 +228,13 @@ export class NetworkBuilder {
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
     return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
+  }
+
+  // A node whose pairs may be given as one number.
+  #of(kind: NodeDescription['kind'], inputs: string[], { name, ...rest }: { name?: string | undefined }): string {
+    const isPair = (key: string) => pairFields[kind]?.includes(key) ?? false;
+    const fields = Object.entries(rest).map(([key, value]) => [key, isPair(key) ? optionalPair(value as Pair | undefined) : value]);
+    return this.#node(kind, inputs, name, Object.fromEntries(fields));
   }
 
   #pool(kind: 'maxPool' | 'averagePool', input: string, { name, kernel, stride, padding, ...rest }: PoolOptions): string {

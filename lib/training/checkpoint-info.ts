@@ -72,7 +72,7 @@ export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
   checkInteger(step, 'step', 0);
   const { parameters } = inspectNetwork(description as Checkpoint['description']);
   completeOptions(checkObject(options, 'options') as PartialTrainOptions);
-  checkOrigin(origin, new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape[0]])));
+  checkOrigin(origin, new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape[0] ?? 1])));
   checkData(data);
   checkHistory(history, epoch as number);
   if (progress !== undefined) {

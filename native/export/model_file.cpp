@@ -44,7 +44,7 @@ model::Fields fieldsOf(const NodeDescription& node) {
       for (std::size_t k = 0; k < i; k++)
         if (std::string_view(node.op->fields[k].name) == spec.like) usual = node.fields[k];
     } else if (spec.otherwise) {
-      usual.assign(node.fields[i].size(), *spec.otherwise);
+      usual = defaultOf(spec);
     }
     if (node.fields[i] != usual) fields.emplace_back(spec.name, toFileValue(spec, node.fields[i]));
   }

@@ -80,7 +80,23 @@ void ChannelAnalysis::classesOf(int i) {
   const auto& in = topology_.inputs[std::size_t(i)];
   auto idsOf = [&](int k) -> const std::vector<int>& { return ids_[std::size_t(in[std::size_t(k)])]; };
   const int count = topology_.axes[std::size_t(i) + 1].channels;
+  for (const ChannelRule::Contraction& sum : rule.contractions)
+    for (const auto* side : {&sum.a, &sum.b})
+      for (const ChannelRule::Source& s : *side)
+        join(idsOf(sum.a[0].input)[std::size_t(sum.a[0].channel)], idsOf(s.input)[std::size_t(s.channel)]);
   switch (rule.kind) {
+    case ChannelRule::Kind::kJoin: {
+      std::vector<int> ids(static_cast<std::size_t>(count));
+      forEachJoined(rule, [&](int out, int k, int c) {
+        const int id = idsOf(k)[std::size_t(c)];
+        if (ids[std::size_t(out)]) join(ids[std::size_t(out)] - 1, id);
+        else ids[std::size_t(out)] = id + 1;
+      });
+      addTensor(count);  // for those that are of zeros alone
+      for (std::size_t c = 0; c < ids.size(); c++)
+        if (ids[c]) ids_.back()[c] = ids[c] - 1;
+      break;
+    }
     case ChannelRule::Kind::kMap: {
       std::vector<int> ids(static_cast<std::size_t>(count));
       forEachMapped(rule, [&](int out, int input, int c) { ids[std::size_t(out)] = idsOf(input)[std::size_t(c)]; });
@@ -121,6 +137,13 @@ void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
         const std::size_t t = std::size_t(in[std::size_t(k)]);
         life[std::size_t(out)] = life_[t][std::size_t(c)];
         notZero[std::size_t(out)] = rule.keepsZero ? notZero_[t][std::size_t(c)] : LifeTerms{{}};
+      });
+      break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, [&](int out, int k, int c) {
+        const std::size_t t = std::size_t(in[std::size_t(k)]), at = std::size_t(out);
+        life[at] = eitherOf(life[at], life_[t][std::size_t(c)]);
+        notZero[at] = eitherOf(notZero[at], notZero_[t][std::size_t(c)]);
       });
       break;
     case ChannelRule::Kind::kFresh:
@@ -171,7 +194,8 @@ void ChannelAnalysis::findReach() {
     if (!reaches_[std::size_t(i) + 1]) continue;
     const int inChannels = topology_.axes[std::size_t(topology_.inputs[std::size_t(i)][0])].channels;
     if (rule.kind == ChannelRule::Kind::kFresh && !rule.depthwise(inChannels)) continue;
-    for (int t : topology_.inputs[std::size_t(i)]) reaches_[std::size_t(t)] = true;
+    for (std::size_t k = 0; k < topology_.inputs[std::size_t(i)].size(); k++)
+      if (!rule.contracts(int(k))) reaches_[std::size_t(topology_.inputs[std::size_t(i)][k])] = true;
   }
 }
 
@@ -197,6 +221,9 @@ void ChannelAnalysis::readersOfNode(int i) {
     case ChannelRule::Kind::kMap:
       if (rule.mixing != ChannelRule::Mixing::kAll) forEachMapped(rule, pass);
       break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, pass);
+      break;
     case ChannelRule::Kind::kFresh:
       for (int c = 0; c < inChannels; c++)
         for (int r = 0; r < rule.repeat; r++)
@@ -211,6 +238,18 @@ void ChannelAnalysis::readersOfNode(int i) {
           for (int c = 0; c < count; c++) pass(c, k, c);
       break;
   }
+}
+
+LifeTerms ChannelAnalysis::lifeOf(int node, const ChannelRule::Contraction& sum) const {
+  auto lives = [&](const std::vector<ChannelRule::Source>& side) {
+    LifeTerms terms;
+    for (const ChannelRule::Source& s : side)
+      terms = eitherOf(
+          terms,
+          notZero_[std::size_t(topology_.inputs[std::size_t(node)][std::size_t(s.input)])][std::size_t(s.channel)]);
+    return terms;
+  };
+  return bothOf(lives(sum.a), lives(sum.b));
 }
 
 std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }

@@ -37,6 +37,8 @@ class ChannelAnalysis {
   std::vector<std::vector<Reader>> readersOf(int tensor) const;
   // For every channel of a tensor.
   const std::vector<LifeTerms>& lifeOf(int tensor) const { return life_[std::size_t(tensor)]; }
+  // Of a node's sums of products: what has to live for both of its sides to be seen.
+  LifeTerms lifeOf(int node, const ChannelRule::Contraction&) const;
   // Whether a channel of the tensor reaches the output without a layer of weights between.
   bool reachesOutput(int tensor) const { return reaches_[std::size_t(tensor)]; }
 
@@ -71,6 +73,13 @@ void forEachMapped(const ChannelRule& rule, F f) {
   for (const ChannelRule::Part& part : rule.parts)
     for (int c = 0; c < part.count; c++)
       for (int r = 0; r < part.repeat; r++) f(out++, part.input, part.first + c);
+}
+
+// The same for every output channel and each of its sources, of a kJoin rule. Channels of zeros are left out.
+template <class F>
+void forEachJoined(const ChannelRule& rule, F f) {
+  for (std::size_t i = 0; i < rule.sources.size(); i++)
+    if (rule.sources[i].input >= 0) f(int(i) / rule.perChannel, rule.sources[i].input, rule.sources[i].channel);
 }
 
 }  // namespace selfcompress

@@ -1,4 +1,5 @@
 // Which channels live: states and lists, from each operator's channel rule.
+#include "graph/channel_analysis.h"
 #include "graph/emitter.h"
 
 namespace selfcompress {
@@ -60,6 +61,24 @@ void Emitter::mappedState(int i, const ChannelRule& rule) {
   }
 }
 
+// States of all inputs in one array, from which each channel of the output takes its own.
+void Emitter::joinedState(int i, const ChannelRule& rule) {
+  std::vector<int> first;
+  int total = 0;
+  for (int k = 0; k < inputCount(i); k++) first.push_back(total), total += shape(input(i, k)).channels;
+  std::int32_t* all = device().allocate<std::int32_t>(std::size_t(total));
+  for (int k = 0; k < inputCount(i); k++)
+    program_.add(i, StateCopy{shape(input(i, k)).channels, 1, first[std::size_t(k)], state(input(i, k)), all});
+  std::vector<std::int32_t> index;
+  const bool join = rule.kind == ChannelRule::Kind::kJoin;
+  for (const ChannelRule::Source& s : rule.sources)
+    index.push_back(s.input < 0 ? -1 : first[std::size_t(s.input)] + s.channel);
+  if (!join) forEachMapped(rule, [&](int, int k, int c) { index.push_back(first[std::size_t(k)] + c); });
+  // Constants that are joined may be different ones: such a channel is not known to be one.
+  program_.add(i, StateJoin{shape(output(i)).channels, join ? rule.perChannel : 1, constant(index), true, all,
+                            channels(output(i)).state});
+}
+
 void Emitter::tiedState(int i, const ChannelRule& rule) {
   const int count = shape(output(i)).channels;
   std::int32_t* const out = channels(output(i)).state;
@@ -87,13 +106,14 @@ void Emitter::tiedState(int i, const ChannelRule& rule) {
 
 void Emitter::stateOf(int i) {
   const ChannelRule rule = node(i).op->channels(context(i));
-  const int channels = shape(output(i)).channels, in = shape(input(i)).channels;
-  const bool through = !rule.normalises && rule.keepsZero && rule.mixing == ChannelRule::Mixing::kNone;
+  const int from = rule.parts.size() == 1 ? input(i, rule.parts[0].input) : input(i);
+  const int channels = shape(output(i)).channels, in = shape(from).channels;
+  const bool through = !rule.normalises && !rule.varies && rule.keepsZero && rule.mixing == ChannelRule::Mixing::kNone;
   const bool same = rule.kind == ChannelRule::Kind::kMap && through && rule.parts.size() == 1 &&
                     rule.parts[0].repeat == 1 && rule.parts[0].count == in && channels == in;
   Tensor& out = tensors_[std::size_t(output(i))];
   if (same) {
-    out.channels = tensors_[std::size_t(input(i))].channels;
+    out.channels = tensors_[std::size_t(from)].channels;
     return;
   }
   out.channels = newChannels(channels);
@@ -102,7 +122,11 @@ void Emitter::stateOf(int i) {
       freshState(i, rule);
       break;
     case ChannelRule::Kind::kMap:
-      mappedState(i, rule);
+      if (rule.varies) joinedState(i, rule);
+      else mappedState(i, rule);
+      break;
+    case ChannelRule::Kind::kJoin:
+      joinedState(i, rule);
       break;
     case ChannelRule::Kind::kSum:
     case ChannelRule::Kind::kProduct:

@@ -122,6 +122,7 @@ class Emitter {
   void stateOf(int i);
   void freshState(int i, const ChannelRule&);
   void mappedState(int i, const ChannelRule&);
+  void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
 

@@ -11,6 +11,19 @@ namespace {
 
 constexpr double kFloatMax = std::numeric_limits<float>::max();
 
+FieldValue readList(const Fields& f, const FieldSpec& spec) {
+  Napi::Array given = f.array(spec.name);
+  const std::uint32_t most = 1u << 24;
+  if (given.Length() > most)
+    throwRange(f.env(), "at most " + std::to_string(most) + " integers", f.path(spec.name), received(given));
+  FieldValue values;
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const std::string at = f.path(spec.name) + "[" + std::to_string(i) + "]";
+    values.push_back(integerFrom(elementOf(given, i, at), at, int(spec.low), int(spec.high)));
+  }
+  return values;
+}
+
 FieldValue readField(const Fields& f, const FieldSpec& spec) {
   switch (spec.type) {
     case FieldType::kInteger:
@@ -23,6 +36,8 @@ FieldValue readField(const Fields& f, const FieldSpec& spec) {
       const auto pair = f.pair(spec.name, int(spec.low), int(spec.high));
       return {double(pair[0]), double(pair[1])};
     }
+    case FieldType::kList:
+      return readList(f, spec);
     case FieldType::kChoice:
       break;
   }
@@ -83,13 +98,13 @@ Napi::Array toArray(Napi::Env env, const std::vector<double>& values) {
 
 Napi::Value toValue(Napi::Env env, const FieldSpec& spec, const FieldValue& value) {
   if (spec.type == FieldType::kBoolean) return Napi::Boolean::New(env, value[0] != 0);
-  if (spec.type == FieldType::kPair) return toArray(env, value);
+  if (spec.type == FieldType::kPair || spec.type == FieldType::kList) return toArray(env, value);
   if (spec.type == FieldType::kChoice) return Napi::String::New(env, spec.choices[std::size_t(value[0])]);
   return Napi::Number::New(env, value[0]);
 }
 
 Napi::Object toFieldInfo(Napi::Env env, const FieldSpec& spec) {
-  constexpr const char* types[] = {"integer", "number", "boolean", "pair", "choice"};
+  constexpr const char* types[] = {"integer", "number", "boolean", "pair", "choice", "list"};
   Napi::Object info = Napi::Object::New(env);
   info.Set("name", spec.name);
   info.Set("type", types[int(spec.type)]);
@@ -98,8 +113,7 @@ Napi::Object toFieldInfo(Napi::Env env, const FieldSpec& spec) {
     info.Set("low", spec.low);
     info.Set("high", spec.high);
   }
-  if (spec.otherwise)
-    info.Set("default", toValue(env, spec, FieldValue(spec.type == FieldType::kPair ? 2u : 1u, *spec.otherwise)));
+  if (spec.otherwise) info.Set("default", toValue(env, spec, defaultOf(spec)));
   if (spec.like) info.Set("defaultField", spec.like);
   if (!spec.choices.empty()) {
     Napi::Array choices = Napi::Array::New(env);

@@ -43,6 +43,7 @@ struct ChannelRule {
     kFresh,    // new channels: sums over all input channels of their group
     kSum,      // channel i of all inputs together, dead when all are
     kProduct,  // channel i of all inputs together, zero when one of them is
+    kJoin,     // every output channel is made of several input channels, all of one class: `sources`
   };
   // In sums and products an input of one channel meets all channels of the others, and is not tied to them.
   Kind kind = Kind::kMap;
@@ -54,11 +55,37 @@ struct ChannelRule {
   };
   std::vector<Part> parts;
 
+  // kJoin: output channel i is put together from sources[i * perChannel .. (i + 1) * perChannel - 1]. A source whose
+  // input is negative is a channel of zeros.
+  struct Source {
+    int input = 0, channel = 0;
+  };
+  int perChannel = 1;
+  std::vector<Source> sources;
+  // kMap, kJoin: a constant that is not zero comes out as different values (zeros around it, angles that depend on the
+  // position). kJoin without it: constants that are all the same stay one.
+  bool varies = false;
+
+  // Channels that only meet in sums of products, of one of `a` and one of `b` each, on the way to the output channels
+  // `uses`: one class, which may leave where all of `a` or all of `b` are zero, or with all of `uses`.
+  struct Contraction {
+    std::vector<Source> a, b;
+    std::vector<int> uses;
+  };
+  std::vector<Contraction> contractions;
+  bool contracts(int input) const {
+    for (const Contraction& c : contractions)
+      for (const auto* side : {&c.a, &c.b})
+        for (const Source& s : *side)
+          if (s.input == input) return true;
+    return false;
+  }
+
   // kFresh
-  int groups = 1;       // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;       // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;   // weights of an output channel for each of its inputs
-  bool padded = false;  // with zeros: then only a zero is a constant that may be taken out of its sums
+  int groups = 1;            // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;        // weights of an output channel for each of its inputs
+  bool padded = false;       // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;

@@ -13,13 +13,14 @@ namespace selfcompress {
 
 class Emitter;  // graph/emitter.h
 
-enum class FieldType { kInteger, kNumber, kBoolean, kPair, kChoice };
+enum class FieldType { kInteger, kNumber, kBoolean, kPair, kChoice, kList };
 
 struct FieldSpec {
   const char* name;
   FieldType type;
-  double low = 0, high = 0;               // of integers, numbers and both members of a pair; inclusive
-  std::optional<double> otherwise = {};   // default; none: the field is required, unless `like` is given
+  double low = 0, high = 0;  // of integers, numbers, both members of a pair, integers of a list; inclusive
+  // Default; none: the field is required, unless `like` is given. Of a list: whatever it is, the empty list.
+  std::optional<double> otherwise = {};
   const char* like = nullptr;             // default: the value of this earlier field
   std::vector<const char*> choices = {};  // kChoice
 };
@@ -51,6 +52,12 @@ struct FusionTraits {
   bool aliasInEvaluation = false;
 };
 
+// Channels that are left after a removal, ascending.
+struct Kept {
+  std::vector<std::span<const int>> inputs;
+  std::span<const int> output;
+};
+
 // What is left of a node after a removal.
 struct Resized {
   int channels = 0, channelsBefore = 0;  // of the output
@@ -75,6 +82,8 @@ struct Operator {
                             std::span<const Constant> inputs) = nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
   void (*resize)(NodeDescription&, const Resized&) = nullptr;
+  // The same for fields that name channels of the inputs; the context is that of before. nullptr: there are none.
+  void (*keep)(NodeDescription&, const NodeContext& before, const Kept&) = nullptr;
   // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
   // possible. The function in evaluation stays the same. nullptr: as they are.
   void (*toFile)(NodeDescription&, std::map<Role, std::vector<float>>& values) = nullptr;

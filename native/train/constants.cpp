@@ -49,6 +49,7 @@ class Constants {
     std::vector<MaybeConstant> out(std::size_t(topology_.axes[std::size_t(i) + 1].channels));
     if (rule.kind == ChannelRule::Kind::kFresh) fresh(i, rule, out);
     else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
+    else if (rule.kind == ChannelRule::Kind::kJoin) joined(i, rule, out);
     else ties(i, rule, out);
     of.push_back(std::move(out));
   }
@@ -74,8 +75,24 @@ class Constants {
     const NodeValues values = valuesOf(parameters_, i, small_);
     forEachMapped(rule, [&](int o, int k, int c) {
       const MaybeConstant& in = input(i, k)[std::size_t(c)];
-      if (!in) return;
+      if (!in || (rule.varies && !in->isZero())) return;
       out[std::size_t(o)] = op.constant ? op.constant(context, values, o, {&*in, 1}) : in;
+    });
+  }
+
+  // The same constant from all sources; with `varies` only zero.
+  void joined(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    std::vector<bool> begun(out.size(), false);
+    for (std::size_t s = 0; s < rule.sources.size(); s++)
+      if (rule.sources[s].input < 0)
+        out[s / std::size_t(rule.perChannel)] = Constant{}, begun[s / std::size_t(rule.perChannel)] = true;
+    forEachJoined(rule, [&](int o, int k, int c) {
+      const MaybeConstant& in = input(i, k)[std::size_t(c)];
+      MaybeConstant& joint = out[std::size_t(o)];
+      const bool same = in && joint && in->train == joint->train && in->evaluate == joint->evaluate;
+      if (!begun[std::size_t(o)]) joint = rule.varies && in && !in->isZero() ? std::nullopt : in;
+      else if (!same) joint = std::nullopt;
+      begun[std::size_t(o)] = true;
     });
   }
 

@@ -38,11 +38,11 @@ const libRules = {
   network: ['binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   'model-file': ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  import: ['data', 'network', 'binding', 'errors', 'indexing'],
-  cli: ['import', 'report', 'training', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  index: ['import', 'training', 'data', 'model-file', 'network', 'binding', 'errors'],
+  cli: ['report', 'training', 'import', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  index: ['training', 'import', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 
 const faults = [];

@@ -36,7 +36,7 @@ for (const entry of ['index', 'binding']) {
     outfile: join(dist, `${entry}.cjs`),
     bundle: true,
     platform: 'node',
-    target: 'node18',
+    target: 'node20',
     format: 'cjs',
     // Native code and data files are found beside their own package; pure JavaScript is bundled, some of it has no CommonJS form.
     external: ['node-gyp-build', 'mnist', 'sharp'],

@@ -170,6 +170,7 @@ const methods = {
   gradients: { make: () => [data(), i(3), settings()], names: ['data', 'indices', 'settings'] },
   prune: { make: () => [], names: [] },
   measure: { make: () => [], names: [] },
+  plan: { make: () => ['training'], names: ['which'] },
   encodeModel: { make: () => [metadata()], names: ['metadata'] },
   dispose: { make: () => [], names: [] },
 };
@@ -252,6 +253,10 @@ export const typescript = {
   loadNpy: loader(tensorOptions),
   loadNpz: loader(tensorOptions),
   loadSafetensors: loader(tensorOptions),
+  loadWeights: {
+    make: () => [description(), nowhere, { map: {} }],
+    names: ['network', 'path', 'options', 'map'],
+  },
   loadSklearnTable: { make: () => ['iris', { dataDir: nowhere, holdOut: 0.2, seed: 1 }], names: ['table', 'options'] },
   loadTable: loader(() => ({
     target: 'y',
