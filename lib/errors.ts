@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'ERR_SELFCOMPRESS_DATA'
   | 'ERR_SELFCOMPRESS_CHECKPOINT'
   | 'ERR_SELFCOMPRESS_MODEL_FILE'
+  | 'ERR_SELFCOMPRESS_IMPORT'
   | 'ERR_SELFCOMPRESS_DIVERGED';
 
 /** The error with its code, which programs can tell it by. */
@@ -80,6 +81,27 @@ export class CheckpointError extends Error {
 export class ModelFileError extends Error {
   override name = 'ModelFileError';
   readonly code: ErrorCode = 'ERR_SELFCOMPRESS_MODEL_FILE';
+}
+
+/** A node of a file that cannot be imported, and what it would need. */
+export interface ImportFault {
+  node: string;
+  operator: string;
+  needs: string;
+}
+
+/** A model of another program that has no counterpart here. */
+export class ImportError extends Error {
+  override name = 'ImportError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_IMPORT';
+  constructor(
+    readonly path: string,
+    /** All of them. */
+    readonly faults: readonly ImportFault[],
+  ) {
+    const list = faults.map(({ node, operator, needs }) => `\n  ${operator} "${node}" needs ${needs}`);
+    super(`${path} cannot be imported: ${faults.length} of its parts ${faults.length === 1 ? 'is' : 'are'} not supported${list.join('')}`);
+  }
 }
 
 /** Where the last good state of a diverged run is. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { cli, createModel, inspectNetwork, loadWeights, NetworkBuilder, Trainer, temporaryFolder, toyDataset } from './support.mjs';
+import { cli, createModel, initialState, inspectNetwork, loadWeights, NetworkBuilder, temporaryFolder } from './support.mjs';
 
 /** A safetensors file of float32 tensors, in the order given. */
 function writeSafetensors(path, tensors) {

@@ -1,10 +1,12 @@
 /** What a command starts from: a network by name, by description, or with another program's weights. */
 import { readFile } from 'node:fs/promises';
-import type { NetworkDescription } from '../binding.js';
+import { basename } from 'node:path';
+import { binding, type NetworkDescription } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
+import { type ImportedModel, importModel } from '../import/import.js';
 import { type LoadedWeights, loadWeights } from '../import/weights.js';
 import { inspectNetwork } from '../network/description.js';
-import { initialState, type State } from '../network/initial.js';
+import type { State } from '../network/initial.js';
 import { createModel, modelNames } from '../network/models.js';
 import { originOf } from '../training/metrics.js';
 import type { LoadedModel } from './load-model.js';
@@ -39,7 +41,22 @@ export function normalisedBy(data: Dataset, { mean, std }: { mean?: number[] | u
   return { ...data, mean: mean ?? data.mean, std: std ?? data.std };
 }
 
-export const isImportable = (path: string) => path.endsWith('.safetensors');
+export const isWeights = (path: string) => path.endsWith('.safetensors');
+export const isWholeModel = (path: string) => path.endsWith('.onnx');
+export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
+
+/** The network with plain weights in every layer. */
+function withoutBits(network: NetworkDescription): NetworkDescription {
+  const layers = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
+  return { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
+}
+
+/** What was read of a whole model, in one line. */
+export function describeImport({ report, network }: ImportedModel): string {
+  const operators = Object.entries(report.operators).map(([name, count]) => `${count} ${name}`);
+  const tail = report.tail.length ? `; left out at the output: ${report.tail.map(({ operator, node }) => `${operator} "${node}"`).join(', ')}` : '';
+  return `opset ${report.opset}${report.producer && ` by ${report.producer}`}, input ${network.input.join('×')}: ${operators.join(', ')}${tail}`;
+}
 
 /** How the parameters were found, in one line. */
 export function describeMatches({ matches, ignored }: LoadedWeights): string {
@@ -54,29 +71,57 @@ export function describeMatches({ matches, ignored }: LoadedWeights): string {
   return `${matches.length} parameters: ${parts.join(', ')}`;
 }
 
-/** Network and given parameters of `selfcompress train`. */
-export async function startingPoint(
-  flags: NetworkFlags & { from?: string; map?: string },
-  data: Dataset,
-): Promise<{ network: NetworkDescription; state?: State }> {
-  const network = await readNetwork(flags, data);
-  if (flags.from === undefined) {
-    if (flags.map !== undefined) throw new Error('Expected --from FILE.safetensors with --map but received none');
-    return { network };
+interface ImportFlags extends NetworkFlags {
+  from?: string;
+  map?: string;
+}
+
+/** Network and given parameters of `selfcompress train`. `named`: the user has given --model. */
+export async function startingPoint(flags: ImportFlags, data: Dataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
+  const { from, map } = flags;
+  if (map !== undefined && !isWeights(from ?? '')) throw new Error(`Expected --from FILE.safetensors with --map but received ${from ?? 'none'}`);
+  if (from === undefined) return { network: await readNetwork(flags, data) };
+  if (isWholeModel(from)) {
+    if (named || flags.width !== 1) throw new Error(`Expected no --model and no --width with --from "${from}", which is a whole network`);
+    const imported = await importModel(from, { input: data.shape });
+    console.log(`${from}: ${describeImport(imported)}`);
+    return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
   }
-  if (!isImportable(flags.from)) throw new Error(`Expected a .safetensors file for --from but received "${flags.from}"`);
-  const weights = await loadWeights(network, flags.from, { map: flags.map });
-  console.log(`${flags.from}: ${describeMatches(weights)}`);
+  if (!isWeights(from)) throw new Error(`Expected a .safetensors or .onnx file for --from but received "${from}"`);
+  const network = await readNetwork(flags, data);
+  const weights = await loadWeights(network, from, { map });
+  console.log(`${from}: ${describeMatches(weights)}`);
   return { network, state: weights.state };
+}
+
+/** What a run is called: its model's name, or its file's. */
+export function modelName({ model, from }: ImportFlags): string {
+  return from !== undefined && isWholeModel(from) ? basename(from, '.onnx') : model;
+}
+
+/** A whole model of another program in plain floats. */
+export async function importWhole(path: string, data?: Dataset): Promise<{ model: LoadedModel; text: string }> {
+  const imported = await importModel(path, data && { input: data.shape });
+  const network = withoutBits(imported.network);
+  const { parameters } = inspectNetwork(network);
+  const info = data ?? { name: basename(path), classes: 0, mean: [], std: [] };
+  const { name, classes, classNames, mean, std } = info as Dataset;
+  return {
+    model: { network, state: imported.state, info: { name, classes, classNames, mean, std }, origin: originOf(parameters) },
+    text: describeImport(imported),
+  };
 }
 
 /** The model of another program's file for evaluation, in plain floats. */
 export async function importFor(path: string, data: Dataset, flags: { model?: string; width: number; map?: string }): Promise<LoadedModel> {
+  if (isWholeModel(path)) {
+    if (flags.model !== undefined) throw new Error(`Expected no --model for "${path}", which is a whole network, but received "${flags.model}"`);
+    return (await importWhole(path, data)).model;
+  }
   if (flags.model === undefined) throw new Error(`Expected --model NAME for the weights in ${path} but received none`);
-  const network = await readNetwork({ ...flags, model: flags.model, plain: true }, data);
-  const { state: given } = await loadWeights(network, path, { map: flags.map });
+  const network = withoutBits(await readNetwork({ ...flags, model: flags.model }, data));
+  const { state } = await loadWeights(network, path, { map: flags.map });
   const { parameters } = inspectNetwork(network);
   const { name, classes, classNames, mean, std } = data;
-  const state = initialState(parameters, 0, { bitDepth: 8, headroom: 0 }, given); // bits of layers that a description compresses
   return { network, state, info: { name, classes, classNames, mean, std }, origin: originOf(parameters) };
 }

@@ -10,6 +10,7 @@ import { alignTable, layerTable } from '../report/text.js';
 import { compileNetwork } from '../training/memory.js';
 import { measureSize, originOf } from '../training/metrics.js';
 import { completeOptions } from '../training/options.js';
+import { importWhole, isWholeModel } from './import.js';
 import { compileModel, type LoadedModel, loadModel } from './load-model.js';
 import { integer } from './values.js';
 
@@ -17,7 +18,7 @@ export function addInspectCommand(program: Command): void {
   program
     .command('inspect')
     .description('what is left of every layer: channels, mean bits, weights, bytes; or the program of a step')
-    .argument('<checkpoint|file.scnn|network.json>', "a checkpoint, a run's folder, or a model file; with --plan also a network as JSON")
+    .argument('<checkpoint|file>', "a checkpoint, a run's folder, a model file, or another program's .onnx; with --plan also a network as JSON")
     .option('--json', 'print JSON')
     .option('--plan', 'print the operations of a training step with shapes, memory and multiply-adds')
     .option('--evaluation', 'with --plan: of an evaluation')
@@ -57,11 +58,12 @@ async function inspect(path: string, flags: InspectFlags): Promise<void> {
   if (plan) return printPlan(path, flags);
   if (evaluation || batchSize !== undefined)
     throw new Error(`Expected --plan with ${evaluation ? '--evaluation' : '--batch-size'} but received none`);
-  const model = await loadModel(path);
+  const imported = isWholeModel(path) ? await importWhole(path) : undefined;
+  const model = imported?.model ?? (await loadModel(path));
   const network = await compileModel(model, 'cpu');
   const size = await measureSize(network, model.origin);
   const modelBytes = (await network.encodeModel(metadataOf(model.info))).length;
   await network.dispose();
   if (json) console.log(JSON.stringify({ ...size, modelBytes }, undefined, 2));
-  else console.log(`${alignTable(layerTable(size))}\nmodel file: ${bytesText(modelBytes)}`);
+  else console.log(`${imported ? `${imported.text}\n` : ''}${alignTable(layerTable(size))}\nmodel file: ${bytesText(modelBytes)}`);
 }

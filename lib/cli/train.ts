@@ -13,7 +13,7 @@ import { durationText, percentText } from '../report/text.js';
 import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
-import { normalisedBy, startingPoint } from './import.js';
+import { modelName, normalisedBy, startingPoint } from './import.js';
 import { loadModel } from './load-model.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
@@ -79,7 +79,7 @@ export function addTrainCommand(program: Command): void {
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
-    .option('--from <file>', "start from another program's weights: a .safetensors file for --model")
+    .option('--from <file>', "start from another program's file: a whole .onnx model, or a .safetensors file of weights for --model")
     .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
     .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
     .option('--plain', 'train the same network with plain float weights')
@@ -176,7 +176,8 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
 
 /** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
 function newRunPath(flags: TrainFlags): string {
-  const model = (modelNames as string[]).includes(flags.model) ? flags.model : 'custom';
+  const name = modelName(flags);
+  const model = name !== flags.model || (modelNames as string[]).includes(name) ? name : 'custom';
   return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
@@ -187,11 +188,12 @@ async function startState(path: string): Promise<State> {
 }
 
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
-  const { model, dataset, limit, threads, checkpointEvery } = flags;
+  const model = modelName(flags);
+  const { dataset, limit, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const { mean, std } = flags;
   const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
-  const begin = await startingPoint(flags, data);
+  const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
   if (flags.start !== undefined) begin.state = await startState(flags.start);
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command) });
   const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
