@@ -17,12 +17,33 @@ function richNetwork() {
   return net.build(net.linear(net.concat([net.globalAveragePool(e), net.flatten(net.maxPool(e, { kernel: 3 }))]), { outFeatures: 5 }));
 }
 
+/** Every operator that is not in the other networks. */
+function gatedNetwork() {
+  const net = new NetworkBuilder([2, 6, 5]);
+  const layer = (input, kernel = 3) => net.conv2d(input, { outChannels: 6, kernel, padding: (kernel - 1) / 2 });
+  const a = net.layerNorm(net.leakyRelu(layer('input'), { slope: 0.2 }));
+  const gate = net.sigmoid(net.linear(net.globalAveragePool(a), { outFeatures: 6 }));
+  const b = net.prelu(net.multiply(a, gate));
+  const c = net.subtract(net.apply('tanh', layer(b, 1)), net.softmax(layer(b)));
+  const d = net.divide(
+    net.hardSigmoid(layer(c)),
+    net.affine(net.apply('softplus', net.conv2d(c, { outChannels: 1, kernel: 1 })), { scale: 0.5, offset: 0.5 }),
+  );
+  const e = net.instanceNorm(net.elu(layer(d), { alpha: 0.7 }), { affine: true });
+  const f = net.rmsNorm(net.add(e, net.clip(net.apply('hardSwish', layer(e)), { low: -0.2, high: 0.8 })));
+  const positive = net.affine(net.apply('square', net.apply('geluTanh', f)), { offset: 0.4 });
+  const g = net.concat([net.apply('log', positive), net.apply('sqrt', positive), net.apply('reciprocal', positive)]);
+  const h = net.multiply(net.apply('abs', layer(g)), net.apply('exp', net.affine(layer(f, 1), { scale: 0.1 })));
+  return net.build(net.linear(net.prelu(h, { shared: true }), { outFeatures: 5 }));
+}
+
 t.test('gradients agree with PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
   for (const [description, bits] of [
     [toyNetwork(), 4],
     [toyNetwork(), 2],
     [richNetwork(), 6],
     [richNetwork(), 3],
+    [gatedNetwork(), 6],
   ]) {
     for (const seed of [1, 2]) {
       const random = randomNumbers(seed);
@@ -71,8 +92,8 @@ t.test('gradients agree with PyTorch', { skip: hasTorch ? false : 'python3-torch
         const bitDepth = state[`${p.node}.bitDepth`];
         // Dead channels: their biases do not learn, they decay; PyTorch knows nothing of that.
         if (bitDepth && p.role === 'bias') [reference, actual] = [reference, actual].map((v) => [...v].filter((_, i) => bitDepth[i] > 0));
-        // The same behind a norm: its scale and shift are left alone where its input is dead.
-        if (p.role === 'normBias' || p.role === 'normWeight')
+        // The same behind a norm: its scale and shift are left alone where its input is dead, as slopes are.
+        if (['normBias', 'normWeight', 'slope'].includes(p.role))
           [reference, actual] = [reference, gradients[p.name]].map((v) => [...v].filter((_, i) => gradients[p.name][i] !== 0));
         const worst = difference(actual, reference);
         t.ok(worst < 1e-3, `${p.name} ${worst}`);
