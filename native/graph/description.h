@@ -27,11 +27,13 @@ struct OptimizerDescription {
   int moments() const { return kind == Optimizer::kSgd ? 1 : 2; }
 };
 
-enum class Loss { kCrossEntropy, kMeanSquaredError };
+// All but the first compare every element of the prediction with a target (ops/loss.h).
+enum class Loss { kCrossEntropy, kMeanSquaredError, kBinaryCrossEntropy, kAbsolute, kHuber };
 
 struct NetworkOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
+  float huberDelta = 1;
   OptimizerDescription optimizer;
   bool coupledPenalty = false;
   double originalWeights = 0;  // N of the penalty; 0: the weights of this network
