@@ -445,7 +445,15 @@ export type NodeDescription =
   | RotaryNode
   | DropoutNode;
 
-export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
+/**
+ * crossEntropy: of an example's label. The others compare every element z of the prediction with a target t of the data set,
+ * and take the mean: (z − t)²; binaryCrossEntropy (several labels at once) of logits z with t in [0, 1]; l1: |z − t|; huber:
+ * (z − t)² / 2 up to a distance of `delta` (default 1), beyond it delta·(|z − t| − delta / 2).
+ */
+export type LossDescription =
+  | { kind: 'crossEntropy'; labelSmoothing?: number }
+  | { kind: 'meanSquaredError' | 'binaryCrossEntropy' | 'l1' }
+  | { kind: 'huber'; delta?: number };
 
 /** Channels, then sizes of 0 to 3 axes of positions: a vector, a sequence, an image (height, width), a volume. */
 export type AxesSizes = [channels: number, ...positions: number[]];
