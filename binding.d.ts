@@ -72,17 +72,17 @@ export interface DataSetOptions {
   /** [count × channels × height × width], finite; bytes are divided by 255. Copied into native memory. */
   images: Uint8Array | Float32Array;
   /** [count], class of each image in 0..classes-1; for cross-entropy. */
-  labels?: Int32Array;
+  labels?: Int32Array | undefined;
   /** Number of classes; required with `labels`. */
-  classes?: number;
+  classes?: number | undefined;
   /** [count × features]; for the mean squared error. */
-  targets?: Float32Array;
+  targets?: Float32Array | undefined;
   /**
    * Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. std is at least 2^-20 of the mean:
    * less is the rounding of a channel that is constant, and dividing by it makes noise of it.
    */
-  mean?: number[];
-  std?: number[];
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
 }
 
 /** Images and their labels or targets, held in native memory. Never changes once made. */
@@ -96,17 +96,18 @@ export class DataSet {
 /** Random changes of training images. Keyed by (seed, step, position in the batch): a seeded run repeats. */
 export interface Augmentation {
   /** Pad by this many zero pixels and crop back at a random offset. Default 0. */
-  shift?: number;
+  shift?: number | undefined;
   /** Mirror left-right with probability ½. Default false. */
-  flip?: boolean;
+  flip?: boolean | undefined;
   /** Side in pixels of a square set to the mean. Default 0: none. */
-  cutout?: number;
+  cutout?: number | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Networks: a directed acyclic graph as data
 
-interface NodeBase {
+/** What every node has. */
+export interface NodeBase {
   /** Unique; not "input"; without '/' and '.'. */
   name: string;
   /** Names of the nodes whose outputs this one reads; "input" is the image. */
@@ -117,17 +118,17 @@ export interface Conv2dNode extends NodeBase {
   outChannels: number;
   kernel: [number, number];
   /** Default [1, 1]. */
-  stride?: [number, number];
+  stride?: [number, number] | undefined;
   /** Zero padding on both sides. Default [0, 0]. */
-  padding?: [number, number];
+  padding?: [number, number] | undefined;
   /** Default [1, 1]. */
-  dilation?: [number, number];
+  dilation?: [number, number] | undefined;
   /** Divides input and output channels; equal to both for a depthwise convolution. Default 1. */
-  groups?: number;
+  groups?: number | undefined;
   /** Default true. */
-  bias?: boolean;
+  bias?: boolean | undefined;
   /** Learn a bit depth and an exponent per output channel. Default true. */
-  compress?: boolean;
+  compress?: boolean | undefined;
 }
 /**
  * Fully connected: reads all elements of its input as a vector, or, with `perPosition`, the channels at each position by
@@ -137,47 +138,269 @@ export interface LinearNode extends NodeBase {
   kind: 'linear';
   outFeatures: number;
   /** Default false. */
-  perPosition?: boolean;
-  bias?: boolean;
-  compress?: boolean;
+  perPosition?: boolean | undefined;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface BatchNormNode extends NodeBase {
   kind: 'batchNorm';
   /** Learn a scale and a shift per channel. Default true. */
-  affine?: boolean;
+  affine?: boolean | undefined;
   /** Default 1e-5. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Of the running statistics: running += momentum × (batch − running). Default 0.1. */
-  momentum?: number;
+  momentum?: number | undefined;
 }
 export interface ActivationNode extends NodeBase {
   kind: 'relu' | 'gelu' | 'silu';
+}
+/** 1 / (1 + exp(−x)). */
+export interface SigmoidNode extends NodeBase {
+  kind: 'sigmoid';
+}
+/** Functions of one element without fields; geluTanh is GELU's approximation through tanh. */
+export interface FunctionNode extends NodeBase {
+  kind: 'geluTanh' | 'tanh' | 'hardSwish' | 'softplus' | 'exp' | 'log' | 'sqrt' | 'abs' | 'square' | 'reciprocal';
+}
+/** clip(slope·x + offset, 0, 1). */
+export interface HardSigmoidNode extends NodeBase {
+  kind: 'hardSigmoid';
+  /** Default 1/6. */
+  slope?: number;
+  /** Default ½. */
+  offset?: number;
+}
+/** x where x > 0, else slope·x. */
+export interface LeakyReluNode extends NodeBase {
+  kind: 'leakyRelu';
+  /** Default 0.01. */
+  slope?: number;
+}
+/** min(max(x, low), high); low 0 and high 6: ReLU6. */
+export interface ClipNode extends NodeBase {
+  kind: 'clip';
+  low: number;
+  high: number;
+}
+/** x where x > 0, else alpha·(exp(x) − 1). */
+export interface EluNode extends NodeBase {
+  kind: 'elu';
+  /** Default 1. */
+  alpha?: number;
+}
+/** scale·x + offset, fixed numbers. */
+export interface AffineNode extends NodeBase {
+  kind: 'affine';
+  /** Default 1. */
+  scale?: number;
+  /** Default 0. */
+  offset?: number;
+}
+/** x where x > 0, else a learned slope times x: `<name>.slope`, [channels] or [1], which starts at ¼. */
+export interface PReluNode extends NodeBase {
+  kind: 'prelu';
+  /** One slope for all channels. Default false. */
+  shared?: boolean;
+}
+/** Normalisation over the channels of every position of every example; rmsNorm without a mean and a shift. */
+export interface ChannelNormNode extends NodeBase {
+  kind: 'layerNorm' | 'rmsNorm';
+  /** Learn a scale (and a shift) per channel. Default true. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Channels that the statistics count, those that were removed among them as zeros. Default 0: those of the input. */
+  divisor?: number;
+}
+/** Normalisation over the positions of every channel of every example. */
+export interface InstanceNormNode extends NodeBase {
+  kind: 'instanceNorm';
+  /** Learn a scale and a shift per channel. Default false. */
+  affine?: boolean;
+  /** Default 1e-5. */
+  epsilon?: number;
+}
+/** Over the channels of every position (they are never removed), or over the last axis of positions. */
+export interface SoftmaxNode extends NodeBase {
+  kind: 'softmax';
+  /** Default 'channels'. */
+  axis?: 'channels' | 'positions';
 }
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
   kernel: [number, number];
   /** Default: the kernel. */
-  stride?: [number, number];
+  stride?: [number, number] | undefined;
   /** At most half the kernel. Default [0, 0]. */
-  padding?: [number, number];
+  padding?: [number, number] | undefined;
   /** averagePool: divide by the whole window, padding included. Default true. */
-  countIncludePad?: boolean;
+  countIncludePad?: boolean | undefined;
 }
-/** Mean over all pixels; output C×1×1. */
+/** Mean, or maximum, over all positions; output C×1×1. */
 export interface GlobalAveragePoolNode extends NodeBase {
-  kind: 'globalAveragePool';
+  kind: 'globalAveragePool' | 'globalMaxPool';
+}
+/** Mean over all rows, all columns, or both (default); their number becomes 1. */
+export interface MeanPositionsNode extends NodeBase {
+  kind: 'meanPositions';
+  rows?: boolean;
+  columns?: boolean;
+}
+/** Mean over all channels at each position; output 1×H×W. */
+export interface MeanChannelsNode extends NodeBase {
+  kind: 'meanChannels';
+  /** What the sum is divided by; 0, the default: the number of channels. It stays when channels are removed. */
+  divisor?: number;
 }
 /** C×H×W → a vector of C·H·W features. */
 export interface FlattenNode extends NodeBase {
   kind: 'flatten';
 }
-/** Sum of two inputs of one shape. */
+/** Sum of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
 export interface AddNode extends NodeBase {
   kind: 'add';
 }
-/** Channels of all inputs (2 to 16, of one height and width), one after another. */
+/** Product of two inputs: of one shape, or one that has a single channel or a single position where the other has more. */
+export interface MultiplyNode extends NodeBase {
+  kind: 'multiply';
+}
+/** Difference or quotient; the second input may have a single channel or a single position where the first has more. */
+export interface ArithmeticNode extends NodeBase {
+  kind: 'subtract' | 'divide';
+}
+/** Channels of all inputs (2 to 16), one after another; or their rows, or their columns: all other sizes are the same. */
 export interface ConcatNode extends NodeBase {
   kind: 'concat';
+  /** Default 'channels'. The positions of a sequence are columns. */
+  axis?: 'channels' | 'rows' | 'columns';
+}
+/** Output channel i is input channel index[i], or zeros where index[i] is -1. */
+export interface GatherChannelsNode extends NodeBase {
+  kind: 'gatherChannels';
+  index: number[];
+}
+/** Channels seen as groups × C/groups and transposed: output channel i·groups + g is input channel g·C/groups + i. */
+export interface ChannelShuffleNode extends NodeBase {
+  kind: 'channelShuffle';
+  groups: number;
+  /** In place of the groups: the input channel of each output channel, as removal leaves it. Default []: by the groups. */
+  order?: number[];
+}
+/** Channels of zeros before and after those of the input. */
+export interface PadChannelsNode extends NodeBase {
+  kind: 'padChannels';
+  /** Default 0. */
+  before?: number;
+  /** Default 0. */
+  after?: number;
+}
+/** Channels first … first + count − 1. */
+export interface SliceChannelsNode extends NodeBase {
+  kind: 'sliceChannels';
+  first: number;
+  count: number;
+}
+/** Rows and columns first, first + step, … of each axis, `count` of them. The positions of a sequence are columns. */
+export interface SlicePositionsNode extends NodeBase {
+  kind: 'slicePositions';
+  /** Default [0, 0]. */
+  first?: [number, number];
+  count: [number, number];
+  /** Default [1, 1]. */
+  step?: [number, number];
+}
+/** Rows and columns added before and after. */
+export interface PadNode extends NodeBase {
+  kind: 'pad';
+  /** Default [0, 0]. */
+  before?: [number, number];
+  /** Default [0, 0]. */
+  after?: [number, number];
+  /** 'zeros' (default), 'reflect' (2 1 | 0 1 2), 'edge' (0 0 | 0 1 2) or 'wrap' (1 2 | 0 1 2). */
+  mode?: 'zeros' | 'reflect' | 'edge' | 'wrap';
+}
+/**
+ * Pixel shuffle: C·size²×H×W → C×H·size×W·size, and the way back. Order 'channelFirst' (default; PyTorch's PixelShuffle,
+ * ONNX's CRD): channel (c·size + i)·size + j of the deep tensor is pixel (i, j) of channel c; 'blockFirst' (ONNX's DCR):
+ * channel (i·size + j)·C + c.
+ */
+export interface PixelShuffleNode extends NodeBase {
+  kind: 'pixelShuffle' | 'pixelUnshuffle';
+  size: number;
+  order?: 'blockFirst' | 'channelFirst';
+}
+/** Resizing without antialiasing. */
+export interface ResizeNode extends NodeBase {
+  kind: 'resize';
+  /** Of the output: [height, width]. */
+  size: [number, number];
+  /** Default 'nearest'. */
+  mode?: 'nearest' | 'linear';
+  /**
+   * Where output position o lies in the input, with s = output / input: 'halfPixel' (o + ½)/s − ½ (PyTorch's
+   * align_corners = false), 'alignCorners' o·(in − 1)/(out − 1), 'asymmetric' o/s (default; PyTorch's nearest).
+   */
+  coordinates?: 'halfPixel' | 'alignCorners' | 'asymmetric';
+  /** Of nearest; 'floor' (default), 'ceil', or to the nearest with halves going down or up. */
+  rounding?: 'floor' | 'ceil' | 'halfDown' | 'halfUp';
+  /** s of the rows where it is not exactly output / input. Default 0: that ratio. */
+  scaleHeight?: number;
+  /** The same of the columns. */
+  scaleWidth?: number;
+}
+/** Transposed convolution. Weight [O, I/groups, KH, KW]; output height (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1. */
+export interface ConvTranspose2dNode extends NodeBase {
+  kind: 'convTranspose2d';
+  outChannels: number;
+  kernel: [number, number];
+  /** Default [1, 1]. */
+  stride?: [number, number];
+  /** Rows and columns taken off both sides of the output. Default [0, 0]. */
+  padding?: [number, number];
+  /** Rows and columns added at the end, less than the stride. Default [0, 0]. */
+  outputPadding?: [number, number];
+  /** Default [1, 1]. */
+  dilation?: [number, number];
+  /** Divides input and output channels. Default 1. */
+  groups?: number;
+  /** Default true. */
+  bias?: boolean;
+  /** Learn a bit depth and an exponent per output channel. Default true. */
+  compress?: boolean;
+}
+/**
+ * Multi-head attention between its projections: inputs are queries, keys and values, each with its heads one after the
+ * other; softmax(scale · q·k) of each head times the values.
+ */
+export interface AttentionNode extends NodeBase {
+  kind: 'attention';
+  heads: number;
+  /** Heads of keys and values, a divisor of `heads`: each is shared by as many query heads. Default: `heads`. */
+  keyHeads?: number;
+  /** A query sees the keys up to its own position. Default false. */
+  causal?: boolean;
+  /** 0, the default: 1/√(channels of a head). It stays when dimensions are removed. */
+  scale?: number;
+  /** Channels of each key head (and of its queries), where they differ. Default []: equal ones. */
+  headSizes?: number[];
+  /** Channels of values of each key head, where they differ. Default []: equal ones. */
+  valueSizes?: number[];
+}
+/** Rotary positions: pairs of channels of each head turned by position × base^(−2·pair/rotated). */
+export interface RotaryNode extends NodeBase {
+  kind: 'rotary';
+  /** Channels of a head. */
+  headSize: number;
+  /** Of these, how many are turned, the first ones; even. Default: all. */
+  rotated?: number;
+  /** Default 10000. */
+  base?: number;
+  /** Pairs (2i, 2i + 1); if not, (i, i + rotated/2). Default false. */
+  interleaved?: boolean;
+  /** Default 0. */
+  firstPosition?: number;
+  /** Which of the original channels are there, ascending, after a removal. Default []: all. */
+  channels?: number[];
 }
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
@@ -189,11 +412,37 @@ export type NodeDescription =
   | LinearNode
   | BatchNormNode
   | ActivationNode
+  | SigmoidNode
+  | FunctionNode
+  | HardSigmoidNode
+  | LeakyReluNode
+  | ClipNode
+  | EluNode
+  | AffineNode
+  | PReluNode
+  | ChannelNormNode
+  | InstanceNormNode
+  | SoftmaxNode
   | PoolNode
   | GlobalAveragePoolNode
   | FlattenNode
   | AddNode
+  | MultiplyNode
+  | ArithmeticNode
   | ConcatNode
+  | MeanPositionsNode
+  | MeanChannelsNode
+  | GatherChannelsNode
+  | ChannelShuffleNode
+  | PadChannelsNode
+  | SliceChannelsNode
+  | SlicePositionsNode
+  | PadNode
+  | PixelShuffleNode
+  | ResizeNode
+  | ConvTranspose2dNode
+  | AttentionNode
+  | RotaryNode
   | DropoutNode;
 
 export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
@@ -213,51 +462,64 @@ export interface NetworkDescription {
 export interface OptimizerDescription {
   kind: 'sgd' | 'adam' | 'adamw';
   /** sgd; default 0.9. */
-  momentum?: number;
+  momentum?: number | undefined;
   /** sgd; default true when momentum > 0. */
-  nesterov?: boolean;
+  nesterov?: boolean | undefined;
   /** adam and adamw; defaults 0.9, 0.999. */
-  beta1?: number;
-  beta2?: number;
+  beta1?: number | undefined;
+  beta2?: number | undefined;
   /** adam and adamw, of weights, biases and norms; default 1e-8. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Of the weights of conv2d and linear nodes (biases and norms have none); default 0. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
   /** Of bit depths and exponents: always Adam. Default 1e-3. */
-  quantizerEpsilon?: number;
+  quantizerEpsilon?: number | undefined;
   /**
    * Train bit depth b and range e + b in place of b and e: when b falls the quantizer's steps grow, and no weight is clipped
    * that was not before. dL/db at a fixed range is dL/db - dL/de. Default false: b and e, as the paper has it.
    */
-  keepRange?: boolean;
+  keepRange?: boolean | undefined;
   /** Clip the norm of the gradient of weights, biases and norms together; default 0: off. */
-  maxGradientNorm?: number;
+  maxGradientNorm?: number | undefined;
 }
 
 export interface NetworkOptions {
   /** Default 'auto'. A CUDA device that is not there is an Error that says what was looked for. */
-  device?: Device;
+  device?: Device | undefined;
   /** Default 'fp32'. One that the device does not have is an error. */
-  precision?: Precision;
+  precision?: Precision | undefined;
   /**
    * Most bytes of a CUDA device's memory that all networks of this process may hold together. Default 0: the value of
    * SELFCOMPRESS_CUDA_MEMORY (as in 8G), else no limit. Memory that cannot be had is an Error with the sizes, after which
    * everything else goes on as before. Networks on the CPU have no limit of their own.
    */
-  memoryLimit?: number;
+  memoryLimit?: number | undefined;
   loss: LossDescription;
   optimizer: OptimizerDescription;
-  /** Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream. Default 'own'. */
-  penalty?: 'own' | 'coupled';
+  /**
+   * Gradient of the size penalty: the paper's, or with what a channel's removal frees downstream, or that of the length of the
+   * codes in the file (ops/rate.h), whose Rate then stands in the place of Q; a device that does not have it is an error.
+   * Default 'own'.
+   */
+  penalty?: 'own' | 'coupled' | 'rate' | undefined;
+  /** With 'rate': how much keeping a channel costs beside its codes. Default 1. */
+  coupling?: number | undefined;
+  /**
+   * With 'rate': after so many steps in which all codes of a channel were zero its bit depth becomes 0. The state has a counter
+   * `<node>.idle` of [channels] for each layer that compresses. Default 1000.
+   */
+  idleSteps?: number | undefined;
+  /** 'layer': every live channel's gradient of e is the sum of its layer's, so that exponents that start alike stay alike. Default 'channel'. */
+  exponents?: 'channel' | 'layer' | undefined;
   /** N of the size penalty: weights of the network before any removal. Default: the weights of this one. */
-  originalWeights?: number;
+  originalWeights?: number | undefined;
   /** Largest batch of a step or evaluation. */
   batchSize: number;
   /** Per step, dead channels' biases and norm shifts shrink by this share. Default 0.05. */
-  deadDecay?: number;
+  deadDecay?: number | undefined;
 }
 
-export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent';
+export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope' | 'idle';
 
 export interface ParameterInfo {
   /** `<node>.<role>`, with `weight` and `bias` for a norm's scale and shift. */
@@ -282,9 +544,9 @@ export interface OperatorInfo {
 }
 export interface FieldInfo {
   name: string;
-  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice';
+  type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice' | 'list';
   required: boolean;
-  /** Of integers, numbers and both members of a pair; inclusive. */
+  /** Of integers, numbers, both members of a pair and every integer of a list; inclusive. */
   low?: number;
   high?: number;
   default?: number | boolean | number[] | string;
@@ -320,10 +582,10 @@ export interface LayerMeasure {
   kind: string;
   /** Live output channels. */
   channels: number;
-  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. */
+  /** Live weights, and the bits that their integer codes need; a plain weight takes 32. NaN bits: a bit depth or exponent is no number. */
   weights: number;
   bits: number;
-  /** [output channels]: bits of each code of a channel; 0: dead. */
+  /** [output channels]: bits of each code of a channel; 0: dead; −1: its bit depth or exponent is no number. */
   codeBits: Int32Array;
 }
 
@@ -342,8 +604,8 @@ export function encodeModelFile(args: { network: NetworkDescription; state: Reco
  */
 export function decodeModelFile(args: {
   bytes: Uint8Array;
-  maxWeights?: number;
-  maxNodes?: number;
+  maxWeights?: number | undefined;
+  maxNodes?: number | undefined;
 }): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -362,7 +624,7 @@ export interface StepSettings {
   /** Of bit depths and of exponents; 0 freezes them. */
   bitDepthLearningRate: number;
   exponentLearningRate: number;
-  augmentation?: Augmentation;
+  augmentation?: Augmentation | undefined;
 }
 
 export interface StepResult {
@@ -390,6 +652,43 @@ export interface MemoryReport {
   activationBytes: number;
   /** The same if nothing were shared. */
   activationBytesUnshared: number;
+}
+
+/** An operation of a backend in a compiled program. */
+export interface PlanOperation {
+  /** Such as 'Conv2dForward': native/include/selfcompress/ops/ has the equations. */
+  operation: string;
+  /** Part of the step that it belongs to; they follow one another in this order. */
+  section: 'states' | 'input' | 'forward' | 'loss' | 'backward' | 'update';
+  /** Name of the node that it computes, null: of the whole step. */
+  node: string | null;
+  /** Of an image or a vector, as in '1x28x28 -> 32x24x24, 5x5'; else the number of elements. */
+  shape: string;
+  /** What it does on the way: 'quantizer', 'ReLU', 'ReLU mask' (of a ReLU before it), 'output mask', 'moments', 'accumulate'. */
+  epilogues: string[];
+  /** Indices of the buffers that it reads or writes; parameters and what else lives outside of the arena is not among them. */
+  buffers: number[];
+  /** Parts of the batch that it reads. */
+  batch: string[];
+  /** Of a whole batch, all channels live; 0: it is not a product. */
+  multiplyAdds: number;
+}
+export interface PlanBuffer {
+  bytes: number;
+  /** Its place in the arena. */
+  offset: number;
+  /** The first and the last operation that touch it, −1 for none; the number of operations: it is kept to the end. */
+  first: number;
+  last: number;
+}
+/** The program that a network was compiled to. */
+export interface StepPlan {
+  operations: PlanOperation[];
+  buffers: PlanBuffer[];
+  /** Of the buffers, with those in one place that are not needed at the same time, and one after the other. */
+  arenaBytes: number;
+  unsharedBytes: number;
+  multiplyAdds: number;
 }
 
 /**
@@ -432,6 +731,8 @@ export class Network {
   prune(): Promise<Pruned | null>;
   /** Sizes of all layers with weights, in the order of the network. */
   measure(): Promise<LayerMeasure[]>;
+  /** The program of a step, or that of an evaluation, for a whole batch. */
+  plan(which: 'training' | 'evaluation'): Promise<StepPlan>;
   /** The bytes of a model file of the network as it is now. */
   encodeModel(metadata?: Metadata): Promise<Uint8Array>;
   /** Frees native memory once queued work is done; later calls reject. Also happens when collected. */
@@ -458,7 +759,7 @@ export function quantizeForward(args: QuantizeArguments & { output: Float32Array
 export function quantizeBackward(
   args: QuantizeArguments & {
     gradOutput: Float32Array;
-    penalty?: Float32Array;
+    penalty?: Float32Array | undefined;
     gradWeight: Float32Array;
     gradBitDepth: Float32Array;
     gradExponent: Float32Array;
@@ -477,16 +778,16 @@ export interface Conv2dGeometry {
   width: number;
   outChannels: number;
   kernel: [number, number];
-  stride?: [number, number];
-  padding?: [number, number];
-  dilation?: [number, number];
-  groups?: number;
+  stride?: [number, number] | undefined;
+  padding?: [number, number] | undefined;
+  dilation?: [number, number] | undefined;
+  groups?: number | undefined;
 }
 export interface LiveChannels {
   /** Ascending input channels to read; the others count as zero. Default: all. */
-  liveIn?: Int32Array;
+  liveIn?: Int32Array | undefined;
   /** Ascending output channels to compute; the others are written as zero. Default: all. */
-  liveOut?: Int32Array;
+  liveOut?: Int32Array | undefined;
 }
 /** output [N,O,OH,OW] = input [N,C,H,W] ⋆ weight [O,C/groups,KH,KW] + bias [O]. */
 export function conv2dForward(
@@ -508,16 +809,16 @@ export interface ImageShape {
 export function batchNormForward(
   args: ImageShape & {
     training: boolean;
-    epsilon?: number;
-    momentum?: number;
+    epsilon?: number | undefined;
+    momentum?: number | undefined;
     input: Float32Array;
-    weight?: Float32Array;
-    bias?: Float32Array;
+    weight?: Float32Array | undefined;
+    bias?: Float32Array | undefined;
     runningMean: Float32Array;
     runningVar: Float32Array;
     /** [channels]; required when training. */
-    savedMean?: Float32Array;
-    savedInvStd?: Float32Array;
+    savedMean?: Float32Array | undefined;
+    savedInvStd?: Float32Array | undefined;
     output: Float32Array;
   },
 ): Promise<void>;
@@ -525,12 +826,12 @@ export function batchNormBackward(
   args: ImageShape & {
     input: Float32Array;
     gradOutput: Float32Array;
-    weight?: Float32Array;
+    weight?: Float32Array | undefined;
     savedMean: Float32Array;
     savedInvStd: Float32Array;
     gradInput: Float32Array;
-    gradWeight?: Float32Array;
-    gradBias?: Float32Array;
+    gradWeight?: Float32Array | undefined;
+    gradBias?: Float32Array | undefined;
   },
 ): Promise<void>;
 export function activationForward(args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; output: Float32Array }): Promise<void>;
@@ -541,9 +842,9 @@ export function activationBackward(
 export interface PoolGeometry extends ImageShape {
   kind: 'max' | 'average';
   kernel: [number, number];
-  stride?: [number, number];
-  padding?: [number, number];
-  countIncludePad?: boolean;
+  stride?: [number, number] | undefined;
+  padding?: [number, number] | undefined;
+  countIncludePad?: boolean | undefined;
 }
 export function poolForward(args: PoolGeometry & { input: Float32Array; output: Float32Array }): Promise<void>;
 export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array }): Promise<void>;
@@ -552,10 +853,10 @@ export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOut
 export function crossEntropy(args: {
   batch: number;
   classes: number;
-  labelSmoothing?: number;
+  labelSmoothing?: number | undefined;
   logits: Float32Array;
   labels: Int32Array;
-  gradLogits?: Float32Array;
+  gradLogits?: Float32Array | undefined;
 }): Promise<{ loss: number; correct: number }>;
 /** output, target [batch × features]. */
 export function meanSquaredError(args: {
@@ -563,7 +864,7 @@ export function meanSquaredError(args: {
   features: number;
   output: Float32Array;
   target: Float32Array;
-  gradOutput?: Float32Array;
+  gradOutput?: Float32Array | undefined;
 }): Promise<{ loss: number }>;
 
 /** One update in place. Equations in native/include/selfcompress/ops/optimizer.h. */
@@ -573,14 +874,14 @@ export function optimizerStep(args: {
   gradient: Float32Array;
   moment1: Float32Array;
   /** Required for adam and adamw. */
-  moment2?: Float32Array;
+  moment2?: Float32Array | undefined;
   /** t, counted from 1. */
   step: number;
   learningRate: number;
-  momentum?: number;
-  nesterov?: boolean;
-  beta1?: number;
-  beta2?: number;
-  epsilon?: number;
-  weightDecay?: number;
+  momentum?: number | undefined;
+  nesterov?: boolean | undefined;
+  beta1?: number | undefined;
+  beta2?: number | undefined;
+  epsilon?: number | undefined;
+  weightDecay?: number | undefined;
 }): Promise<void>;

@@ -1,7 +1,7 @@
 /** The one file that loads the native addon; its contract is binding.d.ts. */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type * as Binding from '../binding.js';
+import type * as Contents from '../binding.js';
 import { withCode } from './errors.js';
 
 const require = createRequire(import.meta.url);
@@ -20,14 +20,18 @@ function loadError(cause: unknown): Error {
   return withCode(new Error(`${advice}\n${detail}`, { cause }), 'ERR_SELFCOMPRESS_ADDON');
 }
 
-function load(): typeof Binding {
+type Contract = typeof Contents;
+/** What the addon has: the functions and classes of binding.d.ts. */
+export interface Binding extends Contract {}
+
+function load(): Binding {
   const nodeGypBuild = require('node-gyp-build') as (directory: string) => unknown;
   try {
-    return nodeGypBuild(root) as typeof Binding;
+    return nodeGypBuild(root) as Binding;
   } catch (cause) {
     throw loadError(cause);
   }
 }
 
-export const binding = load();
+export const binding: Binding = load();
 export type * from '../binding.js';

@@ -1,6 +1,6 @@
 /** Errors of the library. Wrong arguments are TypeErrors and RangeErrors, made here in one form. */
 
-import type { Device } from './binding.js';
+import type { Device } from '../binding.js';
 
 /** What `code` an error of the library has. Errors of the native side have these as well. */
 export type ErrorCode =
@@ -162,9 +162,14 @@ export function checkDevice(value: unknown, argument: string): Device {
 
 /** Whether a value is an object that was written as `{...}`, in this realm or another: no array, no instance of a class. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    if (Array.isArray(value) || Object.prototype.toString.call(value) !== '[object Object]') return false;
+    const prototype = Object.getPrototypeOf(value);
+    return prototype === null || Object.getPrototypeOf(prototype) === null;
+  } catch {
+    return false; // a revoked proxy, or the user's code
+  }
 }
 
 /** TypeError for what is no plain object, or has a name that is not among `names`. */

@@ -6,8 +6,8 @@ import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { describe } from '../dist/errors.js';
 import { fuzz } from '../scripts/fuzz/args.mjs';
-import { declared, entries, missing } from '../scripts/fuzz/surface.mjs';
-import { binding, root } from './support.mjs';
+import { declared, entries, missing, typescript } from '../scripts/fuzz/surface.mjs';
+import { binding, decodeModel, initialState, inspectNetwork, measureSize, originOf, root } from './support.mjs';
 
 const raw = Object.keys(entries).filter((name) => entries[name].names[0] === 'the arguments');
 const first = (name) => entries[name].make()[0];
@@ -102,8 +102,10 @@ t.test('memory that can change its size is refused whatever its properties say',
       t.ok(error instanceof TypeError && /resizable/.test(error.message) && error.message.includes(field), `${name}.${field}: ${error?.message}`);
       const honest = new ArrayBuffer(value.byteLength);
       Object.defineProperty(honest, 'resizable', { value: true });
+      const same = new value.constructor(honest);
+      same.set(value);
       t.equal(
-        caught(() => binding[name]({ ...first(name), [field]: new value.constructor(honest) })),
+        caught(() => binding[name]({ ...first(name), [field]: same })),
         undefined,
         `${name}.${field}: one that only says so is taken`,
       );
@@ -226,7 +228,70 @@ t.test('environment variables that cannot be used are named, with what they want
     t.not(cli.status, 0);
     t.match(cli.stderr, wanted);
     t.notMatch(cli.stderr, /npm rebuild/);
+    t.match(cli.stderr, /^selfcompress: [^\n]*\n$/, 'one line');
   }
+});
+
+t.test('nodes may have any name of whole text; results hold it as a property of their own', async (t) => {
+  const make = (name) => {
+    const nodes = [
+      { kind: 'linear', name, inputs: ['input'], outFeatures: 4, compress: true },
+      { kind: 'relu', name: 'relu', inputs: [name] },
+      { kind: 'linear', name: 'out', inputs: ['relu'], outFeatures: 2, compress: true },
+    ];
+    return { input: [3], nodes, output: 'out' };
+  };
+  for (const name of ['__proto__', 'constructor', 'toString', 'é😀', ' ']) {
+    const network = make(name);
+    const { parameters, shapes } = inspectNetwork(network);
+    t.ok(Object.hasOwn(shapes, name), name);
+    const state = initialState(parameters, 1, { bitDepth: 4, headroom: 1 });
+    t.ok(state[`${name}.weight`].every(Number.isFinite));
+    state[`${name}.bitDepth`][1] = 0;
+    state[`${name}.bias`][1] = 0;
+    const origin = originOf(parameters);
+    t.ok(Object.hasOwn(origin.present, name) && Object.hasOwn(origin.layers, name));
+    const compiled = new binding.Network(network, { loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 1 });
+    await compiled.loadState(state);
+    t.equal((await measureSize(compiled, origin)).layers[0].channels, 3);
+    const { removed, kept } = await compiled.prune();
+    t.equal(Object.getOwnPropertyDescriptor(removed, name)?.value, 1);
+    t.same([...Object.getOwnPropertyDescriptor(kept, name).value], [0, 2, 3]);
+    const decoded = await decodeModel(await compiled.encodeModel({ name: 'x', classes: 2, mean: [0], std: [1] }));
+    t.equal(decoded.network.nodes[0].name, name);
+    await compiled.dispose();
+  }
+  for (const name of ['a\0b', '\0', '\ud800', 'a\udc00b']) {
+    const error = caught(() => inspectNetwork(make(name)));
+    t.ok(error instanceof RangeError && error.code === 'ERR_SELFCOMPRESS_ARGUMENT', error?.message);
+  }
+  const network = entries['Network.state'].subject();
+  const weights = new Float32Array((await network.state())['conv1.weight'].length);
+  for (const name of ['conv1.weight\0', '\ud800', '__proto__x'])
+    t.match(caught(() => network.loadState({ [name]: weights }))?.code, 'ERR_SELFCOMPRESS_ARGUMENT', JSON.stringify(name));
+  const metadata = JSON.parse('{"a\\u0000b": "c\\u0000d", "__proto__": 5}');
+  const back = (await binding.decodeModelFile({ bytes: await network.encodeModel(metadata) })).metadata;
+  t.same(Object.entries(back), Object.entries(metadata));
+  await network.dispose();
+});
+
+t.test('a bit depth or exponent that is no number makes the size no number either', async (t) => {
+  const network = entries['Network.state'].subject();
+  const state = await network.state();
+  for (const [name, values] of Object.entries(state)) if (name.endsWith('.bitDepth')) values.fill(4);
+  await network.loadState(state);
+  t.ok((await network.measure()).every(({ bits, codeBits }) => Number.isInteger(bits) && codeBits.every((b) => b >= 0)));
+  const compressed = Object.keys(state).filter((name) => /\.(bitDepth|exponent)$/.test(name));
+  t.ok(compressed.length > 0);
+  for (const name of compressed) {
+    const spoilt = state[name].slice();
+    spoilt[1] = Number.NaN;
+    await network.loadState({ [name]: spoilt });
+    const layer = (await network.measure()).find((size) => size.name === name.split('.')[0]);
+    t.same([layer.bits, layer.codeBits[1]], [Number.NaN, -1], name);
+    await network.loadState({ [name]: state[name] });
+  }
+  await network.dispose();
 });
 
 t.test('the value of an error message can be anything', async (t) => {
@@ -262,4 +327,9 @@ t.test('the fuzzer of arguments knows every way into the library', async (t) => 
   const result = await fuzz({ seconds: 5, seed: 20, entries: [...raw, 'info', 'setThreads', 'DataSet'] });
   t.ok(result.cases > 300);
   t.equal(result.failed, 0);
+  const quick = Object.keys(typescript).filter((name) => !typescript[name].slow);
+  const methods = Object.keys(entries).filter((name) => name.startsWith('Network'));
+  const others = await fuzz({ seconds: 5, seed: 21, entries: [...quick, ...methods, 'encodeModelFile', 'decodeModelFile'] });
+  t.ok(others.cases > 50);
+  t.equal(others.failed, 0);
 });

@@ -149,3 +149,24 @@ t.test('other tools can read the tensors: the layout is that of safetensors', as
     checkpoint.state['conv1.weight'],
   );
 });
+
+t.test('a header of other types than training writes is refused, whatever its checksum', async (t) => {
+  const path = join(temporaryFolder(t), 'checkpoint');
+  const good = await smallCheckpoint();
+  await writeCheckpoint(path, good);
+  await readCheckpoint(path);
+  const wrong = [null, true, -1, 0.5, 'x', [], {}, [null], 2 ** 60];
+  const places = ['description', 'options', 'origin', 'data', 'epoch', 'step', 'history'];
+  for (const place of places) {
+    for (const value of wrong) {
+      if (place === 'step' && value === 2 ** 60) continue; // it is a number of steps, if a strange one
+      if (place === 'options' && JSON.stringify(value) === '{}') continue; // all of their defaults
+      await writeCheckpoint(path, { ...good, [place]: value });
+      await t.rejects(readCheckpoint(path), { name: 'CheckpointError', message: / is damaged: Expected / }, `${place}: ${JSON.stringify(value)}`);
+    }
+  }
+  await writeCheckpoint(path, { ...good, progress: { steps: 'many' } });
+  await t.rejects(readCheckpoint(path), { name: 'CheckpointError', message: /for progress\.steps but received "many"/ });
+  await writeCheckpoint(path, { ...good, origin: { ...good.origin, present: {} } });
+  await t.rejects(readCheckpoint(path), { name: 'CheckpointError', message: /for origin\.present/ });
+});

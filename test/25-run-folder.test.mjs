@@ -6,8 +6,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import t from 'tap';
+import { RunDirectory } from '../dist/report/run-directory.js';
 import { takeLock } from '../dist/training/lock.js';
-import { RunDirectory } from '../dist/training/run-directory.js';
 import { fuzz } from '../scripts/fuzz/kill.mjs';
 import { root, Trainer, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
 

@@ -39,8 +39,8 @@ t.test('misspelled and missing fields', (t) => {
   wrong({ ...good, train: { ...good.train, label: [0] } }, /only known names \(images, labels, targets\) for train but received "label"/);
   wrong({ ...good, test: { image: images(1), labels: [0] } }, /for test but received "image"/);
   wrong({ ...good, validation: { images: images(1), labels: [0], count: 1 } }, /for validation but received "count"/);
-  wrong({ ...good, train: undefined }, /an object for train but received undefined/);
-  wrong({ ...good, test: [] }, /an object for test/);
+  wrong({ ...good, train: undefined }, /a plain object for train but received undefined/);
+  wrong({ ...good, test: [] }, /a plain object for test but received an array of length 0/);
   wrong({ ...good, classes: undefined }, /classes/);
   wrong({ ...good, classes: '10' }, /an integer .* for classes but received "10"/);
   wrong({ ...good, classNames: 'ab' }, /classNames/);

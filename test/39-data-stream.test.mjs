@@ -97,7 +97,7 @@ t.test('what is wrong is named with batch and epoch', async (t) => {
       (b) => ({ images: b.images, targets: new Float32Array(20) }),
       /what fits train \(classification\) for batch 1 of epoch 2 but received "regression"/,
     ],
-    [() => null, /an object for batch 1 of epoch 2 but received null/],
+    [() => null, /a plain object for batch 1 of epoch 2 but received null/],
   ]) {
     const data = await make(wrong(1, value));
     await t.rejects(collect(data, { batchSize: 10, epoch: 2 }), { message }, String(message));

@@ -245,6 +245,7 @@ t.test('--resume refuses what a run keeps, by the name that was typed, and keeps
   const before = readFileSync(join(out, 'checkpoint'));
   const fixed = {
     '--model': 'mlp',
+    '--start': 'other',
     '--dataset': 'digits',
     '--limit': 20,
     '--batch-size': 5,
@@ -256,9 +257,14 @@ t.test('--resume refuses what a run keeps, by the name that was typed, and keeps
     '--gamma': 0.5,
     '--gamma-warmup': 0,
     '--penalty': 'own',
+    '--coupling': 1,
+    '--bias-bits': 5,
     '--bits': 8,
     '--bits-lr': 0.1,
     '--exponent-lr': 0.1,
+    '--bits-start': 'rms',
+    '--bits-schedule': 'cosine',
+    '--exponents': 'channel',
     '--freeze-at': 1,
     '--keep': 'step',
     '--augment': 'flip',

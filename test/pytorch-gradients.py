@@ -45,8 +45,13 @@ def main():
             w, b = state[name + ".weight"], state.get(name + ".bias")
             if name + ".bitDepth" in state:
                 area = w[0, 0].numel()
-                inputs = alive.sum() / node.get("groups", 1) if kind == "conv2d" else alive.repeat_interleave(y[0, 0].numel()).sum()
-                penalty = penalty + torch.relu(state[name + ".bitDepth"]).sum() * inputs * area / original
+                # Of every output channel: the live inputs that it reads.
+                if kind == "conv2d":
+                    groups = node.get("groups", 1)
+                    inputs = alive.view(groups, -1).sum(1).repeat_interleave(len(w) // groups)
+                else:
+                    inputs = alive.repeat_interleave(y[0, 0].numel()).sum()
+                penalty = penalty + (torch.relu(state[name + ".bitDepth"]) * inputs).sum() * area / original
                 alive = state[name + ".bitDepth"] > 0
                 w = quantize(w, state[name + ".bitDepth"], state[name + ".exponent"])
             if kind == "conv2d":

@@ -37,7 +37,7 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: D
 }
 
 /** The data set, normalised by other numbers than its own where they are given. */
-export function normalisedBy(data: Dataset, { mean, std }: { mean?: number[]; std?: number[] }): Dataset {
+export function normalisedBy(data: Dataset, { mean, std }: { mean?: number[] | undefined; std?: number[] | undefined }): Dataset {
   return { ...data, mean: mean ?? data.mean, std: std ?? data.std };
 }
 

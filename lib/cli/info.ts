@@ -1,7 +1,7 @@
 /** selfcompress info */
 import type { Command } from 'commander';
 import { binding, type CudaInfo } from '../binding.js';
-import { bytesText } from '../report/text.js';
+import { bytesText } from '../bytes-text.js';
 
 function cudaLines({ available, reason, devices }: CudaInfo): string[] {
   if (!available) return [`CUDA             not available: ${reason}`];

@@ -6,12 +6,15 @@ import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { readCheckpoint } from '../training/checkpoint.js';
 import { type Origin, originOf } from '../training/metrics.js';
+import type { TrainOptions } from '../training/options.js';
 
 export interface LoadedModel {
   network: NetworkDescription;
   state: State;
   info: ModelInfo;
   origin: Origin;
+  /** Of the run that it comes from; a model file has none. */
+  options?: TrainOptions;
 }
 
 export async function loadModel(path: string): Promise<LoadedModel> {
@@ -24,14 +27,14 @@ export async function loadModel(path: string): Promise<LoadedModel> {
     const { network, info, state } = await decodeModel(bytes);
     return { network, info, state, origin: originOf(inspectNetwork(network).parameters) };
   }
-  const { description, data, state, origin } = await readCheckpoint(path);
-  return { network: description, info: data, state, origin };
+  const { description, data, state, origin, options } = await readCheckpoint(path);
+  return { network: description, info: data, state, origin, options };
 }
 
 /** The network ready for evaluation. */
 export async function compileModel({ network, state }: LoadedModel, device: Device): Promise<Network> {
-  const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));
   const compiled = new binding.Network(network, { device, loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 256 });
-  await compiled.loadState(parameters);
+  const names = new Set(compiled.parameters.map(({ name }) => name)); // without moments, and counters of the training
+  await compiled.loadState(Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name))));
   return compiled;
 }

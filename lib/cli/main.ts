@@ -1,25 +1,13 @@
 #!/usr/bin/env node
-/** The command line program: one file per command. */
-import { Command, CommanderError } from 'commander';
-import { addDatasetsCommand } from './datasets.js';
-import { addEvalCommand } from './eval.js';
-import { addInfoCommand } from './info.js';
-import { addInspectCommand } from './inspect.js';
+/** Runs the program; every error ends as one line. */
+import { CommanderError } from 'commander';
 import { guardOutput, outputIsBroken } from './output.js';
-import { addTrainCommand } from './train.js';
 
 guardOutput();
 
-const program = new Command('selfcompress')
-  .description('Train self-compressing neural networks: every channel learns its own bit depth, dead channels are removed.')
-  .showHelpAfterError('(selfcompress --help shows the options)');
-addTrainCommand(program);
-addEvalCommand(program);
-addInspectCommand(program);
-addInfoCommand(program);
-addDatasetsCommand(program);
-
 try {
+  // Only now: where the native addon cannot be loaded, importing the commands is what fails.
+  const { program } = await import('./program.js');
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;

@@ -2,16 +2,19 @@
 import { resolve as resolvePath } from 'node:path';
 import { type Command, Option } from 'commander';
 import { binding, type Device, type Precision } from '../binding.js';
+import { bytesText } from '../bytes-text.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
+import type { State } from '../network/initial.js';
 import { modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
-import { bytesText, durationText, percentText } from '../report/text.js';
-import { defaultTrainOptions as defaults, type PartialTrainOptions } from '../training/options.js';
-import { RunDirectory, type SaveInterval } from '../training/run-directory.js';
-import { scheduleKinds } from '../training/schedule.js';
+import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
+import { durationText, percentText } from '../report/text.js';
+import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
+import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
 import { modelName, normalisedBy, startingPoint } from './import.js';
+import { loadModel } from './load-model.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 
@@ -35,10 +38,16 @@ interface TrainFlags {
   clip: number;
   gamma: number;
   gammaWarmup: number;
-  penalty: 'own' | 'coupled';
+  penalty: 'own' | 'coupled' | 'rate';
+  coupling: number;
+  biasBits: number;
+  start?: string;
   bits: number;
   bitsLr: number;
   exponentLr: number;
+  bitsStart: 'range' | 'rms';
+  bitsSchedule: (typeof scheduleKinds)[number];
+  exponents: 'channel' | 'layer';
   freezeAt: number;
   keep: 'range' | 'step';
   augment?: ReturnType<typeof augmentation>;
@@ -60,6 +69,8 @@ interface Run {
   directory: RunDirectory;
 }
 
+const rate = defaultsWith('rate');
+
 export function addTrainCommand(program: Command): void {
   const choice = (flags: string, description: string, choices: readonly string[], value: string) =>
     new Option(flags, description).choices(choices).default(value);
@@ -70,6 +81,7 @@ export function addTrainCommand(program: Command): void {
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
     .option('--from <file>', "start from another program's file: a whole .onnx model, or a .safetensors file of weights for --model")
     .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
+    .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
     .option('--data-dir <dir>', "folder with the data set's standard files")
@@ -86,11 +98,24 @@ export function addTrainCommand(program: Command): void {
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
     .option('--gamma-warmup <share>', 'share of the training over which gamma rises from 0', number(0, 1), defaults.gammaWarmup)
     .addOption(
-      choice('--penalty <kind>', "the paper's size penalty, or with what a channel's removal frees downstream", ['own', 'coupled'], defaults.penalty),
+      choice(
+        '--penalty <kind>',
+        "the paper's size penalty, or with what a channel's removal frees downstream, or the length of the codes in the file " +
+          `(which changes other defaults: gamma ${rate.gamma}, rates, schedules, ...)`,
+        ['own', 'coupled', 'rate'],
+        defaults.penalty,
+      ),
     )
+    .option('--coupling <factor>', 'with --penalty rate: how much keeping a channel costs beside its codes', number(0), defaults.coupling)
+    .option('--bias-bits <n>', 'round biases to so many bits after the last epoch; 0: never', integer(0, 12), defaults.biasBits)
     .option('--bits <depth>', 'bit depth of every channel at the start', number(0.5, 24), defaults.bits.initial)
     .option('--bits-lr <rate>', 'learning rate of bit depths', number(0), defaults.bits.learningRate)
     .option('--exponent-lr <rate>', 'learning rate of exponents', number(0), defaults.bits.exponentLearningRate)
+    .addOption(
+      choice('--bits-start <kind>', "steps at the start: from the largest weight, or half the weights' rms", ['range', 'rms'], defaults.bits.start),
+    )
+    .addOption(choice('--bits-schedule <kind>', 'how the rates of bit depths and exponents change', scheduleKinds, defaults.bits.schedule.kind))
+    .addOption(choice('--exponents <what>', 'one exponent for each channel or layer', ['channel', 'layer'], defaults.bits.exponents))
     .option('--freeze-at <share>', 'share of the training after which sizes are frozen', number(0, 1), defaults.bits.freezeAt)
     .addOption(
       choice('--keep <what>', "what stays when a bit depth changes: the channel's range, or the size of its steps", ['range', 'step'], 'range'),
@@ -114,7 +139,11 @@ export function addTrainCommand(program: Command): void {
     .action(train);
 }
 
-function optionsFrom(flags: TrainFlags): PartialTrainOptions {
+const scheduleOf = (kind: (typeof scheduleKinds)[number]): Schedule => (kind === 'step' ? { kind, at: [0.5, 0.75] } : { kind });
+
+function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
+  // Undefined: the default, which depends on the penalty.
+  const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
   return {
     epochs: flags.epochs,
     batchSize: flags.batchSize,
@@ -124,16 +153,21 @@ function optionsFrom(flags: TrainFlags): PartialTrainOptions {
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     learningRate: flags.lr,
-    schedule: flags.schedule === 'step' ? { kind: 'step', at: [0.5, 0.75] } : { kind: flags.schedule },
-    gamma: flags.plain ? 0 : flags.gamma,
+    schedule: given('schedule', scheduleOf(flags.schedule)),
+    gamma: flags.plain ? 0 : given('gamma', flags.gamma),
     gammaWarmup: flags.gammaWarmup,
     penalty: flags.penalty,
+    coupling: flags.coupling,
+    biasBits: given('biasBits', flags.biasBits),
     bits: {
       initial: flags.bits,
-      learningRate: flags.bitsLr,
-      exponentLearningRate: flags.exponentLr,
-      freezeAt: flags.freezeAt,
-      keepRange: flags.keep === 'range',
+      start: given('bitsStart', flags.bitsStart),
+      exponents: given('exponents', flags.exponents),
+      learningRate: given('bitsLr', flags.bitsLr),
+      exponentLearningRate: given('exponentLr', flags.exponentLr),
+      schedule: given('bitsSchedule', scheduleOf(flags.bitsSchedule)),
+      freezeAt: given('freezeAt', flags.freezeAt),
+      keepRange: given('keep', flags.keep === 'range'),
     },
     augmentation: flags.augment ?? {},
     target: { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy },
@@ -147,6 +181,12 @@ function newRunPath(flags: TrainFlags): string {
   return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
+/** Weights, biases and norms to start from; the quantizers start anew. */
+async function startState(path: string): Promise<State> {
+  const { state } = await loadModel(path);
+  return Object.fromEntries(Object.entries(state).filter(([name]) => !/\/moment[12]$|\.(bitDepth|exponent|idle)$/.test(name)));
+}
+
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const model = modelName(flags);
   const { dataset, limit, threads, checkpointEvery } = flags;
@@ -154,7 +194,8 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const { mean, std } = flags;
   const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
   const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
-  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags) });
+  if (flags.start !== undefined) begin.state = await startState(flags.start);
+  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command) });
   const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);

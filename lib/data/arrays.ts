@@ -1,5 +1,7 @@
 /** Data sets from typed arrays. */
+import { readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
 import type { Answers, AnyDataset, Dataset, Split, Task, TokenDataset, TokenSplit } from './dataset.js';
 import { runNow, SLICE, type Steps } from './pace.js';
@@ -8,9 +10,9 @@ import { channelStatistics, checkNormalisation } from './statistics.js';
 
 interface ArrayAnswers {
   /** [count] or [count × positions] integers 0..classes−1. */
-  labels?: ArrayLike<number>;
+  labels?: ArrayLike<number> | undefined;
   /** [count × features] numbers, or [count × classes] of 0 and 1 for the task 'multiLabel'. */
-  targets?: ArrayLike<number>;
+  targets?: ArrayLike<number> | undefined;
 }
 
 export interface ArraySplit extends ArrayAnswers {
@@ -24,28 +26,28 @@ export interface TokenArraySplit extends ArrayAnswers {
 }
 
 interface CommonOptions {
-  name?: string;
+  name?: string | undefined;
   /** Number of classes; default: that of `classNames`. Needed for labels and for the task 'multiLabel'. */
-  classes?: number;
-  classNames?: string[];
+  classes?: number | undefined;
+  classNames?: string[] | undefined;
   /** Default: by what is given; 'multiLabel' must be said. */
-  task?: Task;
+  task?: Task | undefined;
   /** For a label per position: the value of positions that do not count, such as 255. −1 always is one. */
-  ignoreLabel?: number;
+  ignoreLabel?: number | undefined;
   /** Seed of the choice of validation examples. Default 1. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 export interface ArrayDataset extends CommonOptions {
   /** [channels, height, width] of an image, [features] of a vector, [channels, length] of a sequence. */
   shape: [number, number, number] | [number] | [number, number];
   /** Normalisation per channel (per feature of a vector). Default: that of the training images. */
-  mean?: ArrayLike<number>;
-  std?: ArrayLike<number>;
+  mean?: ArrayLike<number> | undefined;
+  std?: ArrayLike<number> | undefined;
   train: ArraySplit;
   test: ArraySplit;
   /** Examples to choose settings by, or how many of the training examples to hold back for it. */
-  validation?: ArraySplit | number;
+  validation?: ArraySplit | number | undefined;
 }
 
 export interface TokenArrayDataset extends CommonOptions {
@@ -55,7 +57,7 @@ export interface TokenArrayDataset extends CommonOptions {
   vocabulary: number;
   train: TokenArraySplit;
   test: TokenArraySplit;
-  validation?: TokenArraySplit | number;
+  validation?: TokenArraySplit | number | undefined;
 }
 
 const COMMON = ['name', 'classes', 'classNames', 'task', 'ignoreLabel', 'seed', 'shape', 'train', 'test', 'validation'];
@@ -101,7 +103,7 @@ function checkCommon(options: ArrayDataset | TokenArrayDataset, tokens: boolean)
   if (ignoreLabel !== undefined) checkInteger(ignoreLabel, 'ignoreLabel', -(2 ** 31), 2 ** 31 - 1);
   if (seed !== undefined) checkInteger(seed, 'seed', 0);
   const elements = sizes.reduce((a, b) => a * b, 1);
-  const what = tokens ? 'row' : (['vector', 'sequence', 'image'] as const)[sizes.length - 1];
+  const what = tokens ? 'row' : item(['vector', 'sequence', 'image'] as const, sizes.length - 1);
   const shape = imageShape(sizes);
   const positions = tokens ? elements : shape[1] * shape[2];
   const place = tokens ? (i: number) => `row ${Math.floor(i / elements)}, position ${i % elements}` : placeInImages(shape, what as 'image');
@@ -110,7 +112,7 @@ function checkCommon(options: ArrayDataset | TokenArrayDataset, tokens: boolean)
 }
 
 const imageShape = (sizes: number[]): [number, number, number] =>
-  sizes.length === 3 ? [sizes[0], sizes[1], sizes[2]] : [sizes[0], 1, sizes[1] ?? 1];
+  sizes.length === 3 ? [item(sizes, 0), item(sizes, 1), item(sizes, 2)] : [item(sizes, 0), 1, sizes[1] ?? 1];
 
 /** Which task the labels or targets of a split are for; throws where they do not fit what was said. */
 function taskOfSplit(split: ArrayAnswers, argument: string, count: number, plan: Plan): Task {
@@ -157,7 +159,7 @@ function* checkArrays(split: unknown, argument: string, plan: Plan): Steps<(Spli
   const input = plan.vocabulary === undefined ? 'images' : 'tokens';
   checkNames(split, argument, [input, 'labels', 'targets']);
   const values = split[input];
-  if (input === 'images' && !(values instanceof Uint8Array || values instanceof Float32Array))
+  if (input === 'images' && !(ArrayBuffer.isView(values) && (values instanceof Uint8Array || values instanceof Float32Array)))
     throw wrongType('Uint8Array or Float32Array', `${argument}.images`, values);
   const count = countRows(checkArray(values, `${argument}.${input}`, 'integers'), `${argument}.${input}`, plan.elements, `${plan.what}s`);
   const answers = yield* checkAnswers(split as ArrayAnswers, argument, count, plan);
@@ -172,13 +174,11 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
   const tokens = 'vocabulary' in options || (typeof options.train === 'object' && options.train !== null && 'tokens' in options.train);
   const { sizes, ...plan } = checkCommon(options, tokens);
   const { name = 'arrays', classNames, validation, seed = 1 } = options;
-  const splits: Record<string, (Split | TokenSplit) & { task: Task }> = {};
-  for (const which of ['train', 'test', 'validation'] as const) {
-    const split = options[which];
-    if (which === 'validation' && (split === undefined || typeof split === 'number')) continue;
-    splits[which] = yield* checkArrays(split, which, plan);
-  }
-  const { task, ...first } = splits.train;
+  const train = yield* checkArrays(options.train, 'train', plan);
+  const test = yield* checkArrays(options.test, 'test', plan);
+  const hasValidation = validation !== undefined && typeof validation !== 'number';
+  const splits = { train, test, ...(hasValidation && { validation: yield* checkArrays(validation, 'validation', plan) }) };
+  const { task, ...first } = train;
   for (const [which, split] of Object.entries(splits)) {
     if (split.task !== task) throw wrongType(`what fits train (${task})`, which, split.task);
     const width = (s: Answers) => (s.targets?.length ?? 0) / s.count;
@@ -190,8 +190,8 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
     classes: task === 'regression' ? 0 : (plan.classes as number),
     classNames,
     task,
-    train: bare(splits.train),
-    test: bare(splits.test),
+    train: bare(train),
+    test: bare(test),
     ...(splits.validation && { validation: bare(splits.validation) }),
   };
   const held = typeof validation === 'number' ? checkInteger(validation, 'validation', 1) : undefined;
@@ -216,5 +216,5 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
 export function datasetFromArrays(options: ArrayDataset): Dataset;
 export function datasetFromArrays(options: TokenArrayDataset): TokenDataset;
 export function datasetFromArrays(options: ArrayDataset | TokenArrayDataset): AnyDataset {
-  return runNow(datasetSteps(options));
+  return runNow(datasetSteps(readArgument(options, 'options')));
 }

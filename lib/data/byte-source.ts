@@ -66,7 +66,7 @@ const table = Int32Array.from({ length: 256 }, (_, i) => {
 /** CRC-32 goes on from `crc` over more bytes; start with 0. */
 export function crc32(bytes: Uint8Array, crc = 0): number {
   let c = ~crc;
-  for (let i = 0; i < bytes.length; i++) c = table[(c ^ bytes[i]) & 255] ^ (c >>> 8);
+  for (let i = 0; i < bytes.length; i++) c = (table[(c ^ (bytes[i] as number)) & 255] as number) ^ (c >>> 8);
   return ~c >>> 0;
 }
 

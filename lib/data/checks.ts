@@ -45,7 +45,8 @@ export function* checkFinite(values: Float32Array, argument: string, place: (i: 
     const end = Math.min(values.length, from + SLICE);
     for (let i = from; i < end; i++) {
       // x − x is 0 for finite numbers alone.
-      if (values[i] - values[i] !== 0) throw wrongValue('a finite number', `${argument}[${i}] (${place(i)})`, values[i]);
+      const value = values[i] as number;
+      if (value - value !== 0) throw wrongValue('a finite number', `${argument}[${i}] (${place(i)})`, value);
     }
     yield;
   }
@@ -59,8 +60,9 @@ export function* checkFloats(given: unknown, argument: string, place: (i: number
   else {
     floats = new Float32Array(values.length);
     for (let i = 0; i < floats.length; i++) {
-      if (typeof values[i] !== 'number') throw wrongType('a number', `${argument}[${i}]`, values[i]);
-      floats[i] = values[i];
+      const value = values[i];
+      if (typeof value !== 'number') throw wrongType('a number', `${argument}[${i}]`, value);
+      floats[i] = value;
       if (i % SLICE === SLICE - 1) yield;
     }
   }

@@ -1,6 +1,7 @@
 /** CIFAR-10 and CIFAR-100 in their official binary files: per image its label bytes, then 3×32×32 bytes. */
 import { join } from 'node:path';
 import { DataError } from '../errors.js';
+import { item } from '../indexing.js';
 import { checkSplit, type Dataset, type Split } from './dataset.js';
 import { findDataFile, withDataFile } from './files.js';
 import { pauses, runPaced, type Steps } from './pace.js';
@@ -70,7 +71,7 @@ function* sortRecords(pieces: Uint8Array[], labelBytes: number, { images, labels
       const index = Math.floor(at / record);
       if (inRecord < labelBytes) {
         // The last label byte counts.
-        if (inRecord === labelBytes - 1) (labels as Int32Array)[index] = piece[i];
+        if (inRecord === labelBytes - 1) (labels as Int32Array)[index] = item(piece, i);
         i++;
         at++;
         continue;

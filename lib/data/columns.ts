@@ -1,5 +1,9 @@
 /** How the columns of a table become numbers. */
-import { DataError, wrongType } from '../errors.js';
+
+import { readArgument, reading } from '../arguments.js';
+import { checkInteger, checkNumber, checkObject, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
+
 import type { Row } from './csv.js';
 import { pauses } from './pace.js';
 
@@ -42,7 +46,7 @@ function planColumn(rows: Row[], name: string, index: number, { named, missing, 
   let firstName: Row | undefined;
   const names = new Set<string>();
   for (const row of rows) {
-    const text = row.fields[index].trim();
+    const text = item(row.fields, index).trim();
     if (missing.has(text)) continue;
     const value = named.has(index) ? undefined : parseNumber(text);
     if (value !== undefined) {
@@ -56,7 +60,7 @@ function planColumn(rows: Row[], name: string, index: number, { named, missing, 
   if (numbers === 0 && !firstName) throw new DataError(`column "${name}" has no values; leave it out (ignore)`, path);
   if (!firstName) return { name, index, mean: sum / numbers, missing };
   if (numbers > 0) {
-    const text = firstName.fields[index].trim();
+    const text = item(firstName.fields, index).trim();
     const message = `expected a number, as in other rows, but found ${JSON.stringify(text.slice(0, 60))}; if the column holds names, list it in categorical`;
     throw new DataError(`line ${firstName.line}, column "${name}": ${message}`, path);
   }
@@ -84,7 +88,7 @@ export const widthOf = (columns: Column[]) => columns.reduce((sum, { categories 
 export function encodeColumns(columns: Column[], fields: string[], inputs: Float32Array, fail: (column: number, message: string) => never): void {
   let at = 0;
   for (const { index, categories, mean, missing } of columns) {
-    const text = fields[index].trim();
+    const text = item(fields, index).trim();
     if (categories) {
       const place = categories.indexOf(text);
       for (let i = 0; i < categories.length; i++) inputs[at++] = i === place ? 1 : 0;
@@ -98,6 +102,27 @@ export function encodeColumns(columns: Column[], fields: string[], inputs: Float
 
 /** The inputs of a new row, given by the names of its columns, for a network that was trained on the table. */
 export function encodeRow(columns: Column[], row: Record<string, string | number>): Float32Array {
+  return encodeChecked(checkColumns(readArgument(columns, 'columns')), checkObject(readArgument(row, 'row'), 'row'));
+}
+
+function checkColumns(columns: unknown): Column[] {
+  if (!Array.isArray(columns)) throw wrongType('an array of columns, as loadTable returns it,', 'columns', columns);
+  columns.forEach((column, i) => {
+    const at = `columns[${i}]`;
+    const { name, index, categories, mean, missing } = checkObject(column, at);
+    if (typeof name !== 'string') throw wrongType('a string', `${at}.name`, name);
+    checkInteger(index, `${at}.index`, 0, 2 ** 24);
+    checkNumber(mean, `${at}.mean`, -1e300);
+    if (categories !== undefined && !(Array.isArray(categories) && categories.every((c) => typeof c === 'string')))
+      throw wrongType('an array of strings', `${at}.categories`, categories);
+    // Not `instanceof`: an object with the prototype of a set is none.
+    if (Object.prototype.toString.call(missing) !== '[object Set]') throw wrongType('a Set of strings', `${at}.missing`, missing);
+    reading(`${at}.missing`, () => Set.prototype.has.call(missing, ''));
+  });
+  return columns;
+}
+
+function encodeChecked(columns: Column[], row: Record<string, unknown>): Float32Array {
   const fields: string[] = [];
   for (const { name, index } of columns) {
     const value = row[name];

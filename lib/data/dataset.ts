@@ -1,5 +1,9 @@
 /** A data set in memory, as every reader returns it. */
-import { DataError } from '../errors.js';
+
+import { reading } from '../arguments.js';
+import { checkChoice, checkObject, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
+
 import { SLICE, type Steps } from './pace.js';
 
 /**
@@ -34,13 +38,13 @@ interface DatasetOf<S extends Answers> {
   name: string;
   /** 0 for data with numbers as targets. */
   classes: number;
-  classNames?: string[];
+  classNames?: string[] | undefined;
   /** Default: 'classification' with labels, 'regression' with targets. */
-  task?: Task;
+  task?: Task | undefined;
   train: S;
   test: S;
   /** Training examples held back to choose settings by, so that the test examples stay unseen. */
-  validation?: S;
+  validation?: S | undefined;
 }
 
 /** Images, vectors or sequences of numbers. */
@@ -75,7 +79,11 @@ export const IGNORED = -1;
 export const MOST_EXAMPLES = 2 ** 31 - 1;
 
 /** The task of a data set, where it says none. */
-export function taskOf({ task, train }: AnyDataset): Task {
+export function taskOf(data: AnyDataset): Task {
+  checkObject(data, 'data');
+  const { task, train } = reading('data', () => ({ task: data.task, train: data.train }));
+  if (task !== undefined) checkChoice(task, 'data.task', ['classification', 'perPosition', 'multiLabel', 'regression']);
+  if (typeof train !== 'object' || train === null) throw wrongType('an object', 'data.train', train);
   return task ?? (train.labels ? 'classification' : 'regression');
 }
 
@@ -88,7 +96,8 @@ export function* selectExamples<S extends Split | TokenSplit>(split: S, indices:
     const width = from.length / split.count;
     const to = new (from.constructor as Uint8ArrayConstructor)(indices.length * width);
     for (let i = 0, since = 0; i < indices.length; i++) {
-      to.set(from.subarray(indices[i] * width, (indices[i] + 1) * width), i * width);
+      const index = item(indices, i);
+      to.set(from.subarray(index * width, (index + 1) * width), i * width);
       since += width + 64;
       if (since < SLICE) continue;
       since = 0;
@@ -109,7 +118,8 @@ export function* checkSplit<S extends Split>(split: S, elements: number, classes
   if (!labels) return split;
   if (labels.length !== split.count) throw new DataError(`there are ${split.count} images but ${labels.length} labels`, path);
   for (let i = 0; i < labels.length; i++) {
-    if (!(labels[i] >= 0 && labels[i] < classes)) throw new DataError(`image ${i} has label ${labels[i]}, outside of 0..${classes - 1}`, path);
+    const label = item(labels, i);
+    if (!(label >= 0 && label < classes)) throw new DataError(`image ${i} has label ${label}, outside of 0..${classes - 1}`, path);
     if (i % SLICE === SLICE - 1) yield;
   }
   return split;

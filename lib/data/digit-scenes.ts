@@ -1,5 +1,7 @@
 /** Digits of MNIST at random places of larger images, with the class of every pixel: a small task of segmentation. */
+import { readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import type { Dataset, Split } from './dataset.js';
 import { loadDigits } from './digits.js';
@@ -33,13 +35,13 @@ async function drawSplit(digits: Split, count: number, size: number, [least, mos
   for (let n = 0; n < count; n++) {
     for (let k = least + below(most - least + 1); k > 0; k--) {
       const digit = below(digits.count);
-      const label = (digits.labels as Int32Array)[digit] + 1;
+      const label = item(digits.labels as Int32Array, digit) + 1;
       const [top, left] = [below(size - SIDE + 1), below(size - SIDE + 1)];
       for (let y = 0; y < SIDE; y++) {
         for (let x = 0; x < SIDE; x++) {
-          const value = digits.images[(digit * SIDE + y) * SIDE + x];
+          const value = item(digits.images, (digit * SIDE + y) * SIDE + x);
           const at = n * area + (top + y) * size + left + x;
-          if (value <= images[at]) continue;
+          if (value <= item(images, at)) continue;
           images[at] = value;
           if (value >= INK) labels[at] = label;
         }
@@ -54,7 +56,8 @@ async function drawSplit(digits: Split, count: number, size: number, [least, mos
  * Images [1, size, size] with labels [count × size × size]: 0 is background, 1..10 are the digits 0..9. Training and test images
  * are made of different digits; the same seed gives the same images.
  */
-export async function digitScenes(options: DigitSceneOptions = {}): Promise<Dataset> {
+export async function digitScenes(given: DigitSceneOptions = {}): Promise<Dataset> {
+  const options = readArgument(given, 'options');
   checkNames(options as object, 'options', ['size', 'digits', 'count', 'testCount', 'seed']);
   const { size = 64, digits = [1, 4], count = 4000, testCount = 1000, seed = 1 } = options;
   checkInteger(size, 'size', SIDE, 4096);

@@ -23,9 +23,7 @@ async function parsePixels(text: string): Promise<Uint8Array> {
     const comma = text.indexOf(',', at + (1 << 14));
     const to = comma < 0 || comma > end ? end : comma;
     const numbers: number[] = JSON.parse(`[${text.slice(at, to)}]`);
-    const piece = new Uint8Array(numbers.length);
-    for (let i = 0; i < piece.length; i++) piece[i] = Math.round(numbers[i] * 255);
-    pieces.push(piece);
+    pieces.push(Uint8Array.from(numbers, (value) => Math.round(value * 255)));
     at = to + 1;
     await rest();
   }
@@ -50,13 +48,13 @@ export async function loadDigits(): Promise<Dataset> {
   const split = async (from: (count: number) => number, to: (count: number) => number) => {
     const images: Uint8Array[] = [];
     const labels: number[] = [];
-    const lengths = classes.map((c) => c.length / PIXELS);
-    const longest = Math.max(...lengths.map((n) => to(n) - from(n)));
+    const counts = classes.map((c) => c.length / PIXELS);
+    const longest = Math.max(...counts.map((n) => to(n) - from(n)));
     for (let i = 0; i < longest; i++) {
-      for (let digit = 0; digit < 10; digit++) {
-        const at = from(lengths[digit]) + i;
-        if (at >= to(lengths[digit])) continue;
-        images.push(classes[digit].subarray(at * PIXELS, (at + 1) * PIXELS));
+      for (const [digit, all] of classes.entries()) {
+        const at = from(all.length / PIXELS) + i;
+        if (at >= to(all.length / PIXELS)) continue;
+        images.push(all.subarray(at * PIXELS, (at + 1) * PIXELS));
         labels.push(digit);
       }
     }

@@ -56,8 +56,8 @@ function half(bits: number): number {
 function* swapBytes(bytes: Uint8Array, width: number): Steps<void> {
   for (let at = 0; at < bytes.length; at += width) {
     for (let i = 0, j = width - 1; i < j; i++, j--) {
-      const byte = bytes[at + i];
-      bytes[at + i] = bytes[at + j];
+      const byte = bytes[at + i] as number;
+      bytes[at + i] = bytes[at + j] as number;
       bytes[at + j] = byte;
     }
     if ((at / width) % SLICE === SLICE - 1) yield;
@@ -100,19 +100,19 @@ export function* decodeElements(bytes: Uint8Array, type: ElementType, isBigEndia
       return new Float64Array(buffer, 0, count);
     case 'f16': {
       const words = new Uint16Array(buffer, 0, count);
-      return yield* convert(new Float32Array(count), (i) => half(words[i]));
+      return yield* convert(new Float32Array(count), (i) => half(words[i] as number));
     }
     case 'bf16': {
       const words = new Uint16Array(buffer, 0, count);
       const result = new Uint32Array(count);
-      yield* convert(result, (i) => words[i] << 16);
+      yield* convert(result, (i) => (words[i] as number) << 16);
       return new Float32Array(result.buffer);
     }
     case 'i64':
     case 'u64': {
       const low = new Uint32Array(buffer, 0, 2 * count);
       const high = type === 'i64' ? new Int32Array(buffer, 0, 2 * count) : low;
-      return yield* convert(new Float64Array(count), (i) => high[2 * i + 1] * 2 ** 32 + low[2 * i]);
+      return yield* convert(new Float64Array(count), (i) => (high[2 * i + 1] as number) * 2 ** 32 + (low[2 * i] as number));
     }
   }
 }
@@ -120,16 +120,15 @@ export function* decodeElements(bytes: Uint8Array, type: ElementType, isBigEndia
 /** The same tensor, whose elements were stored column by column (Fortran order), row by row. */
 export function* fromFortranOrder({ shape, type, data }: Tensor): Steps<Tensor> {
   const result = new (data.constructor as new (count: number) => Numbers)(data.length);
-  const place = new Array<number>(shape.length).fill(0);
-  const strides = shape.map((_, i) => shape.slice(0, i).reduce((a, b) => a * b, 1));
+  // Axes from the last, which runs fastest in the result.
+  const axes = shape.map((size, i) => ({ size, stride: shape.slice(0, i).reduce((a, b) => a * b, 1), place: 0 })).reverse();
   for (let i = 0, from = 0; i < data.length; i++) {
-    result[i] = data[from];
-    // The next place, row by row: the last index runs fastest.
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += strides[axis];
-      if (++place[axis] < shape[axis]) break;
-      from -= strides[axis] * shape[axis];
-      place[axis] = 0;
+    result[i] = data[from] as number;
+    for (const axis of axes) {
+      from += axis.stride;
+      if (++axis.place < axis.size) break;
+      from -= axis.stride * axis.size;
+      axis.place = 0;
     }
     if (i % SLICE === SLICE - 1) yield;
   }

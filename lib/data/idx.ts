@@ -30,7 +30,7 @@ async function readSplit(directories: string[], prefix: string, classes: number)
   const labelPath = await findDataFile(directories, names('labels', 1));
   const images = await readIdx(imagePath, 3);
   const labels = await readIdx(labelPath, 1);
-  const [count, height, width] = images.shape;
+  const [count, height, width] = images.shape as [number, number, number];
   const split = { images: images.data, labels: new Int32Array(labels.data), count };
   await runPaced(checkSplit(split, height * width, classes, labelPath));
   return { ...split, shape: [1, height, width] };

@@ -1,6 +1,7 @@
 /** A folder of images: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png. */
 import { join } from 'node:path';
 import { checkInteger, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import type { Dataset, Split } from './dataset.js';
 import {
@@ -21,10 +22,10 @@ import { channelStatistics } from './statistics.js';
 
 export interface ImageFolderOptions extends ImageOptions {
   /** [channels, height, width] that images are brought to, where the channels are to be given as well. */
-  shape?: [number, number, number];
+  shape?: [number, number, number] | undefined;
   /** Read this many training images only, as many of each class; which ones, `seed` says. */
-  limit?: number;
-  seed?: number;
+  limit?: number | undefined;
+  seed?: number | undefined;
 }
 
 interface Files {
@@ -63,7 +64,7 @@ function filesOf(classes: Map<string, string[]>, classNames: string[], directory
 async function readSplit(sharp: Sharp, { paths, labels }: Files, form: ImageForm, directory: string): Promise<Split> {
   const elements = form.shape[0] * form.shape[1] * form.shape[2];
   const images = allocate(paths.length * elements, directory);
-  const decode = (i: number) => decodeImage(sharp, paths[i], form, images.subarray(i * elements, (i + 1) * elements));
+  const decode = (i: number) => decodeImage(sharp, item(paths, i), form, images.subarray(i * elements, (i + 1) * elements));
   await decode(0); // alone: its header set the size of all, and here it is found out whether it holds what it says
   await forEachAtOnce(paths.length - 1, (i) => decode(i + 1));
   return { images, labels: Int32Array.from(labels), count: paths.length };
@@ -94,7 +95,7 @@ export async function loadImageFolder(directory: string, options: ImageFolderOpt
   const { limit, seed = 1 } = options;
   if (limit !== undefined && limit < files.paths.length) {
     const chosen = [...(await runPaced(balancedSample(files.labels, limit, seed)))];
-    files = { paths: chosen.map((i) => files.paths[i]), labels: chosen.map((i) => files.labels[i]) };
+    files = { paths: chosen.map((i) => item(files.paths, i)), labels: chosen.map((i) => item(files.labels, i)) };
   }
   const train = await readSplit(sharp, files, { shape, fit }, trainDirectory);
   const test = await readSplit(sharp, testFiles, { shape, fit }, testDirectory);

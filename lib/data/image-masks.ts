@@ -1,6 +1,9 @@
 /** Images with a mask each: DIR/train/images/NAME.jpg with DIR/train/masks/NAME.png, and the same under DIR/test. */
+
 import { join, parse } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import { type Dataset, IGNORED, type Split } from './dataset.js';
 import {
@@ -87,7 +90,7 @@ async function decodeMask(sharp: Sharp, path: string, { shape: [, height, width]
   }
   labels.fill(IGNORED); // what 'contain' leaves free does not count
   forEachPixel(info, height, width, (at, i) => {
-    const value = plan.isColour ? (data[at] << 16) | (data[at + 1] << 8) | data[at + 2] : data[at];
+    const value = plan.isColour ? data.readUIntBE(at, 3) : data.readUInt8(at);
     const label = plan.classOf.get(value);
     if (label === undefined) {
       const text = plan.isColour ? `colour [${data[at]}, ${data[at + 1]}, ${data[at + 2]}]` : `value ${value}`;
@@ -125,7 +128,7 @@ async function readSplit(sharp: Sharp, pairs: Pair[], form: ImageForm, plan: Pla
   const labels = new Int32Array(allocate(pairs.length * area * 4, directory).buffer);
   const rest = pauses();
   const decode = async (i: number) => {
-    const { image, mask } = pairs[i];
+    const { image, mask } = item(pairs, i);
     const [a, b] = [await readImageHeader(sharp, image), await readImageHeader(sharp, mask)];
     if (a.height !== b.height || a.width !== b.width)
       throw new DataError(`the mask is ${b.height}×${b.width} but its image ${a.height}×${a.width}`, mask);
@@ -140,7 +143,9 @@ async function readSplit(sharp: Sharp, pairs: Pair[], form: ImageForm, plan: Pla
 }
 
 /** Images with a class per pixel: labels [count × height × width], −1 where a pixel does not count. */
-export async function loadImageMasks(directory: string, options: ImageMaskOptions): Promise<Dataset> {
+export async function loadImageMasks(directory: string, given: ImageMaskOptions): Promise<Dataset> {
+  checkPath(directory, 'directory');
+  const options = readArgument(given, 'options');
   const plan = planOf(options);
   const { size, fit } = checkImageOptions(options);
   const sharp = await loadSharp(directory);

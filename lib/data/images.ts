@@ -2,8 +2,10 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { checkChoice, checkInteger, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { statIfThere } from './files.js';
 
+/** @internal */
 export type Sharp = typeof import('sharp').default;
 
 const EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '.tif', '.tiff']);
@@ -16,9 +18,9 @@ const MOST_PIXELS = 1 << 24;
 
 export interface ImageOptions {
   /** Height and width that images are scaled to, one number for squares. Default: those of the first image. */
-  size?: number | [number, number];
+  size?: number | [number, number] | undefined;
   /** 'cover' (default): scaled until the image covers the size, then cropped. 'contain': scaled until it fits, black around it. */
-  fit?: 'cover' | 'contain';
+  fit?: 'cover' | 'contain' | undefined;
 }
 
 /** How images are brought to one shape. */
@@ -27,6 +29,7 @@ export interface ImageForm {
   fit: 'cover' | 'contain';
 }
 
+/** @internal */
 export async function loadSharp(directory: string): Promise<Sharp> {
   try {
     return (await import('sharp')).default;
@@ -79,7 +82,7 @@ export interface ImageHeader {
   isColour: boolean;
 }
 
-/** Size as it is shown (cameras store turned images and say so in EXIF), and whether there is colour. */
+/** Size as it is shown (cameras store turned images and say so in EXIF), and whether there is colour. @internal */
 export async function readImageHeader(sharp: Sharp, path: string): Promise<ImageHeader> {
   try {
     const { width, height, space, orientation = 1 } = await sharp(path).metadata();
@@ -112,24 +115,26 @@ export async function forEachAtOnce(count: number, work: (i: number) => Promise<
 /**
  * The shape that all images are brought to: the given size or that of the first image; one channel where all are grey,
  * three as soon as one has colour.
+ * @internal
  */
 export async function commonShape(sharp: Sharp, paths: string[], size: [number, number] | undefined): Promise<[number, number, number]> {
   let first: ImageHeader | undefined;
   let isColour = false;
   await forEachAtOnce(paths.length, async (i) => {
-    const header = await readImageHeader(sharp, paths[i]);
+    const header = await readImageHeader(sharp, item(paths, i));
     if (i === 0) first = header;
     isColour ||= header.isColour;
   });
   const { height, width } = first as ImageHeader;
   if (!size && height * width > MOST_PIXELS)
-    throw new DataError(`${height}×${width} pixels are more than all images are brought to unasked; give a size`, paths[0]);
+    throw new DataError(`${height}×${width} pixels are more than all images are brought to unasked; give a size`, item(paths, 0));
   return [isColour ? 3 : 1, ...(size ?? ([height, width] as [number, number]))];
 }
 
 /**
  * One image as planes of bytes [channels, height, width] into `planes`: turned as EXIF says, alpha laid over black, 16 bits
  * brought to 8, of an animation the first picture.
+ * @internal
  */
 export async function decodeImage(
   sharp: Sharp,
@@ -151,7 +156,7 @@ export async function decodeImage(
   }
   const area = height * width;
   forEachPixel(info, height, width, (at, i) => {
-    for (let c = 0; c < channels; c++) planes[c * area + i] = pixels[at + Math.min(c, info.channels - 1)];
+    for (let c = 0; c < channels; c++) planes[c * area + i] = pixels[at + Math.min(c, info.channels - 1)] as number;
   });
 }
 

@@ -1,6 +1,9 @@
 /** JSON lines: an example a line, with its input and its target under two names. */
+
 import { basename } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import type { AnyDataset, Task } from './dataset.js';
 import { textPieces, withDataFile } from './files.js';
 import { pauses, runPaced } from './pace.js';
@@ -130,7 +133,8 @@ async function flattenAll(examples: Example[], use: 'input' | 'target', shape: n
 
 /** Texts as rows of character tokens. */
 async function textTokens(examples: Example[], vocabulary: CharacterVocabulary, length: number): Promise<Int32Array> {
-  if (examples.length * length > MOST_TOKENS) fail(examples[0], `${examples.length} texts of ${length} tokens are too many; give a smaller length`);
+  if (examples.length * length > MOST_TOKENS)
+    fail(item(examples, 0), `${examples.length} texts of ${length} tokens are too many; give a smaller length`);
   const tokens = new Int32Array(examples.length * length);
   const rest = pauses();
   for (const [i, example] of examples.entries()) {
@@ -148,13 +152,14 @@ async function textTokens(examples: Example[], vocabulary: CharacterVocabulary, 
 type Answer = { labels: Int32Array | number[] } | { targets: Float32Array };
 interface Answers {
   encode(examples: Example[]): Promise<Answer>;
-  classNames?: string[];
-  classes?: number;
+  classNames?: string[] | undefined;
+  classes?: number | undefined;
 }
 
 /** How the targets become labels or numbers, by the first training example and the task. */
 async function planAnswers(training: Example[], everyone: Example[], { task, classes }: JsonLinesOptions): Promise<Answers> {
-  const { target } = training[0];
+  const first = item(training, 0);
+  const { target } = first;
   if (typeof target === 'string' || typeof target === 'boolean') {
     const names = training.map((example) =>
       typeof example.target === typeof target ? String(example.target) : fail(example, `expected a ${typeof target} as target`),
@@ -170,7 +175,7 @@ async function planAnswers(training: Example[], everyone: Example[], { task, cla
   }
   const shape = shapeOf(target);
   if (typeof target !== 'number' && !(Array.isArray(target) && shape.length <= 3))
-    fail(training[0], 'the target is neither a name, a number nor an array of numbers');
+    fail(first, 'the target is neither a name, a number nor an array of numbers');
   if (task !== 'classification' && task !== 'perPosition') {
     return {
       encode: async (examples) => ({ targets: await flattenAll(examples, 'target', shape) }),
@@ -198,6 +203,7 @@ function checkOptions(options: JsonLinesOptions): void {
   for (const name of ['input', 'target', 'testPath'] as const) {
     if (options[name] !== undefined && typeof options[name] !== 'string') throw wrongType('a string', name, options[name]);
   }
+  if (options.testPath !== undefined) checkPath(options.testPath, 'testPath');
   if (options.task !== undefined) checkChoice(options.task, 'task', ['classification', 'perPosition', 'multiLabel', 'regression']);
   for (const name of ['classes', 'length', 'vocabulary'] as const) {
     if (options[name] !== undefined) checkInteger(options[name], name, 1, 2 ** 31 - 1);
@@ -212,23 +218,27 @@ export type JsonLinesDataset = AnyDataset & { tokenizer?: CharacterVocabulary };
  * [channels][height][width]), texts, or with `vocabulary` arrays of token numbers.
  * @throws DataError with the line, TypeError for wrong options
  */
-export async function loadJsonLines(path: string, options: JsonLinesOptions = {}): Promise<JsonLinesDataset> {
+export async function loadJsonLines(path: string, given: JsonLinesOptions = {}): Promise<JsonLinesDataset> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
   checkOptions(options);
   const { vocabulary, validation, seed = 1 } = options;
   const all = await readLines(path, options);
-  let [train, test] = [all, options.testPath === undefined ? undefined : await readLines(options.testPath, options)];
-  if (!test) {
+  let train = all;
+  let test: Example[];
+  if (options.testPath !== undefined) test = await readLines(options.testPath, options);
+  else {
     const indices = await splitIndices(all.length, checkSplitOptions(options), path);
-    train = Array.from(indices.train, (i) => all[i]);
-    test = Array.from(indices.test, (i) => all[i]);
+    train = Array.from(indices.train, (i) => item(all, i));
+    test = Array.from(indices.test, (i) => item(all, i));
   }
   const answers = await planAnswers(train, [...train, ...test], options);
   const common = { name: basename(path), classNames: answers.classNames, classes: answers.classes, task: options.task, validation, seed };
   const build = async <T extends object>(inputs: (examples: Example[]) => Promise<T>, more: object) => {
     const split = async (examples: Example[]) => ({ ...(await inputs(examples)), ...(await answers.encode(examples)) });
-    return datasetFromFile<AnyDataset>(path, { ...common, ...more, train: await split(train), test: await split(test as Example[]) } as never);
+    return datasetFromFile<AnyDataset>(path, { ...common, ...more, train: await split(train), test: await split(test) } as never);
   };
-  const [first] = train;
+  const first = item(train, 0);
   if (typeof first.input === 'string') {
     const texts = train.map((example) => (typeof example.input === 'string' ? example.input : fail(example, 'expected a text as input')));
     const tokenizer = await runPaced(characterVocabulary(texts, path, RESERVED));

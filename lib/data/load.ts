@@ -1,5 +1,7 @@
 /** Data sets by name. */
+
 import { existsSync } from 'node:fs';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { loadCifar } from './cifar.js';
 import type { Dataset } from './dataset.js';
@@ -21,26 +23,27 @@ const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
 
 export interface LoadOptions extends ImageOptions {
   /** Folder with the data set's standard files. `digits` needs none; `fashion-mnist` is also found where Debian's package puts it. */
-  dataDir?: string;
+  dataDir?: string | undefined;
   /** Use `limit` training images only, as many of each class; which ones, `seed` says. */
-  limit?: number;
+  limit?: number | undefined;
   /** Hold back that many of the training images as the validation split; which ones, `seed` says. */
-  validation?: number;
+  validation?: number | undefined;
   /** Default 1. */
-  seed?: number;
+  seed?: number | undefined;
   /** [channels, height, width] to bring images to; of `images` only, the other data sets have one shape. */
-  shape?: [number, number, number];
+  shape?: [number, number, number] | undefined;
 }
 
 /**
  * Loads a data set from its standard files. The event loop goes on turning meanwhile.
  * @throws DataError when files are missing, damaged, empty or mislabelled; TypeError or RangeError for wrong arguments
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
+export async function loadDataset(name: string, given: LoadOptions = {}): Promise<Dataset> {
+  const options = readArgument(given, 'options');
   if (!(datasetNames as readonly string[]).includes(name)) throw wrongValue(`one of ${datasetNames.join(', ')}`, 'dataset', name);
   checkNames(options as object, 'options', ['dataDir', 'limit', 'validation', 'seed', 'shape', 'size', 'fit']);
   const { dataDir, limit, validation, seed = 1 } = options;
-  if (dataDir !== undefined && typeof dataDir !== 'string') throw wrongType('a path', 'dataDir', dataDir);
+  if (dataDir !== undefined) checkPath(dataDir, 'dataDir');
   if (limit !== undefined) checkInteger(limit, 'limit', 1);
   if (validation !== undefined) checkInteger(validation, 'validation', 0);
   checkInteger(seed, 'seed', 0);

@@ -1,5 +1,6 @@
 /** NumPy's array files .npy (format versions 1 to 3, numpy/lib/format.py). */
 import { DataError } from '../errors.js';
+import { item } from '../indexing.js';
 import type { ByteSource } from './byte-source.js';
 import { countElements, decodeElements, type ElementType, elementBytes, fromFortranOrder, type Tensor } from './elements.js';
 import { withDataFile } from './files.js';
@@ -39,12 +40,14 @@ function parseHeader(text: string, path: string): Header {
   const order = field('fortran_order', '(True|False)');
   const shape = field('shape', '\\(((?:\\s*\\d{1,16}L?\\s*,?)*)\\s*\\)');
   if (!field('descr', '') || !order || !shape) throw new DataError('the header is not that of an array of NumPy', path);
-  const type = descr && kinds[descr[2]];
+  const type = descr && kinds[item(descr, 2)];
   if (!type) {
     const found = descr ? descr[2] : 'a table with named columns or objects';
     throw new DataError(`expected numbers (one of ${Object.keys(kinds).join(', ')}) but found ${found}`, path);
   }
-  const sizes = shape[1].split(',').flatMap((size) => (size.trim() ? [Number.parseInt(size, 10)] : []));
+  const sizes = item(shape, 1)
+    .split(',')
+    .flatMap((size) => (size.trim() ? [Number.parseInt(size, 10)] : []));
   return { type, isBigEndian: descr[1] === '>', isFortran: order[1] === 'True', shape: sizes };
 }
 
@@ -53,8 +56,9 @@ export async function readNpyFrom(source: ByteSource): Promise<Tensor> {
   const { path } = source;
   const start = await source.read(8, 'an .npy header');
   if (MAGIC.some((byte, i) => start[i] !== byte)) throw new DataError('not an .npy file: it does not start with \\x93NUMPY', path);
-  if (start[6] < 1 || start[6] > 3) throw new DataError(`version ${start[6]}.${start[7]} of the format is not known`, path);
-  const lengthBytes = await source.read(start[6] === 1 ? 2 : 4, 'an .npy header');
+  const [major, minor] = [item(start, 6), item(start, 7)];
+  if (major < 1 || major > 3) throw new DataError(`version ${major}.${minor} of the format is not known`, path);
+  const lengthBytes = await source.read(major === 1 ? 2 : 4, 'an .npy header');
   const length = lengthBytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
   if (length > MOST_HEADER) throw new DataError(`a header of ${length} bytes`, path);
   const text = Buffer.from(await source.read(length, 'an .npy header')).toString('latin1');

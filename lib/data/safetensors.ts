@@ -39,11 +39,11 @@ function parsePlace(name: string, value: unknown, path: string): Place {
   const type = typeof dtype === 'string' && Object.hasOwn(types, dtype) ? types[dtype] : undefined;
   if (!type) throw wrong(`expected one of the types ${Object.keys(types).join(', ')} but found ${JSON.stringify(dtype)}`);
   if (!isCounts(shape) || shape.length > 8) throw wrong('its shape is no list of at most 8 sizes');
-  if (!isCounts(offsets) || offsets.length !== 2 || offsets[1] < offsets[0]) throw wrong('data_offsets are not [begin, end]');
+  const [from = 0, to = -1, ...more] = isCounts(offsets) ? offsets : [];
+  if (to < from || more.length > 0) throw wrong('data_offsets are not [begin, end]');
   const bytes = countElements(shape, path) * elementBytes[type];
-  if (offsets[1] - offsets[0] !== bytes)
-    throw wrong(`${shape.join('×')} of ${dtype} are ${bytes} bytes but its place has ${offsets[1] - offsets[0]}`);
-  return { name, type, shape, from: offsets[0], bytes };
+  if (to - from !== bytes) throw wrong(`${shape.join('×')} of ${dtype} are ${bytes} bytes but its place has ${to - from}`);
+  return { name, type, shape, from, bytes };
 }
 
 /** Where every tensor lies, in the order of the file, without gaps. */

@@ -1,5 +1,6 @@
 /** Samples of examples by seed: fewer training examples, and examples held back for validation. */
 import { wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
 import { type AnyDataset, type Split, selectExamples, type TokenSplit, taskOf } from './dataset.js';
 import { SLICE, type Steps } from './pace.js';
@@ -17,7 +18,7 @@ export function* permutation(count: number, seed: number): Steps<Int32Array> {
   const order = new Int32Array(count);
   for (let i = 0; i < count; i++) {
     const j = below(i + 1);
-    order[i] = order[j];
+    order[i] = order[j] as number; // j ≤ i
     order[j] = i;
     if (i % SLICE === SLICE - 1) yield;
   }
@@ -32,16 +33,18 @@ export function* balancedSample(labels: ArrayLike<number>, size: number, seed: n
   const order = yield* permutation(labels.length, seed);
   const byClass = new Map<number, number[]>();
   for (const i of order) {
-    const members = byClass.get(labels[i]);
+    const label = item(labels, i);
+    const members = byClass.get(label);
     if (members) members.push(i);
-    else byClass.set(labels[i], [i]);
+    else byClass.set(label, [i]);
   }
-  const classes = [...byClass.keys()].sort((a, b) => a - b).map((label) => byClass.get(label) as number[]);
+  const classes = [...byClass].sort(([a], [b]) => a - b).map(([, members]) => members);
   const chosen: number[] = [];
   for (let round = 0; chosen.length < size; round++) {
     const before = chosen.length;
     for (const members of classes) {
-      if (round < members.length && chosen.length < size) chosen.push(members[round]);
+      const member = members[round];
+      if (member !== undefined && chosen.length < size) chosen.push(member);
     }
     if (chosen.length === before) break;
     if (round % 1024 === 1023) yield;

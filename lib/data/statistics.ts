@@ -1,5 +1,6 @@
 /** Mean and deviation of the channels, by which inputs are normalised. */
 import { wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { SLICE, type Steps } from './pace.js';
 
 /**
@@ -26,29 +27,27 @@ export function* channelStatistics(
 ): Steps<ChannelStatistics> {
   const pixels = height * width;
   const scale = images instanceof Uint8Array ? 1 / 255 : 1;
-  const first = Array.from({ length: channels }, (_, c) => images[c * pixels]);
-  const sum = new Array<number>(channels).fill(0);
-  const squares = new Array<number>(channels).fill(0);
-  const largest = new Array<number>(channels).fill(0);
+  const sums = Array.from({ length: channels }, (_, c) => ({ origin: item(images, c * pixels), sum: 0, squares: 0, largest: 0 }));
   let since = 0;
   for (let plane = 0, c = 0; plane < images.length; plane += pixels, c = c + 1 === channels ? 0 : c + 1) {
+    const channel = item(sums, c);
+    const { origin } = channel;
     for (let at = plane; at < plane + pixels; at += SLICE) {
       const end = Math.min(plane + pixels, at + SLICE);
       let s = 0;
       let q = 0;
-      let most = largest[c];
-      const origin = first[c];
+      let most = channel.largest;
       for (let i = at; i < end; i++) {
-        const x = images[i];
+        const x = images[i] as number;
         const d = x - origin;
         s += d;
         q += d * d;
         if (x > most) most = x;
         else if (-x > most) most = -x;
       }
-      sum[c] += s;
-      squares[c] += q;
-      largest[c] = most;
+      channel.sum += s;
+      channel.squares += q;
+      channel.largest = most;
       since += end - at + 16;
       if (since < SLICE) continue;
       since = 0;
@@ -56,10 +55,10 @@ export function* channelStatistics(
     }
   }
   const count = images.length / channels;
-  const mean = sum.map((s, c) => (first[c] + s / count) * scale);
-  const std = squares.map((q, c) => {
-    const deviation = Math.sqrt(Math.max(q / count - (sum[c] / count) ** 2, 0));
-    return deviation <= CONSTANT * largest[c] || deviation * scale < SMALLEST_DEVIATION ? 1 : deviation * scale;
+  const mean = sums.map(({ origin, sum }) => (origin + sum / count) * scale);
+  const std = sums.map(({ sum, squares, largest }) => {
+    const deviation = Math.sqrt(Math.max(squares / count - (sum / count) ** 2, 0));
+    return deviation <= CONSTANT * largest || deviation * scale < SMALLEST_DEVIATION ? 1 : deviation * scale;
   });
   return { mean, std };
 }
@@ -68,7 +67,8 @@ export function* channelStatistics(
 export function checkNormalisation(values: unknown, argument: 'mean' | 'std', channels: number): number[] | undefined {
   if (values === undefined) return undefined;
   const what = `${channels} ${argument === 'std' ? 'positive' : 'finite'} numbers, one for each channel,`;
-  if (!Array.isArray(values) && !(values instanceof Float32Array) && !(values instanceof Float64Array)) throw wrongType(what, argument, values);
+  if (!Array.isArray(values) && !(ArrayBuffer.isView(values) && (values instanceof Float32Array || values instanceof Float64Array)))
+    throw wrongType(what, argument, values);
   if (values.length !== channels) throw wrongValue(what, argument, values);
   return Array.from(values as ArrayLike<unknown>, (value, c) => {
     const one = argument === 'std' ? 'a positive number' : 'a finite number';

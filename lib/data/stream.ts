@@ -1,5 +1,7 @@
 /** Data that come in batches, one after the other, and need not fit into memory. */
+import { readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
 import { type Dataset, type Split, selectExamples } from './dataset.js';
 import { runPaced } from './pace.js';
@@ -27,13 +29,13 @@ export interface StreamDataset extends Omit<Dataset, 'train' | 'validation'> {
 
 /** Examples of several splits behind each other. */
 function joined(splits: Split[]): Split {
-  const [first] = splits;
+  const first = item(splits, 0);
   if (splits.length === 1) return first;
   const result: Record<string, unknown> = { count: splits.reduce((sum, { count }) => sum + count, 0) };
   for (const [key, values] of Object.entries(first)) {
     if (!ArrayBuffer.isView(values)) continue;
     const parts = splits.map((split) => split[key as 'images'] as Uint8Array);
-    const all = new (parts[0].constructor as Uint8ArrayConstructor)(parts.reduce((sum, part) => sum + part.length, 0));
+    const all = new (values.constructor as Uint8ArrayConstructor)(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
       all.set(part, at);
@@ -127,16 +129,18 @@ async function firstExamples(stream: Stream, count: number): Promise<Split> {
  * checks its arrays. The first examples are read once to set the task, and the mean and deviation unless these are given.
  * @throws TypeError or RangeError that names the batch and the value at fault
  */
-export async function datasetFromGenerator(options: StreamOptions): Promise<StreamDataset> {
+export async function datasetFromGenerator(given: StreamOptions): Promise<StreamDataset> {
+  const options = readArgument(given, 'options');
   checkNames(options as object, 'datasetFromGenerator', OPTIONS);
   const { train, statisticsFrom = 10_000, ...common } = options;
   if (typeof train !== 'function') throw wrongType('a function that gives an iterable of batches', 'train', train);
   checkInteger(statisticsFrom, 'statisticsFrom', 1);
   if (!Array.isArray(options.shape)) throw wrongType('[channels, height, width], [channels, length] or [features]', 'shape', options.shape);
+  checkInteger(options.shape[0], 'shape[0]', 1, 1 << 24); // statistics are kept for each channel
   const stream = new Stream(options, undefined);
   const first = await firstExamples(stream, statisticsFrom);
   const { images, labels, targets } = first;
-  const answers = labels ? { labels } : { targets };
+  const answers = labels ? { labels } : { targets: targets as Float32Array }; // every split has one of the two
   const whole = (await runPaced(datasetSteps({ ...common, train: { images, ...answers }, test: options.test }))) as Dataset;
   const { train: _, ...data } = whole;
   return {

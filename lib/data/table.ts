@@ -1,6 +1,9 @@
 /** Tables with a column to predict: numbers as they are, names as one input per name, from comma- or tab-separated values. */
+
 import { basename, extname } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
 import { type Column, encodeColumns, parseNumber, planColumns, widthOf } from './columns.js';
 import { type Row, readCsv } from './csv.js';
@@ -83,7 +86,7 @@ function checkOptions(options: TableOptions): void {
     throw wrongType('one character', 'delimiter', delimiter);
   if (options.skip !== undefined) checkInteger(options.skip, 'skip', 0);
   if (header !== undefined && typeof header !== 'boolean') throw wrongType('true or false', 'header', header);
-  if (testPath !== undefined && typeof testPath !== 'string') throw wrongType('a path', 'testPath', testPath);
+  if (testPath !== undefined) checkPath(testPath, 'testPath');
   for (const list of ['categorical', 'ignore', 'missing'] as const) {
     const value = options[list];
     if (value !== undefined && !(Array.isArray(value) && value.every((v) => typeof v === 'string')))
@@ -103,21 +106,22 @@ class Target {
     training: Row[],
   ) {
     const isNumber = (text: string) => parseNumber(text) !== undefined;
-    const texts = indices.length === 1 ? training.map((row) => this.#text(row, indices[0], path, names)) : [];
+    const index = item(indices, 0);
+    const texts = indices.length === 1 ? training.map((row) => this.#text(row, index, path, names)) : [];
     const numbers = texts.filter(isNumber).length;
     if (task === 'regression' || indices.length > 1 || (task === undefined && numbers === texts.length)) return;
     if (task === undefined && numbers > 0) {
-      const odd = rows.find((row) => isNumber(row.fields[indices[0]]) !== numbers > texts.length / 2) as Row;
-      const message = `"${odd.fields[indices[0]]}" among ${numbers} numbers and ${texts.length - numbers} names; say the task`;
-      throw new DataError(`line ${odd.line}, column "${names[indices[0]]}": ${message}`, path);
+      const odd = rows.find((row) => isNumber(item(row.fields, index)) !== numbers > texts.length / 2) as Row;
+      const message = `"${odd.fields[index]}" among ${numbers} numbers and ${texts.length - numbers} names; say the task`;
+      throw new DataError(`line ${odd.line}, column "${names[index]}": ${message}`, path);
     }
     const all = [...new Set(texts)];
     this.classNames = all.every(isNumber) ? all.sort((a, b) => Number(a) - Number(b)) : all.sort();
-    if (all.length > MOST_CLASSES) throw new DataError(`column "${names[indices[0]]}" names ${all.length} classes; is it a number to predict?`, path);
+    if (all.length > MOST_CLASSES) throw new DataError(`column "${names[index]}" names ${all.length} classes; is it a number to predict?`, path);
   }
 
   #text(row: Row, index: number, path: string, names: string[]): string {
-    const text = row.fields[index].trim();
+    const text = item(row.fields, index).trim();
     if (this.missing.has(text)) throw new DataError(`line ${row.line}, column "${names[index]}": the value to predict is missing`, path);
     return text;
   }
@@ -127,11 +131,12 @@ class Target {
     const { classNames, indices } = this;
     const where = (row: Row, index: number) => `line ${row.line}, column "${names[index]}"`;
     if (classNames) {
+      const index = item(indices, 0);
       const classOf = new Map(classNames.map((name, i) => [name, i]));
       const labels = rows.map((row) => {
-        const text = this.#text(row, indices[0], path, names);
+        const text = this.#text(row, index, path, names);
         const label = classOf.get(text);
-        if (label === undefined) throw new DataError(`${where(row, indices[0])}: the class "${text}" is in no training row`, path);
+        if (label === undefined) throw new DataError(`${where(row, index)}: the class "${text}" is in no training row`, path);
         return label;
       });
       return { labels };
@@ -169,7 +174,9 @@ async function encodeInputs(columns: Column[], rows: Row[], { path, names }: Tab
  * missing or unseen name is 0 in all of them.
  * @throws DataError with line and column, TypeError for wrong options
  */
-export async function loadTable(path: string, options: TableOptions): Promise<TableDataset> {
+export async function loadTable(path: string, given: TableOptions): Promise<TableDataset> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
   checkOptions(options);
   const table = await readTable(path, options);
   const testTable = options.testPath === undefined ? undefined : await readTable(options.testPath, options);
@@ -188,8 +195,8 @@ export async function loadTable(path: string, options: TableOptions): Promise<Ta
   const { validation = 0 } = options;
   if (validation >= train.length) throw wrongValue(`fewer than the ${train.length} training rows`, 'validation', validation);
   const held = validation > 0 ? await splitIndices(train.length, { ...split, holdOut: validation / train.length }, path) : undefined;
-  const take = (indices: Int32Array) => Array.from(indices, (i) => table.rows[i]);
-  const training = take(held ? held.train.map((i) => train[i]) : train);
+  const take = (indices: Int32Array) => Array.from(indices, (i) => item(table.rows, i));
+  const training = take(held ? held.train.map((i) => item(train, i)) : train);
   const columns = await planColumns(training, table.names, { out, named, missing, path });
   if (columns.length === 0) throw new DataError('no columns are left to predict from', path);
   const target = new Target(targets, missing, options.task, table, training);
@@ -200,12 +207,12 @@ export async function loadTable(path: string, options: TableOptions): Promise<Ta
     classNames: target.classNames,
     train: await readRows(training, table),
     test: testTable ? await readRows(testTable.rows, testTable) : await readRows(take(test as Int32Array), table),
-    ...(held && { validation: await readRows(take(held.test.map((i) => train[i])), table) }),
+    ...(held && { validation: await readRows(take(held.test.map((i) => item(train, i))), table) }),
   });
   const featureNames = columns.flatMap(({ name, categories }) => categories?.map((category) => `${name}=${category}`) ?? [name]);
   // Inputs of 0 and 1 stay what they are.
   const isName = columns.flatMap(({ categories }) => categories?.map(() => true) ?? [false]);
   const mean = data.mean.map((value, i) => (isName[i] ? 0 : value));
   const std = data.std.map((value, i) => (isName[i] ? 1 : value));
-  return { ...data, mean, std, columns, featureNames, targetNames: targets.map((index) => table.names[index]) };
+  return { ...data, mean, std, columns, featureNames, targetNames: targets.map((index) => item(table.names, index)) };
 }

@@ -1,7 +1,10 @@
 /** Data sets from named tensors: .npz archives, .npy files and safetensors. */
+
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import type { ArraySplit, TokenArraySplit } from './arrays.js';
 import type { AnyDataset, Dataset, Task, TokenDataset } from './dataset.js';
 import { isFloat, type Numbers, type Tensor } from './elements.js';
@@ -77,8 +80,12 @@ function readName(name: string, tensor: Tensor): [SplitName, Role] | undefined {
   const roles = words.filter((word) => Object.hasOwn(roleWords, word));
   const splits = words.filter((word) => Object.hasOwn(splitWords, word));
   if (roles.length !== 1 || splits.length > 1 || words.length !== roles.length + splits.length) return undefined;
-  const role = roleWords[roles[0]];
-  return [splits.length ? splitWords[splits[0]] : 'all', role === 'y' ? (isFloat(tensor.type) ? 'targets' : 'labels') : role];
+  const role = item(
+    roles.map((word) => roleWords[word] as Role | 'y'),
+    0,
+  );
+  const [split = 'all'] = splits.map((word) => splitWords[word] as SplitName);
+  return [split, role === 'y' ? (isFloat(tensor.type) ? 'targets' : 'labels') : role];
 }
 
 function assign(found: Found, split: SplitName, role: Role, tensor: Tensor, name: string, path: string): void {
@@ -120,7 +127,8 @@ function layoutOf(shape: number[], layout: TensorOptions['layout'], path: string
   if (shape.length === 2) return 'NF';
   if (shape.length === 3) return 'NHW';
   if (shape.length !== 4) throw new DataError(`inputs of ${shape.length} axes (${shape.join('×')}) are not known here`, path);
-  if (isChannels(shape[1]) !== isChannels(shape[3])) return isChannels(shape[1]) ? 'NCHW' : 'NHWC';
+  const [second, last] = [isChannels(item(shape, 1)), isChannels(item(shape, 3))];
+  if (second !== last) return second ? 'NCHW' : 'NHWC';
   throw new DataError(`which axis of ${shape.join('×')} has the channels is not clear; say it by the option layout`, path);
 }
 
@@ -146,7 +154,7 @@ function* toInputs(
   let since = 0;
   for (let n = 0, at = 0; n < outer; n++) {
     for (let p = 0; p < positions; p++) {
-      for (let c = 0; c < channels; c++) result[(n * channels + c) * positions + p] = data[at++];
+      for (let c = 0; c < channels; c++) result[(n * channels + c) * positions + p] = data[at++] as number;
       since += channels;
       if (since < SLICE) continue;
       since = 0;
@@ -160,7 +168,7 @@ function* toInputs(
 async function readInputs(tensor: Tensor, options: TensorOptions, path: string): Promise<{ images: Uint8Array | Float32Array; shape: number[] }> {
   if (tensor.shape.length === 1) return { images: await runPaced(toInputs(tensor, 1, 1, 1, false)), shape: [1] };
   const layout = layoutOf(tensor.shape, options.layout, path);
-  const size = (axis: string) => (layout.includes(axis) ? tensor.shape[layout.indexOf(axis)] : 1);
+  const size = (axis: string) => (layout.includes(axis) ? item(tensor.shape, layout.indexOf(axis)) : 1);
   const channels = size('C');
   const positions = size('H') * size('W') * size('L');
   const channelsLast = layout.endsWith('C') && channels > 1;
@@ -189,10 +197,11 @@ async function readSplit(uses: Uses, which: string, options: TensorOptions, path
 
 /** The examples `indices` of a tensor. */
 function* takeRows(tensor: Tensor, indices: Int32Array): Steps<Tensor> {
-  const width = tensor.data.length / tensor.shape[0];
+  const width = tensor.data.length / item(tensor.shape, 0);
   const data = new (tensor.data.constructor as new (count: number) => Numbers)(indices.length * width);
   for (let i = 0, since = 0; i < indices.length; i++) {
-    data.set(tensor.data.subarray(indices[i] * width, (indices[i] + 1) * width), i * width);
+    const index = item(indices, i);
+    data.set(tensor.data.subarray(index * width, (index + 1) * width), i * width);
     since += width + 16;
     if (since < SLICE) continue;
     since = 0;
@@ -208,23 +217,24 @@ async function splitAll(found: Found, options: TensorOptions, path: string): Pro
   if (!whole) throw new DataError('there are no tensors for training', path);
   if (found.test) {
     if (found.all && found.train) throw new DataError('there are tensors for training and others without a split', path);
-    return { train: whole, test: found.test, validation: found.validation };
+    return { train: whole, test: found.test, ...(found.validation && { validation: found.validation }) };
   }
-  const counts = Object.values(whole).map(({ shape }) => shape[0] ?? 0);
-  if (counts.some((count) => count !== counts[0])) throw new DataError(`its tensors have ${counts.join(', ')} examples`, path);
-  const { train, test } = await splitIndices(counts[0], split, path);
+  const [count = 0, ...others] = Object.values(whole).map(({ shape }) => shape[0] ?? 0);
+  if (others.some((other) => other !== count)) throw new DataError(`its tensors have ${[count, ...others].join(', ')} examples`, path);
+  const { train, test } = await splitIndices(count, split, path);
   const take = async (indices: Int32Array) => {
     const uses: Uses = {};
     for (const [role, tensor] of Object.entries(whole)) uses[role as Role] = await runPaced(takeRows(tensor, indices));
     return uses;
   };
-  return { train: await take(train), test: await take(test), validation: found.validation };
+  return { train: await take(train), test: await take(test), ...(found.validation && { validation: found.validation }) };
 }
 
 function* largest(values: ArrayLike<number>, ignored: number | undefined): Steps<number> {
   let most = 0;
   for (let i = 0; i < values.length; i++) {
-    if (values[i] > most && values[i] !== ignored) most = values[i];
+    const value = values[i] as number;
+    if (value > most && value !== ignored) most = value;
     if (i % SLICE === SLICE - 1) yield;
   }
   return most;
@@ -236,14 +246,24 @@ function checkOptions(options: TensorOptions): void {
     ...splitOptionNames,
   ]);
   const { layout, names, task, classes, classNames, vocabulary, ignoreLabel } = options;
+  if (options.name !== undefined && typeof options.name !== 'string') throw wrongType('a string', 'name', options.name);
   if (layout !== undefined) checkChoice(layout, 'layout', LAYOUTS);
   if (names !== undefined && (typeof names !== 'object' || names === null)) throw wrongType('an object', 'names', names);
   if (task !== undefined) checkChoice(task, 'task', TASKS);
   if (classes !== undefined) checkInteger(classes, 'classes', 1, 2 ** 31 - 1);
   if (vocabulary !== undefined) checkInteger(vocabulary, 'vocabulary', 1, 2 ** 31 - 1);
   if (ignoreLabel !== undefined) checkInteger(ignoreLabel, 'ignoreLabel', -(2 ** 31), 2 ** 31 - 1);
-  if (classNames !== undefined && !Array.isArray(classNames)) throw wrongType('an array of strings', 'classNames', classNames);
+  if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
+    throw wrongType('an array of strings', 'classNames', classNames);
   checkSplitOptions(options);
+}
+
+/** Checked before anything is read. */
+function readOptions(path: unknown, options: TensorOptions): TensorOptions {
+  checkPath(path, 'path');
+  const given = readArgument(options, 'options');
+  checkOptions(given);
+  return given;
 }
 
 /** The data set that named tensors make. */
@@ -280,16 +300,19 @@ export async function datasetFromTensors(tensors: Map<string, Tensor>, path: str
 
 /** An .npz archive (train_images, train_labels, test_images, …, or x_train, y_train, …). @throws DataError */
 export async function loadNpz(path: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
-  return datasetFromTensors(await readNpz(path), path, { name: 'npz', ...options });
+  const given = readOptions(path, options);
+  return datasetFromTensors(await readNpz(path), path, { name: 'npz', ...given });
 }
 
 /** A safetensors file whose tensors are named as in `loadNpz`. @throws DataError */
 export async function loadSafetensors(path: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
-  return datasetFromTensors(await readSafetensors(path), path, { name: 'safetensors', ...options });
+  const given = readOptions(path, options);
+  return datasetFromTensors(await readSafetensors(path), path, { name: 'safetensors', ...given });
 }
 
 /** A folder of .npy files (train_images.npy, train_labels.npy, …), named as in `loadNpz`. @throws DataError */
 export async function loadNpy(directory: string, options: TensorOptions = {}): Promise<Dataset | TokenDataset> {
+  const given = readOptions(directory, options);
   const entries = await stat(directory)
     .then((found) => (found.isDirectory() ? readdir(directory) : Promise.reject(new Error('it is no folder'))))
     .catch((cause) => {
@@ -303,5 +326,5 @@ export async function loadNpy(directory: string, options: TensorOptions = {}): P
     tensors.set(name, await readNpy(join(directory, file)));
   }
   if (tensors.size === 0) throw new DataError('it holds no .npy files', directory);
-  return datasetFromTensors(tensors, directory, { name: 'npy', ...options });
+  return datasetFromTensors(tensors, directory, { name: 'npy', ...given });
 }

@@ -1,6 +1,9 @@
 /** Texts for language models: at every position of a window of tokens, the next token is to be predicted. */
+
 import { basename } from 'node:path';
+import { checkPath, checkTyped, readArgument, reading } from '../arguments.js';
 import { checkInteger, checkNames, checkNumber, DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import type { TokenDataset, TokenSplit } from './dataset.js';
 import { readText } from './files.js';
 import { runNow, runPaced, SLICE, type Steps } from './pace.js';
@@ -27,12 +30,12 @@ export interface TextDataset extends TokenDataset {
 /** Tokens and next tokens of the windows that begin at `starts`. */
 function* cut(tokens: Int32Array, length: number, starts: ArrayLike<number>): Steps<TokenSplit> {
   const count = starts.length;
-  const windows: TokenSplit = { count, tokens: new Int32Array(count * length), labels: new Int32Array(count * length) };
+  const windows = { count, tokens: new Int32Array(count * length), labels: new Int32Array(count * length) };
   const { tokens: inputs, labels } = windows;
   for (let i = 0, since = 0; i < count; i++) {
-    const start = starts[i];
+    const start = item(starts, i);
     inputs.set(tokens.subarray(start, start + length), i * length);
-    (labels as Int32Array).set(tokens.subarray(start + 1, start + length + 1), i * length);
+    labels.set(tokens.subarray(start + 1, start + length + 1), i * length);
     since += length + 32;
     if (since < SLICE) continue;
     since = 0;
@@ -44,8 +47,8 @@ function* cut(tokens: Int32Array, length: number, starts: ArrayLike<number>): St
 /** Windows that do not overlap, from the first token on; a rest too short for one is left out. */
 const starts = (tokens: Int32Array, length: number) => Int32Array.from({ length: Math.floor((tokens.length - 1) / length) }, (_, i) => i * length);
 
-function checkWindows(tokens: unknown, length: unknown, batchSize: unknown): void {
-  if (!(tokens instanceof Int32Array)) throw wrongType('Int32Array', 'tokens', tokens);
+function checkWindows(given: unknown, length: unknown, batchSize: unknown): void {
+  const tokens = checkTyped(given, 'tokens', Int32Array);
   checkInteger(length, 'length', 1, 2 ** 31 - 1);
   checkInteger(batchSize, 'batchSize', 1, 2 ** 31 - 1);
   if (tokens.length <= (length as number)) throw wrongValue(`more than ${length} tokens`, 'tokens', tokens);
@@ -69,7 +72,9 @@ export function* allWindows(tokens: Int32Array, length: number, batchSize: numbe
 }
 
 /** Tokens in windows: `train` and `test` hold those that do not overlap, `randomWindows` draws others from `tokens.train`. */
-export async function datasetFromText(text: string, options: TextOptions = {}, path = 'text'): Promise<TextDataset> {
+export async function datasetFromText(text: string, given: TextOptions = {}, path = 'text'): Promise<TextDataset> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
   checkNames(options as object, 'options', ['length', 'tokenizer', 'holdOut', 'validation']);
   if (typeof text !== 'string') throw wrongType('a text', 'text', text);
   const { length = 128, holdOut = 0.1, validation = 0 } = options;
@@ -109,13 +114,15 @@ export async function datasetFromText(text: string, options: TextOptions = {}, p
 
 async function tokenizerFor(given: TextOptions['tokenizer'], text: string, path: string): Promise<Tokenizer> {
   if (given === undefined) return runPaced(characterVocabulary([text], path));
-  if (typeof given === 'string') return loadTokenizer(given);
-  if (typeof given?.encode !== 'function' || typeof given.decode !== 'function') throw wrongType('a path or a tokenizer', 'tokenizer', given);
-  checkInteger(given.size, 'tokenizer.size', 1, 2 ** 31 - 1);
+  if (typeof given === 'string') return loadTokenizer(checkPath(given, 'tokenizer'));
+  const { encode, decode, size } = reading('tokenizer', () => ({ encode: given?.encode, decode: given?.decode, size: given?.size }));
+  if (typeof encode !== 'function' || typeof decode !== 'function') throw wrongType('a path or a tokenizer', 'tokenizer', given);
+  checkInteger(size, 'tokenizer.size', 1, 2 ** 31 - 1);
   return given;
 }
 
 /** A text file in UTF-8, plain or gzipped, in windows of tokens; the last tenth is held out. @throws DataError */
 export async function loadText(path: string, options: TextOptions = {}): Promise<TextDataset> {
+  checkPath(path, 'path');
   return datasetFromText(await readText(path), options, path);
 }

@@ -1,5 +1,10 @@
 /** Texts as token numbers: by characters, or as a tokenizer.json of Hugging Face says. */
-import { DataError, wrongType, wrongValue } from '../errors.js';
+
+import { checkPath, readArgument } from '../arguments.js';
+import { checkInteger, DataError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
+import { checkArray } from './checks.js';
+
 import { readText } from './files.js';
 import { runNow, runPaced, SLICE, type Steps } from './pace.js';
 
@@ -19,12 +24,19 @@ export class CharacterVocabulary implements Tokenizer {
   readonly #tokenOf = new Map<number, number>();
 
   /** @param characters each one code point; `reserved` tokens without a character come first, such as one for padding */
-  constructor(
-    readonly characters: readonly string[],
-    readonly reserved = 0,
-  ) {
-    for (const [i, character] of characters.entries()) this.#tokenOf.set(character.codePointAt(0) as number, reserved + i);
-    if (this.#tokenOf.size !== characters.length) throw wrongType('characters that are all different', 'characters', characters);
+  readonly characters: readonly string[];
+  readonly reserved: number;
+
+  constructor(characters: readonly string[], reserved = 0) {
+    const given = readArgument(characters, 'characters');
+    if (!Array.isArray(given)) throw wrongType('an array of characters', 'characters', given);
+    this.characters = given;
+    this.reserved = checkInteger(reserved, 'reserved', 0, 2 ** 31 - 1);
+    for (const [i, character] of this.characters.entries()) {
+      if (typeof character !== 'string' || [...character].length !== 1) throw wrongType('one character', `characters[${i}]`, character);
+    }
+    for (const [i, character] of this.characters.entries()) this.#tokenOf.set(character.codePointAt(0) as number, reserved + i);
+    if (this.#tokenOf.size !== given.length) throw wrongType('characters that are all different', 'characters', characters);
   }
 
   get size(): number {
@@ -58,10 +70,11 @@ export class CharacterVocabulary implements Tokenizer {
     return tokens.slice(0, count);
   }
 
-  decode(tokens: ArrayLike<number>): string {
+  decode(given: ArrayLike<number>): string {
+    const tokens = checkArray(readArgument(given, 'tokens'), 'tokens', 'integers');
     let text = '';
     for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i];
+      const token = tokens[i] as number; // whatever it is, checked here
       if (!(Number.isInteger(token) && token >= 0 && token < this.size))
         throw wrongValue(`a token from 0 to ${this.size - 1}`, `tokens[${i}]`, token);
       text += this.characters[token - this.reserved] ?? '';
@@ -125,8 +138,9 @@ export class PeerVocabulary implements Tokenizer {
       throw new DataError(`the tokenizer fails on ${JSON.stringify(text.slice(0, 40))}: ${(cause as Error).message}`, this.path, { cause });
     }
     for (let i = 0; i < ids.length; i++) {
-      if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < this.size))
-        throw new DataError(`the tokenizer gives ${JSON.stringify(text.slice(0, 40))} the token ${ids[i]}, which it does not have`, this.path);
+      const id = item(ids, i);
+      if (!(Number.isInteger(id) && id >= 0 && id < this.size))
+        throw new DataError(`the tokenizer gives ${JSON.stringify(text.slice(0, 40))} the token ${id}, which it does not have`, this.path);
     }
     return ids;
   }
@@ -182,6 +196,7 @@ function sizeOf(json: unknown, path: string): number {
  * @throws DataError where the file is none, or where the package is not installed
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  checkPath(path, 'path');
   let json: unknown;
   const text = await readText(path);
   try {

@@ -10,7 +10,7 @@ import type { State } from '../network/initial.js';
 
 export interface WeightOptions {
   /** Parameter of the network (`conv1.weight`) → tensor of the file; or a JSON file with such an object. What it leaves out is looked for. */
-  map?: Record<string, string> | string;
+  map?: Record<string, string> | string | undefined;
 }
 
 /** Where a parameter has its values from. */
@@ -47,7 +47,7 @@ const SUFFIXES: Record<string, string> = {
 function splitName(name: string): { node: string; suffix: string } {
   const parts = name.replace(/^(?:module|model|_orig_mod)\./, '').split(/[./]/);
   const last = parts.pop() as string;
-  return { node: parts.join('_'), suffix: Object.hasOwn(SUFFIXES, last) ? SUFFIXES[last] : last };
+  return { node: parts.join('_'), suffix: (Object.hasOwn(SUFFIXES, last) && SUFFIXES[last]) || last };
 }
 
 const shapeText = (shape: number[]) => `[${shape.join(', ')}]`;
@@ -125,8 +125,9 @@ class Matcher {
   byIdentity(): State {
     const made: State = {};
     for (const p of this.missing) {
-      if (!/_shortcut_0\.weight$/.test(p.name) || p.shape[1] > p.shape[0] || p.shape.slice(2).some((size) => size !== 1)) continue;
-      made[p.name] = optionA(p.shape[0], p.shape[1]);
+      const [outs = 0, ins = 0, ...kernel] = p.shape;
+      if (!/_shortcut_0\.weight$/.test(p.name) || ins > outs || kernel.some((size) => size !== 1)) continue;
+      made[p.name] = optionA(outs, ins);
       this.#take(p, undefined, 'identity');
     }
     return made;

@@ -1,6 +1,8 @@
 /** The compact model file `.scnn` (docs/model-file.md). Version 2 is native; version 1 is read by version1.ts. */
+
+import { checkTyped, readArgument } from '../arguments.js';
 import { binding, type Metadata, type NetworkDescription } from '../binding.js';
-import { ModelFileError } from '../errors.js';
+import { checkInteger, checkNames, checkNumber, checkObject, ModelFileError, wrongType } from '../errors.js';
 import type { State } from '../network/initial.js';
 import { decodeVersion1 } from './version1.js';
 
@@ -9,7 +11,7 @@ export interface ModelInfo {
   /** Name of the data set it was trained on. */
   name: string;
   classes: number;
-  classNames?: string[];
+  classNames?: string[] | undefined;
   /** Normalisation of images, per channel. */
   mean: number[];
   std: number[];
@@ -24,14 +26,29 @@ export interface DecodedModel {
 
 export interface DecodeLimits {
   /** Most weights of a file that is read. Default 2^28. */
-  maxWeights?: number;
+  maxWeights?: number | undefined;
   /** Most nodes of its network. Default 2^16. */
-  maxNodes?: number;
+  maxNodes?: number | undefined;
 }
 
 /** The bytes of the model file. `state` may hold optimizer moments; they are left out. */
-export function encodeModel(network: NetworkDescription, state: State, info: ModelInfo): Promise<Uint8Array> {
-  return binding.encodeModelFile({ network, state, metadata: metadataOf(info) });
+export async function encodeModel(network: NetworkDescription, state: State, info: ModelInfo): Promise<Uint8Array> {
+  return binding.encodeModelFile({ network, state, metadata: metadataOf(checkInfo(readArgument(info, 'info'))) });
+}
+
+function checkInfo(info: unknown): ModelInfo {
+  const { name, classes, classNames, mean, std } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
+  checkInteger(classes, 'info.classes', 0);
+  if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
+    throw wrongType('an array of strings', 'info.classNames', classNames);
+  for (const [argument, values] of Object.entries({ mean, std })) {
+    if (!Array.isArray(values)) throw wrongType('an array of numbers', `info.${argument}`, values);
+    values.forEach((value, i) => {
+      checkNumber(value, `info.${argument}[${i}]`, -1e300, 1e300);
+    });
+  }
+  return info as unknown as ModelInfo;
 }
 
 /**
@@ -39,11 +56,13 @@ export function encodeModel(network: NetworkDescription, state: State, info: Mod
  * @throws ModelFileError for anything that is not a whole, unchanged file of a known version
  */
 export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}): Promise<DecodedModel> {
-  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  checkTyped(bytes, 'bytes', Uint8Array);
+  const { maxWeights, maxNodes } = checkLimits(readArgument(limits, 'limits'));
+  const data = Buffer.from(bytes); // a copy, which nobody else can change
   if (data.toString('latin1', 0, 4) !== 'SCNN') throw new ModelFileError('The file is not a model of selfcompress (.scnn)');
-  if (data.length >= 6 && data.readUInt16LE(4) === 1) return decodeVersion1(data);
+  if (data.length >= 6 && data.readUInt16LE(4) === 1) return decodeVersion1(data, { maxWeights, maxNodes });
   try {
-    const { network, state, metadata } = await binding.decodeModelFile({ bytes, ...limits });
+    const { network, state, metadata } = await binding.decodeModelFile({ bytes: data, maxWeights, maxNodes });
     return { network, state, info: infoOf(metadata) };
   } catch (cause) {
     throw new ModelFileError(`The model file cannot be read: ${(cause as Error).message}`, { cause });
@@ -51,6 +70,14 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
 }
 
 export const metadataOf = ({ name, classes, classNames, mean, std }: ModelInfo): Metadata => ({ name, classes, labels: classNames, mean, std });
+
+function checkLimits(limits: unknown): DecodeLimits {
+  checkNames(limits, 'limits', ['maxWeights', 'maxNodes']);
+  for (const name of ['maxWeights', 'maxNodes'] as const) {
+    if (limits[name] !== undefined) checkInteger(limits[name], `limits.${name}`, 1);
+  }
+  return limits;
+}
 
 function infoOf({ name, classes, labels, mean, std }: Metadata): ModelInfo {
   const info: ModelInfo = { name: String(name ?? ''), classes: Number(classes ?? 0), mean: numbers(mean), std: numbers(std) };

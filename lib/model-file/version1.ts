@@ -18,13 +18,14 @@ import type { NetworkDescription, ParameterInfo, ParameterRole } from '../bindin
 import { ModelFileError } from '../errors.js';
 import { elements, inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
-import type { DecodedModel, ModelInfo } from './model-file.js';
+import type { DecodedModel, DecodeLimits, ModelInfo } from './model-file.js';
 
 const HEADER_BYTES = 16;
 const DEPTH_BITS = 5;
 /** Deflated JSON of a structure: what a network of 2^16 nodes takes. */
 const MOST_STRUCTURE_BYTES = 1 << 24;
 const MOST_NODES = 1 << 16;
+const MOST_WEIGHTS = 2 ** 28;
 
 /** Reads parameters one after another. */
 class Reader {
@@ -117,7 +118,7 @@ function withAffineNorms(network: NetworkDescription): NetworkDescription {
 }
 
 /** @throws ModelFileError for anything that is not a whole, unchanged file */
-export function decodeVersion1(data: Buffer): DecodedModel {
+export function decodeVersion1(data: Buffer, { maxWeights = MOST_WEIGHTS, maxNodes = MOST_NODES }: DecodeLimits = {}): DecodedModel {
   if (data.length < HEADER_BYTES) throw new ModelFileError(`The model file is damaged: it has ${data.length} bytes`);
   const body = data.subarray(HEADER_BYTES);
   if (!createHash('sha256').update(body).digest().subarray(0, 4).equals(data.subarray(12, 16))) {
@@ -127,8 +128,10 @@ export function decodeVersion1(data: Buffer): DecodedModel {
   try {
     const text = inflateRawSync(body.subarray(0, structureLength), { maxOutputLength: MOST_STRUCTURE_BYTES }).toString();
     const { network, info } = JSON.parse(text) as { network: NetworkDescription; info: ModelInfo };
-    if (!(network?.nodes?.length <= MOST_NODES)) throw new RangeError(`it does not have 1 to ${MOST_NODES} nodes`);
+    if (!(network?.nodes?.length <= maxNodes)) throw new RangeError(`it does not have 1 to ${maxNodes} nodes`);
     const affine = withAffineNorms(network);
+    const { weights } = inspectNetwork(affine);
+    if (weights > maxWeights) throw new RangeError(`it asks for ${weights} weights, more than ${maxWeights}`);
     return { network: affine, info, state: readParameters(affine, new Reader(new Uint8Array(body), structureLength)) };
   } catch (cause) {
     throw new ModelFileError(`The model file is damaged: ${(cause as Error).message}`, { cause });

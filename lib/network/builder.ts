@@ -1,34 +1,49 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
-import type { NetworkDescription, NodeDescription } from '../binding.js';
+import { readArgument } from '../arguments.js';
+import type { FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
+import { wrongType } from '../errors.js';
 
+type Named<Fields> = Fields & { name?: string };
 type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
+/** Fields that are pairs, of the nodes that `#of` adds; `resize` has a pair that pixel shuffles have as a number. */
+const pairFields: Record<string, readonly string[]> = {
+  slicePositions: ['first', 'count', 'step'],
+  pad: ['before', 'after'],
+  resize: ['size'],
+  convTranspose2d: ['kernel', 'stride', 'padding', 'outputPadding', 'dilation'],
+};
+
+/** Fields of a kind of node, as the methods take them: without its kind and inputs, its name optional, pairs as one number too. */
+type Options<Kind extends NodeDescription['kind']> = { name?: string } & Paired<Omit<NodeOf<NodeDescription, Kind>, 'kind' | 'inputs' | 'name'>>;
+type NodeOf<Node, Kind> = Node extends { kind: infer Kinds } ? (Kind extends Kinds ? Node : never) : never;
+type Paired<Fields> = { [Field in keyof Fields]: NonNullable<Fields[Field]> extends [number, number] ? Pair : Fields[Field] };
 
 export interface Conv2dOptions {
-  name?: string;
+  name?: string | undefined;
   outChannels: number;
   /** Kernel size in pixels, one number for a square. */
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  dilation?: Pair;
-  groups?: number;
-  bias?: boolean;
-  compress?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  dilation?: Pair | undefined;
+  groups?: number | undefined;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface LinearOptions {
-  name?: string;
+  name?: string | undefined;
   outFeatures: number;
-  bias?: boolean;
-  compress?: boolean;
+  bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 export interface PoolOptions {
-  name?: string;
+  name?: string | undefined;
   kernel: Pair;
-  stride?: Pair;
-  padding?: Pair;
-  countIncludePad?: boolean;
+  stride?: Pair | undefined;
+  padding?: Pair | undefined;
+  countIncludePad?: boolean | undefined;
 }
 
 /**
@@ -47,7 +62,8 @@ export class NetworkBuilder {
 
   /** @param input shape of an image: [channels, height, width] */
   constructor(input: [number, number, number]) {
-    this.#input = input;
+    if (!Array.isArray(input)) throw wrongType('[channels, height, width]', 'input', input);
+    this.#input = readArgument(input, 'input');
   }
 
   conv2d(input: string, options: Conv2dOptions): string {
@@ -75,6 +91,44 @@ export class NetworkBuilder {
   silu(input: string, name?: string): string {
     return this.#node('silu', [input], name);
   }
+  sigmoid(input: string, name?: string): string {
+    return this.#node('sigmoid', [input], name);
+  }
+  /** A function of one element without fields. */
+  apply(kind: FunctionNode['kind'], input: string, name?: string): string {
+    return this.#node(kind, [input], name);
+  }
+  hardSigmoid(input: string, { name, ...rest }: Named<{ slope?: number; offset?: number }> = {}): string {
+    return this.#node('hardSigmoid', [input], name, rest);
+  }
+  leakyRelu(input: string, { name, ...rest }: Named<{ slope?: number }> = {}): string {
+    return this.#node('leakyRelu', [input], name, rest);
+  }
+  clip(input: string, { name, ...rest }: Named<{ low: number; high: number }>): string {
+    return this.#node('clip', [input], name, rest);
+  }
+  elu(input: string, { name, ...rest }: Named<{ alpha?: number }> = {}): string {
+    return this.#node('elu', [input], name, rest);
+  }
+  /** scale·x + offset, fixed numbers. */
+  affine(input: string, { name, ...rest }: Named<{ scale?: number; offset?: number }>): string {
+    return this.#node('affine', [input], name, rest);
+  }
+  prelu(input: string, { name, ...rest }: Named<{ shared?: boolean }> = {}): string {
+    return this.#node('prelu', [input], name, rest);
+  }
+  layerNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('layerNorm', [input], name, rest);
+  }
+  rmsNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('rmsNorm', [input], name, rest);
+  }
+  instanceNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
+    return this.#node('instanceNorm', [input], name, rest);
+  }
+  softmax(input: string, { name, ...rest }: Named<{ axis?: 'channels' | 'positions' }> = {}): string {
+    return this.#node('softmax', [input], name, rest);
+  }
   maxPool(input: string, options: PoolOptions): string {
     return this.#pool('maxPool', input, options);
   }
@@ -87,12 +141,85 @@ export class NetworkBuilder {
   flatten(input: string, name?: string): string {
     return this.#node('flatten', [input], name);
   }
-  /** Sum of two tensors of one shape: a residual connection. */
+  /** Sum of two tensors: a residual connection. One may have a single channel or position where the other has more. */
   add(a: string, b: string, name?: string): string {
     return this.#node('add', [a, b], name);
   }
-  concat(inputs: string[], name?: string): string {
-    return this.#node('concat', inputs, name);
+  /** Product of two tensors: a gate. One may have a single channel or position where the other has more. */
+  multiply(a: string, b: string, name?: string): string {
+    return this.#node('multiply', [a, b], name);
+  }
+  /** a − b. */
+  subtract(a: string, b: string, name?: string): string {
+    return this.#node('subtract', [a, b], name);
+  }
+  /** a ÷ b. */
+  divide(a: string, b: string, name?: string): string {
+    return this.#node('divide', [a, b], name);
+  }
+  /** Channels of all inputs one after another, or their rows, or their columns. */
+  concat(inputs: string[], options?: string | { name?: string; axis?: 'channels' | 'rows' | 'columns' }): string {
+    const { name, ...rest } = typeof options === 'string' ? { name: options } : (options ?? {});
+    return this.#node('concat', inputs, name, rest);
+  }
+  globalMaxPool(input: string, name?: string): string {
+    return this.#node('globalMaxPool', [input], name);
+  }
+  /** Mean over all rows, all columns, or both. */
+  meanPositions(input: string, options: Options<'meanPositions'> = {}): string {
+    return this.#of('meanPositions', [input], options);
+  }
+  /** Mean over all channels at each position. */
+  meanChannels(input: string, options: Options<'meanChannels'> = {}): string {
+    return this.#of('meanChannels', [input], options);
+  }
+  /** Channels by index; -1: a channel of zeros. */
+  gatherChannels(input: string, options: Options<'gatherChannels'>): string {
+    return this.#of('gatherChannels', [input], options);
+  }
+  channelShuffle(input: string, options: Options<'channelShuffle'>): string {
+    return this.#of('channelShuffle', [input], options);
+  }
+  /** Channels of zeros before and after. */
+  padChannels(input: string, options: Options<'padChannels'>): string {
+    return this.#of('padChannels', [input], options);
+  }
+  sliceChannels(input: string, options: Options<'sliceChannels'>): string {
+    return this.#of('sliceChannels', [input], options);
+  }
+  /** Parts of so many channels, one after another. */
+  split(input: string, counts: number[]): string[] {
+    let first = 0;
+    return counts.map((count) => {
+      const part = this.sliceChannels(input, { first, count });
+      first += count;
+      return part;
+    });
+  }
+  slicePositions(input: string, options: Options<'slicePositions'>): string {
+    return this.#of('slicePositions', [input], options);
+  }
+  pad(input: string, options: Options<'pad'>): string {
+    return this.#of('pad', [input], options);
+  }
+  pixelShuffle(input: string, options: Options<'pixelShuffle'>): string {
+    return this.#of('pixelShuffle', [input], options);
+  }
+  pixelUnshuffle(input: string, options: Options<'pixelUnshuffle'>): string {
+    return this.#of('pixelUnshuffle', [input], options);
+  }
+  resize(input: string, options: Options<'resize'>): string {
+    return this.#of('resize', [input], options);
+  }
+  convTranspose2d(input: string, options: Conv2dOptions & { outputPadding?: Pair }): string {
+    return this.#of('convTranspose2d', [input], options);
+  }
+  /** The core of multi-head attention, between its projections. */
+  attention(query: string, key: string, value: string, options: Options<'attention'>): string {
+    return this.#of('attention', [query, key, value], options);
+  }
+  rotary(input: string, options: Options<'rotary'>): string {
+    return this.#of('rotary', [input], options);
   }
   dropout(input: string, probability: number, name?: string): string {
     return this.#node('dropout', [input], name, { probability });
@@ -100,7 +227,14 @@ export class NetworkBuilder {
 
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
-    return { input: this.#input, nodes: structuredClone(this.#nodes), output };
+    return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
+  }
+
+  // A node whose pairs may be given as one number.
+  #of(kind: NodeDescription['kind'], inputs: string[], { name, ...rest }: { name?: string | undefined }): string {
+    const isPair = (key: string) => pairFields[kind]?.includes(key) ?? false;
+    const fields = Object.entries(rest).map(([key, value]) => [key, isPair(key) ? optionalPair(value as Pair | undefined) : value]);
+    return this.#node(kind, inputs, name, Object.fromEntries(fields));
   }
 
   #pool(kind: 'maxPool' | 'averagePool', input: string, { name, kernel, stride, padding, ...rest }: PoolOptions): string {

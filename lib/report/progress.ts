@@ -1,7 +1,9 @@
 /** What the terminal shows while training: a line that moves, or plain lines where there is no terminal. */
+
+import { bytesText } from '../bytes-text.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 import type { StepEvent, Trainer } from '../training/trainer.js';
-import { bytesText, durationText, percentText } from './text.js';
+import { durationText, percentText } from './text.js';
 
 /** Columns of the table in their order; of those that do not fit, the one with the largest `rank` goes first. */
 const table: { head: string; width: number; rank: number; cell: (m: EpochMetrics, epochs: number) => string }[] = [

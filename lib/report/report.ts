@@ -1,7 +1,10 @@
 /** report.html: one self-contained page about a run. */
+
+import { bytesText } from '../bytes-text.js';
+import { item } from '../indexing.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 import { bitsHeatMap, depthColor, lineChart } from './charts.js';
-import { bytesText, layerTable, percentText } from './text.js';
+import { layerTable, percentText } from './text.js';
 
 export interface ReportInput {
   title: string;
@@ -34,14 +37,14 @@ function facts(last: EpochMetrics): string {
 }
 
 function table(last: EpochMetrics): string {
-  const [head, ...rows] = layerTable(last);
+  const [head = [], ...rows] = layerTable(last);
   const line = (cells: string[], tag: string) => `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<table>${line(head, 'th')}${rows.map((row) => line(row, 'td')).join('')}</table>`;
 }
 
 /** HTML without scripts or links: figures are SVG inside the page. */
 export function renderReport({ title, config, history }: ReportInput): string {
-  const last = history[history.length - 1];
+  const last = item(history, history.length - 1);
   const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
   const depths = [0, 1, 2, 3, 4, 5, 6, 8].map(
     (bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`,

@@ -1,12 +1,8 @@
 /** Numbers and tables as text. */
+
 import type { NetworkSize } from '../training/metrics.js';
 
 export const percentText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;
-
-export function bytesText(bytes: number): string {
-  if (bytes < 10_000) return `${bytes} bytes`;
-  return bytes < 10_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
 
 export function durationText(seconds: number): string {
   if (!Number.isFinite(seconds)) return '–';
@@ -34,8 +30,13 @@ export function layerTable({ layers, channels, weights, bits, bitsFraction, weig
   ];
 }
 
-/** Columns padded to one width: the first to the left, the others to the right. */
-export function alignTable(rows: string[][]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')).join('\n');
+/** Columns padded to one width: the first to the left and those whose heads are in `left`, the others to the right. */
+export function alignTable(rows: string[][], left: ReadonlySet<string> = new Set()): string {
+  const head = rows[0] ?? [];
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const padded = (cell: string, i: number) => {
+    const width = widths[i] ?? 0;
+    return i === 0 || left.has(head[i] ?? '') ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return rows.map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 }

@@ -5,10 +5,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { access, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkPath } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, isPlainObject } from '../errors.js';
 import { obstacle, writeFileAtomic } from '../files.js';
 import type { State } from '../network/initial.js';
+import { checkCheckpointInfo } from './checkpoint-info.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Origin } from './metrics.js';
@@ -17,14 +19,14 @@ import type { TrainOptions } from './options.js';
 export interface DataInfo {
   name: string;
   classes: number;
-  classNames?: string[];
+  classNames?: string[] | undefined;
   mean: number[];
   std: number[];
   /** Training images in use. */
   trainCount: number;
   testCount: number;
   /** Of the data themselves; checkpoints of version 1 have none. */
-  fingerprint?: Fingerprint;
+  fingerprint?: Fingerprint | undefined;
 }
 
 /** Sums over the steps of an epoch so far. */
@@ -76,14 +78,13 @@ async function hashSlices(hash: Hash, bytes: Uint8Array): Promise<void> {
 /** @throws CheckpointError when it cannot be written; a former file at `path` is then untouched */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...rest } = checkpoint;
-  const names = Object.keys(state).sort();
   const hash = createHash('sha256');
   const tensors: Record<string, unknown> = {};
   const data: Uint8Array[] = [];
   let offset = 0;
-  for (const name of names) {
-    const bytes = new Uint8Array(state[name].buffer, state[name].byteOffset, state[name].byteLength);
-    tensors[name] = { dtype: 'F32', shape: [state[name].length], data_offsets: [offset, offset + bytes.length] };
+  for (const [name, values] of Object.entries(state).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    tensors[name] = { dtype: 'F32', shape: [values.length], data_offsets: [offset, offset + bytes.length] };
     offset += bytes.length;
     await hashSlices(hash, bytes);
     data.push(bytes);
@@ -109,6 +110,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
  * @throws CheckpointError when there is none, or it is damaged or of another format
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  checkPath(path, 'path');
   let file = path;
   let bytes: Buffer;
   try {
@@ -127,25 +129,39 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   } catch (cause) {
     throw damaged('its header is not JSON', cause);
   }
-  const metadata = header.__metadata__ as Record<string, string> | undefined;
+  if (!isPlainObject(header)) throw damaged('its header is no object');
+  const metadata = header.__metadata__ as Record<string, unknown> | null | undefined;
   if (metadata?.format !== 'selfcompress-checkpoint') throw new CheckpointError(`${file} is not a checkpoint of selfcompress`);
   if (metadata.version !== '1' && metadata.version !== String(VERSION))
     throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads versions 1 and ${VERSION}`);
   const data = bytes.subarray(8 + headerLength);
-  const state: State = {};
+  const state: [string, Float32Array][] = [];
   const hash = createHash('sha256');
   let expected = 0;
   const { __metadata__: _, ...tensors } = header;
   for (const [name, tensor] of Object.entries(tensors)) {
-    const [from, to] = (tensor as { data_offsets?: [number, number] }).data_offsets ?? [-1, -1];
+    const [from, to] = offsetsOf(tensor) ?? [-1, -1];
     if (from !== expected || !(to >= from) || to > data.length || (to - from) % 4) throw damaged(`the tensor "${name}" lies outside of its data`);
     expected = to;
     await hashSlices(hash, data.subarray(from, to));
-    state[name] = new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer);
+    state.push([name, new Float32Array(data.buffer.slice(data.byteOffset + from, data.byteOffset + to) as ArrayBuffer)]);
   }
-  hash.update(JSON.stringify(tensors)).update(metadata.info ?? '');
+  const { info } = metadata;
+  if (typeof info !== 'string') throw damaged('its header does not say what the state is of');
+  hash.update(JSON.stringify(tensors)).update(info);
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
-  return { ...JSON.parse(metadata.info), state };
+  try {
+    return { ...checkCheckpointInfo(JSON.parse(info)), state: Object.fromEntries(state) };
+  } catch (cause) {
+    throw damaged((cause as Error).message, cause);
+  }
+}
+
+/** Where a tensor's bytes are, undefined for what is no description of a tensor. */
+function offsetsOf(tensor: unknown): [number, number] | undefined {
+  const offsets = isPlainObject(tensor) ? tensor.data_offsets : undefined;
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(Number.isSafeInteger)) return undefined;
+  return offsets as [number, number];
 }
 
 /** A checkpoint and the file that it was read from. */
@@ -168,7 +184,8 @@ export async function readRunCheckpoints(folder: string): Promise<{ epoch?: Foun
   };
   const epoch = await read(EPOCH_FILE);
   const step = await read(STEP_FILE);
-  return { epoch, step: step && step.checkpoint.step > (epoch?.checkpoint.step ?? 0) ? step : undefined };
+  const further = step && step.checkpoint.step > (epoch?.checkpoint.step ?? 0);
+  return { ...(epoch && { epoch }), ...(further && { step }) };
 }
 
 /**

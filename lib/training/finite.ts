@@ -21,7 +21,7 @@ export async function checkFinite(state: State): Promise<State> {
     for (let from = 0; from < values.length; from += SLICE) {
       const slice = values.subarray(from, from + SLICE);
       let sum = 0;
-      for (let i = 0; i < slice.length; i++) sum += slice[i] * 0; // NaN from the first value that is not finite
+      for (let i = 0; i < slice.length; i++) sum += (slice[i] as number) * 0; // NaN from the first value that is not finite
       if (sum !== 0) throw new NotFiniteError(name, slice.find((value) => !Number.isFinite(value)) as number);
       looked += slice.length;
       if (looked < SLICE) continue;

@@ -3,6 +3,7 @@
  * the model file. Native code does the work; what rests on the same state is made once.
  */
 import type { DataSet, EvaluationResult, Network, NetworkDescription, StepResult, StepSettings } from '../binding.js';
+import { entry, item } from '../indexing.js';
 import { type ModelInfo, metadataOf } from '../model-file/model-file.js';
 import type { State } from '../network/initial.js';
 import { checkFinite } from './finite.js';
@@ -23,8 +24,8 @@ export class LiveNetwork {
   #model: Promise<Uint8Array> | undefined;
   #origin: Origin;
 
-  constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions) {
-    this.#network = compileNetwork(present.description, present.origin, options);
+  constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions, stepsPerEpoch: number) {
+    this.#network = compileNetwork(present.description, present.origin, options, stepsPerEpoch);
     this.#origin = present.origin;
   }
 
@@ -75,15 +76,11 @@ export class LiveNetwork {
     const pruned = await this.#network.prune();
     if (!pruned) return undefined;
     this.#changed();
-    const present = { ...this.#origin.present };
-    const left: Record<string, number> = {};
-    for (const [layer, indices] of Object.entries(pruned.kept)) {
-      const before = present[layer] as number[];
-      present[layer] = Array.from(indices, (i) => before[i] as number);
-      left[layer] = indices.length;
-    }
-    this.#origin = { ...this.#origin, present };
-    return { removed: pruned.removed, left };
+    const before = this.#origin.present;
+    const kept = Object.entries(pruned.kept);
+    const present = Object.fromEntries(kept.map(([layer, indices]) => [layer, Array.from(indices, (i) => item(entry(before, layer), i))]));
+    this.#origin = { ...this.#origin, present: { ...before, ...present } };
+    return { removed: pruned.removed, left: Object.fromEntries(kept.map(([layer, indices]) => [layer, indices.length])) };
   }
 
   measure(): Promise<NetworkSize> {

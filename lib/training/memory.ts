@@ -1,14 +1,14 @@
 /** Compiling a network for training, and saying which option is too large when there is no memory for it. */
 import { totalmem } from 'node:os';
 import { binding, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
+import { bytesText } from '../bytes-text.js';
 import { wrongValue } from '../errors.js';
-import { bytesText } from '../report/text.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 
 /** @throws RangeError naming options.batchSize when a step of this size does not fit into memory */
-export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions): Network {
-  const { device, precision, memoryLimit, loss, penalty, batchSize } = options;
+export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions, stepsPerEpoch: number): Network {
+  const { device, precision, memoryLimit, loss, penalty, coupling, batchSize } = options;
   const settings: NetworkOptions = {
     device,
     precision,
@@ -16,6 +16,9 @@ export function compileNetwork(description: NetworkDescription, origin: Origin, 
     loss,
     optimizer: { ...options.optimizer, keepRange: options.bits.keepRange },
     penalty,
+    coupling,
+    idleSteps: Math.min(stepsPerEpoch, 1 << 24),
+    exponents: options.bits.exponents,
     batchSize,
     originalWeights: origin.weights,
   };
@@ -45,7 +48,7 @@ function tooLarge(description: NetworkDescription, settings: NetworkOptions, cau
 
 /** Bytes of a step, which grow by whole blocks of 16 images, from what two small batches need. */
 function needs(description: NetworkDescription, settings: NetworkOptions): string {
-  const bytes = [64, 128].map((batchSize) => {
+  const bytesAt = (batchSize: number) => {
     try {
       const network = new binding.Network(description, { ...settings, device: 'cpu', precision: 'fp32', batchSize });
       const total = bytesOf(network);
@@ -54,8 +57,9 @@ function needs(description: NetworkDescription, settings: NetworkOptions): strin
     } catch {
       return Number.NaN;
     }
-  });
-  if (!bytes.every(Number.isFinite)) return 'even a batch of 128 does not';
-  const perImage = (bytes[1] - bytes[0]) / 64;
-  return `a step of ${settings.batchSize} images needs ${bytesText(bytes[0] + perImage * (settings.batchSize - 64))}, one of 128 ${bytesText(bytes[1])}`;
+  };
+  const [small, large] = [bytesAt(64), bytesAt(128)];
+  if (!(Number.isFinite(small) && Number.isFinite(large))) return 'even a batch of 128 does not';
+  const perImage = (large - small) / 64;
+  return `a step of ${settings.batchSize} images needs ${bytesText(small + perImage * (settings.batchSize - 64))}, one of 128 ${bytesText(large)}`;
 }

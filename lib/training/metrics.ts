@@ -1,6 +1,9 @@
 /** Sizes of a network, layer by layer, as the metrics of an epoch report them. The native side measures. */
+
+import { readArgument } from '../arguments.js';
 import type { LayerMeasure, Network, ParameterInfo } from '../binding.js';
 import { elements } from '../network/description.js';
+import { checkParameters } from '../network/initial.js';
 
 export interface LayerSize {
   name: string;
@@ -38,15 +41,15 @@ export interface Origin {
 }
 
 export function originOf(parameters: ParameterInfo[]): Origin {
-  const origin: Origin = { weights: 0, layers: {}, present: {} };
-  for (const { role, node, shape } of parameters) {
-    if (role !== 'weight') continue;
-    const channels = shape[0] as number;
-    origin.layers[node] = { channels, weights: elements(shape) };
-    origin.present[node] = Array.from({ length: channels }, (_, i) => i);
-    origin.weights += elements(shape);
-  }
-  return origin;
+  const given = readArgument(parameters, 'parameters');
+  checkParameters(given);
+  const weights = given.filter(({ role }) => role === 'weight');
+  // Entries are properties of their own, whatever the names of the nodes are.
+  return {
+    weights: weights.reduce((sum, { shape }) => sum + elements(shape), 0),
+    layers: Object.fromEntries(weights.map(({ node, shape }) => [node, { channels: shape[0] as number, weights: elements(shape) }])),
+    present: Object.fromEntries(weights.map(({ node, shape }) => [node, Array.from({ length: shape[0] as number }, (_, i) => i)])),
+  };
 }
 
 export async function measureSize(network: Network, origin: Origin): Promise<NetworkSize> {

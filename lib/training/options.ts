@@ -1,6 +1,8 @@
 /** Options of a training run: what they mean, their defaults, and their checks. */
+
+import { reading } from '../arguments.js';
 import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
-import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType } from '../errors.js';
+import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 
 export interface BitOptions {
@@ -8,6 +10,13 @@ export interface BitOptions {
   initial: number;
   /** Octaves of room for the weights to grow at the start. Default 1. */
   headroom: number;
+  /**
+   * Exponents at the start: 'range', so that the range ends `headroom` octaves beyond the largest weight, or 'rms', so that a
+   * step is half the root mean square of the weights. Default 'range'; with the penalty 'rate' 'rms'.
+   */
+  start: 'range' | 'rms';
+  /** One exponent for each channel or for each layer; the latter needs keepRange false. Default 'channel'; with 'rate' 'layer'. */
+  exponents: 'channel' | 'layer';
   /** Learning rate of bit depths. Default 0.05. */
   learningRate: number;
   /** Learning rate of exponents. Default 0.02. */
@@ -27,9 +36,9 @@ export interface BitOptions {
 
 export interface Target {
   /** Stop after an epoch whose share of bits is at most this … */
-  bitsFraction?: number;
+  bitsFraction?: number | undefined;
   /** … and whose test accuracy (0..1) is at least this. */
-  accuracy?: number;
+  accuracy?: number | undefined;
 }
 
 export interface TrainOptions {
@@ -53,7 +62,12 @@ export interface TrainOptions {
   gamma: number;
   /** Share of the training over which gamma rises from 0. Default 0.1. */
   gammaWarmup: number;
-  penalty: 'own' | 'coupled';
+  /** What gamma is a factor of; 'rate': the length of the codes in the file (docs/training.md), with defaults of its own. */
+  penalty: 'own' | 'coupled' | 'rate';
+  /** With 'rate': how much keeping a channel costs beside its codes. Default 1. */
+  coupling: number;
+  /** Biases of layers that compress are rounded to so many bits after the last epoch; 0: never. Default 0; with 'rate' 5. */
+  biasBits: number;
   bits: BitOptions;
   augmentation: Augmentation;
   /** Remove dead channels after every epoch. Default true. */
@@ -75,9 +89,13 @@ export const defaultTrainOptions: TrainOptions = {
   gamma: 0.05,
   gammaWarmup: 0.1,
   penalty: 'own',
+  coupling: 1,
+  biasBits: 0,
   bits: {
     initial: 8,
     headroom: 1,
+    start: 'range',
+    exponents: 'channel',
     learningRate: 0.05,
     exponentLearningRate: 0.02,
     schedule: { kind: 'constant' },
@@ -90,8 +108,37 @@ export const defaultTrainOptions: TrainOptions = {
   target: {},
 };
 
+/**
+ * What is different with the penalty 'rate': depths stay, so that nothing clips, and steps start coarse and move fast; the penalty
+ * acts to the end.
+ */
+const rateOptions = {
+  gamma: 1,
+  biasBits: 5,
+  schedule: { kind: 'cosine', warmup: 0.01 },
+  bits: {
+    start: 'rms',
+    exponents: 'layer',
+    learningRate: 0,
+    exponentLearningRate: 0.01,
+    schedule: { kind: 'cosine', warmup: 0.01 },
+    freezeAt: 1,
+    keepRange: false,
+  },
+  quantizerEpsilon: 1e-8,
+} as const;
+
+/** Defaults with this penalty. */
+export function defaultsWith(penalty: TrainOptions['penalty'] | undefined): TrainOptions {
+  const defaults = structuredClone(defaultTrainOptions);
+  if (penalty !== 'rate') return defaults;
+  const { gamma, biasBits, schedule, bits } = structuredClone(rateOptions);
+  return { ...defaults, gamma, biasBits, schedule, bits: { ...defaults.bits, ...bits } };
+}
+
 /** What a caller may give: any part of the options. */
-export type PartialTrainOptions = Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
+type Optional<T> = { [K in keyof T]?: T[K] | undefined };
+export type PartialTrainOptions = Optional<Omit<TrainOptions, 'bits'>> & { bits?: Optional<BitOptions> | undefined };
 
 const OPTIMIZER_NAMES = [
   'kind',
@@ -122,9 +169,12 @@ const DEEPEST = 16;
 /** A copy of numbers, strings, booleans, null, arrays and plain objects; what is undefined is left out. Everything else is an error. */
 export function plainCopy(value: unknown, argument: string, depth = 0): unknown {
   if (depth > DEEPEST) throw wrongType(`plain data of at most ${DEEPEST} levels`, argument, value);
-  if (Array.isArray(value)) return value.map((item, i) => plainCopy(item, `${argument}[${i}]`, depth + 1));
+  if (reading(argument, () => Array.isArray(value))) {
+    const items = reading(argument, () => Array.from(value as unknown[]));
+    return items.map((item, i) => plainCopy(item, `${argument}[${i}]`, depth + 1));
+  }
   if (isPlainObject(value)) {
-    const defined = Object.entries(value).filter(([, item]) => item !== undefined);
+    const defined = reading(argument, () => Object.entries(value)).filter(([, item]) => item !== undefined);
     return Object.fromEntries(defined.map(([name, item]) => [name, plainCopy(item, `${argument}.${name}`, depth + 1)]));
   }
   if (depth === 0) throw wrongType('a plain object', argument, value);
@@ -138,10 +188,11 @@ export function plainCopy(value: unknown, argument: string, depth = 0): unknown 
  * @throws TypeError or RangeError naming the option
  */
 export function completeOptions(given: PartialTrainOptions): TrainOptions {
-  const plain = plainCopy(given, 'options') as PartialTrainOptions;
+  const plain = plainCopy(given, 'options') as Partial<Omit<TrainOptions, 'bits'>> & { bits?: Partial<BitOptions> };
   checkNames(plain, 'options', Object.keys(defaultTrainOptions));
   if (plain.bits !== undefined) checkNames(plain.bits, 'options.bits', Object.keys(defaultTrainOptions.bits));
-  const o: TrainOptions = { ...structuredClone(defaultTrainOptions), ...plain, bits: { ...defaultTrainOptions.bits, ...plain.bits } };
+  const defaults = defaultsWith(plain.penalty);
+  const o: TrainOptions = { ...defaults, ...plain, bits: { ...defaults.bits, ...plain.bits } };
   checkInteger(o.epochs, 'options.epochs', 1, 1_000_000);
   checkInteger(o.batchSize, 'options.batchSize', 1, 1 << 20);
   checkInteger(o.seed, 'options.seed', 0);
@@ -154,18 +205,27 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);
   checkChoice(o.optimizer.kind, 'options.optimizer.kind', ['sgd', 'adam', 'adamw']);
+  if (o.penalty === 'rate' && o.optimizer.quantizerEpsilon === undefined)
+    o.optimizer = { ...o.optimizer, quantizerEpsilon: rateOptions.quantizerEpsilon };
   checkNumber(o.learningRate, 'options.learningRate', 0, 1e6);
   checkSchedule(o.schedule, 'options.schedule');
   checkNumber(o.gamma, 'options.gamma', 0, 1e6);
   checkNumber(o.gammaWarmup, 'options.gammaWarmup', 0, 1);
-  checkChoice(o.penalty, 'options.penalty', ['own', 'coupled']);
+  checkChoice(o.penalty, 'options.penalty', ['own', 'coupled', 'rate']);
+  checkNumber(o.coupling, 'options.coupling', 0, 1e6);
+  checkInteger(o.biasBits, 'options.biasBits', 0, 12);
+  if (o.biasBits === 1) throw wrongValue('0 or 2 to 12', 'options.biasBits', 1);
   checkNumber(o.bits.initial, 'options.bits.initial', 0.5, 24);
   checkNumber(o.bits.headroom, 'options.bits.headroom', -20, 20);
+  checkChoice(o.bits.start, 'options.bits.start', ['range', 'rms']);
+  checkChoice(o.bits.exponents, 'options.bits.exponents', ['channel', 'layer']);
   checkNumber(o.bits.learningRate, 'options.bits.learningRate', 0, 1e6);
   checkNumber(o.bits.exponentLearningRate, 'options.bits.exponentLearningRate', 0, 1e6);
   checkSchedule(o.bits.schedule, 'options.bits.schedule');
   checkNumber(o.bits.freezeAt, 'options.bits.freezeAt', 0, 1);
   if (typeof o.bits.keepRange !== 'boolean') throw wrongType('a boolean', 'options.bits.keepRange', o.bits.keepRange);
+  if (o.bits.exponents === 'layer' && o.bits.keepRange)
+    throw wrongValue("false, which options.bits.exponents 'layer' needs,", 'options.bits.keepRange', true);
   if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
   if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
   checkAugmentation(o.augmentation);

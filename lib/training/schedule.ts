@@ -1,4 +1,5 @@
 /** Learning-rate schedules and the warm-up of gamma. Progress runs from 0 (first step) to 1 (end of training). */
+import { readArgument } from '../arguments.js';
 import { checkChoice, checkNames, checkNumber, wrongType } from '../errors.js';
 
 export type Schedule =
@@ -14,8 +15,16 @@ export const scheduleKinds = ['constant', 'step', 'cosine', 'oneCycle'] as const
 
 const half = (from: number, to: number, share: number) => to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
 
-/** Factor of the base learning rate at `progress`; `warmup` is the share of the training with a linear rise from 0. */
+/**
+ * Factor of the base learning rate at `progress`; `warmup` is the share of the training with a linear rise from 0.
+ * @throws TypeError or RangeError for what is no schedule, or no number from 0 to 1
+ */
 export function scheduleFactor(schedule: Schedule, progress: number): number {
+  return factorAt(checkSchedule(readArgument(schedule, 'schedule'), 'schedule'), checkNumber(progress, 'progress', 0, 1));
+}
+
+/** The same of a schedule that has been checked. */
+export function factorAt(schedule: Schedule, progress: number): number {
   if (schedule.kind === 'oneCycle') {
     const { rise = 0.25, final = 1e-3 } = schedule;
     return progress < rise ? half(1 / 25, 1, progress / rise) : half(1, final, Math.min(1, (progress - rise) / (1 - rise)));

@@ -7,8 +7,8 @@ export function shuffledIndices(count: number, seed: number, epoch: number): Int
   const order = allIndices(count);
   for (let i = count - 1; i > 0; i--) {
     const j = Math.floor(((random() * 0x1000000 + random()) / 0x1000000) * (i + 1));
-    const other = order[j];
-    order[j] = order[i];
+    const other = order[j] as number; // j ≤ i
+    order[j] = order[i] as number;
     order[i] = other;
   }
   return order;

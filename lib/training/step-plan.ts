@@ -1,7 +1,7 @@
 /** What every step of a run does: which images it takes, and its rates. Numbers alone: nothing here is kept. */
 import type { StepSettings } from '../binding.js';
 import type { TrainOptions } from './options.js';
-import { gammaAt, scheduleFactor } from './schedule.js';
+import { factorAt, gammaAt } from './schedule.js';
 
 /** Batches of an epoch. A rest of less than a quarter batch is left out, unless it is all there is. */
 export function batchCount(images: number, batchSize: number): number {
@@ -23,8 +23,8 @@ export function stepSettings(options: TrainOptions, stepsPerEpoch: number, step:
   const total = options.epochs * stepsPerEpoch;
   const progress = (step - 1) / Math.max(1, total - 1);
   const frozen = Math.ceil(step / stepsPerEpoch) > freezeEpoch(options);
-  const bitFactor = scheduleFactor(options.bits.schedule, progress);
-  const factor = scheduleFactor(options.schedule, progress);
+  const bitFactor = factorAt(options.bits.schedule, progress);
+  const factor = factorAt(options.schedule, progress);
   return {
     step,
     seed: options.seed,

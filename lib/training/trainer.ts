@@ -1,8 +1,10 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
+import { readArgument, reading } from '../arguments.js';
 import { binding, type DataSet, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
 import { inspectNetwork } from '../network/description.js';
 import { initialState, type State } from '../network/initial.js';
 import { type Checkpoint, type DataInfo, type EpochProgress, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
@@ -13,7 +15,7 @@ import { checkFinite, NotFiniteError } from './finite.js';
 import { LiveNetwork } from './live-network.js';
 import { originOf } from './metrics.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
-import { roundedDepths } from './rounding.js';
+import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
 import { allIndices, shuffledIndices } from './shuffle.js';
 import { batchCount, batchRange, freezeEpoch, stepSettings } from './step-plan.js';
@@ -88,7 +90,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#train = new binding.DataSet({ ...common, images: data.train.images, labels: data.train.labels, targets: data.train.targets });
     this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
     this.#testIndices = allIndices(data.test.count);
-    this.#network = new LiveNetwork({ description, origin }, options);
+    this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
     const loading = this.#network.loadState(checkpoint.state).then(() => {
       this.#busy = undefined;
     });
@@ -102,13 +104,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   static create(input: TrainerInput): Trainer {
     if (!isPlainObject(input)) throw wrongType('a plain object with network, data and options', 'Trainer.create', input);
-    const { network, data, state: given, ...rest } = input;
+    const { network, data: givenData, state: given, ...rest } = reading('Trainer.create', () => ({ ...input }));
+    const data = readArgument(givenData, 'data');
     checkData(data);
     const options = completeOptions(rest);
     const description = plainCopy(network, 'network') as NetworkDescription;
     const { parameters } = inspectNetwork(description);
-    const { initial: bitDepth, headroom } = options.bits;
-    const state = initialState(parameters, options.seed, { bitDepth, headroom }, given);
+    const { initial: bitDepth, headroom, start, exponents } = options.bits;
+    const state = initialState(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
     return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [], state });
   }
 
@@ -321,7 +324,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
           window.push(this.#queueStep(epoch, next++, order, clockStart));
           continue;
         }
-        this.#settled = await window[0];
+        this.#settled = await item(window, 0);
         window.shift();
         this.#notifyStep(epoch, stepsPerEpoch);
       }
@@ -378,6 +381,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
     await this.#named(network.exportState());
     const pruned = options.remove ? await network.prune() : undefined;
+    if (epoch === options.epochs && options.biasBits > 0) await network.loadState(roundedBiases(await network.state(), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
     const test = await network.evaluate(this.#test, this.#testIndices);

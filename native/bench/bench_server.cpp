@@ -6,6 +6,7 @@
 //     depthwise forward|gradInput|gradWeight CHANNELS SIZE KERNEL PADDING BATCH
 //     quantize forward|backward CHANNELS PER_CHANNEL
 //     layer NAME CHANNELS POSITIONS BATCH    an operation of bench/layers.h
+//     attention forward|backward HEADS HEAD_SIZE POSITIONS BATCH
 //     copy FLOATS            seconds of reading and writing them once, by all threads, past the caches
 //     peak                   seconds of 1e9 multiply-adds on each thread, in registers
 //
@@ -143,6 +144,30 @@ double timeQuantize(Backend& backend, std::istream& words) {
   return secondsOf(backend, [&] { backend.run(a); });
 }
 
+double timeAttention(Backend& backend, std::istream& words) {
+  std::string which;
+  int heads = 0, size = 0, positions = 0, batch = 0;
+  words >> which >> heads >> size >> positions >> batch;
+  if (!words) throw std::runtime_error("attention: expected forward|backward HEADS HEAD_SIZE POSITIONS BATCH");
+  const int channels = heads * size;
+  AttentionGeometry g{channels, channels, channels, channels, positions, positions, 0.1f, false};
+  Memory memory(backend);
+  std::vector<std::int32_t> first;
+  for (int h = 0; h < heads; h++) first.push_back(h * size);
+  std::int32_t *start = memory.copy(first), *sizes = memory.copy(std::vector<std::int32_t>(std::size_t(heads), size));
+  AttentionHeads all{heads, heads, start, start, start, sizes, start, sizes};
+  const std::int64_t count = laneElements(g.query(), batch);
+  float *q = memory.random(count), *k = memory.random(count), *v = memory.random(count), *y = memory.random(count);
+  if (which == "forward") {
+    AttentionForward a{g, all, batch, q, k, v, {}, y};
+    return secondsOf(backend, [&] { backend.run(a); });
+  }
+  if (which != "backward") throw std::runtime_error("attention: expected forward or backward");
+  float *dq = memory.random(count), *dk = memory.random(count), *dv = memory.random(count);
+  AttentionBackward a{g, all, batch, q, k, v, y, {}, dq, dk, dv};
+  return secondsOf(backend, [&] { backend.run(a); });
+}
+
 // Copies 64 Ki floats, past the caches where the processor can.
 void copyPart(const float* from, float* to, std::int64_t count) {
 #if defined(__SSE2__)
@@ -224,6 +249,7 @@ double answer(Backend& backend, const std::string& line) {
   if (work == "conv" || work == "depthwise") return timeConv(backend, words, work == "depthwise");
   if (work == "quantize") return timeQuantize(backend, words);
   if (work == "layer") return timeLayer(backend, words);
+  if (work == "attention") return timeAttention(backend, words);
   if (work == "copy") return timeCopy(backend, words);
   if (work == "peak") return timePeak(backend);
   if (work != "threads") throw std::runtime_error("unknown work: " + work);

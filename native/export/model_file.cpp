@@ -1,6 +1,8 @@
 #include "export/model_file.h"
 
 #include <algorithm>
+#include <bit>
+#include <climits>
 #include <cmath>
 #include <unordered_map>
 
@@ -42,7 +44,7 @@ model::Fields fieldsOf(const NodeDescription& node) {
       for (std::size_t k = 0; k < i; k++)
         if (std::string_view(node.op->fields[k].name) == spec.like) usual = node.fields[k];
     } else if (spec.otherwise) {
-      usual.assign(node.fields[i].size(), *spec.otherwise);
+      usual = defaultOf(spec);
     }
     if (node.fields[i] != usual) fields.emplace_back(spec.name, toFileValue(spec, node.fields[i]));
   }
@@ -52,8 +54,7 @@ model::Fields fieldsOf(const NodeDescription& node) {
 model::Structure structureOf(const NetworkDescription& network, const std::vector<NodeDescription>& nodes) {
   model::Structure structure;
   structure.inputAxes = {network.input.channels};
-  for (int i = 0; i < network.input.rank; i++)
-    structure.inputAxes.push_back(network.input.positions[std::size_t(i)]);
+  for (int i = 0; i < network.input.rank; i++) structure.inputAxes.push_back(network.input.positions[std::size_t(i)]);
   if (network.input.type == ValueType::kToken) structure.valueType = "token";
   std::unordered_map<std::string, int> valueOf{{kInputName, 0}};
   for (std::size_t i = 0; i < nodes.size(); i++) {
@@ -81,8 +82,8 @@ Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& s
     for (std::int64_t size : sizesOf(spec)) count *= size;
     auto found = state.find(name);
     if (found == state.end() || std::int64_t(found->second.size()) != count)
-      model::fail(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
-                  found == state.end() ? std::string("none") : std::to_string(found->second.size()));
+      failDescription(std::to_string(count) + " elements", "state[" + quoted(name) + "]",
+                      found == state.end() ? std::string("none") : std::to_string(found->second.size()));
     values[spec.role] = found->second;
   }
   return values;
@@ -90,13 +91,43 @@ Values valuesOf(const NodeDescription& node, const std::vector<ParameterSpec>& s
 
 void addWeights(model::ModelWriter& writer, int node, const ParameterSpec& spec, const Values& values) {
   const std::vector<float>&weight = values.at(Role::kWeight), &bits = values.at(Role::kBitDepth),
-                          &exponent = values.at(Role::kExponent);
+        &exponent = values.at(Role::kExponent);
   std::vector<std::int32_t> codes(weight.size());
   const std::size_t perChannel = weight.size() / bits.size();
   for (std::size_t c = 0; c < bits.size(); c++)
     quantizeCodesOfChannel(weight.data() + c * perChannel, std::int64_t(perChannel), bits[c], exponent[c],
                            codes.data() + c * perChannel);
   writer.addCodes(node, roleName(spec.role), sizesOf(spec), codes, exponent);
+}
+
+// The power of two that all of these values are whole multiples of, few enough of them to be worth it; 0: there is
+// none.
+float gridOf(const std::vector<float>& values) {
+  constexpr int kMostBits = 12;
+  if (values.size() < 8) return 0;    // scale and offset would take as much
+  int low = INT_MAX, high = INT_MIN;  // of the lowest and the highest digit that is not zero
+  for (float v : values) {
+    if (!std::isfinite(v)) return 0;
+    if (v == 0) {
+      if (std::signbit(v)) return 0;  // a whole number has no such zero
+      continue;
+    }
+    int exponent = 0;
+    std::uint32_t digits = std::uint32_t(std::ldexp(std::fabs(std::frexp(v, &exponent)), 24));
+    high = std::max(high, exponent);
+    low = std::min(low, exponent - 24 + std::countr_zero(digits));
+  }
+  if (low == INT_MAX) return 1;
+  return high - low <= kMostBits && low >= -100 && high <= 100 ? std::ldexp(1.0f, low) : 0;
+}
+
+// Without a loss: values on a grid (rounded biases) as whole numbers, others as they are.
+void addFloats(model::ModelWriter& writer, int node, const ParameterSpec& spec, const std::vector<float>& values) {
+  const float scale = gridOf(values);
+  if (scale == 0) return writer.addFloats(node, roleName(spec.role), sizesOf(spec), values);
+  std::vector<std::int32_t> codes(values.size());
+  for (std::size_t i = 0; i < values.size(); i++) codes[i] = std::int32_t(values[i] / scale);
+  writer.addScaled(node, roleName(spec.role), sizesOf(spec), codes, scale, 0.0f);
 }
 
 }  // namespace
@@ -120,7 +151,7 @@ model::Bytes encodeModelFile(const NetworkDescription& network, const State& sta
       const bool coded = values[i].count(Role::kBitDepth);
       if (spec.inFiles || spec.role == Role::kBitDepth || spec.role == Role::kExponent) continue;
       if (coded && spec.role == Role::kWeight) addWeights(writer, int(i), spec, values[i]);
-      else writer.addFloats(int(i), roleName(spec.role), sizesOf(spec), values[i].at(spec.role));
+      else addFloats(writer, int(i), spec, values[i].at(spec.role));
     }
   return writer.finish();
 }

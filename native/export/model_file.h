@@ -1,5 +1,5 @@
-// Networks as model files (native/model): from a description and its parameters to bytes, and back. What a kind's fields
-// and parameters are, the table of operators says.
+// Networks as model files (native/model): from a description and its parameters to bytes, and back. What a kind's
+// fields and parameters are, the table of operators says.
 #pragma once
 
 #include <span>

@@ -16,9 +16,8 @@ LifeTerms simplified(LifeTerms terms) {
     std::sort(term.begin(), term.end());
     term.erase(std::unique(term.begin(), term.end()), term.end());
   }
-  std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) {
-    return a.size() != b.size() ? a.size() < b.size() : a < b;
-  });
+  std::sort(terms.begin(), terms.end(),
+            [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
   LifeTerms kept;
   for (auto& term : terms) {
     bool redundant = false;
@@ -51,6 +50,7 @@ ChannelAnalysis::ChannelAnalysis(const NetworkDescription& network, const Topolo
     : network_(network), topology_(topology) {
   addTensor(topology.axes[0].channels);
   life_.push_back(std::vector<LifeTerms>(ids_[0].size(), LifeTerms{{}}));
+  notZero_ = life_;
   for (int i = 0; i < int(network.nodes.size()); i++) {
     rules_.push_back(network.nodes[std::size_t(i)].op->channels(topology.context(network, i)));
     classesOf(i);
@@ -80,7 +80,23 @@ void ChannelAnalysis::classesOf(int i) {
   const auto& in = topology_.inputs[std::size_t(i)];
   auto idsOf = [&](int k) -> const std::vector<int>& { return ids_[std::size_t(in[std::size_t(k)])]; };
   const int count = topology_.axes[std::size_t(i) + 1].channels;
+  for (const ChannelRule::Contraction& sum : rule.contractions)
+    for (const auto* side : {&sum.a, &sum.b})
+      for (const ChannelRule::Source& s : *side)
+        join(idsOf(sum.a[0].input)[std::size_t(sum.a[0].channel)], idsOf(s.input)[std::size_t(s.channel)]);
   switch (rule.kind) {
+    case ChannelRule::Kind::kJoin: {
+      std::vector<int> ids(static_cast<std::size_t>(count));
+      forEachJoined(rule, [&](int out, int k, int c) {
+        const int id = idsOf(k)[std::size_t(c)];
+        if (ids[std::size_t(out)]) join(ids[std::size_t(out)] - 1, id);
+        else ids[std::size_t(out)] = id + 1;
+      });
+      addTensor(count);  // for those that are of zeros alone
+      for (std::size_t c = 0; c < ids.size(); c++)
+        if (ids[c]) ids_.back()[c] = ids[c] - 1;
+      break;
+    }
     case ChannelRule::Kind::kMap: {
       std::vector<int> ids(static_cast<std::size_t>(count));
       forEachMapped(rule, [&](int out, int input, int c) { ids[std::size_t(out)] = idsOf(input)[std::size_t(c)]; });
@@ -96,51 +112,78 @@ void ChannelAnalysis::classesOf(int i) {
       break;
     }
     case ChannelRule::Kind::kSum:
-    case ChannelRule::Kind::kProduct:
-      ids_.push_back(idsOf(0));
-      for (int k = 1; k < int(in.size()); k++)
+    case ChannelRule::Kind::kProduct: {
+      int first = 0;  // of the inputs that have all channels
+      while (int(idsOf(first).size()) != count) first++;
+      const std::vector<int> ids = idsOf(first);
+      for (int k = first + 1; k < int(in.size()); k++)
         if (int(idsOf(k).size()) == count)
-          for (int c = 0; c < count; c++) join(idsOf(0)[std::size_t(c)], idsOf(k)[std::size_t(c)]);
+          for (int c = 0; c < count; c++) join(ids[std::size_t(c)], idsOf(k)[std::size_t(c)]);
+      ids_.push_back(ids);
       break;
+    }
   }
 }
 
 void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
   const ChannelRule& rule = rules_[std::size_t(i)];
   const auto& in = topology_.inputs[std::size_t(i)];
-  auto lifeOfInput = [&](int k, int c) -> const LifeTerms& {
-    return life_[std::size_t(in[std::size_t(k)])][std::size_t(c)];
-  };
-  const int count = topology_.axes[std::size_t(i) + 1].channels, inChannels = topology_.axes[std::size_t(in[0])].channels;
-  std::vector<LifeTerms> life(static_cast<std::size_t>(count));
+  const std::size_t count = std::size_t(topology_.axes[std::size_t(i) + 1].channels),
+                    inChannels = std::size_t(topology_.axes[std::size_t(in[0])].channels);
+  std::vector<LifeTerms> life(count), notZero(count);
   switch (rule.kind) {
     case ChannelRule::Kind::kMap:
       forEachMapped(rule, [&](int out, int k, int c) {
-        life[std::size_t(out)] = rule.keepsZero ? lifeOfInput(k, c) : LifeTerms{{}};  // a constant that is not zero
+        const std::size_t t = std::size_t(in[std::size_t(k)]);
+        life[std::size_t(out)] = life_[t][std::size_t(c)];
+        notZero[std::size_t(out)] = rule.keepsZero ? notZero_[t][std::size_t(c)] : LifeTerms{{}};
+      });
+      break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, [&](int out, int k, int c) {
+        const std::size_t t = std::size_t(in[std::size_t(k)]), at = std::size_t(out);
+        life[at] = eitherOf(life[at], life_[t][std::size_t(c)]);
+        notZero[at] = eitherOf(notZero[at], notZero_[t][std::size_t(c)]);
       });
       break;
     case ChannelRule::Kind::kFresh:
-      for (int c = 0; c < count; c++) {
+      for (std::size_t c = 0; c < count; c++) {
         LifeTerms own{{}};
-        if (compresses[std::size_t(i)]) own[0].push_back({i, c});
-        if (rule.depthwise(inChannels)) own = bothOf(own, lifeOfInput(0, c / (count / inChannels)));
-        life[std::size_t(c)] = std::move(own);
+        if (compresses[std::size_t(i)]) own[0].push_back({i, int(c)});
+        if (rule.depthwise(int(inChannels))) own = bothOf(own, notZero_[std::size_t(in[0])][c / (count / inChannels)]);
+        life[c] = notZero[c] = std::move(own);
       }
       break;
     case ChannelRule::Kind::kSum:
     case ChannelRule::Kind::kProduct:
-      for (int c = 0; c < count; c++) {
-        LifeTerms terms = lifeOfInput(0, c);
-        for (int k = 1; k < int(in.size()); k++) {
-          const std::size_t channels = life_[std::size_t(in[std::size_t(k)])].size();
-          const LifeTerms& other = lifeOfInput(k, int(channels) == count ? c : 0);
-          terms = rule.kind == ChannelRule::Kind::kSum ? eitherOf(terms, other) : bothOf(terms, other);
-        }
-        life[std::size_t(c)] = std::move(terms);
-      }
+      lifeOfTie(i, life, notZero);
       break;
   }
   life_.push_back(std::move(life));
+  notZero_.push_back(std::move(notZero));
+}
+
+// A sum lives when one of its terms does. A product does when one of its factors does and the others are not zero.
+void ChannelAnalysis::lifeOfTie(int i, std::vector<LifeTerms>& life, std::vector<LifeTerms>& notZero) const {
+  const ChannelRule& rule = rules_[std::size_t(i)];
+  const auto& in = topology_.inputs[std::size_t(i)];
+  for (std::size_t c = 0; c < life.size(); c++) {
+    auto of = [&](const std::vector<std::vector<LifeTerms>>& terms, std::size_t k) -> const LifeTerms& {
+      const auto& channels = terms[std::size_t(in[k])];
+      return channels[channels.size() == life.size() ? c : 0];
+    };
+    LifeTerms lives = of(life_, 0), isNotZero = of(notZero_, 0);
+    for (std::size_t k = 1; k < in.size(); k++) {
+      const LifeTerms &other = of(life_, k), otherNotZero = rule.onlyFirst ? LifeTerms{{}} : of(notZero_, k);
+      if (rule.kind == ChannelRule::Kind::kSum) {
+        lives = eitherOf(lives, other), isNotZero = eitherOf(isNotZero, otherNotZero);
+      } else {
+        lives = eitherOf(bothOf(lives, otherNotZero), bothOf(isNotZero, other));
+        isNotZero = bothOf(isNotZero, otherNotZero);
+      }
+    }
+    life[c] = std::move(lives), notZero[c] = std::move(isNotZero);
+  }
 }
 
 void ChannelAnalysis::findReach() {
@@ -151,7 +194,8 @@ void ChannelAnalysis::findReach() {
     if (!reaches_[std::size_t(i) + 1]) continue;
     const int inChannels = topology_.axes[std::size_t(topology_.inputs[std::size_t(i)][0])].channels;
     if (rule.kind == ChannelRule::Kind::kFresh && !rule.depthwise(inChannels)) continue;
-    for (int t : topology_.inputs[std::size_t(i)]) reaches_[std::size_t(t)] = true;
+    for (std::size_t k = 0; k < topology_.inputs[std::size_t(i)].size(); k++)
+      if (!rule.contracts(int(k))) reaches_[std::size_t(topology_.inputs[std::size_t(i)][k])] = true;
   }
 }
 
@@ -175,7 +219,10 @@ void ChannelAnalysis::readersOfNode(int i) {
   const int count = int(out.size()), inChannels = topology_.axes[std::size_t(in[0])].channels;
   switch (rule.kind) {
     case ChannelRule::Kind::kMap:
-      forEachMapped(rule, pass);
+      if (rule.mixing != ChannelRule::Mixing::kAll) forEachMapped(rule, pass);
+      break;
+    case ChannelRule::Kind::kJoin:
+      forEachJoined(rule, pass);
       break;
     case ChannelRule::Kind::kFresh:
       for (int c = 0; c < inChannels; c++)
@@ -193,8 +240,18 @@ void ChannelAnalysis::readersOfNode(int i) {
   }
 }
 
-std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const {
-  return readers_[std::size_t(tensor)];
+LifeTerms ChannelAnalysis::lifeOf(int node, const ChannelRule::Contraction& sum) const {
+  auto lives = [&](const std::vector<ChannelRule::Source>& side) {
+    LifeTerms terms;
+    for (const ChannelRule::Source& s : side)
+      terms = eitherOf(
+          terms,
+          notZero_[std::size_t(topology_.inputs[std::size_t(node)][std::size_t(s.input)])][std::size_t(s.channel)]);
+    return terms;
+  };
+  return bothOf(lives(sum.a), lives(sum.b));
 }
+
+std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }
 
 }  // namespace selfcompress

@@ -36,7 +36,9 @@ class ChannelAnalysis {
   // once, whatever the number of paths. One pass from the output to the input.
   std::vector<std::vector<Reader>> readersOf(int tensor) const;
   // For every channel of a tensor.
-  std::vector<LifeTerms> lifeOf(int tensor) const { return life_[std::size_t(tensor)]; }
+  const std::vector<LifeTerms>& lifeOf(int tensor) const { return life_[std::size_t(tensor)]; }
+  // Of a node's sums of products: what has to live for both of its sides to be seen.
+  LifeTerms lifeOf(int node, const ChannelRule::Contraction&) const;
   // Whether a channel of the tensor reaches the output without a layer of weights between.
   bool reachesOutput(int tensor) const { return reaches_[std::size_t(tensor)]; }
 
@@ -46,6 +48,7 @@ class ChannelAnalysis {
   void addTensor(int count);
   void classesOf(int node);
   void lifeOfNode(int node, const std::vector<bool>& compresses);
+  void lifeOfTie(int node, std::vector<LifeTerms>& life, std::vector<LifeTerms>& notZero) const;
   void findReaders();
   void readersOfNode(int node);
   void findReach();
@@ -54,9 +57,12 @@ class ChannelAnalysis {
   const Topology& topology_;
   std::vector<ChannelRule> rules_;
   mutable std::vector<int> parent_;
-  std::vector<std::vector<int>> ids_;                     // of every tensor
-  std::vector<std::vector<LifeTerms>> life_;              // of every tensor
-  std::vector<std::vector<std::vector<Reader>>> readers_; // of every tensor and channel, sorted
+  std::vector<std::vector<int>> ids_;         // of every tensor
+  std::vector<std::vector<LifeTerms>> life_;  // of every tensor
+  // The same for not being zero, once constants that decay are gone: what a function with f(0) != 0 makes of a dead
+  // channel is a constant, and as a factor it leaves the other one alive.
+  std::vector<std::vector<LifeTerms>> notZero_;
+  std::vector<std::vector<std::vector<Reader>>> readers_;  // of every tensor and channel, sorted
   std::vector<bool> reaches_;
 };
 
@@ -67,6 +73,13 @@ void forEachMapped(const ChannelRule& rule, F f) {
   for (const ChannelRule::Part& part : rule.parts)
     for (int c = 0; c < part.count; c++)
       for (int r = 0; r < part.repeat; r++) f(out++, part.input, part.first + c);
+}
+
+// The same for every output channel and each of its sources, of a kJoin rule. Channels of zeros are left out.
+template <class F>
+void forEachJoined(const ChannelRule& rule, F f) {
+  for (std::size_t i = 0; i < rule.sources.size(); i++)
+    if (rule.sources[i].input >= 0) f(int(i) / rule.perChannel, rule.sources[i].input, rule.sources[i].channel);
 }
 
 }  // namespace selfcompress

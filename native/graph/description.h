@@ -27,14 +27,20 @@ struct OptimizerDescription {
   int moments() const { return kind == Optimizer::kSgd ? 1 : 2; }
 };
 
+// ops/quantize.h, ops/rate.h
+enum class SizePenalty { kOwn, kCoupled, kRate };
+
 enum class Loss { kCrossEntropy, kMeanSquaredError };
 
 struct NetworkOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
   OptimizerDescription optimizer;
-  bool coupledPenalty = false;
-  double originalWeights = 0;  // N of the penalty; 0: the weights of this network
+  SizePenalty penalty = SizePenalty::kOwn;
+  float coupling = 1;           // of kRate: what keeping a channel costs (ops/rate.h)
+  float idleSteps = 1;          // of kRate: a channel whose codes were zero in so many steps gets b = 0
+  bool layerExponents = false;  // one exponent for a layer: its channels' gradients of e are their sum
+  double originalWeights = 0;   // N of the penalty; 0: the weights of this network
   int batchSize = 1;
   float deadDecay = 0.05f;
   bool shareMemory = true;  // false: every buffer has memory of its own, to test the sharing

@@ -1,4 +1,5 @@
 // Which channels live: states and lists, from each operator's channel rule.
+#include "graph/channel_analysis.h"
 #include "graph/emitter.h"
 
 namespace selfcompress {
@@ -35,10 +36,21 @@ void Emitter::freshState(int i, const ChannelRule& rule) {
 
 void Emitter::mappedState(int i, const ChannelRule& rule) {
   if (rule.normalises) {
-    program_.add(i, StateThroughNorm{shape(output(i)).channels, state(input(i)),
-                                     parameters().value(i, Role::kNormBias),
+    program_.add(i, StateThroughNorm{shape(output(i)).channels, state(input(i)), parameters().value(i, Role::kNormBias),
                                      training() ? nullptr : parameters().value(i, Role::kRunningMean),
                                      channels(output(i)).state});
+    return;
+  }
+  if (rule.mixing == ChannelRule::Mixing::kAll) return;  // zeroed memory: all live
+  if (rule.mixing != ChannelRule::Mixing::kNone) {
+    program_.add(i, StateThroughLayerNorm{shape(output(i)).channels, rule.mixing == ChannelRule::Mixing::kRmsNorm,
+                                          state(input(i)), parameters().value(i, Role::kNormWeight),
+                                          parameters().value(i, Role::kNormBias), channels(output(i)).state});
+    return;
+  }
+  if (!rule.keepsZero) {
+    program_.add(i,
+                 StateThroughActivation{shape(output(i)).channels, false, state(input(i)), channels(output(i)).state});
     return;
   }
   int first = 0;
@@ -49,21 +61,59 @@ void Emitter::mappedState(int i, const ChannelRule& rule) {
   }
 }
 
-void Emitter::tiedState(int i, const ChannelRule&) {
+// States of all inputs in one array, from which each channel of the output takes its own.
+void Emitter::joinedState(int i, const ChannelRule& rule) {
+  std::vector<int> first;
+  int total = 0;
+  for (int k = 0; k < inputCount(i); k++) first.push_back(total), total += shape(input(i, k)).channels;
+  std::int32_t* all = device().allocate<std::int32_t>(std::size_t(total));
+  for (int k = 0; k < inputCount(i); k++)
+    program_.add(i, StateCopy{shape(input(i, k)).channels, 1, first[std::size_t(k)], state(input(i, k)), all});
+  std::vector<std::int32_t> index;
+  const bool join = rule.kind == ChannelRule::Kind::kJoin;
+  for (const ChannelRule::Source& s : rule.sources)
+    index.push_back(s.input < 0 ? -1 : first[std::size_t(s.input)] + s.channel);
+  if (!join) forEachMapped(rule, [&](int, int k, int c) { index.push_back(first[std::size_t(k)] + c); });
+  // Constants that are joined may be different ones: such a channel is not known to be one.
+  program_.add(i, StateJoin{shape(output(i)).channels, join ? rule.perChannel : 1, constant(index), true, all,
+                            channels(output(i)).state});
+}
+
+void Emitter::tiedState(int i, const ChannelRule& rule) {
   const int count = shape(output(i)).channels;
-  for (int k = 1; k < inputCount(i); k++)
-    program_.add(i, StateOfSum{count, k == 1 ? state(input(i)) : channels(output(i)).state, state(input(i, k)),
-                               channels(output(i)).state});
+  std::int32_t* const out = channels(output(i)).state;
+  // The state of an input for every channel of the output.
+  auto stateOfInput = [&](int k) {
+    const int t = input(i, k);
+    if (shape(t).channels == count) return state(t);
+    std::int32_t* repeated = device().allocate<std::int32_t>(std::size_t(count));
+    program_.add(i, StateCopy{1, count, 0, state(t), repeated});
+    return static_cast<const std::int32_t*>(repeated);
+  };
+  const std::int32_t* a = stateOfInput(0);
+  for (int k = 1; k < inputCount(i); k++) {
+    const std::int32_t* b = stateOfInput(k);
+    if (rule.onlyFirst) {  // the others divide: zeros among them are constants that are not
+      std::int32_t* divisor = device().allocate<std::int32_t>(std::size_t(count));
+      program_.add(i, StateThroughActivation{count, false, b, divisor});
+      b = divisor;
+    }
+    if (rule.kind == ChannelRule::Kind::kSum) program_.add(i, StateOfSum{count, a, b, out});
+    else program_.add(i, StateOfProduct{count, a, b, false, out});
+    a = out;
+  }
 }
 
 void Emitter::stateOf(int i) {
   const ChannelRule rule = node(i).op->channels(context(i));
-  const int channels = shape(output(i)).channels, in = shape(input(i)).channels;
-  const bool same = rule.kind == ChannelRule::Kind::kMap && !rule.normalises && rule.parts.size() == 1 &&
+  const int from = rule.parts.size() == 1 ? input(i, rule.parts[0].input) : input(i);
+  const int channels = shape(output(i)).channels, in = shape(from).channels;
+  const bool through = !rule.normalises && !rule.varies && rule.keepsZero && rule.mixing == ChannelRule::Mixing::kNone;
+  const bool same = rule.kind == ChannelRule::Kind::kMap && through && rule.parts.size() == 1 &&
                     rule.parts[0].repeat == 1 && rule.parts[0].count == in && channels == in;
   Tensor& out = tensors_[std::size_t(output(i))];
   if (same) {
-    out.channels = tensors_[std::size_t(input(i))].channels;
+    out.channels = tensors_[std::size_t(from)].channels;
     return;
   }
   out.channels = newChannels(channels);
@@ -72,7 +122,11 @@ void Emitter::stateOf(int i) {
       freshState(i, rule);
       break;
     case ChannelRule::Kind::kMap:
-      mappedState(i, rule);
+      if (rule.varies) joinedState(i, rule);
+      else mappedState(i, rule);
+      break;
+    case ChannelRule::Kind::kJoin:
+      joinedState(i, rule);
       break;
     case ChannelRule::Kind::kSum:
     case ChannelRule::Kind::kProduct:

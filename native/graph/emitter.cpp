@@ -11,6 +11,7 @@ Emitter::Emitter(const EmitterInput& in, Program& program, Mode mode)
       kept_(in.network.nodes.size(), kNoBuffer),
       saved_(in.network.nodes.size()),
       penalty_(in.network.nodes.size()),
+      rate_(in.network.nodes.size()),
       reads_(in.network.nodes.size()) {
   std::vector<bool> trained(in.network.nodes.size(), false);
   for (const Parameter& p : in.parameters.all())

@@ -7,8 +7,8 @@
 
 #include "graph/batch.h"
 #include "graph/fuse.h"
+#include "graph/parameters.h"
 #include "program/program.h"
-#include "train/parameters.h"
 
 namespace selfcompress {
 
@@ -77,6 +77,12 @@ class Emitter {
   // gamma * dQ/db of a layer's channels, or nullptr (train/penalty.h)
   const float* penalty(int i) const { return penalty_[std::size_t(i)]; }
   void setPenalty(int i, const float* penalty) { penalty_[std::size_t(i)] = penalty; }
+  // With the penalty `rate`: what a layer's quantizer reads, and its rows' counts of this step (train/penalty.h).
+  struct LayerRate {
+    QuantizeRate slopes;
+    const RateCount* rows = nullptr;
+  };
+  LayerRate& rate(int i) { return rate_[std::size_t(i)]; }
 
   // ---- Gradients. That of a tensor is written by the last of its readers in forward order, the others add to it.
   bool needsGradient(int t) const { return tensors_[std::size_t(t)].needsGradient; }
@@ -109,15 +115,14 @@ class Emitter {
     ChannelInfo channels;
     bool needsGradient = false;
   };
-  int uses(int t) const {
-    return int(in_.topology.readers[std::size_t(t)].size()) + (t == in_.topology.output);
-  }
+  int uses(int t) const { return int(in_.topology.readers[std::size_t(t)].size()) + (t == in_.topology.output); }
   std::int64_t elements(int t) const { return laneElements(shape(t), batchSize()); }
   ChannelInfo newChannels(int count);
   void listChannels(int node, const ChannelInfo&, int count);
   void stateOf(int i);
   void freshState(int i, const ChannelRule&);
   void mappedState(int i, const ChannelRule&);
+  void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
 
@@ -128,6 +133,7 @@ class Emitter {
   std::vector<BufferId> kept_;
   std::vector<float*> saved_;
   std::vector<const float*> penalty_;
+  std::vector<LayerRate> rate_;
   std::vector<ChannelInfo> reads_;
 };
 

@@ -20,8 +20,7 @@ class Fusion {
       NodePlan& p = plans[std::size_t(i)];
       p.masksOutput = p.relu && traits(i).masksOutput && !readerMasks(onlyReader(i + 1) + 1);
       int in = topology_.inputs[std::size_t(i)][0];
-      p.maskDone =
-          traits(i).isRelu && (readerMasks(i + 1) || (p.absorbed && traits(in - 1).masksOutput));
+      p.maskDone = traits(i).isRelu && (readerMasks(i + 1) || (p.absorbed && traits(in - 1).masksOutput));
     }
     // From the readers back: a ReLU that is absorbed hands the moments on.
     for (int i = int(plans.size()) - 1; i >= 0; i--)
@@ -36,13 +35,9 @@ class Fusion {
   const FusionTraits& traits(int node) const { return network_.nodes[std::size_t(node)].op->fusion; }
   int onlyReader(int t) const { return topology_.readers[std::size_t(t)][0]; }
   bool readOnce(int t) const { return topology_.readers[std::size_t(t)].size() == 1 && t != topology_.output; }
-  bool appliesRelu(int i) const {
-    return traits(i).relu && readOnce(i + 1) && traits(onlyReader(i + 1)).isRelu;
-  }
+  bool appliesRelu(int i) const { return traits(i).relu && readOnce(i + 1) && traits(onlyReader(i + 1)).isRelu; }
   // t comes out of a ReLU and its one reader multiplies its gradient by (t > 0)
-  bool readerMasks(int t) const {
-    return t > 0 && traits(t - 1).isRelu && readOnce(t) && traits(onlyReader(t)).masks;
-  }
+  bool readerMasks(int t) const { return t > 0 && traits(t - 1).isRelu && readOnce(t) && traits(onlyReader(t)).masks; }
 
   const NetworkDescription& network_;
   const Topology& topology_;

@@ -11,7 +11,7 @@ struct Limits {
   std::uint64_t nodes = std::uint64_t(1) << 16;      // of the structure
   std::uint64_t tensors = std::uint64_t(1) << 18;    // entries of the table
   std::uint64_t headBytes = std::uint64_t(1) << 22;  // structure, metadata and table, uncoded
-  std::uint64_t textBytes = std::uint64_t(1) << 24;  // all strings, each as often as it is referred to
+  std::uint64_t textBytes = std::uint64_t(1) << 26;  // all strings, each as often as it is referred to, and 32 more
 };
 
 // A payload has at least one byte for this many elements (zero bytes are added where a codec needs fewer), so that

@@ -42,6 +42,8 @@ ModelReader::ModelReader(ByteSpan bytes, const Limits& limits) : bytes_(bytes) {
     readHead(in.take(length), limits);
   }
   placeTensors(kHeaderBytes + in.position());
+  for (std::size_t i = 0; i < table_.entries.size(); i++)
+    placeOf_.emplace(std::pair(table_.entries[i].node, table_.entries[i].role), int(i));  // the first of several
 }
 
 void ModelReader::readHead(ByteSpan head, const Limits& limits) {
@@ -89,9 +91,8 @@ void ModelReader::placeTensors(std::uint64_t start) {
 }
 
 int ModelReader::find(int node, const std::string& role) const {
-  for (std::size_t i = 0; i < table_.entries.size(); i++)
-    if (table_.entries[i].node == node && table_.entries[i].role == role) return int(i);
-  return -1;
+  const auto found = placeOf_.find({node, role});
+  return found == placeOf_.end() ? -1 : found->second;
 }
 
 const TensorEntry& ModelReader::entry(std::size_t tensor) const {

@@ -1,6 +1,8 @@
 // Reads a model file, version 2, from bytes that stay where they are: a mapped file, for one.
 #pragma once
 
+#include <map>
+
 #include "model/codec.h"
 #include "model/structure.h"
 #include "model/table.h"
@@ -45,6 +47,7 @@ class ModelReader {
   Structure structure_;
   Metadata metadata_;
   TensorTable table_;
+  std::map<std::pair<int, std::string>, int> placeOf_;  // in the table, by node and role
   WriteOptions options_;
 };
 

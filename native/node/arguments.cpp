@@ -69,10 +69,6 @@ std::string beginning(const Napi::Value& value, std::size_t most) {
   text.resize(bytes);
   return all > bytes ? text + "..." : text;
 }
-// In quotes, with the end cut off where it is long.
-std::string shortened(const std::string& text) {
-  return quoted(text.size() > 200 ? text.substr(0, 197) + "..." : text);
-}
 
 std::size_t editDistance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -206,17 +202,17 @@ Fields Fields::plain(const Napi::Value& value, const std::string& path) {
 }
 
 std::vector<std::string> Fields::ownNames() const {
-  return reading(env(), path_, [&] {
+  const Napi::Array keys = reading(env(), path_, [&] {
     napi_value list;
     if (napi_get_all_property_names(env(), object_, napi_key_own_only,
                                     napi_key_filter(napi_key_enumerable | napi_key_skip_symbols),
                                     napi_key_numbers_to_strings, &list) != napi_ok)
       throw Napi::Error::New(env());
-    Napi::Array keys(env(), list);
-    std::vector<std::string> names;
-    for (std::uint32_t i = 0; i < keys.Length(); i++) names.push_back(keys.Get(i).As<Napi::String>().Utf8Value());
-    return names;
+    return Napi::Array(env(), list);
   });
+  std::vector<std::string> names;
+  for (std::uint32_t i = 0; i < keys.Length(); i++) names.push_back(textOf(keys.Get(i), "a name in " + path_));
+  return names;
 }
 
 void Fields::allowOnly(const std::vector<const char*>& names) const {
@@ -237,12 +233,27 @@ void Fields::allowOnly(const std::vector<const char*>& names) const {
 Napi::Value Fields::get(const std::string& name) const {
   auto found = read_->find(name);
   if (found != read_->end()) return found->second;
-  Napi::Value value = reading(env(), path(name), [&] { return object_.Get(name); });
+  Napi::Value value = reading(env(), path(name), [&] { return object_.Get(Napi::String::New(env(), name)); });
   read_->emplace(name, value);
   return value;
 }
 
 bool Fields::has(const char* name) const { return !get(name).IsUndefined(); }
+
+std::string textOf(const Napi::Value& value, const std::string& path) {
+  std::string text = value.As<Napi::String>().Utf8Value();
+  if (text.find("\xEF\xBF\xBD") == std::string::npos) return text;  // what stands for halves that UTF-8 cannot hold
+  const std::u16string units = value.As<Napi::String>().Utf16Value();
+  auto isHigh = [](char16_t u) { return u >= 0xD800 && u < 0xDC00; };
+  auto isLow = [](char16_t u) { return u >= 0xDC00 && u < 0xE000; };
+  for (std::size_t i = 0; i < units.size(); i++) {
+    const bool pair = isHigh(units[i]) && i + 1 < units.size() && isLow(units[i + 1]);
+    if (!pair && (isHigh(units[i]) || isLow(units[i])))
+      throwRange(value.Env(), "text of whole characters", path, "half of a surrogate pair");
+    i += pair;
+  }
+  return text;
+}
 
 Napi::Value elementOf(const Napi::Array& array, std::uint32_t i, const std::string& path) {
   return reading(array.Env(), path, [&] { return array.Get(i); });
@@ -278,17 +289,16 @@ std::string Fields::string(const char* name) const {
   if (bytes > kMostText)
     throwRange(env(), "a string of at most " + std::to_string(kMostText) + " bytes", path(name),
                std::to_string(bytes) + " bytes");
-  return value.As<Napi::String>().Utf8Value();
+  return textOf(value, path(name));
 }
 
 int Fields::choice(const char* name, const std::vector<const char*>& names) const {
   Napi::Value value = get(name);
-  std::string what = "one of", text = value.IsString() ? beginning(value, 100) : "";
-  int index = 0;
-  for (const char* n : names) {
-    if (value.IsString() && text == n) return index;
-    what += (index++ ? ", \"" : " \"") + std::string(n) + "\"";
-  }
+  const std::string text = value.IsString() ? beginning(value, 100) : "";
+  for (std::size_t i = 0; value.IsString() && i < names.size(); i++)
+    if (text == names[i]) return int(i);
+  std::string what = "one of";
+  for (const char* n : names) what += (n == names.front() ? " \"" : ", \"") + std::string(n) + "\"";
   throwType(env(), what, path(name), received(value));
 }
 
@@ -347,7 +357,7 @@ TypedArrays::Entry& TypedArrays::add(const Napi::Value& value, const std::string
   return entries_.back();
 }
 
-float* TypedArrays::floats(const Fields& fields, const char* name, std::int64_t length, Access access) {
+float* TypedArrays::floats(const Fields& fields, const std::string& name, std::int64_t length, Access access) {
   static float none;  // an empty array has no memory; no operation touches it
   auto& entry = add(fields.get(name), name, fields.path(name), {napi_float32_array}, length, access);
   return entry.length ? reinterpret_cast<float*>(entry.data) : &none;
@@ -373,7 +383,7 @@ std::uint8_t* TypedArrays::bytesOrFloats(const Fields& fields, const char* name,
   return entry.data;
 }
 
-std::size_t TypedArrays::lengthOf(const char* name) const {
+std::size_t TypedArrays::lengthOf(const std::string& name) const {
   for (const Entry& e : entries_)
     if (e.name == name) return e.length;
   return 0;

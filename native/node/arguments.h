@@ -98,6 +98,9 @@ class Fields {
   std::shared_ptr<std::unordered_map<std::string, Napi::Value>> read_;
 };
 
+// A string in UTF-8; a RangeError for one that is no whole text (half of a surrogate pair), which UTF-8 would change.
+std::string textOf(const Napi::Value&, const std::string& path);
+
 // Element i of the array at `path`.
 Napi::Value elementOf(const Napi::Array&, std::uint32_t i, const std::string& path);
 
@@ -110,13 +113,13 @@ class TypedArrays {
  public:
   enum class Access { kRead, kWrite };
   // `length` < 0: any. A nullptr is returned for an optional array that is absent.
-  float* floats(const Fields&, const char* name, std::int64_t length, Access);
+  float* floats(const Fields&, const std::string& name, std::int64_t length, Access);
   const float* floats(const Napi::Value&, const std::string& path, std::int64_t length);  // an argument of its own
   const std::int32_t* integers(const Napi::Value&, const std::string& path, std::int64_t length);
   float* optionalFloats(const Fields&, const char* name, std::int64_t length, Access);
   std::int32_t* integers(const Fields&, const char* name, std::int64_t length, Access);
   std::uint8_t* bytesOrFloats(const Fields&, const char* name, std::int64_t length, bool& isFloat);
-  std::size_t lengthOf(const char* name) const;
+  std::size_t lengthOf(const std::string& name) const;
 
   // Written arrays may overlap no other, except that `first` and `second` may be the very same.
   void allowSame(const char* first, const char* second) { same_.push_back({first, second}); }

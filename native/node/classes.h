@@ -90,8 +90,9 @@ inline void defineReadOnly(Napi::Object object, const char* name, Napi::Value va
 
 // A property of a result, whatever setters the user's prototypes have.
 inline void setOwn(Napi::Object object, const std::string& name, Napi::Value value) {
-  object.DefineProperty(Napi::PropertyDescriptor::Value(
-      name, value, napi_property_attributes(napi_writable | napi_enumerable | napi_configurable)));
+  object.DefineProperty(
+      Napi::PropertyDescriptor::Value(Napi::String::New(object.Env(), name), value,
+                                      napi_property_attributes(napi_writable | napi_enumerable | napi_configurable)));
 }
 
 }  // namespace selfcompress::node

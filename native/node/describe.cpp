@@ -11,6 +11,19 @@ namespace {
 
 constexpr double kFloatMax = std::numeric_limits<float>::max();
 
+FieldValue readList(const Fields& f, const FieldSpec& spec) {
+  Napi::Array given = f.array(spec.name);
+  const std::uint32_t most = 1u << 24;
+  if (given.Length() > most)
+    throwRange(f.env(), "at most " + std::to_string(most) + " integers", f.path(spec.name), received(given));
+  FieldValue values;
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const std::string at = f.path(spec.name) + "[" + std::to_string(i) + "]";
+    values.push_back(integerFrom(elementOf(given, i, at), at, int(spec.low), int(spec.high)));
+  }
+  return values;
+}
+
 FieldValue readField(const Fields& f, const FieldSpec& spec) {
   switch (spec.type) {
     case FieldType::kInteger:
@@ -23,6 +36,8 @@ FieldValue readField(const Fields& f, const FieldSpec& spec) {
       const auto pair = f.pair(spec.name, int(spec.low), int(spec.high));
       return {double(pair[0]), double(pair[1])};
     }
+    case FieldType::kList:
+      return readList(f, spec);
     case FieldType::kChoice:
       break;
   }
@@ -44,7 +59,7 @@ NodeDescription readNode(const Napi::Value& value, const std::string& path) {
     Napi::Value input = elementOf(given, i, f.path("inputs") + "[" + std::to_string(i) + "]");
     if (!input.IsString())
       throwType(f.env(), "a string", f.path("inputs") + "[" + std::to_string(i) + "]", received(input));
-    inputs.push_back(input.As<Napi::String>().Utf8Value());
+    inputs.push_back(textOf(input, f.path("inputs") + "[" + std::to_string(i) + "]"));
   }
   const Operator& op = *operators()[std::size_t(f.choice("kind", kinds()))];
   std::vector<const char*> names{"kind", "name", "inputs"};
@@ -83,13 +98,13 @@ Napi::Array toArray(Napi::Env env, const std::vector<double>& values) {
 
 Napi::Value toValue(Napi::Env env, const FieldSpec& spec, const FieldValue& value) {
   if (spec.type == FieldType::kBoolean) return Napi::Boolean::New(env, value[0] != 0);
-  if (spec.type == FieldType::kPair) return toArray(env, value);
+  if (spec.type == FieldType::kPair || spec.type == FieldType::kList) return toArray(env, value);
   if (spec.type == FieldType::kChoice) return Napi::String::New(env, spec.choices[std::size_t(value[0])]);
   return Napi::Number::New(env, value[0]);
 }
 
 Napi::Object toFieldInfo(Napi::Env env, const FieldSpec& spec) {
-  constexpr const char* types[] = {"integer", "number", "boolean", "pair", "choice"};
+  constexpr const char* types[] = {"integer", "number", "boolean", "pair", "choice", "list"};
   Napi::Object info = Napi::Object::New(env);
   info.Set("name", spec.name);
   info.Set("type", types[int(spec.type)]);
@@ -98,8 +113,7 @@ Napi::Object toFieldInfo(Napi::Env env, const FieldSpec& spec) {
     info.Set("low", spec.low);
     info.Set("high", spec.high);
   }
-  if (spec.otherwise)
-    info.Set("default", toValue(env, spec, FieldValue(spec.type == FieldType::kPair ? 2u : 1u, *spec.otherwise)));
+  if (spec.otherwise) info.Set("default", toValue(env, spec, defaultOf(spec)));
   if (spec.like) info.Set("defaultField", spec.like);
   if (!spec.choices.empty()) {
     Napi::Array choices = Napi::Array::New(env);
@@ -198,7 +212,7 @@ Napi::Value toOperators(Napi::Env env) {
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
-               "deadDecay"});
+               "deadDecay", "coupling", "idleSteps", "exponents"});
   NetworkOptions options;
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
@@ -207,7 +221,10 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   else loss.allowOnly({"kind"});
   options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
-  options.coupledPenalty = f.choice("penalty", {"own", "coupled"}, 0) == 1;
+  options.penalty = SizePenalty(f.choice("penalty", {"own", "coupled", "rate"}, 0));
+  options.coupling = float(f.number("coupling", 0, 1e6, 1));
+  options.idleSteps = float(f.integer("idleSteps", 1, 1 << 24, 1000));
+  options.layerExponents = f.choice("exponents", {"channel", "layer"}, 0) == 1;
   options.originalWeights = f.number("originalWeights", 0, 1e15, 0);
   options.batchSize = f.integer("batchSize", 1, kMostBatch);
   options.deadDecay = float(f.number("deadDecay", 0, 1, 0.05));

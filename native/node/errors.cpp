@@ -1,6 +1,7 @@
 #include "node/errors.h"
 
 #include "base/errors.h"
+#include "model/error.h"
 #include "selfcompress/backend.h"
 #include "selfcompress/environment.h"
 
@@ -25,6 +26,8 @@ Failure failureOf(std::exception_ptr exception) {
     std::rethrow_exception(exception);
   } catch (const DescriptionError& error) {
     return {true, kArgumentError, error.what()};
+  } catch (const model::ModelFileError& error) {
+    return {false, kModelFileError, error.what()};
   } catch (const EnvironmentError& error) {
     return {false, kEnvironmentError, error.what()};
   } catch (const OutOfMemory& error) {

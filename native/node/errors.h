@@ -13,6 +13,7 @@ inline constexpr const char* kEnvironmentError = "ERR_SELFCOMPRESS_ENVIRONMENT";
 inline constexpr const char* kMemoryError = "ERR_SELFCOMPRESS_MEMORY";            // memory that cannot be had
 inline constexpr const char* kDeviceError = "ERR_SELFCOMPRESS_DEVICE";            // a device that is not there
 inline constexpr const char* kDisposedError = "ERR_SELFCOMPRESS_DISPOSED";        // a network that was disposed
+inline constexpr const char* kModelFileError = "ERR_SELFCOMPRESS_MODEL_FILE";     // bytes that are no model file
 inline constexpr const char* kClosedError = "ERR_SELFCOMPRESS_CLOSED";            // the environment is being closed
 inline constexpr const char* kNativeError = "ERR_SELFCOMPRESS_NATIVE";            // anything else
 

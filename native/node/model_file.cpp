@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "node/addon.h"
+#include "node/classes.h"
 #include "node/describe.h"
 #include "node/state.h"
 
@@ -17,7 +17,7 @@ model::FieldValue readList(const Napi::Array& list, const std::string& path) {
     const std::string at = path + "[" + std::to_string(i) + "]";
     const Napi::Value value = elementOf(list, i, at);
     if (value.IsNumber() && texts.empty()) numbers.push_back(value.As<Napi::Number>().DoubleValue());
-    else if (value.IsString() && numbers.empty()) texts.push_back(value.As<Napi::String>().Utf8Value());
+    else if (value.IsString() && numbers.empty()) texts.push_back(textOf(value, at));
     else throwType(list.Env(), "numbers only or strings only", at, received(value));
   }
   if (!texts.empty()) return texts;
@@ -72,7 +72,7 @@ Napi::Value decode(const Napi::CallbackInfo& info) {
                                  [=](Napi::Env env) -> Napi::Value {
                                    Napi::Object out = Napi::Object::New(env), metadata = Napi::Object::New(env);
                                    for (const auto& [key, value] : result->metadata)
-                                     metadata.Set(key, toValue(env, value));
+                                     setOwn(metadata, key, toValue(env, value));
                                    out.Set("network", toDescription(env, result->network));
                                    out.Set("state", toState(env, std::move(result->state)));
                                    out.Set("metadata", metadata);
@@ -92,11 +92,11 @@ model::Metadata readMetadata(const Napi::Value& value, const std::string& path) 
     const Napi::Value v = f.get(key);
     if (v.IsUndefined()) continue;
     if (v.IsBoolean()) metadata.emplace_back(key, v.As<Napi::Boolean>().Value());
-    else if (v.IsString()) metadata.emplace_back(key, v.As<Napi::String>().Utf8Value());
+    else if (v.IsString()) metadata.emplace_back(key, textOf(v, f.path(key)));
     else if (v.IsArray()) metadata.emplace_back(key, readList(v.As<Napi::Array>(), f.path(key)));
     else if (v.IsNumber()) {
       const double number = v.As<Napi::Number>().DoubleValue();
-      if (number == double(std::int64_t(number)) && std::abs(number) < 9e15)
+      if (std::abs(number) < 9e15 && number == double(std::int64_t(number)))
         metadata.emplace_back(key, std::int64_t(number));
       else metadata.emplace_back(key, number);
     } else

@@ -6,6 +6,7 @@
 #include "node/describe.h"
 #include "node/device.h"
 #include "node/model_file.h"
+#include "node/plan.h"
 #include "node/state.h"
 
 namespace selfcompress::node {
@@ -64,7 +65,7 @@ Napi::Value toParameters(Napi::Env env, const Properties& properties) {
 Napi::Value toShapes(Napi::Env env, const Properties& properties) {
   Napi::Object shapes = Napi::Object::New(env);
   for (std::size_t i = 0; i < properties.description.nodes.size(); i++)
-    shapes.Set(properties.description.nodes[i].name, toAxes(env, properties.axes[i + 1]));
+    setOwn(shapes, properties.description.nodes[i].name, toAxes(env, properties.axes[i + 1]));
   return shapes;
 }
 
@@ -120,8 +121,16 @@ Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::fun
     return deferred.Promise();
   }
   const void* series = begin && object->stepsOverlap ? object.get() : nullptr;
+  // A removal that ran out of memory leaves no network behind.
+  auto whole = [object](const std::function<void()>& part) -> std::function<void()> {
+    if (!part) return {};
+    return [object, part] {
+      if (!object->network) throw OutOfMemory("The network was lost when memory ran out in prune()");
+      part();
+    };
+  };
   return addonData(info.Env())
-      .stream.queue(info.Env(), {std::move(keep), std::move(work), std::move(result), std::move(begin), series});
+      .stream.queue(info.Env(), {std::move(keep), whole(work), std::move(result), whole(begin), series});
 }
 
 // The images of a step or evaluation: copied, so that the caller may reuse the array at once.
@@ -259,10 +268,10 @@ Napi::Value prune(const Napi::CallbackInfo& info) {
         define(reference->Value(), *properties);
         Napi::Object removed = Napi::Object::New(env), kept = Napi::Object::New(env), out = Napi::Object::New(env);
         for (const Removed::Layer& layer : (*result)->layers) {
-          if (layer.removed) removed.Set(layer.name, layer.removed);
+          if (layer.removed) setOwn(removed, layer.name, Napi::Number::New(env, layer.removed));
           auto indices = Napi::Int32Array::New(env, layer.kept.size());
           std::copy(layer.kept.begin(), layer.kept.end(), indices.Data());
-          kept.Set(layer.name, indices);
+          setOwn(kept, layer.name, indices);
         }
         out.Set("removed", removed);
         out.Set("kept", kept);
@@ -305,6 +314,29 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value plan(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  const std::string which = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : received(info[0]);
+  const bool evaluation = which == "evaluation";
+  if (!info[0].IsString()) throwType(info.Env(), "'training' or 'evaluation'", "which", which);
+  if (!evaluation && which != "training")
+    throwRange(info.Env(), "'training' or 'evaluation'", "which", received(info[0]));
+  struct Plan {
+    ProgramRows rows;
+    std::vector<std::string> names;
+  };
+  auto result = std::make_shared<Plan>();
+  return queue(
+      info, object,
+      [=] {
+        const Network& network = *object->network;
+        result->rows =
+            rowsOf(evaluation ? network.evaluationProgram() : network.trainingProgram(), network.batchSize());
+        for (const NodeDescription& node : network.description().nodes) result->names.push_back(node.name);
+      },
+      [=](Napi::Env env) { return toPlan(env, result->rows, result->names); });
+}
+
 Napi::Value encodeModel(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   const model::Metadata metadata = readMetadata(info[0], "metadata");
@@ -322,7 +354,8 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
     deferred.Resolve(info.Env().Undefined());
     return deferred.Promise();
   }
-  Napi::Value promise = queue(info, object, [=] { object->network.reset(); });
+  Napi::Value promise =
+      addonData(info.Env()).stream.queue(info.Env(), {{}, [=] { object->network.reset(); }, {}, {}, nullptr});
   object->disposed = true;
   return promise;
 }
@@ -348,7 +381,7 @@ void exportNetwork(Napi::Object exports) {
       exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
                 classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
                 classMethod<loadState>("loadState"), classMethod<prune>("prune"), classMethod<measure>("measure"),
-                classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
+                classMethod<plan>("plan"), classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node

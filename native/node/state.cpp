@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "node/classes.h"
+
 namespace selfcompress::node {
 
 State readState(const Napi::Value& value, const std::string& path) {
@@ -14,8 +16,8 @@ State readState(const Napi::Value& value, const std::string& path) {
   };
   std::vector<Given> given;
   for (const std::string& name : fields.ownNames()) {
-    const float* data = arrays.floats(fields, name.c_str(), -1, TypedArrays::Access::kRead);
-    given.push_back({name, data, arrays.lengthOf(name.c_str())});
+    const float* data = arrays.floats(fields, name, -1, TypedArrays::Access::kRead);
+    given.push_back({name, data, arrays.lengthOf(name)});
   }
   arrays.verify();
   State state;
@@ -47,7 +49,7 @@ Napi::Value toState(Napi::Env env, State&& state) {
   for (auto& [name, values] : state) {
     const std::size_t count = values.size();
     Napi::ArrayBuffer memory = adopt(env, std::make_unique<std::vector<float>>(std::move(values)));
-    object.Set(name, Napi::Float32Array::New(env, count, memory, 0));
+    setOwn(object, name, Napi::Float32Array::New(env, count, memory, 0));
   }
   return object;
 }

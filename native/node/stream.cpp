@@ -44,11 +44,21 @@ void define(Napi::Object object, const char* name, const std::string& text, napi
 Napi::Value completed(Napi::Object error, const Failure& failure) {
   define(error, "message", failure.message, napi_default);
   define(error, "code", failure.code, napi_enumerable);
+  if (failure.isRange) {  // known only now: the error was made with the call
+    const Napi::Object global = error.Env().Global();
+    global.Get("Object")
+        .As<Napi::Object>()
+        .Get("setPrototypeOf")
+        .As<Napi::Function>()
+        .Call({error, global.Get("RangeError").As<Napi::Object>().Get("prototype")});
+  }
   Napi::Value stack = error.Get("stack");
   std::string text = stack.IsString() ? stack.As<Napi::String>().Utf8Value() : "";
   if (text.find(failure.message) == std::string::npos) {
     std::size_t frames = text.find("\n    at ");
-    define(error, "stack", "Error: " + failure.message + (frames == std::string::npos ? "" : text.substr(frames)),
+    define(error, "stack",
+           (failure.isRange ? "RangeError: " : "Error: ") + failure.message +
+               (frames == std::string::npos ? "" : text.substr(frames)),
            napi_default);
   }
   return error;

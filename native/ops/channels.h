@@ -16,8 +16,19 @@ struct Constant {
 };
 using MaybeConstant = std::optional<Constant>;
 
-enum class Role { kWeight, kBias, kNormWeight, kNormBias, kRunningMean, kRunningVar, kBitDepth, kExponent };
-inline constexpr int kRoles = int(Role::kExponent) + 1;
+enum class Role {
+  kWeight,
+  kBias,
+  kNormWeight,
+  kNormBias,
+  kRunningMean,
+  kRunningVar,
+  kBitDepth,
+  kExponent,
+  kSlope,
+  kIdle
+};
+inline constexpr int kRoles = int(Role::kIdle) + 1;
 const char* roleName(Role);
 
 // Values of the small parameters of a node, in host memory; empty for those that it does not have.
@@ -31,8 +42,10 @@ struct ChannelRule {
     kMap,      // every output channel is one input channel, or made of it alone: `parts`
     kFresh,    // new channels: sums over all input channels of their group
     kSum,      // channel i of all inputs together, dead when all are
-    kProduct,  // channel i of all inputs together, zero when one of them is; an input of one channel is not tied
+    kProduct,  // channel i of all inputs together, zero when one of them is
+    kJoin,     // every output channel is made of several input channels, all of one class: `sources`
   };
+  // In sums and products an input of one channel meets all channels of the others, and is not tied to them.
   Kind kind = Kind::kMap;
 
   // kMap: the output's channels, one part after the other: channels first..first+count-1 of an input, each `repeat`
@@ -42,15 +55,51 @@ struct ChannelRule {
   };
   std::vector<Part> parts;
 
+  // kJoin: output channel i is put together from sources[i * perChannel .. (i + 1) * perChannel - 1]. A source whose
+  // input is negative is a channel of zeros.
+  struct Source {
+    int input = 0, channel = 0;
+  };
+  int perChannel = 1;
+  std::vector<Source> sources;
+  // kMap, kJoin: a constant that is not zero comes out as different values (zeros around it, angles that depend on the
+  // position). kJoin without it: constants that are all the same stay one.
+  bool varies = false;
+
+  // Channels that only meet in sums of products, of one of `a` and one of `b` each, on the way to the output channels
+  // `uses`: one class, which may leave where all of `a` or all of `b` are zero, or with all of `uses`.
+  struct Contraction {
+    std::vector<Source> a, b;
+    std::vector<int> uses;
+  };
+  std::vector<Contraction> contractions;
+  bool contracts(int input) const {
+    for (const Contraction& c : contractions)
+      for (const auto* side : {&c.a, &c.b})
+        for (const Source& s : *side)
+          if (s.input == input) return true;
+    return false;
+  }
+
   // kFresh
-  int groups = 1;      // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;      // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;  // weights of an output channel for each of its inputs
-  bool padded = false;  // with zeros: then only a zero is a constant that may be taken out of its sums
+  int groups = 1;            // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;        // weights of an output channel for each of its inputs
+  bool padded = false;       // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;
-  bool keepsZero = true;  // a channel of zeros stays one
+  bool keepsZero = true;  // a channel of zeros stays one; if not, it becomes a constant
+  // kMap of operators whose channels depend on one another: only exact zeros may leave what they read.
+  enum class Mixing {
+    kNone,
+    kLayerNorm,  // what a zero becomes varies, unless scale and shift are 0
+    kRmsNorm,    // a zero stays one, plus the shift
+    kAll,        // nothing may leave, and every channel of the output is live
+  };
+  Mixing mixing = Mixing::kNone;
+  bool onlyFirst = false;   // kProduct: zero when the first input is, whatever the others are (a quotient)
+  std::vector<int> pinned;  // inputs whose channels stay, dead or not
 
   bool depthwise(int inChannels) const { return kind == Kind::kFresh && groups > 1 && groups == inChannels; }
 };

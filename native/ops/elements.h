@@ -11,6 +11,11 @@ inline bool isDeadChannel(const std::int32_t* state, int channel) { return state
 // Images of a batch with the padding lanes.
 inline int lanesOfBatch(int batch) { return blocksOf(batch) * kLanes; }
 
+// Whether the element at an offset belongs to no image of the batch.
+inline bool isPadding(std::size_t offset, Shape shape, int batch) {
+  return int(offset / (std::size_t(shape.elements()) * kLanes)) * kLanes + int(offset % kLanes) >= batch;
+}
+
 // visit(offset, channel) for every element of the channels that are not kZero, padding lanes included.
 template <class Visit>
 void forElements(Shape shape, int batch, const std::int32_t* state, Visit visit) {

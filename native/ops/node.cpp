@@ -19,8 +19,8 @@ const FieldValue& NodeDescription::value(const char* field) const { return field
 void NodeDescription::set(const char* field, FieldValue v) { fields[fieldIndex(*this, field)] = std::move(v); }
 
 const char* roleName(Role role) {
-  constexpr const char* names[kRoles] = {"weight",      "bias",       "normWeight", "normBias",
-                                         "runningMean", "runningVar", "bitDepth",   "exponent"};
+  constexpr const char* names[kRoles] = {"weight",     "bias",     "normWeight", "normBias", "runningMean",
+                                         "runningVar", "bitDepth", "exponent",   "slope",    "idle"};
   return names[int(role)];
 }
 

@@ -12,7 +12,8 @@ namespace selfcompress {
 
 struct Operator;
 
-// The value of a field: one number (integers, booleans as 0 and 1, choices as their index), or two of a pair.
+// The value of a field: one number (integers, booleans as 0 and 1, choices as their index), two of a pair,
+// any number of a list.
 using FieldValue = std::vector<double>;
 
 struct NodeDescription {
@@ -25,6 +26,7 @@ struct NodeDescription {
   double number(const char* field) const { return value(field)[0]; }
   int integer(const char* field) const { return int(value(field)[0]); }
   bool flag(const char* field) const { return value(field)[0] != 0; }
+  std::vector<int> list(const char* field) const { return {value(field).begin(), value(field).end()}; }
   std::array<int, 2> pair(const char* field) const { return {int(value(field)[0]), int(value(field)[1])}; }
   void set(const char* field, FieldValue);
 

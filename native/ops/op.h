@@ -13,14 +13,15 @@ namespace selfcompress {
 
 class Emitter;  // graph/emitter.h
 
-enum class FieldType { kInteger, kNumber, kBoolean, kPair, kChoice };
+enum class FieldType { kInteger, kNumber, kBoolean, kPair, kChoice, kList };
 
 struct FieldSpec {
   const char* name;
   FieldType type;
-  double low = 0, high = 0;           // of integers, numbers and both members of a pair; inclusive
-  std::optional<double> otherwise = {};  // default; none: the field is required, unless `like` is given
-  const char* like = nullptr;         // default: the value of this earlier field
+  double low = 0, high = 0;  // of integers, numbers, both members of a pair, integers of a list; inclusive
+  // Default; none: the field is required, unless `like` is given. Of a list: whatever it is, the empty list.
+  std::optional<double> otherwise = {};
+  const char* like = nullptr;             // default: the value of this earlier field
   std::vector<const char*> choices = {};  // kChoice
 };
 
@@ -41,14 +42,26 @@ struct ParameterSpec {
 
 // What a pass over the network may join to this operator (graph/fuse.h).
 struct FusionTraits {
-  bool relu = false;           // may apply the ReLU behind it to its own result
+  bool relu = false;  // may apply the ReLU behind it to its own result
   bool isRelu = false;
-  bool masks = false;          // its backward may multiply by (input > 0), in place of the ReLU before it
-  bool masksOutput = false;    // its backward may mask by its own output, where it has applied a ReLU
-  bool givesMoments = false;   // may take the moments of its result on the way
-  bool wantsMoments = false;   // reads them
-  bool alias = false;          // its output is its input's bytes
+  bool masks = false;         // its backward may multiply by (input > 0), in place of the ReLU before it
+  bool masksOutput = false;   // its backward may mask by its own output, where it has applied a ReLU
+  bool givesMoments = false;  // may take the moments of its result on the way
+  bool wantsMoments = false;  // reads them
+  bool alias = false;         // its output is its input's bytes
   bool aliasInEvaluation = false;
+};
+
+// Channels that are left after a removal, ascending.
+struct Kept {
+  std::vector<std::span<const int>> inputs;
+  std::span<const int> output;
+};
+
+// What is left of a node after a removal.
+struct Resized {
+  int channels = 0, channelsBefore = 0;  // of the output
+  int groups = 1;
 };
 
 struct Operator {
@@ -65,10 +78,12 @@ struct Operator {
   ChannelRule (*channels)(const NodeContext&) = nullptr;
   // What a channel of the output is when channel `channel` of every input is a constant (kMap: of the one it is made
   // of); nullopt: not a constant. nullptr: the same constant (kMap), their sum or their product.
-  MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel, std::span<const Constant> inputs) =
-      nullptr;
+  MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel,
+                            std::span<const Constant> inputs) = nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
-  void (*resize)(NodeDescription&, int outChannels, int groups) = nullptr;
+  void (*resize)(NodeDescription&, const Resized&) = nullptr;
+  // The same for fields that name channels of the inputs; the context is that of before. nullptr: there are none.
+  void (*keep)(NodeDescription&, const NodeContext& before, const Kept&) = nullptr;
   // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
   // possible. The function in evaluation stays the same. nullptr: as they are.
   void (*toFile)(NodeDescription&, std::map<Role, std::vector<float>>& values) = nullptr;

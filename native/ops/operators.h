@@ -5,12 +5,19 @@
 
 // clang-format off
 #define SELFCOMPRESS_OPERATORS(X) \
-  /* convolution/ */ X(conv2d) X(linear) \
+  /* convolution/ */ X(conv2d) X(linear) X(convTranspose2d) \
   /* norm/ */ X(batchNorm) \
-  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) \
-  /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) \
-  /* elementwise/ */ X(add) \
-  /* shape/ */ X(flatten) X(concat)
+  /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \
+    X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
+  /* layer_norm/ */ X(layerNorm) X(rmsNorm) X(instanceNorm) \
+  /* softmax/ */ X(softmax) \
+  /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \
+  /* elementwise/ */ X(add) X(multiply) X(subtract) X(divide) \
+  /* shape/ */ X(flatten) X(concat) \
+  /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
+    X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \
+  /* resize/ */ X(resize) \
+  /* attention/ */ X(attention) X(rotary)
 // clang-format on
 
 namespace selfcompress::ops {

@@ -10,13 +10,6 @@ ChannelRule sameChannels(const NodeContext& c) {
   return rule;
 }
 
-Axes oneShape(const NodeContext& c) {
-  for (const Axes& in : c.inputs)
-    if (!(in.folded() == c.inputs[0].folded()))
-      failDescription("two inputs of one shape", c.node.where("inputs"), c.inputs[0].text() + " and " + in.text());
-  return c.inputs[0];
-}
-
 void checkWindow(const NodeContext& c, Shape in, std::array<int, 2> kernel, std::array<int, 2> padding,
                  std::array<int, 2> dilation, Shape out) {
   auto text = [](std::array<int, 2> p) { return std::to_string(p[0]).append("x").append(std::to_string(p[1])); };

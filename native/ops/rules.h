@@ -14,8 +14,6 @@ inline constexpr int kMostInputs = 16;          // of a node that takes any numb
 Axes sameAxes(const NodeContext&);
 // channels: those of the first input, one for one.
 ChannelRule sameChannels(const NodeContext&);
-// "two inputs of one shape", the first one's axes.
-Axes oneShape(const NodeContext&);
 
 // A window of `kernel` positions at a time has to fit what it moves over. Throws DescriptionError.
 void checkWindow(const NodeContext&, Shape in, std::array<int, 2> kernel, std::array<int, 2> padding,

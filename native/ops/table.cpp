@@ -48,7 +48,7 @@ std::string text(const FieldValue& value) {
 
 void checkField(const FieldSpec& spec, const FieldValue& value, const std::string& where) {
   auto fail = [&](const std::string& what) { failDescription(what, where, text(value)); };
-  if (value.size() != (spec.type == FieldType::kPair ? 2u : 1u))
+  if (spec.type != FieldType::kList && value.size() != (spec.type == FieldType::kPair ? 2u : 1u))
     fail(spec.type == FieldType::kPair ? "two integers" : "one value");
   for (double v : value) {
     bool whole = spec.type != FieldType::kNumber;
@@ -58,6 +58,11 @@ void checkField(const FieldSpec& spec, const FieldValue& value, const std::strin
     if (!(v >= low && v <= high) || (whole && v != std::floor(v)))
       fail(std::string(whole ? "an integer" : "a number") + " from " + text(low) + " to " + text(high));
   }
+}
+
+FieldValue defaultOf(const FieldSpec& spec) {
+  if (spec.type == FieldType::kList) return {};
+  return FieldValue(spec.type == FieldType::kPair ? 2u : 1u, *spec.otherwise);
 }
 
 NodeDescription makeNode(std::string_view kind, std::string name, std::vector<std::string> inputs,
@@ -79,7 +84,7 @@ NodeDescription makeNode(std::string_view kind, std::string name, std::vector<st
       for (std::size_t i = 0; i < node.fields.size(); i++)
         if (std::strcmp(node.op->fields[i].name, spec.like) == 0) value = node.fields[i];
     } else if (spec.otherwise) {
-      value.assign(spec.type == FieldType::kPair ? 2u : 1u, *spec.otherwise);
+      value = defaultOf(spec);
     } else {
       failDescription("a value", node.where(spec.name), "none");
     }

@@ -17,6 +17,8 @@ const Operator* findOperator(std::string_view kind);
 // Throws DescriptionError: an unknown kind, an unknown or missing field, a value out of its range.
 NodeDescription makeNode(std::string_view kind, std::string name, std::vector<std::string> inputs,
                          const std::map<std::string, FieldValue>& fields = {});
+// Of a field that has one of its own (FieldSpec::otherwise).
+FieldValue defaultOf(const FieldSpec&);
 // One value against its specification; `where` names it in errors.
 void checkField(const FieldSpec&, const FieldValue&, const std::string& where);
 

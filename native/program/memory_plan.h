@@ -20,6 +20,10 @@ class MemoryPlan {
 
   std::size_t offset(BufferId id) const { return buffers_[std::size_t(id)].offset; }
   std::size_t size(BufferId id) const { return buffers_[std::size_t(id)].bytes; }
+  // The first and the last call that touch it; -1: none does.
+  int first(BufferId id) const { return buffers_[std::size_t(id)].first; }
+  int last(BufferId id) const { return buffers_[std::size_t(id)].last; }
+  BufferId count() const { return BufferId(buffers_.size()); }
   std::size_t arenaBytes() const { return arenaBytes_; }
   std::size_t unsharedBytes() const;  // sum of all buffers
 

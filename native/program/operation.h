@@ -51,7 +51,7 @@ struct Operation {
 
 // Where a field lies in its arguments.
 template <class Args, class Field>
-std::size_t offsetOf(Field Args::* field) {
+std::size_t offsetOf(Field Args::*field) {
   static const Args sample{};
   return std::size_t(reinterpret_cast<const std::byte*>(&(sample.*field)) -
                      reinterpret_cast<const std::byte*>(&sample));

@@ -25,14 +25,14 @@ class Program {
    public:
     Added(Program& program) : program_(program) {}
     template <class Pointer>
-    Added& at(Pointer* Args::* field, BufferId buffer) {
+    Added& at(Pointer* Args::*field, BufferId buffer) {
       if (buffer == kNoBuffer) return *this;
       program_.operations_.back().pointers.push_back({offsetOf(field), buffer});
       program_.memory_.use(buffer, int(program_.operations_.size()) - 1);
       return *this;
     }
     template <class Pointer>
-    Added& from(Pointer* Args::* field, BatchPart part) {
+    Added& from(Pointer* Args::*field, BatchPart part) {
       program_.operations_.back().batch.push_back({offsetOf(field), part});
       return *this;
     }

@@ -62,6 +62,8 @@ TEST_CASE("every activation agrees with the reference, forward and backward") {
         if (f.kind == Activation::kReciprocal || f.kind == Activation::kExp || f.kind == Activation::kLog ||
             f.kind == Activation::kSqrt)
           for (float& v : values) v = std::isfinite(v) && !(v >= f.low && v <= f.high) ? f.low : v;
+        for (std::size_t i = 0; i < values.size(); i++)
+          if (!belongsTo(s, batch)(i)) values[i] = 0;  // what padding lanes often hold
         Buffer<float> x(b, values), g(b, randomGradient(random, s, batch)), y(b, laneElements(s, batch), 5.0f);
         Buffer<std::int32_t> state(b, randomStates(random, s.channels));
         if (backward)

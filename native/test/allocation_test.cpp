@@ -61,7 +61,8 @@ TEST_CASE("a training step allocates nothing") {
       // Wide enough that the fast convolutions take part.
       NetworkDescription wide{Axes::image(3, 12, 12),
                               {conv("c1", "input", 20, 5), simple("relu", "r1", {"c1"}), conv("c2", "r1", 24, 3, 1),
-                               simple("batchNorm", "norm", {"c2"}), pool("maxPool", "pool", "norm"), conv("c3", "pool", 20, 3, 1), linear("out", "c3", 4)},
+                               simple("batchNorm", "norm", {"c2"}), pool("maxPool", "pool", "norm"),
+                               conv("c3", "pool", 20, 3, 1), linear("out", "c3", 4)},
                               "out"};
       for (const NetworkDescription& description : {wide, richNetwork(false)}) {
         NetworkOptions options;

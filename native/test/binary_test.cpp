@@ -25,6 +25,9 @@ Case randomCase(Random& random, Binary kind, Operand operand) {
   c.b = random.reals(operand.plain ? b.elements() : laneElements(b, c.batch));
   if (kind == Binary::kDivide)
     for (float& v : c.b) v = v < 0 ? v - 0.5f : v + 0.5f;
+  if (!operand.plain)  // padding lanes hold anything finite: 0 as well, which is divided by
+    for (std::size_t i = 0; i < c.b.size(); i++)
+      if (!belongsTo(b, c.batch)(i)) c.b[i] = 0;
   c.gradient = randomGradient(random, c.shape, c.batch);
   if (random.chance(0.6)) c.stateA = randomStates(random, c.shape.channels);
   if (random.chance(0.5) && kind != Binary::kDivide) c.stateB = randomStates(random, b.channels);

@@ -126,7 +126,7 @@ TEST_CASE("sharing buffers changes nothing but the memory") {
   for (bool coupled : {false, true}) {
     NetworkOptions options;
     options.batchSize = 20;
-    options.coupledPenalty = coupled;
+    options.penalty = coupled ? SizePenalty::kCoupled : SizePenalty::kOwn;
     DataSet data = randomData({2, 8, 8}, 20, 4);
     auto indices = firstIndices(20);
     std::vector<State> states;

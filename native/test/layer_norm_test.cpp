@@ -147,6 +147,19 @@ TEST_CASE("norms of one example agree with the reference") {
     }
 }
 
+TEST_CASE("norms of one example: more channels than the caches hold side by side") {
+  for (Kind kind : {Kind::kLayer, Kind::kRms})
+    allAgree(106, 2, 2e-5, [&](Backend& b, Random& random) {
+      Case c = randomCase(random, kind, false);
+      c.shape = {4200, 1, 5}, c.batch = 3, c.divisor = 4200;
+      c.input = random.reals(laneElements(c.shape, 3), -1, 3), c.gradient = randomGradient(random, c.shape, 3);
+      c.weight = random.reals(4200), c.bias.clear();
+      addStates(random, c);
+      const Result r = compute(b, c);
+      return Results{r.output, r.gradInput, r.gradWeight, r.gradBias};
+    });
+}
+
 TEST_CASE("norms of one example: a variance far below the mean, and infinities stay in their image") {
   for (Kind kind : {Kind::kLayer, Kind::kGroup, Kind::kInstance})
     allAgree(102, 20, 2e-4, [&](Backend& b, Random& random) {

@@ -311,3 +311,34 @@ TEST_CASE("the same model gives the same bytes in every version and on every mac
   CHECK(selfcompress::crc32c(file) == 2308004518u);
   CHECK(selfcompress::crc32c(std::vector<std::uint8_t>{'1', '2', '3', '4', '5', '6', '7', '8', '9'}) == 0xE3069283u);
 }
+
+TEST_CASE("very long rows, very many rows, and as many nodes as are allowed") {
+  for (const auto& axes :
+       std::vector<std::vector<std::int64_t>>{{3, 70000}, {70000, 3}, {1, 2, 70000}, {200000}, {2, 66000, 3}}) {
+    Random random(4);
+    std::vector<std::int32_t> codes(product(axes));
+    // Some columns are dead, which the contexts of the slow mode find out.
+    for (std::size_t i = 0; i < codes.size(); i++) codes[i] = i % 70000 % 5 > 1 ? 0 : laplace(random, 0.7);
+    ModelWriter writer({}, {});
+    std::vector<float> exponents(std::size_t(rowShape(axes).channels));
+    for (float& e : exponents) e = float(random.integer(-6, -4));
+    writer.addCodes(-1, "w", axes, codes, exponents);
+    writer.addCodes(-1, "w", axes, codes, exponents, "packed");
+    const Bytes file = writer.finish();
+    const ModelReader reader(file);
+    CHECK(reader.codes(0).codes == codes);
+    CHECK(reader.codes(1).codes == codes);
+    CHECK(rewritten(reader) == file);
+  }
+  const Node full = node("conv2d", {{"outChannels", std::int64_t(64)},
+                                    {"kernel", Pair{3, 3}},
+                                    {"padding", Pair{1, 1}},
+                                    {"stride", Pair{2, 2}},
+                                    {"bias", false},
+                                    {"groups", std::int64_t(2)}});
+  const Structure deep = chain({3, 32, 32}, std::vector<Node>(std::size_t(Limits{}.nodes), full));
+  ModelWriter writer(deep, {});
+  const Bytes file = writer.finish();
+  CHECK(file.size() < 40000);
+  CHECK(ModelReader(file).structure().nodes.back().name == "conv2d65536");
+}

@@ -34,25 +34,14 @@ inline NodeDescription pool(std::string_view kind, std::string name, std::string
 inline NetworkDescription richNetwork(bool smooth) {
   const char* relu = smooth ? "silu" : "relu";
   return {Axes::image(2, 8, 8),
-          {conv("c1", "input", 5, 3, 1),
-           simple(relu, "r1", {"c1"}),
-           conv("c2", "r1", 5, 3, 1),
-           simple("batchNorm", "norm", {"c2"}),
-           simple(relu, "r2", {"norm"}),
-           simple("add", "add", {"r1", "r2"}),
-           simple("gelu", "g", {"add"}),
-           makeNode("batchNorm", "norm2", {"add"}, {{"affine", {0}}}),
-           conv("depthwise", "norm2", 5, 3, 1, true, 5),
-           simple(relu, "r3", {"depthwise"}),
-           simple("silu", "s", {"r3"}),
-           simple("concat", "cat", {"g", "s", "add"}),
-           pool(smooth ? "averagePool" : "maxPool", "pool", "cat"),
-           conv("c3", "pool", 6, 3, 0, false),
-           simple(relu, "r4", {"c3"}),
-           simple("globalAveragePool", "global", {"r4"}),
-           simple("flatten", "flat", {"r4"}),
-           simple("concat", "features", {"global", "flat"}),
-           linear("out", "features", 4)},
+          {conv("c1", "input", 5, 3, 1), simple(relu, "r1", {"c1"}), conv("c2", "r1", 5, 3, 1),
+           simple("batchNorm", "norm", {"c2"}), simple(relu, "r2", {"norm"}), simple("add", "add", {"r1", "r2"}),
+           simple("gelu", "g", {"add"}), makeNode("batchNorm", "norm2", {"add"}, {{"affine", {0}}}),
+           conv("depthwise", "norm2", 5, 3, 1, true, 5), simple(relu, "r3", {"depthwise"}), simple("silu", "s", {"r3"}),
+           simple("concat", "cat", {"g", "s", "add"}), pool(smooth ? "averagePool" : "maxPool", "pool", "cat"),
+           conv("c3", "pool", 6, 3, 0, false), simple(relu, "r4", {"c3"}),
+           simple("globalAveragePool", "global", {"r4"}), simple("flatten", "flat", {"r4"}),
+           simple("concat", "features", {"global", "flat"}), linear("out", "features", 4)},
           "out"};
 }
 

@@ -20,7 +20,7 @@ Run train(std::unique_ptr<Backend> backend, const NetworkDescription& descriptio
           float bitsPerStep) {
   NetworkOptions options;
   options.batchSize = batch;
-  options.coupledPenalty = true;
+  options.penalty = SizePenalty::kCoupled;
   DataSet data = randomData(description.input.folded(), 2 * batch, 4);
   Network network(std::move(backend), description, options);
   State state = randomState(network, 3, 4);

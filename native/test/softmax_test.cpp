@@ -36,6 +36,18 @@ TEST_CASE("softmax agrees with the reference") {
     }
 }
 
+TEST_CASE("softmax: more channels than the caches hold side by side") {
+  for (bool logarithm : {false, true})
+    allAgree(84, 2, 1e-5, [&](Backend& b, Random& random) {
+      const Shape s{4200, 1, 5};
+      Buffer<float> x(b, random.reals(laneElements(s, 3), -10, 10)), g(b, randomGradient(random, s, 3)),
+          y(b, laneElements(s, 3), 5.0f);
+      b.run(SoftmaxForward{s, 3, SoftmaxAxis::kChannels, logarithm, x.get(), y.get()});
+      b.run(SoftmaxBackward{s, 3, SoftmaxAxis::kChannels, logarithm, y.get(), g.get(), g.get()});
+      return Results{y.values(), g.values()};
+    });
+}
+
 TEST_CASE("softmax: shares add up to one, whatever is added to the logits") {
   for (auto& backend : testedBackends()) {
     Random random(82);

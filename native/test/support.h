@@ -142,6 +142,16 @@ inline std::vector<std::unique_ptr<Backend>> testedBackends(
   return all;
 }
 
+// Of these, the ones for operations that the CUDA backend does not have: none of a device.
+inline std::vector<std::unique_ptr<Backend>> processorBackends() {
+#if defined(SELFCOMPRESS_CUDA_HOST)
+  return {};
+#else
+  if (testsDevice()) return {};
+  return testedBackends();
+#endif
+}
+
 // The one that a user would get, of these.
 inline std::unique_ptr<Backend> chosenBackend() {
 #if defined(SELFCOMPRESS_CUDA_HOST)

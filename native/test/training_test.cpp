@@ -176,8 +176,8 @@ TEST_CASE("families are never emptied: of what died last, the channel with the l
         setStart(*backend, {0, 1, 2, 3, 5, 7}), member(*backend, {0, 1, 2, 3, 5, 4, 6});
     auto keep = [&](std::vector<float> before, std::vector<float> after) {
       Buffer<float> old(*backend, before), b(*backend, after);
-      backend->run(KeepFamilies{2, familyStart.get(), classStart.get(), setStart.get(), member.get(), old.get(),
-                                b.get()});
+      backend->run(
+          KeepFamilies{2, familyStart.get(), classStart.get(), setStart.get(), member.get(), old.get(), b.get()});
       return b.values();
     };
     const std::vector<float> alive{2, 3, 4, 2, 2, 2, 2};

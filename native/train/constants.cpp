@@ -15,14 +15,15 @@ NodeValues valuesOf(const Parameters& parameters, int node, const State& small) 
   return values;
 }
 
-MaybeConstant tied(ChannelRule::Kind kind, std::span<const MaybeConstant> in) {
-  Constant result = kind == ChannelRule::Kind::kSum ? Constant{0, 0} : Constant{1, 1};
+MaybeConstant tied(const ChannelRule& rule, std::span<const MaybeConstant> in) {
+  const bool sum = rule.kind == ChannelRule::Kind::kSum;
+  Constant result = sum ? Constant{0, 0} : Constant{1, 1};
   bool all = true;
   for (const MaybeConstant& c : in) {
     all = all && c.has_value();
-    if (kind == ChannelRule::Kind::kProduct && c && c->isZero()) return Constant{0, 0};
+    if (!sum && c && c->isZero() && (&c == &in[0] || !rule.onlyFirst)) return Constant{0, 0};
     if (!c) continue;
-    if (kind == ChannelRule::Kind::kSum) result.train += c->train, result.evaluate += c->evaluate;
+    if (sum) result.train += c->train, result.evaluate += c->evaluate;
     else result.train *= c->train, result.evaluate *= c->evaluate;
   }
   return all ? MaybeConstant(result) : std::nullopt;
@@ -48,6 +49,7 @@ class Constants {
     std::vector<MaybeConstant> out(std::size_t(topology_.axes[std::size_t(i) + 1].channels));
     if (rule.kind == ChannelRule::Kind::kFresh) fresh(i, rule, out);
     else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
+    else if (rule.kind == ChannelRule::Kind::kJoin) joined(i, rule, out);
     else ties(i, rule, out);
     of.push_back(std::move(out));
   }
@@ -73,8 +75,24 @@ class Constants {
     const NodeValues values = valuesOf(parameters_, i, small_);
     forEachMapped(rule, [&](int o, int k, int c) {
       const MaybeConstant& in = input(i, k)[std::size_t(c)];
-      if (!in) return;
+      if (!in || (rule.varies && !in->isZero())) return;
       out[std::size_t(o)] = op.constant ? op.constant(context, values, o, {&*in, 1}) : in;
+    });
+  }
+
+  // The same constant from all sources; with `varies` only zero.
+  void joined(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    std::vector<bool> begun(out.size(), false);
+    for (std::size_t s = 0; s < rule.sources.size(); s++)
+      if (rule.sources[s].input < 0)
+        out[s / std::size_t(rule.perChannel)] = Constant{}, begun[s / std::size_t(rule.perChannel)] = true;
+    forEachJoined(rule, [&](int o, int k, int c) {
+      const MaybeConstant& in = input(i, k)[std::size_t(c)];
+      MaybeConstant& joint = out[std::size_t(o)];
+      const bool same = in && joint && in->train == joint->train && in->evaluate == joint->evaluate;
+      if (!begun[std::size_t(o)]) joint = rule.varies && in && !in->isZero() ? std::nullopt : in;
+      else if (!same) joint = std::nullopt;
+      begun[std::size_t(o)] = true;
     });
   }
 
@@ -91,7 +109,7 @@ class Constants {
         in.push_back(of[of.size() == out.size() ? c : 0]);
         if (in.back()) all.push_back(*in.back());
       }
-      out[c] = op.constant && all.size() == inputs ? op.constant(context, values, int(c), all) : tied(rule.kind, in);
+      out[c] = op.constant && all.size() == inputs ? op.constant(context, values, int(c), all) : tied(rule, in);
     }
   }
 

@@ -19,6 +19,13 @@ std::map<int, LifeTerms> lifeOfClasses(const NetworkDescription& network, const 
       seen.insert(t);
   }
   std::map<int, LifeTerms> life;
+  for (int i = 0; i < int(network.nodes.size()); i++)
+    for (const ChannelRule::Contraction& sum : channels.rule(i).contractions) {
+      const int t = topology.inputs[std::size_t(i)][std::size_t(sum.a[0].input)];
+      LifeTerms& all = life[channels.classOf(t, sum.a[0].channel)];
+      for (const auto& term : channels.lifeOf(i, sum))
+        if (std::find(all.begin(), all.end(), term) == all.end()) all.push_back(term);
+    }
   for (int t : seen) {
     const std::vector<LifeTerms> terms = channels.lifeOf(t);
     for (int c = 0; c < int(terms.size()); c++) {
@@ -63,8 +70,8 @@ std::vector<Family> familiesOf(const NetworkDescription& network, const Topology
         watched = watched && !term.empty();
         std::vector<std::int32_t>& members = sets.emplace_back();
         for (const LayerChannel& m : term)
-          members.push_back(std::int32_t(parameters.find(m.node, Role::kBitDepth)->offset -
-                                         parameters.bitDepths.first + m.channel));
+          members.push_back(
+              std::int32_t(parameters.find(m.node, Role::kBitDepth)->offset - parameters.bitDepths.first + m.channel));
       }
     }
     if (watched) families.push_back(std::move(family));

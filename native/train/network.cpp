@@ -16,7 +16,8 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       device_(*backend_) {
   std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
   if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
-  parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_);
+  parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_,
+                                             options_.penalty == SizePenalty::kRate);
   parameterBytes_ = device_.bytes();
   std::vector<bool> compresses(description_.nodes.size(), false);
   double weights = 0;
@@ -30,6 +31,7 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
   resultBytes_ = sizeof(StepScalars) + description_.nodes.size() * sizeof(float);
   scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
   layerBits_ = reinterpret_cast<float*>(scalars_ + 1);
+  checkBackend();
   for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
   input_ = std::make_unique<BatchInput>(*backend_, device_, topology_.shapes[0],
                                         options_.loss == Loss::kMeanSquaredError ? features : 0, options_.batchSize);
@@ -40,6 +42,15 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
   train_.program.bind(arena_);
   evaluate_.program.bind(arena_);
+}
+
+void Network::checkBackend() const {
+  if (options_.penalty == SizePenalty::kRate && !backend_->supports("RateCounts"))
+    throw DescriptionError("Expected a device that has it for options.penalty \"rate\" but received " +
+                           backend_->name());
+  if (options_.layerExponents && !backend_->supports("TieExponents"))
+    throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
+                           backend_->name());
 }
 
 Network::~Network() {

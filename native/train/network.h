@@ -50,8 +50,8 @@ struct LayerSize {
   int node = 0;
   int channels = 0;           // live output channels
   std::int64_t weights = 0;   // live
-  std::int64_t bits = 0;      // that the integer codes of these weights need; a plain weight takes 32
-  std::vector<int> codeBits;  // of every output channel; 0: dead
+  double bits = 0;            // whole; of the integer codes of these weights, a plain weight takes 32; NaN: a b or e is
+  std::vector<int> codeBits;  // of every output channel; 0: dead, -1: its b or e is no number
 };
 
 // What a batch has to be; stays the same when channels are removed.
@@ -112,6 +112,7 @@ class Network {
     Program program;
     BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;  // plain: NCHW copies on the way in and out
   };
+  void checkBackend() const;
   void compileTraining();
   void compileEvaluation();
   EmitterInput emitterInput();

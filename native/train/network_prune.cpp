@@ -1,4 +1,6 @@
 // Removing what is dead, and measuring what is left.
+#include <cmath>
+
 #include "ops/quantize/quantize_math.h"
 #include "train/network.h"
 
@@ -27,15 +29,13 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   std::optional<Pruning> pruning =
       findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_, small);
   if (!pruning) return std::nullopt;
-  State state =
-      pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
+  State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;
   for (int i = 0; i < int(old.description_.nodes.size()); i++) {
     const NodeDescription& node = old.description_.nodes[std::size_t(i)];
     if (!node.op->isWeightLayer) continue;
     const std::vector<int>& kept = pruning->kept[std::size_t(i) + 1];
-    removed.layers.push_back(
-        {node.name, old.topology_.axes[std::size_t(i) + 1].channels - int(kept.size()), kept});
+    removed.layers.push_back({node.name, old.topology_.axes[std::size_t(i) + 1].channels - int(kept.size()), kept});
   }
   const std::shared_ptr<Backend> backend = old.backend_;
   const NetworkOptions options = old.options_;
@@ -64,8 +64,7 @@ std::vector<LayerSize> Network::measure() const {
   for (int i = 0; i < int(description_.nodes.size()); i++) {
     if (!description_.nodes[std::size_t(i)].op->isWeightLayer) continue;
     const ChannelRule& rule = channels_->rule(i);
-    const std::vector<bool> live =
-        liveInputs(rule, constants[std::size_t(topology_.inputs[std::size_t(i)][0])]);
+    const std::vector<bool> live = liveInputs(rule, constants[std::size_t(topology_.inputs[std::size_t(i)][0])]);
     const Parameter &weight = *parameters_->find(i, Role::kWeight), *bits = parameters_->find(i, Role::kBitDepth),
                     *exponent = parameters_->find(i, Role::kExponent);
     const int outs = topology_.axes[std::size_t(i) + 1].channels;
@@ -93,7 +92,7 @@ std::vector<LayerSize> Network::measure() const {
       if (!alive || constants[std::size_t(i) + 1][std::size_t(o)]) continue;
       size.channels++;
       size.weights += std::int64_t(read.size());
-      size.bits += std::int64_t(read.size()) * codeBits;
+      size.bits += codeBits < 0 ? std::nan("") : double(read.size()) * codeBits;
     }
     sizes.push_back(std::move(size));
   }

@@ -1,5 +1,7 @@
 #include "train/penalty.h"
 
+#include "train/rate.h"
+
 #include <map>
 
 namespace selfcompress {
@@ -42,6 +44,7 @@ void emitPenalty(Emitter& e, const NetworkDescription& network, const ChannelAna
                  const NetworkOptions& options, double originalWeights, float* layerBits) {
   for (int i = 0; i < int(network.nodes.size()); i++) {
     if (!e.node(i).op->isWeightLayer) continue;
+    if (options.penalty == SizePenalty::kRate && e.parameters().find(i, Role::kBitDepth)) continue;
     const ChannelRule& rule = channels.rule(i);
     BitPenalty args;
     args.channels = e.shape(e.output(i)).channels;
@@ -55,10 +58,11 @@ void emitPenalty(Emitter& e, const NetworkDescription& network, const ChannelAna
       float* penalty = e.device().allocate<float>(std::size_t(args.channels));
       args.penalty = penalty;
       e.setPenalty(i, penalty);
-      if (options.coupledPenalty) addReaders(e, channels, i, args);
+      if (options.penalty == SizePenalty::kCoupled) addReaders(e, channels, i, args);
     }
     e.program().add(i, args);
   }
+  if (options.penalty == SizePenalty::kRate) emitRate(e, network, channels, options, originalWeights, layerBits);
 }
 
 }  // namespace selfcompress

@@ -27,7 +27,9 @@ class Removable {
     for (int i = 0; i < int(network.nodes.size()); i++) {
       const ChannelRule& rule = channels.rule(i);
       if (rule.kind == ChannelRule::Kind::kFresh) pinRead(i, rule);
-      else if (rule.kind != ChannelRule::Kind::kMap) pinUntied(i);
+      else if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
+      if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
+      for (int k : rule.pinned) pinTensor(topology.inputs[std::size_t(i)][std::size_t(k)]);
     }
     do changed_ = false, settle();
     while (changed_);
@@ -67,10 +69,31 @@ class Removable {
       if (!value || !(value->isZero() || (canFold && foldable(*value)))) pin(t, c);
     }
   }
+  // What a norm over channels reads has to be zero, as its statistics count it; what comes out its readers judge.
+  void pinMixed(int i, const ChannelRule& rule) {
+    const int t = topology_.inputs[std::size_t(i)][0];
+    for (int c = 0; c < count(t); c++) {
+      const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
+      if (rule.mixing == ChannelRule::Mixing::kAll || !value || !value->isZero()) pin(t, c);
+    }
+  }
   // A factor of one channel that many channels share is nobody's partner.
   void pinUntied(int i) {
     for (int t : topology_.inputs[std::size_t(i)])
       if (count(t) != count(i + 1)) pinTensor(t);
+  }
+
+  // Factors that somebody sums up stay, unless their product is zero.
+  void pinContraction(int i, const ChannelRule::Contraction& sum) {
+    auto tensor = [&](const ChannelRule::Source& s) { return topology_.inputs[std::size_t(i)][std::size_t(s.input)]; };
+    auto allZero = [&](const std::vector<ChannelRule::Source>& side) {
+      return std::all_of(side.begin(), side.end(), [&](const ChannelRule::Source& s) {
+        const MaybeConstant& value = constants_[std::size_t(tensor(s))][std::size_t(s.channel)];
+        return value && value->isZero();
+      });
+    };
+    const bool used = std::any_of(sum.uses.begin(), sum.uses.end(), [&](int c) { return !canGo(i + 1, c); });
+    if (used && !allZero(sum.a) && !allZero(sum.b)) pin(tensor(sum.a[0]), sum.a[0].channel);
   }
 
   bool allGo(int t, int groups, int group) const {
@@ -101,6 +124,8 @@ class Removable {
         equalise(i, i + 1, rule.groups);
       }
     }
+    for (int i = 0; i < int(network_.nodes.size()); i++)
+      for (const ChannelRule::Contraction& sum : channels_.rule(i).contractions) pinContraction(i, sum);
     for (int t = 0; t < int(topology_.axes.size()); t++) {  // no tensor is emptied
       bool all = true;
       for (int c = 0; c < count(t) && all; c++) all = canGo(t, c);
@@ -142,6 +167,11 @@ std::optional<Pruning> findRemovable(const NetworkDescription& network, const To
   result.network = network;
   for (int i = 0; i < int(network.nodes.size()); i++) {
     NodeDescription& node = result.network.nodes[std::size_t(i)];
+    if (node.op->keep) {
+      Kept kept{{}, result.kept[std::size_t(i) + 1]};
+      for (int t : topology.inputs[std::size_t(i)]) kept.inputs.push_back(result.kept[std::size_t(t)]);
+      node.op->keep(node, topology.context(network, i), kept);
+    }
     if (!node.op->resize) continue;
     const ChannelRule& rule = channels.rule(i);
     const int t = topology.inputs[std::size_t(i)][0];
@@ -149,7 +179,8 @@ std::optional<Pruning> findRemovable(const NetworkDescription& network, const To
     if (rule.depthwise(topology.axes[std::size_t(t)].channels)) groups = int(result.kept[std::size_t(t)].size());
     else if (rule.groups > 1)
       for (int g = 0; g < rule.groups; g++) groups -= removable.wholeGroup(i, g);
-    node.op->resize(node, int(result.kept[std::size_t(i) + 1].size()), groups);
+    node.op->resize(node,
+                    {int(result.kept[std::size_t(i) + 1].size()), topology.axes[std::size_t(i) + 1].channels, groups});
   }
   return result;
 }

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "graph/channel_analysis.h"
-#include "train/parameters.h"
+#include "graph/parameters.h"
 
 namespace selfcompress {
 
@@ -20,7 +20,7 @@ using State = std::map<std::string, std::vector<float>>;
 
 struct Pruning {
   NetworkDescription network;
-  std::vector<std::vector<int>> kept;  // of every tensor of the old network: its channels that are left
+  std::vector<std::vector<int>> kept;                 // of every tensor of the old network: its channels that are left
   std::vector<std::vector<MaybeConstant>> constants;  // of every tensor and channel of the old network
 };
 

@@ -19,8 +19,8 @@ void gather(const std::vector<float>& from, const std::vector<std::int64_t>& siz
   for (std::int64_t index : lists[axis]) gather(from, sizes, lists, axis + 1, at * sizes[axis] + index, block, to);
 }
 
-// Those of `all` that belong to a group of this size: as they are where the axis holds all groups, else counted from the
-// group's start.
+// Those of `all` that belong to a group of this size: as they are where the axis holds all groups, else counted from
+// the group's start.
 Indices groupsShare(const std::vector<int>& all, std::int64_t perGroup, int group, bool local) {
   Indices share;
   for (int i : all)
@@ -109,8 +109,9 @@ class Cut {
       for (int c = 0; c < perGroup; c++) {
         const double v = value[std::size_t(o / (outs / rule.groups) * perGroup + c)];
         for (int k = 0; k < area && v != 0; k++)
-          sum += v * double(q[(std::size_t(o) * std::size_t(perGroup) + std::size_t(c)) * std::size_t(area) +
-                              std::size_t(k)]);
+          sum +=
+              v *
+              double(q[(std::size_t(o) * std::size_t(perGroup) + std::size_t(c)) * std::size_t(area) + std::size_t(k)]);
       }
       biases[std::size_t(o)] = float(sum);
     }

@@ -67,12 +67,13 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
       most[c] = kMostBits;
     }
   }
-  e.program().add(
-      -1, ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
+  e.program().add(-1,
+                  ClampBitDepth{p.bitDepths.count, e.constant(least), e.constant(most), p.values + p.bitDepths.first});
 }
 
 void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
-                   const ChannelAnalysis& channels, const OptimizerDescription& o) {
+                   const ChannelAnalysis& channels, const NetworkOptions& options) {
+  const OptimizerDescription& o = options.optimizer;
   const Parameters& p = e.parameters();
   if (p.bitDepths.count == 0) return;
   const int count = int(p.bitDepths.count);
@@ -82,6 +83,10 @@ void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology
   // Without keepRange this only remembers the bit depths, which the families ask for.
   e.program().add(-1, RangeGradients{count, bits, o.keepRange ? gradExponent : nullptr, gradBits, before});
   emitQuantizers(e, p.bitDepths, &e.scalars()->bitDepthLearningRate, o);
+  for (int i = 0; i < int(network.nodes.size()); i++)
+    if (const RateCount* rows = e.rate(i).rows)
+      e.program().add(i, IdleChannels{int(p.find(i, Role::kIdle)->count), options.idleSteps, rows,
+                                      p.value(i, Role::kIdle), p.value(i, Role::kBitDepth)});
   emitClamp(e, channels);
   emitFamilies(e, familiesOf(network, topology, channels, p), before);
   if (o.keepRange) e.program().add(-1, KeepRange{count, before, bits, exponent});
@@ -92,10 +97,16 @@ void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
   const ChannelRule& rule = channels.rule(i);
   const Parameters& p = e.parameters();
   float *value = nullptr, *mean = nullptr;
+  if (rule.mixing == ChannelRule::Mixing::kLayerNorm) {  // what leaves behind a dead channel is scale and shift
+    if (p.find(i, Role::kNormWeight))
+      e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.input(i)), rate,
+                                   p.value(i, Role::kNormBias), p.value(i, Role::kNormWeight)});
+    return;
+  }
   if (rule.kind == ChannelRule::Kind::kFresh) {
     const bool canDie = p.find(i, Role::kBitDepth) || rule.depthwise(e.shape(e.input(i)).channels);
     if (canDie) value = p.value(i, Role::kBias);
-  } else if (rule.normalises) {
+  } else if (rule.normalises || rule.mixing == ChannelRule::Mixing::kRmsNorm) {
     value = p.value(i, Role::kNormBias), mean = p.value(i, Role::kRunningMean);
   }
   if (value || mean)
@@ -108,13 +119,15 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
                 const ChannelAnalysis& channels, const NetworkOptions& options) {
   const OptimizerDescription& o = options.optimizer;
   const Parameters& parameters = e.parameters();
+  for (const Parameter& p : parameters.all())
+    if (options.layerExponents && p.role == Role::kExponent)
+      e.program().add(p.node, TieExponents{int(p.count), parameters.value(p.node, Role::kBitDepth), p.gradient});
   if (o.maxGradientNorm > 0) emitClip(e, o.maxGradientNorm);
   // Bit depths last: the others ask which channels were dead in this step.
   for (const Parameter& p : parameters.all())
     if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
-  if (parameters.exponents.count)
-    emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
-  emitBitDepths(e, network, topology, channels, o);
+  if (parameters.exponents.count) emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
+  emitBitDepths(e, network, topology, channels, options);
   for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
 }
 

@@ -1,5 +1,5 @@
-// The end of a step: clipping, optimizer, limits of the bit depths, families that may not be emptied, decay of what dead
-// channels leave.
+// The end of a step: clipping, optimizer, limits of the bit depths, families that may not be emptied, decay of what
+// dead channels leave.
 #pragma once
 
 #include "graph/channel_analysis.h"

@@ -11,12 +11,9 @@ import { notebookOfWidth, stepTimer } from './step.mjs';
 /** Multiply-adds of the direct convolutions of one image, forward and both gradients. */
 function workOf(description) {
   const { shapes, parameters } = inspectNetwork(description);
-  const forward = description.nodes
-    .filter((node) => node.kind === 'conv2d' || node.kind === 'linear')
-    .reduce((sum, node) => {
-      const [, height, width] = shapes[node.name];
-      return sum + parameters.find((p) => p.name === `${node.name}.weight`).shape.reduce((a, b) => a * b, 1) * height * width;
-    }, 0);
+  const forward = parameters
+    .filter(({ role }) => role === 'weight')
+    .reduce((sum, { node, shape }) => sum + [...shape, ...shapes[node].slice(1)].reduce((a, b) => a * b, 1), 0);
   return 3 * forward;
 }
 

@@ -7,7 +7,7 @@ const settings = { seed: 1, gamma: 0.05, learningRate: 1e-3, bitDepthLearningRat
 /** The notebook net with `width` of its channels in every layer but the last. */
 export function notebookOfWidth(width, compress = true) {
   const network = createModel('notebook', { input: [1, 28, 28], classes: 10, compress });
-  for (const node of network.nodes) if (node.kind === 'conv2d') node.outChannels = Math.round(node.outChannels * width);
+  for (const node of network.nodes) if ('outChannels' in node) node.outChannels = Math.round(node.outChannels * width);
   return network;
 }
 

@@ -1,4 +1,4 @@
-// Formatting and lint: biome for TypeScript and JavaScript, clang-format for C++.   --write: repair what can be repaired
+// Formatting and lint: biome for TypeScript and JavaScript, clang-format for C++, and the directions of includes and imports.   --write: repair what can be repaired
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,6 +14,7 @@ const native = readdirSync(join(root, 'native'), { recursive: true })
 
 const checks = [
   [process.execPath, [require.resolve('@biomejs/biome/bin/biome'), 'check', ...(write ? ['--write'] : [])]],
+  [process.execPath, ['scripts/build/structure.mjs', ...(write ? ['--write'] : [])]],
   ['clang-format', [...(write ? ['-i'] : ['--dry-run', '-Werror']), ...native]],
 ];
 for (const [command, args] of checks) {

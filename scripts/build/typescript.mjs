@@ -1,6 +1,7 @@
-// lib/ → dist/: ES modules and types by the TypeScript compiler, the CommonJS entry by esbuild, its types as .d.cts copies.
+// lib/ → dist/: ES modules and their types by the TypeScript compiler, the CommonJS entries by esbuild. Their types are compiled into
+// dist/cjs/, a folder of CommonJS: the compiler takes a declaration's module format from the nearest package.json.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,30 +21,28 @@ try {
 }
 
 rmSync(dist, { recursive: true, force: true });
-const { status } = spawnSync(process.execPath, [tsc, '--project', root], { stdio: 'inherit' });
-if (status !== 0) process.exit(status ?? 1);
+function compile(...options) {
+  const { status } = spawnSync(process.execPath, [tsc, '--project', root, ...options], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+compile();
+compile('--module', 'esnext', '--moduleResolution', 'bundler', '--emitDeclarationOnly', '--outDir', join(dist, 'cjs/lib'));
+copyFileSync(join(root, 'binding.d.ts'), join(dist, 'cjs/binding.d.ts')); // which lib/ names as ../binding.js
+writeFileSync(join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n');
 
-await esbuild.build({
-  entryPoints: [join(root, 'lib/index.ts')],
-  outfile: join(dist, 'index.cjs'),
-  bundle: true,
-  platform: 'node',
-  target: 'node18',
-  format: 'cjs',
-  // Native code and data files are found beside their own package; pure JavaScript is bundled, some of it has no CommonJS form.
-  external: ['node-gyp-build', 'mnist', 'sharp'],
-  define: { 'import.meta.url': 'moduleUrl' },
-  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
-  logLevel: 'warning',
-});
-
-// Types of the CommonJS entry: TypeScript takes the module format from the file's extension, so each has a .d.cts twin.
-copyFileSync(join(root, 'binding.d.ts'), join(dist, 'contract.d.cts'));
-for (const file of readdirSync(dist, { recursive: true })) {
-  if (!file.endsWith('.d.ts')) continue;
-  let text = readFileSync(join(dist, file), 'utf8');
-  if (file === 'binding.d.ts') text = text.replaceAll("'../binding.js'", "'./contract.js'");
-  text = text.replace(/(['"])(\.{1,2}\/[^'"]*)\.js\1/g, '$1$2.cjs$1').replace(/\n\/\/# sourceMappingURL=.*/, '');
-  writeFileSync(join(dist, file.replace(/\.d\.ts$/, '.d.cts')), text);
+for (const entry of ['index', 'binding']) {
+  await esbuild.build({
+    entryPoints: [join(root, `lib/${entry}.ts`)],
+    outfile: join(dist, `${entry}.cjs`),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    // Native code and data files are found beside their own package; pure JavaScript is bundled, some of it has no CommonJS form.
+    external: ['node-gyp-build', 'mnist', 'sharp'],
+    define: { 'import.meta.url': 'moduleUrl' },
+    banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    logLevel: 'warning',
+  });
 }
 chmodSync(join(dist, 'cli/main.js'), 0o755);

@@ -2,7 +2,7 @@
 // a torch with CUDA. Ends in one table, which goes to docs/bench-cuda.md too. Without a GPU it says so, fails, and writes nothing.
 //   --rounds 5         medians of so many rounds
 //   --only conv        or quantize, step: prints, writes nothing
-//   --unmeasured       needs no GPU: writes the table of what would be measured, every figure "not measured"
+//   --unmeasured       needs no GPU: writes how many figures would be measured, and that none was
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -75,6 +75,7 @@ function rateOf({ flops, bytes, seconds }) {
 const ratioOf = ({ seconds, peerSeconds }) => (seconds && peerSeconds ? (peerSeconds / seconds).toFixed(2) : '');
 
 function tableOf(results) {
+  if (results.every(({ seconds }) => seconds === undefined)) return `${results.length} figures are to be measured, and none of them was.\n`;
   const rows = results.map(
     (r) =>
       `| ${r.name} | ${r.precision} | ${microseconds(r.seconds)} | ${rateOf(r)} | ${r.theirs ? microseconds(r.peerSeconds) : ''} | ${ratioOf(r)} |`,

@@ -1,5 +1,6 @@
 // Networks that the CUDA evidence is about, and their form for native/bench/cuda/step_plan.cpp.
 import { NetworkBuilder } from '../../dist/network/builder.js';
+import { inspectNetwork } from '../../dist/network/description.js';
 import { createModel } from '../../dist/network/models.js';
 
 const scaled = (channels, width) => Math.max(1, Math.round(channels * width));
@@ -7,7 +8,7 @@ const scaled = (channels, width) => Math.max(1, Math.round(channels * width));
 /** The notebook net with `width` of its channels in every layer but the last. */
 export function notebook(width = 1) {
   const network = createModel('notebook', { input: [1, 28, 28], classes: 10 });
-  for (const node of network.nodes) if (node.kind === 'conv2d') node.outChannels = scaled(node.outChannels, width);
+  for (const node of network.nodes) if ('outChannels' in node) node.outChannels = scaled(node.outChannels, width);
   return network;
 }
 
@@ -43,30 +44,7 @@ export function variety() {
 }
 
 /** Weights of convolutions and linear layers. */
-export function weightsOf(network) {
-  const channels = new Map([['input', network.input]]);
-  let weights = 0;
-  for (const node of network.nodes) {
-    const [ins, height, width] = channels.get(node.inputs[0]);
-    const out = (size, axis) => {
-      const { kernel, stride = node.kind === 'conv2d' ? [1, 1] : kernel, padding = [0, 0], dilation = [1, 1] } = node;
-      return Math.floor((size + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis]) + 1;
-    };
-    if (node.kind === 'conv2d') weights += (node.outChannels * ins * node.kernel[0] * node.kernel[1]) / (node.groups ?? 1);
-    if (node.kind === 'linear') weights += node.outFeatures * ins * height * width;
-    const shapes = {
-      conv2d: () => [node.outChannels, out(height, 0), out(width, 1)],
-      linear: () => [node.outFeatures, 1, 1],
-      maxPool: () => [ins, out(height, 0), out(width, 1)],
-      averagePool: () => [ins, out(height, 0), out(width, 1)],
-      globalAveragePool: () => [ins, 1, 1],
-      flatten: () => [ins * height * width, 1, 1],
-      concat: () => [node.inputs.reduce((sum, name) => sum + channels.get(name)[0], 0), height, width],
-    };
-    channels.set(node.name, shapes[node.kind]?.() ?? [ins, height, width]);
-  }
-  return weights;
-}
+export const weightsOf = (network) => inspectNetwork(network).weights;
 
 const word = (value) => (typeof value === 'boolean' ? Number(value) : Array.isArray(value) ? value.join(',') : value);
 

@@ -1,5 +1,5 @@
-// Damaged data files of every format: each must either be read as a sound data set or be refused with a DataError, within bounds of
-// time and memory. A child process reads them; its parent sees to it that the child does not hang or die.
+// Damaged files of every format, of data, models and checkpoints: each must either be read as a sound one or be refused with the error of
+// its kind, within bounds of time and memory. A child process reads them; its parent sees to it that the child does not hang or die.
 //   node scripts/fuzz/data.mjs --seconds 60 --seed 1 [--only npz] [--case 1234]
 import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { randomNumbers } from '../../test/support.mjs';
 import { formats } from './data-formats.mjs';
 import { mutate } from './mutate.mjs';
+import { savedFormats } from './saved-formats.mjs';
 
 /** Bounds of one file: the files are below 100 kB. */
 const MOST_SECONDS = 5;
@@ -25,8 +26,9 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed);
-const chosen = formats.filter(({ name }) => !values.only || name === values.only);
-if (chosen.length === 0) throw new Error(`Expected one of ${formats.map(({ name }) => name).join(', ')} for --only but received ${values.only}`);
+const all = [...formats, ...savedFormats];
+const chosen = all.filter(({ name }) => !values.only || name === values.only);
+if (chosen.length === 0) throw new Error(`Expected one of ${all.map(({ name }) => name).join(', ')} for --only but received ${values.only}`);
 
 /** The damaged files of a case, which its number and the seed give. */
 async function build(number) {
@@ -35,7 +37,7 @@ async function build(number) {
   const files = await format.files();
   const names = Object.keys(files);
   const at = names[Math.floor(random() * names.length)];
-  return { format, files: { ...files, [at]: format.wrap(mutate(format.unwrap(files[at]), random, format), random) }, changed: at };
+  return { format, files: { ...files, [at]: format.wrap((format.mutate ?? mutate)(format.unwrap(files[at]), random, format), random) }, changed: at };
 }
 
 /** What must be true of whatever a reader returns. */
@@ -66,11 +68,13 @@ async function runCase(number, folder) {
   let outcome = 'read';
   let problem;
   try {
-    checkSound(await format.load(folder));
+    const read = await format.load(folder);
+    if (!format.refusal) checkSound(read); // model files and checkpoints check themselves
   } catch (error) {
     outcome = 'refused';
-    if (error?.name !== 'DataError') problem = `${error?.stack ?? error}`;
-    else if (!error.path || !error.message) problem = 'a DataError without a path';
+    const { refusal = ['DataError'] } = format;
+    if (!refusal.includes(error?.name) || !error.code) problem = `${error?.stack ?? error}`;
+    else if ((error.name === 'DataError' && !error.path) || !error.message) problem = 'a DataError without a path';
   }
   const seconds = (performance.now() - started) / 1000;
   const growth = process.resourceUsage().maxRSS * 1024 - before;
@@ -133,7 +137,7 @@ function report(counts, problems) {
   for (const [name, { read, refused, slowest }] of counts) {
     total += read + refused;
     console.log(
-      `${name.padEnd(14)} ${String(read).padStart(6)} read ${String(refused).padStart(6)} refused   slowest ${(slowest * 1000).toFixed(0)} ms`,
+      `${name.padEnd(18)} ${String(read).padStart(6)} read ${String(refused).padStart(6)} refused   slowest ${(slowest * 1000).toFixed(0)} ms`,
     );
   }
   for (const { number, format, problem } of problems.slice(0, 20)) console.log(`\n--seed ${seed} --case ${number} (${format}): ${problem}`);

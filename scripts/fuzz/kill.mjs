@@ -104,10 +104,10 @@ async function killAndResume(start, folder, kills) {
 }
 
 /**
- * @param settings number of kills, seed, and a folder to work in
+ * @param settings number of kills, seed, a folder to work in, and when to stop (milliseconds since 1970)
  * @returns counts, and what differed in each run that was not identical
  */
-export async function fuzz({ kills, seed, folder, log = () => {} }) {
+export async function fuzz({ kills, seed, folder, until = Number.POSITIVE_INFINITY, log = () => {} }) {
   const random = randomNumbers(seed);
   writeData(join(folder, 'data'), random);
   writeNetwork(join(folder, 'net.json'));
@@ -121,10 +121,12 @@ export async function fuzz({ kills, seed, folder, log = () => {} }) {
   const expected = contents(join(folder, 'whole'));
   const result = { kills: 0, resumes: 0, runs: 0, identical: 0, operations, removed: 0, differing: [] };
   result.removed = expected.history[0].layers.reduce((sum, layer) => sum + layer.originalChannels, 0) - expected.history.at(-1).channels;
-  while (result.kills < kills) {
+  while (result.kills < kills && Date.now() < until) {
     const i = result.runs;
     const atOperation = () => ({ at: 1 + Math.floor(random() * operations), half: random() < 0.5 });
-    const spread = { at: 1 + Math.floor(((result.kills + 0.5) / kills) * operations), half: i % 4 === 0 };
+    // With a number of kills, over all operations in their order; else at any of them.
+    const share = kills < Number.MAX_SAFE_INTEGER ? (result.kills + 0.5) / kills : random();
+    const spread = { at: 1 + Math.floor(share * operations), half: i % 4 === 0 };
     const first = i % 2 === 0 ? spread : { after: random() * duration };
     const later = random() < 0.5 ? [random() < 0.5 ? atOperation() : { after: random() * duration }] : [];
     const path = join(folder, `run-${i}`);
@@ -140,6 +142,20 @@ export async function fuzz({ kills, seed, folder, log = () => {} }) {
     rmSync(path, { recursive: true });
   }
   return result;
+}
+
+/** The same for a time, as a part of `npm run fuzz`: a case is a killed run. */
+export async function fuzzFor({ seconds, seed }) {
+  const folder = mkdtempSync(join(tmpdir(), 'selfcompress-kill-'));
+  const until = Date.now() + seconds * 1000;
+  try {
+    const result = await fuzz({ kills: Number.MAX_SAFE_INTEGER, seed, folder, until });
+    for (const { kills, other } of result.differing) console.log(`FAILED after ${JSON.stringify(kills)}: other ${other.join(', ')}`);
+    console.log(`kill: ${result.kills} kills, ${result.resumes} resumes, ${result.identical} of ${result.runs} runs identical`);
+    return { cases: result.runs, failed: result.runs - result.identical };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

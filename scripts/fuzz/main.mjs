@@ -1,9 +1,9 @@
 // npm run fuzz -- [--seconds N] [--only args|files|kill] [--seed N] [--entry NAME[,NAME]] [--case N]
 // Calls, files and interruptions that no user should try. The last line is `N cases, N failed`.
 //   args   arguments of every function and method (args.mjs)
-//   files  damaged files (files.mjs), kill: runs that are interrupted (kill.mjs), where these exist
+//   files  damaged files of data, models and checkpoints (files.mjs)
+//   kill   runs that are killed and resumed (kill.mjs)
 // A case is a seed and a number: `--only args --seed 3 --case 120` repeats one in this process.
-import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const { values } = parseArgs({
@@ -23,7 +23,7 @@ function whole(name, low) {
   process.exit(2);
 }
 
-const kinds = ['args', 'files', 'kill'].filter((kind) => existsSync(new URL(`${kind}.mjs`, import.meta.url)));
+const kinds = ['args', 'files', 'kill'];
 if (values.only !== undefined && !kinds.includes(values.only)) {
   console.error(`Expected one of ${kinds.join(', ')} for --only but received ${values.only}`);
   process.exit(2);
@@ -38,8 +38,8 @@ const options = {
 let cases = 0;
 let failed = 0;
 for (const kind of chosen) {
-  const { fuzz } = await import(`./${kind}.mjs`);
-  const result = await fuzz(options);
+  const part = await import(`./${kind}.mjs`);
+  const result = await (part.fuzzFor ?? part.fuzz)(options);
   cases += result.cases;
   failed += result.failed;
 }

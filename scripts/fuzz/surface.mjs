@@ -145,6 +145,22 @@ Object.assign(entries, {
     call: (args) => new binding.Network(...args).dispose(),
   },
 });
+const metadata = () => ({ name: 'toy', classes: 3, labels: ['a', 'b'], mean: [0.5], std: [0.25], flag: true });
+const bytes = await binding.encodeModelFile({ network: description(), state: states(), metadata: metadata() });
+Object.assign(entries, {
+  operators: { make: () => [], names: [], call: (args) => binding.operators(...args) },
+  inspectNetwork: { make: () => [description()], names: ['network', 'node'], call: (args) => binding.inspectNetwork(...args) },
+  encodeModelFile: {
+    make: () => [{ network: description(), state: states(), metadata: metadata() }],
+    names: ['the arguments', 'network', 'state', 'metadata', 'node'],
+    call: (args) => binding.encodeModelFile(...args),
+  },
+  decodeModelFile: {
+    make: () => [{ bytes: bytes.slice(), maxWeights: 1000, maxNodes: 100 }],
+    names: ['the arguments'],
+    call: (args) => binding.decodeModelFile(...args),
+  },
+});
 const methods = {
   state: { make: () => [], names: [] },
   loadState: { make: () => [states()], names: ['state'] },
@@ -152,6 +168,10 @@ const methods = {
   evaluate: { make: () => [data(), i(3)], names: ['data', 'indices'] },
   predict: { make: () => [f(72), 2], names: ['images', 'count'] },
   gradients: { make: () => [data(), i(3), settings()], names: ['data', 'indices', 'settings'] },
+  prune: { make: () => [], names: [] },
+  measure: { make: () => [], names: [] },
+  plan: { make: () => ['training'], names: ['which'] },
+  encodeModel: { make: () => [metadata()], names: ['metadata'] },
   dispose: { make: () => [], names: [] },
 };
 for (const [name, { make, names }] of Object.entries(methods))
@@ -166,13 +186,105 @@ const dataset = () => {
   const part = () => ({ images: new Uint8Array(36 * 4), labels: i(4) });
   return { name: 'toy', shape: [1, 6, 6], classes: 3, train: part(), test: part() };
 };
-/** Entry points in TypeScript. */
+const info = () => ({ name: 'toy', classes: 3, classNames: ['a', 'b', 'c'], mean: [0.5], std: [0.25] });
+const columns = () => [
+  { name: 'a', index: 0, mean: 1, missing: new Set(['NA']) },
+  { name: 'b', index: 1, categories: ['x', 'y'], mean: 0, missing: new Set() },
+];
+const nowhere = '/nonexistent/folder/file';
+const loader = (options = () => ({})) => ({ make: () => [nowhere, options()], names: ['path', 'options', 'directory', 'dataDir', 'given'] });
+const drained = (batches) => [batches.next(), batches.next()];
+const tensorOptions = () => ({
+  name: 'n',
+  layout: 'channelsFirst',
+  names: { 'train.images': 'a' },
+  classes: 3,
+  task: 'classification',
+  holdOut: 0.2,
+  seed: 1,
+});
+/** Entry points in TypeScript. `with` makes the call of what is not simply a function. */
 export const typescript = {
   createModel: { make: () => ['mlp', { input: [1, 4, 4], classes: 3, compress: true }], names: ['name', 'options', 'model'] },
-  datasetFromArrays: { make: () => [dataset()], names: ['options', 'dataset', 'arrays'] },
+  datasetFromArrays: { make: () => [dataset()], names: ['options', 'datasetFromArrays', 'arrays'] },
   inspectNetwork: { make: () => [description()], names: ['network', 'node', 'description'] },
-  scheduleFactor: { make: () => [{ kind: 'cosine' }, 1, 10, 2], names: ['schedule', 'step', 'steps', 'epoch'] },
-  decodeModel: { make: () => [new Uint8Array(64)], names: ['bytes', 'model', 'file'] },
+  scheduleFactor: { make: () => [{ kind: 'cosine', warmup: 0.1, final: 0.1 }, 0.5], names: ['schedule', 'progress'] },
+  decodeModel: { make: () => [new Uint8Array(64), { maxWeights: 100, maxNodes: 10 }], names: ['bytes', 'limits'] },
+  encodeModel: { make: () => [description(), states(), info()], names: ['network', 'state', 'info', 'metadata', 'node'] },
+  initialState: {
+    make: () => [library.inspectNetwork(description()).parameters, 1, { bitDepth: 4, headroom: 1 }, { 'conv1.weight': f(36) }],
+    names: ['parameters', 'seed', 'quantizer', 'state', 'options'],
+  },
+  originOf: { make: () => [library.inspectNetwork(description()).parameters], names: ['parameters'] },
+  taskOf: { make: () => [library.datasetFromArrays(dataset())], names: ['data'] },
+  encodeRow: { make: () => [columns(), { a: 2, b: 'x' }], names: ['columns', 'row'] },
+  CharacterVocabulary: {
+    make: () => [['a', 'b', 'c'], 1],
+    names: ['characters', 'reserved'],
+    with: (args) => new library.CharacterVocabulary(...args).encode('abc'),
+  },
+  datasetFromText: {
+    make: () => ['to be or not to be'.repeat(9), { length: 4, holdOut: 0.2, validation: 0.1 }, 'text'],
+    names: ['text', 'options', 'length', 'path', 'tokenizer'],
+  },
+  randomWindows: {
+    make: () => [i(40), 4, 2, 1],
+    names: ['tokens', 'length', 'batchSize', 'seed'],
+    with: (args) => drained(library.randomWindows(...args)),
+  },
+  allWindows: { make: () => [i(40), 4, 2], names: ['tokens', 'length', 'batchSize'], with: (args) => drained(library.allWindows(...args)) },
+  datasetFromGenerator: {
+    make: () => [{ shape: [4], classes: 3, train: () => [{ images: f(20), labels: i(5) }], test: { images: f(8), labels: i(2) }, statisticsFrom: 5 }],
+    names: ['options', 'datasetFromGenerator', 'batch', 'the result of train'],
+  },
+  digitScenes: { slow: true, make: () => [{ size: 28, digits: [1, 2], count: 2, testCount: 1, seed: 1 }], names: ['options'] },
+  loadDataset: { slow: true, make: () => ['mnist', { dataDir: nowhere, limit: 5, validation: 1, seed: 1 }], names: ['dataset', 'options'] },
+  loadImageMasks: loader(() => ({ classes: 2, size: [4, 4], fit: 'cover', values: [0, 255], ignoreValue: 7 })),
+  loadJsonLines: loader(() => ({
+    input: 'x',
+    target: 'y',
+    task: 'classification',
+    classes: 3,
+    length: 4,
+    vocabulary: 9,
+    testPath: nowhere,
+    holdOut: 0.2,
+  })),
+  loadNpy: loader(tensorOptions),
+  loadNpz: loader(tensorOptions),
+  loadSafetensors: loader(tensorOptions),
+  loadWeights: {
+    make: () => [description(), nowhere, { map: {} }],
+    names: ['network', 'path', 'options', 'map'],
+  },
+  loadSklearnTable: { make: () => ['iris', { dataDir: nowhere, holdOut: 0.2, seed: 1 }], names: ['table', 'options'] },
+  loadTable: loader(() => ({
+    target: 'y',
+    task: 'classification',
+    header: true,
+    skip: 1,
+    delimiter: ',',
+    categorical: ['a'],
+    ignore: ['b'],
+    missing: ['NA'],
+  })),
+  loadText: loader(() => ({ length: 4, holdOut: 0.2, validation: 0.1 })),
+  loadTokenizer: { make: () => [nowhere], names: ['path'] },
+  readCheckpoint: { make: () => [nowhere], names: ['path'] },
+  Trainer: {
+    make: () => [
+      {
+        network: description(),
+        data: library.datasetFromArrays(dataset()),
+        state: { 'conv1.weight': f(36) },
+        epochs: 1,
+        batchSize: 4,
+        loss: { kind: 'crossEntropy' },
+      },
+    ],
+    names: ['options', 'network', 'data', 'state', 'Trainer.create', 'node'],
+    with: (args) => library.Trainer.create(...args).dispose(),
+  },
 };
 /** Without cases of their own here, and why. */
 export const untried = {
@@ -182,21 +294,15 @@ export const untried = {
   ModelFileError: 'a class of errors',
   TrainingDivergedError: 'a class of errors',
   NetworkBuilder: 'makes the descriptions that Network takes',
+  datasetCatalog: 'a list',
   datasetNames: 'a list',
   modelNames: 'a list',
   defaultTrainOptions: 'a value',
-  loadDataset: 'reads files',
-  readCheckpoint: 'reads files',
-  writeCheckpoint: 'writes files',
-  encodeModel: 'takes a trained network',
-  initialState: 'takes what Network says of its parameters',
-  measureSize: 'takes a trained network',
-  originOf: 'takes a description',
-  removeDeadChannels: 'takes a trained network',
-  Trainer: 'trains',
+  writeCheckpoint: 'writes what Trainer.checkpoint returns',
+  measureSize: 'takes a network that is compiled; Network.measure is among the cases',
 };
 const named = new Map(Object.entries(library));
-for (const [name, entry] of Object.entries(typescript)) entry.call = (args) => named.get(name)(...args);
+for (const [name, entry] of Object.entries(typescript)) entry.call = entry.with ?? ((args) => named.get(name)(...args));
 
 /** Functions, classes and methods that binding.d.ts declares. */
 export function declared(text = readFileSync(new URL('../../binding.d.ts', import.meta.url), 'utf8')) {

@@ -12,17 +12,17 @@ export interface Affine {
 /** One number for every channel, from a constant that broadcasts to the shape [batch, channels, ...]. */
 export function perChannel({ shape, data }: Constant, to: number[]): Float32Array {
   const sizes = [...new Array<number>(Math.max(0, to.length - shape.length)).fill(1), ...shape];
-  const channels = to[1];
+  const channels = to[1] as number;
   const alongChannels = sizes.length === to.length && sizes.every((size, i) => size === 1 || (i === 1 && size === channels));
   if (data.length === 0 || !alongChannels) throw new Unsupported(`one number for every channel, axis 1 of [${to}] (it has [${shape}])`);
-  return Float32Array.from({ length: channels }, (_, i) => data[data.length === 1 ? 0 : i]);
+  return Float32Array.from({ length: channels }, (_, i) => data[data.length === 1 ? 0 : i] as number);
 }
 
 /** Scales and shifts the output of a convolution, a linear layer or a norm by its own parameters. */
 function join({ build }: RuleContext, node: NodeDescription, affine: Affine[]): void {
-  const weight = build.state[`${node.name}.weight`];
-  const run = weight.length / affine.length;
-  build.state[`${node.name}.weight`] = weight.map((w, i) => w * affine[Math.floor(i / run)].scale);
+  const weight = build.state[`${node.name}.weight`] as Float32Array;
+  const run = weight.length! / affine.length;
+  build.state[`${node.name}.weight`] = weight.map!((w, i) => w * affine[Math.floor(i / run)]!.scale);
   const bias = build.state[`${node.name}.bias`];
   if (!bias && affine.every(({ shift }) => shift === 0)) return;
   build.state[`${node.name}.bias`] = Float32Array.from(affine, ({ scale, shift }, i) => (bias?.[i] ?? 0) * scale + shift);

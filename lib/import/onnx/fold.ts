@@ -20,7 +20,7 @@ function binary(operation: (a: number, b: number, isInteger: boolean) => number)
     if (!shape) throw new Unsupported(`inputs that broadcast ([${a.shape}] and [${b.shape}])`);
     checkCount(shape);
     const [x, y] = [expand(a, shape), expand(b, shape)];
-    return { ...x, data: x.data.map((value, i) => operation(value, y.data[i], a.isInteger)) as Float32Array };
+    return { ...x, data: x.data.map((value, i) => operation(value, y.data[i]!, a.isInteger)) as Float32Array };
   };
 }
 
@@ -43,11 +43,11 @@ export function axesOf(c: RuleContext): number[] | undefined {
 
 /** The shape that Reshape's second input stands for: 0 keeps a size, −1 is what is left. */
 export function reshaped(from: number[], wanted: number[], allowZero: boolean): number[] {
-  const shape = wanted.map((size, i) => (size === 0 && !allowZero ? from[i] : size));
+  const shape = wanted.map((size, i) => (size === 0 && !allowZero ? from[i] : size)) as number[];
   const free = shape.indexOf(-1);
   const known = elementsOf(shape.filter((_, i) => i !== free));
   if (free >= 0) shape[free] = elementsOf(from) / known;
-  if (elementsOf(shape) !== elementsOf(from) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
+  if (elementsOf(shape) !== elementsOf(from) || !shape.every((size) => Number.isInteger(size) && size! >= 0)) {
     throw new Unsupported(`a shape of ${elementsOf(from)} elements (it is [${wanted}])`);
   }
   return shape;
@@ -68,12 +68,12 @@ export function squeezed(shape: number[], axes: number[] | undefined): number[] 
 
 function concat(c: RuleContext): Constant {
   const parts = c.inputs.map((_, i) => input(c, i));
-  const [first] = parts;
-  const axis = axisOf(c.node.int('axis', 0), first.shape.length);
-  const shape = first.shape.map((size, i) => (i === axis ? parts.reduce((sum, p) => sum + p.shape[i], 0) : size));
+  const first = parts[0] as Constant;
+  const axis = axisOf(c.node.int('axis', 0), first.shape.length!);
+  const shape = first.shape.map!((size, i) => (i === axis ? parts.reduce((sum, p) => sum + p.shape[i]!, 0) : size));
   checkCount(shape);
   const outer = elementsOf(shape.slice(0, axis));
-  const data = new (first.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
+  const data = new (first.data.constructor! as Float32ArrayConstructor)(elementsOf(shape));
   for (let o = 0, at = 0; o < outer; o++) {
     for (const p of parts) {
       const run = p.data.length / outer;
@@ -81,21 +81,21 @@ function concat(c: RuleContext): Constant {
       at += run;
     }
   }
-  return { shape, data, isInteger: first.isInteger };
+  return { shape, data, isInteger: first.isInteger! };
 }
 
 function gather(c: RuleContext): Constant {
   const [from, indices] = [input(c, 0), input(c, 1)];
   const axis = axisOf(c.node.int('axis', 0), from.shape.length);
-  const size = from.shape[axis];
+  const size = from.shape[axis] as number;
   const shape = [...from.shape.slice(0, axis), ...indices.shape, ...from.shape.slice(axis + 1)];
   checkCount(shape);
   const inner = elementsOf(from.shape.slice(axis + 1));
   const data = new (from.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
   for (let i = 0; i < data.length; i++) {
     const outer = Math.floor(i / (inner * indices.data.length));
-    const index = axisOf(indices.data[Math.floor(i / inner) % indices.data.length], size);
-    data[i] = from.data[(outer * size + index) * inner + (i % inner)];
+    const index = axisOf(indices.data[Math.floor(i / inner) % indices.data.length]!, size);
+    data[i] = from.data[(outer * size + index) * inner + (i % inner)] as number;
   }
   return { shape, data, isInteger: from.isInteger };
 }
@@ -114,15 +114,15 @@ function slice(c: RuleContext): Constant {
   const step = from.shape.map(() => 1);
   axes.forEach((given, i) => {
     const axis = axisOf(given, shape.length);
-    const size = from.shape[axis];
-    if (!(steps[i] > 0)) throw new Unsupported(`slices with steps above 0 (one is ${steps[i]})`);
+    const size = from.shape[axis] as number;
+    if (!(steps[i]! > 0)) throw new Unsupported(`slices with steps above 0 (one is ${steps[i]})`);
     const clamp = (at: number) => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-    first[axis] = clamp(starts[i]);
-    step[axis] = steps[i];
-    shape[axis] = Math.max(0, Math.ceil((clamp(ends[i]) - first[axis]) / steps[i]));
+    first[axis] = clamp(starts[i]!);
+    step[axis] = steps[i] as number;
+    shape[axis] = Math.max(0, Math.ceil((clamp(ends[i]!) - first[axis]) / steps[i]!));
   });
   const strides = from.shape.map((_, i) => elementsOf(from.shape.slice(i + 1)));
-  return gatherElements(from, shape, (place) => place.reduce((at, p, i) => at + (first[i] + p * step[i]) * strides[i], 0));
+  return gatherElements(from, shape, (place) => place.reduce((at, p, i) => at + (first[i]! + p * step[i]!) * strides[i]!, 0));
 }
 
 function constantOfShape(c: RuleContext, value: Constant | undefined): Constant {
@@ -195,9 +195,9 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
   Ceil: unary(Math.ceil),
   Range: (c) => {
     const [start, limit, delta] = [0, 1, 2].map((i) => scalarOf(input(c, i)) ?? 0);
-    const count = Math.max(0, Math.ceil((limit - start) / delta));
+    const count = Math.max(0, Math.ceil((limit! - start!) / delta!));
     checkCount([count]);
-    const list = Array.from({ length: count }, (_, i) => start + i * delta);
+    const list = Array.from({ length: count }, (_, i) => start! + i * delta!);
     return input(c).isInteger ? integers(list) : { shape: [count], data: Float32Array.from(list), isInteger: false };
   },
 };

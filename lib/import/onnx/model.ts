@@ -95,9 +95,9 @@ class Importer {
       for (const { name } of open) this.#values.set(name, undefined);
       return [1];
     }
-    const [info] = open;
+    const info = open[0] as ValueInfoProto;
     const shape = this.#inputShape(info, sizes);
-    this.#values.set(info.name, shape && { activation: { node: 'input', shape, exclusive: false } });
+    this.#values.set(info.name!, shape && { activation: { node: 'input', shape, exclusive: false } });
     return (shape?.slice(1) ?? [1]) as unknown as AxesSizes;
   }
 
@@ -132,8 +132,8 @@ class Importer {
     const tail: ImportReport['tail'] = [];
     const producers = new Map(this.#nodes.flatMap((node) => node.output.map((o) => [o, node])));
     for (let node = producers.get(this.#output); node && TAIL.includes(node.opType); node = producers.get(this.#output)) {
-      if (node.opType !== 'Identity') tail.unshift({ node: node.name || node.output[0], operator: node.opType });
-      this.#output = node.input[0];
+      if (node.opType !== 'Identity') tail.unshift({ node: node.name || (node.output[0] ?? ''), operator: node.opType });
+      this.#output = node.input[0] ?? '';
     }
     return tail;
   }
@@ -145,10 +145,10 @@ class Importer {
     for (const node of this.#nodes) {
       const attribute = node.opType === 'Constant' ? node.attribute.find(({ name }) => name === 'value')?.t : undefined;
       const number = attribute && [...attribute.floatData, ...attribute.doubleData];
-      if (number?.length === 1) fixed.set(node.output[0], { shape: [], data: Float32Array.from(number), isInteger: false });
+      if (number?.length === 1) fixed.set(node.output[0]!, { shape: [], data: Float32Array.from(number), isInteger: false });
       else if (attribute?.rawData?.length === 4 && attribute.dataType === 1) {
         const value = new DataView(attribute.rawData.buffer, attribute.rawData.byteOffset).getFloat32(0, true);
-        fixed.set(node.output[0], { shape: [], data: Float32Array.of(value), isInteger: false });
+        fixed.set(node.output[0]!, { shape: [], data: Float32Array.of(value), isInteger: false });
       }
     }
     const scalar = (name: string) => {
@@ -180,7 +180,7 @@ class Importer {
     if (unknown !== undefined) throw new DataError(`node "${label}" reads "${unknown}", which nothing before it makes`, this.path);
     const inputs = node.proto.input.map((name) => this.#values.get(name));
     const blind = node.proto.input.some((name, i) => name !== '' && inputs[i] === undefined);
-    const reads = (output: number) => (this.#readers.get(node.proto.output[output]) ?? 0) > 0;
+    const reads = (output: number) => (this.#readers.get(node.proto.output[output]!) ?? 0) > 0;
     let outputs: Value[] = [];
     try {
       const rule = Object.hasOwn(rules, operator) ? rules[operator] : undefined;
@@ -266,6 +266,8 @@ export async function importOnnx(path: string, options: OnnxOptions = {}): Promi
   }
   const { description, parameters } = binding.inspectNetwork(network);
   const all = initialState(parameters, 0, { bitDepth: 8, headroom: 0 }, given); // checks lengths and values
-  const state = Object.fromEntries(parameters.filter((p) => !['bitDepth', 'exponent'].includes(p.role)).map((p) => [p.name, all[p.name]]));
+  const state = Object.fromEntries(
+    parameters.filter((p) => !['bitDepth', 'exponent'].includes(p.role)).map((p) => [p.name, all[p.name] as Float32Array]),
+  );
   return { network: description, state, report };
 }

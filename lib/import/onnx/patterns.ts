@@ -24,7 +24,7 @@ class Search {
   /** The other input of a commutative node, where one of them passes. */
   other(node: NodeProto | undefined, passes: (name: string) => boolean): string | undefined {
     if (node?.input.length !== 2) return undefined;
-    const [a, b] = node.input;
+    const [a, b] = node.input as [string, string];
     return passes(b) ? a : passes(a) ? b : undefined;
   }
   isNumber = (value: number) => (name: string) => near(this.graph.scalar(name), value);
@@ -41,7 +41,7 @@ const single = (opType: string, like: NodeProto, input: string[], attribute: Nod
 /** x · sigmoid(x) */
 function silu(search: Search, node: NodeProto): NodeProto | undefined {
   if (node.opType !== 'Mul') return undefined;
-  const [a, b] = node.input;
+  const [a, b] = node.input as [string, string];
   const of = (name: string) => search.from(name, 'Sigmoid')?.input[0];
   if (of(b) === a) return single('Silu', node, [a]);
   return of(a) === b ? single('Silu', node, [b]) : undefined;
@@ -54,17 +54,17 @@ function gelu(search: Search, node: NodeProto): NodeProto | undefined {
     return mul && depth > 0 ? mul.input.flatMap((input) => factors(input, depth - 1)) : [name];
   };
   if (node.opType !== 'Mul') return undefined;
-  const parts = factors(node.output[0], 2);
+  const parts = factors(node.output[0]!, 2);
   if (parts.length !== 3) return undefined;
   const half = parts.findIndex(search.isNumber(0.5));
   const rest = parts.filter((_, i) => i !== half);
   if (half < 0) return undefined;
-  for (const [x, other] of [rest, [...rest].reverse()]) {
+  for (const [x, other] of [rest, [...rest].reverse()] as [string, string][]) {
     const erf = search.other(search.from(other, 'Add'), search.isNumber(1));
     const scaled = erf === undefined ? undefined : search.from(erf, 'Erf')?.input[0];
     if (scaled === undefined) continue;
     const divided = search.from(scaled, 'Div');
-    const byRoot = divided && near(search.graph.scalar(divided.input[1]), Math.SQRT2) ? divided.input[0] : undefined;
+    const byRoot = divided && near(search.graph.scalar(divided.input[1]!), Math.SQRT2) ? divided.input[0] : undefined;
     if ((byRoot ?? search.other(search.from(scaled, 'Mul'), search.isNumber(Math.SQRT1_2))) === x) return single('Gelu', node, [x]);
   }
   return undefined;
@@ -73,18 +73,18 @@ function gelu(search: Search, node: NodeProto): NodeProto | undefined {
 /** (x − mean) / √(mean((x − mean)²) + ε): the division. Scale and shift stay nodes of their own. */
 function layerNorm(search: Search, node: NodeProto): NodeProto | undefined {
   if (node.opType !== 'Div') return undefined;
-  const [centred, deviation] = node.input;
+  const [centred, deviation] = node.input as [string, string];
   const sub = search.from(centred, 'Sub');
   const variance = search.other(
     search.from(search.from(deviation, 'Sqrt')?.input[0] ?? '', 'Add'),
     (name) => search.graph.scalar(name) !== undefined,
   );
   const square = search.from(search.from(variance ?? '', 'ReduceMean')?.input[0] ?? '', 'Pow');
-  if (!sub || !square || !near(search.graph.scalar(square.input[1]), 2)) return undefined;
-  const again = search.from(square.input[0], 'Sub');
-  const mean = search.from(sub.input[1], 'ReduceMean');
+  if (!sub || !square || !near(search.graph.scalar(square.input[1]!), 2)) return undefined;
+  const again = search.from(square.input[0]!, 'Sub');
+  const mean = search.from(sub.input[1]!, 'ReduceMean');
   if (!again || mean?.input[0] !== sub.input[0] || again.input[0] !== sub.input[0]) return undefined;
-  return single('LayerNorm', node, [sub.input[0]]);
+  return single('LayerNorm', node, [sub.input[0] as string]);
 }
 
 /** The nodes with every pattern replaced by one node of the domain `selfcompress`. What nobody reads any more is left in. */

@@ -11,6 +11,7 @@ export type Rule = (c: RuleContext) => Value[];
 
 const floats = ({ data }: Constant) => Float32Array.from(data);
 const fresh = (node: string, shape: number[]): Value[] => [{ activation: { node, shape, exclusive: true } }];
+const batchOf = ({ shape }: Activation) => shape[0] as number;
 /** The same elements under another shape. */
 const alias = (x: Activation, shape = x.shape): Value[] => [{ activation: { ...x, shape } }];
 
@@ -42,7 +43,7 @@ function conv(c: RuleContext): Value[] {
   const { positions, ...fields } = windowOf(c.node, x.shape, kernelShape);
   const parameters = { weight: floats(weight), bias: bias && floats(bias) };
   const name = c.build.add('conv2d', c.node.label, [x.node], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
-  return fresh(name, [x.shape[0], outChannels, ...positions]);
+  return fresh(name, [batchOf(x), outChannels as number, ...positions]);
 }
 
 /** x·W + b, W [in, out] or, when `transposed`, [out, in]. */
@@ -52,7 +53,7 @@ function linear(c: RuleContext, x: Activation, weight: Constant, transposed: boo
   const outFeatures = rows.shape[0];
   const parameters = { weight: floats(rows), bias };
   const name = c.build.add('linear', c.node.label, [x.node], { outFeatures, bias: bias !== undefined }, parameters);
-  return fresh(name, [x.shape[0], outFeatures]);
+  return fresh(name, [batchOf(x), outFeatures as number]);
 }
 
 function gemm(c: RuleContext): Value[] {
@@ -64,7 +65,7 @@ function gemm(c: RuleContext): Value[] {
   const transposed = c.node.int('transB', 0) !== 0;
   const added = optionalConstant(c, 2, 'a bias');
   const outFeatures = weight.shape[transposed ? 0 : 1];
-  const bias = added && perChannel(added, [x.shape[0], outFeatures]);
+  const bias = added && perChannel(added, [batchOf(x), outFeatures as number]);
   const scaled = { ...weight, data: weight.data.map((w) => w * alpha) as Float32Array };
   return linear(
     c,
@@ -98,9 +99,9 @@ const pool =
     onlyFirstOutput(c);
     const { positions, dilation, ...fields } = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? []);
     if (dilation.some((d) => d !== 1)) throw new Unsupported('windows without gaps (dilations)');
-    if (fields.padding.some((p, i) => p > fields.kernel[i] >> 1)) throw new Unsupported('padding of at most half the kernel');
+    if (fields.padding.some((p, i) => p > fields.kernel[i]! >> 1)) throw new Unsupported('padding of at most half the kernel');
     const more = kind === 'averagePool' ? { countIncludePad: c.node.int('count_include_pad', 0) === 1 } : {};
-    return fresh(c.build.add(kind, c.node.label, [x.node], { ...fields, ...more }), [x.shape[0], x.shape[1], ...positions]);
+    return fresh(c.build.add(kind, c.node.label, [x.node], { ...fields, ...more }), [batchOf(x), x.shape[1] as number, ...positions]);
   };
 
 const onePosition = (shape: number[]) => [...shape.slice(0, 2), ...shape.slice(2).map(() => 1)];
@@ -151,10 +152,10 @@ const squeeze: Rule = (c) => toShape(c, activationOf(c), squeezed(activationOf(c
 function concat(c: RuleContext): Value[] {
   const parts = c.inputs.map((_, i) => activationOf(c, i));
   const axis = c.node.int('axis', 1);
-  if (axis !== 1 && axis + parts[0].shape.length !== 1) throw new Unsupported(`channels put together, axis 1 (it is axis ${axis})`);
-  const channels = parts.reduce((sum, { shape }) => sum + shape[1], 0);
-  const shape = parts[0].shape.map((size, i) => (i === 1 ? channels : size));
-  if (parts.length === 1) return alias(parts[0]);
+  if (axis !== 1 && axis + parts[0]!.shape.length !== 1) throw new Unsupported(`channels put together, axis 1 (it is axis ${axis})`);
+  const channels = parts.reduce((sum, { shape }) => sum + shape[1]!, 0);
+  const shape = parts[0]!.shape.map((size, i) => (i === 1 ? channels : size));
+  if (parts.length === 1) return alias(parts[0]!);
   let names = parts.map(({ node }) => node);
   const most = 16;
   while (names.length > most) names = [c.build.add('concat', c.node.label, names.slice(0, most)), ...names.slice(most)];
@@ -162,13 +163,13 @@ function concat(c: RuleContext): Value[] {
 }
 
 function sumOf(c: RuleContext, parts: Activation[]): Value[] {
-  const [first, ...rest] = parts;
+  const [first, ...rest] = parts as [Activation, ...Activation[]];
   for (const { shape } of rest) {
     if (shape.join() !== first.shape.join()) throw new Unsupported(`a sum of one shape ([${first.shape}] and [${shape}])`);
   }
   if (rest.length === 0) return alias(first);
   return fresh(
-    rest.reduce((sum, { node }) => c.build.add('add', c.node.label, [sum, node]), first.node),
+    rest.reduce((sum, { node }) => c.build.add('add', c.node.label, [sum, node]), first.node!),
     first.shape,
   );
 }

@@ -102,16 +102,16 @@ export function gatherElements(from: Constant, shape: number[], index: (place: n
   const data = new (from.data.constructor as Float32ArrayConstructor)(elementsOf(shape));
   const place = new Array<number>(shape.length).fill(0);
   for (let i = 0; i < data.length; i++) {
-    data[i] = from.data[index(place)];
-    for (let axis = shape.length - 1; axis >= 0 && ++place[axis] === shape[axis]; axis--) place[axis] = 0;
+    data[i] = from.data[index(place)] as number;
+    for (let axis = shape.length - 1; axis >= 0 && ++place[axis]! === shape[axis]; axis--) place[axis] = 0;
   }
   return { shape, data, isInteger: from.isInteger };
 }
 
 export function transpose(c: Constant, permutation: number[]): Constant {
   const strides = stridesOf(c.shape);
-  const shape = permutation.map((axis) => c.shape[axis]);
-  return gatherElements(c, shape, (place) => place.reduce((at, p, i) => at + p * strides[permutation[i]], 0));
+  const shape = permutation.map((axis) => c.shape[axis] as number);
+  return gatherElements(c, shape, (place) => place.reduce((at, p, i) => at + p * strides[permutation[i]!]!, 0));
 }
 
 /** The shape that two shapes broadcast to, undefined where they do not. */
@@ -130,5 +130,5 @@ export function broadcastShape(a: number[], b: number[]): number[] | undefined {
 export function expand(c: Constant, shape: number[]): Constant {
   const strides = stridesOf(c.shape);
   const offset = shape.length - c.shape.length;
-  return gatherElements(c, shape, (place) => c.shape.reduce((at, size, i) => at + (size === 1 ? 0 : place[offset + i] * strides[i]), 0));
+  return gatherElements(c, shape, (place) => c.shape.reduce((at, size, i) => at + (size === 1 ? 0 : place[offset + i]! * strides[i]!), 0));
 }

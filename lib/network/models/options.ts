@@ -5,9 +5,9 @@ export interface ModelOptions {
   /** Outputs of the last layer. */
   classes: number;
   /** Learn bit depths and exponents in every weight layer; false: the same network, plain. Default true. */
-  compress?: boolean;
+  compress?: boolean | undefined;
   /** Factor of the channels of all hidden layers, above 0. Default 1: the published network. */
-  width?: number;
+  width?: number | undefined;
 }
 
 /** The number of channels at a width factor: the nearest integer to the product, at least 1. */

@@ -8,7 +8,7 @@ import { channelsAt, type ModelOptions } from './options.js';
 
 interface Convolution {
   conv: string;
-  norm?: string;
+  norm?: string | undefined;
   outChannels: number;
   kernel: number;
   stride?: number;
@@ -36,10 +36,10 @@ function basicBlocks({ input, classes, compress, width }: ModelOptions, { channe
   const net = new NetworkBuilder(input);
   const convolution = convolutions(net, compress);
   const at = channelsAt(width);
-  let x = net.relu(convolution('input', { conv: 'conv1', norm: 'bn1', outChannels: at(channels[0]), kernel: 3 }), 'relu1');
-  let present = at(channels[0]);
+  let present = at(channels[0] ?? 1);
+  let x = net.relu(convolution('input', { conv: 'conv1', norm: 'bn1', outChannels: present, kernel: 3 }), 'relu1');
   channels.forEach((count, stage) => {
-    for (let block = 0; block < blocks[stage]; block++) {
+    for (let block = 0; block < (blocks[stage] ?? 0); block++) {
       const name = `layer${stage + 1}_${block}`;
       const outChannels = at(count);
       const stride = stage > 0 && block === 0 ? 2 : 1;

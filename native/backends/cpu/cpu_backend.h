@@ -2,7 +2,9 @@
 #pragma once
 
 #include "cpu/conv2d_plans.h"
+#include "cpu/kernels.h"
 #include "cpu/layer_kernels.h"
+#include "cpu/sequence_kernels.h"
 #include "cpu/threads.h"
 
 namespace selfcompress::cpu {
@@ -10,7 +12,12 @@ namespace selfcompress::cpu {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, Precision precision)
-      : isa_(isa), precision_(precision), kernels_(kernelsOf(isa)), layers_(layerKernelsOf(isa)), plans_(kernels_) {}
+      : isa_(isa),
+        precision_(precision),
+        kernels_(kernelsOf(isa)),
+        layers_(layerKernelsOf(isa)),
+        sequences_(sequenceKernelsOf(isa)),
+        plans_(kernels_) {}
   std::string name() const override { return std::string("cpu/") + isaName(isa_); }
 
   void* allocate(std::size_t bytes) override;
@@ -22,11 +29,16 @@ class CpuBackend final : public Backend {
   std::size_t conv2dWorkspace(const Conv2dGeometry&, int batch) const override;
   bool quantizesInConvolution() const override { return true; }
   std::size_t conv2dStatistics(const Conv2dGeometry&, int batch) const override;
+  std::size_t recurrentWorkspace(const RecurrentGeometry&, int batch) const override;
 
   void run(const QuantizeForward&) override;
   void run(const QuantizeBackward&) override;
   void run(const QuantizeCodes&) override;
   void run(const BitPenalty&) override;
+  void run(const RateCounts&) override;
+  void run(const RatePenalty&) override;
+  void run(const IdleChannels&) override;
+  void run(const TieExponents&) override;
   void run(const Conv2dForward&) override;
   void run(const Conv2dGradInput&) override;
   void run(const Conv2dGradWeight&) override;
@@ -75,15 +87,38 @@ class CpuBackend final : public Backend {
   void run(const GatherImages&) override;
   void run(const ToLanes&) override;
   void run(const FromLanes&) override;
+  void run(const AttentionForward&) override;
+  void run(const AttentionBackward&) override;
+  void run(const Rotary&) override;
+  void run(const CopyWindow&) override;
+  void run(const PadForward&) override;
+  void run(const PadBackward&) override;
+  void run(const ResizeForward&) override;
+  void run(const ResizeBackward&) override;
+  void run(const GatherChannels&) override;
+  void run(const GatherChannelsBackward&) override;
+  void run(const DepthToSpace&) override;
+  void run(const Transpose&) override;
+  void run(const ChannelSum&) override;
+  void run(const ChannelSumBackward&) override;
+  void run(const StateJoin&) override;
+  void run(const ChannelBias&) override;
+  void run(const ChannelBiasGradient&) override;
+  void run(const PermuteWeights&) override;
+  void run(const RecurrentForward&) override;
+  void run(const RecurrentBackward&) override;
 
  private:
   // Whether a convolution may multiply in bf16.
   bool pairs(bool exact) const { return precision_ == Precision::kBfloat16 && !exact; }
+  QuantizeSums quantizeBackwardOf(const QuantizeBackward&, int channel, bool past);
+  RateCount countRow(const RateCounts&, int channel, const float* live, float* nonzeros, float* magnitude);
 
   Isa isa_;
   Precision precision_;
   const Kernels& kernels_;
   const LayerKernels& layers_;
+  const SequenceKernels& sequences_;
   ConvPlans plans_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/layer_kernels.h"
+#include "cpu/sequence_kernels.h"
 #include "selfcompress/backend.h"
 #include "selfcompress/environment.h"
 
@@ -142,6 +143,17 @@ const LayerKernels& layerKernelsOf(Isa isa) {
   if (isa == Isa::kNeon) return neon::layerKernels;
 #endif
   if (isa == Isa::kScalar) return scalar::layerKernels;
+  throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
+}
+
+const SequenceKernels& sequenceKernelsOf(Isa isa) {
+#if SELFCOMPRESS_X86
+  if (isa == Isa::kAvx512) return avx512::sequenceKernels;
+  if (isa == Isa::kAvx2) return avx2::sequenceKernels;
+#elif SELFCOMPRESS_ARM64
+  if (isa == Isa::kNeon) return neon::sequenceKernels;
+#endif
+  if (isa == Isa::kScalar) return scalar::sequenceKernels;
   throw std::runtime_error(std::string("This build holds no kernels for ") + isaName(isa));
 }
 

@@ -21,6 +21,15 @@ void quantizeWide(float* weights, int count, const QuantizeChannel&);
 struct QuantizeSums {
   double bitDepth, exponent;
 };
+// QuantizeRate of one channel: the slopes below and from |c| = 1 on, with the row's part, and of its elements.
+// `clipLow` and `clipHigh` are d|c|/dbeta of clipped codes.
+struct QuantizeRateChannel {
+  float first, next, clipLow, clipHigh;
+  const float* element;
+};
+struct CodeSums {
+  double nonzeros, magnitude;
+};
 
 // ---- convolution: weights ----
 
@@ -236,6 +245,11 @@ struct Kernels {
   void (*quantizeForward)(const float* weight, std::int64_t n, const QuantizeChannel&, float* output, bool past);
   QuantizeSums (*quantizeBackward)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
                                    float* gradWeight, bool past);
+  QuantizeSums (*quantizeBackwardRate)(const float* weight, const float* grad, std::int64_t n, const QuantizeChannel&,
+                                       const QuantizeRateChannel&, float* gradWeight, bool past);
+  // Adds (code != 0) and |code| of every weight to its element's; both only where live is 1, else it is 0.
+  CodeSums (*countCodes)(const float* weight, const float* live, std::int64_t n, const QuantizeChannel&,
+                         float* nonzeros, float* magnitude);
 
   // Over one run or more.
   PartialMoments (*moments)(const float* plane, const MomentRun* runs, int count);

@@ -38,10 +38,8 @@ void CpuBackend::run(const BatchNormBackward& a) {
 }
 void CpuBackend::run(const ActivationForward& a) {
   const float atZero = activationOfZero(a.kind, a.alpha, a.beta);
-  forPlanes(a.shape, a.batch, atZero == 0 ? a.state : nullptr, [&](int n, int c) {
-    if (a.state && a.state[c] == kZero) layers_.fillPlane(a.output, a.shape, n, c, atZero);
-    else layers_.activationForward(a, n, c);
-  });
+  forPlanes(a.shape, a.batch, atZero == 0 ? a.state : nullptr,
+            [&](int n, int c) { layers_.activationForward(a, n, c); });
 }
 void CpuBackend::run(const ActivationBackward& a) {
   forPlanes(a.shape, a.batch, a.state, [&](int n, int c) { layers_.activationBackward(a, n, c); });

@@ -21,15 +21,14 @@ template <class Task>
 void forPlanes(Shape shape, int batch, const std::int32_t* state, Task task) {
   const std::int64_t planes = std::int64_t(blocksOf(batch)) * shape.channels,
                      run = std::max(1, kTaskVectors / std::max(1, shape.pixels()));
-  parallelFor(
-      (planes + run - 1) / run,
-      [&](std::int64_t r) {
-        for (std::int64_t i = r * run; i < std::min(planes, (r + 1) * run); i++) {
-          const int channel = int(i % shape.channels);
-          if (!isZero(state, channel)) task(int(i / shape.channels), channel);
-        }
-      },
-      {timeOf(run * std::int64_t(shape.pixels()) * kLanes)});
+  parallelFor((planes + run - 1) / run,
+              [&](std::int64_t r) {
+                for (std::int64_t i = r * run; i < std::min(planes, (r + 1) * run); i++) {
+                  const int channel = int(i % shape.channels);
+                  if (!isZero(state, channel)) task(int(i / shape.channels), channel);
+                }
+              },
+              {timeOf(run * std::int64_t(shape.pixels()) * kLanes)});
 }
 
 // past_caches.h, for the planes of the channels that are written.

@@ -74,5 +74,25 @@ void enqueue(Stream&, const DecayDead&);
 void enqueue(Stream&, const GatherImages&);
 void enqueue(Stream&, const ToLanes&);
 void enqueue(Stream&, const FromLanes&);
+// kernels/attention.cu
+void enqueue(Stream&, const AttentionForward&);
+void enqueue(Stream&, const AttentionBackward&);
+void enqueue(Stream&, const Rotary&);
+// kernels/layout.cu
+void enqueue(Stream&, const CopyWindow&);
+void enqueue(Stream&, const PadForward&);
+void enqueue(Stream&, const PadBackward&);
+void enqueue(Stream&, const ResizeForward&);
+void enqueue(Stream&, const ResizeBackward&);
+void enqueue(Stream&, const GatherChannels&);
+void enqueue(Stream&, const GatherChannelsBackward&);
+void enqueue(Stream&, const DepthToSpace&);
+void enqueue(Stream&, const Transpose&);
+void enqueue(Stream&, const ChannelSum&);
+void enqueue(Stream&, const ChannelSumBackward&);
+void enqueue(Stream&, const StateJoin&);
+void enqueue(Stream&, const ChannelBias&);
+void enqueue(Stream&, const ChannelBiasGradient&);
+void enqueue(Stream&, const PermuteWeights&);
 
 }  // namespace selfcompress::cuda

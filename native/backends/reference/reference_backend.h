@@ -23,6 +23,10 @@ class ReferenceBackend final : public Backend {
   void run(const QuantizeBackward&) override;
   void run(const QuantizeCodes&) override;
   void run(const BitPenalty&) override;
+  void run(const RateCounts&) override;
+  void run(const RatePenalty&) override;
+  void run(const IdleChannels&) override;
+  void run(const TieExponents&) override;
   void run(const Conv2dForward&) override;
   void run(const Conv2dGradInput&) override;
   void run(const Conv2dGradWeight&) override;
@@ -71,6 +75,26 @@ class ReferenceBackend final : public Backend {
   void run(const GatherImages&) override;
   void run(const ToLanes&) override;
   void run(const FromLanes&) override;
+  void run(const AttentionForward&) override;
+  void run(const AttentionBackward&) override;
+  void run(const Rotary&) override;
+  void run(const CopyWindow&) override;
+  void run(const PadForward&) override;
+  void run(const PadBackward&) override;
+  void run(const ResizeForward&) override;
+  void run(const ResizeBackward&) override;
+  void run(const GatherChannels&) override;
+  void run(const GatherChannelsBackward&) override;
+  void run(const DepthToSpace&) override;
+  void run(const Transpose&) override;
+  void run(const ChannelSum&) override;
+  void run(const ChannelSumBackward&) override;
+  void run(const StateJoin&) override;
+  void run(const ChannelBias&) override;
+  void run(const ChannelBiasGradient&) override;
+  void run(const PermuteWeights&) override;
+  void run(const RecurrentForward&) override;
+  void run(const RecurrentBackward&) override;
 };
 
 }  // namespace selfcompress

@@ -89,7 +89,8 @@ class PlanBackend final : public Backend {
     const Work work = workOf(a);
     cuda::launches.clear();
     if constexpr (requires { cuda::enqueue(stream_, a, precision_); }) cuda::enqueue(stream_, a, precision_);
-    else cuda::enqueue(stream_, a);
+    else if constexpr (requires { cuda::enqueue(stream_, a); }) cuda::enqueue(stream_, a);
+    else throw std::runtime_error(std::string("Expected an operation that the CUDA backend has but received ") + name);
     out_ << (first_ ? "" : ",") << "{\"op\":\"" << name << "\",\"what\":\"" << work.what
          << "\",\"bytes\":" << work.bytes << ",\"again\":" << work.again << ",\"flops\":" << work.flops
          << ",\"padded\":" << work.padded << ",\"launches\":[";
@@ -160,7 +161,7 @@ void answerStep(std::istream& request) {
   if (!(request >> options.batchSize >> precision >> optimizer >> share))
     throw std::runtime_error("Expected step BATCH PRECISION SGD|ADAM LIVE");
   options.optimizer.kind = optimizer == "sgd" ? Optimizer::kSgd : Optimizer::kAdam;
-  options.coupledPenalty = true;
+  options.penalty = SizePenalty::kCoupled;
   options.recordSteps = false;
   const NetworkDescription description = readNetwork(std::cin);
   std::ostringstream out;

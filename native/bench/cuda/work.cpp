@@ -66,6 +66,10 @@ Work workOf(const QuantizeBackward& a) {
 }
 Work workOf(const QuantizeCodes& a) { return ofChannels(a.channels, 2 * double(a.perChannel) * kFloat); }
 Work workOf(const BitPenalty& a) { return ofChannels(a.channels, 2 * kFloat); }
+Work workOf(const RateCounts& a) { return ofChannels(a.channels, double(a.perChannel) * kFloat); }
+Work workOf(const RatePenalty& a) { return ofChannels(a.channels, 4 * kFloat); }
+Work workOf(const IdleChannels& a) { return ofChannels(a.channels, 4 * kFloat); }
+Work workOf(const TieExponents& a) { return ofChannels(a.channels, 3 * kFloat); }
 
 Work workOf(const Conv2dForward& a) {
   ConvWork c = convWork(a.geometry, a.batch, a.liveIn, a.liveOut, false);

@@ -12,17 +12,23 @@
 #include <string>
 
 #include "selfcompress/ops/activation.h"
+#include "selfcompress/ops/attention.h"
 #include "selfcompress/ops/batch.h"
 #include "selfcompress/ops/binary.h"
 #include "selfcompress/ops/conv2d.h"
+#include "selfcompress/ops/conv_transpose.h"
 #include "selfcompress/ops/elementwise.h"
 #include "selfcompress/ops/embedding.h"
 #include "selfcompress/ops/layer_norm.h"
+#include "selfcompress/ops/layout.h"
 #include "selfcompress/ops/loss.h"
 #include "selfcompress/ops/norm.h"
 #include "selfcompress/ops/optimizer.h"
 #include "selfcompress/ops/pooling.h"
 #include "selfcompress/ops/quantize.h"
+#include "selfcompress/ops/rate.h"
+#include "selfcompress/ops/recurrent.h"
+#include "selfcompress/ops/resize.h"
 #include "selfcompress/ops/softmax.h"
 
 namespace selfcompress {
@@ -59,7 +65,12 @@ class OutOfMemory : public std::bad_alloc {
   X(StateThroughNorm) \
   X(StateOfSum) X(StateCopy) X(ListChannels) X(CrossEntropy) X(MeanSquaredError) X(OptimizerStep) \
   X(SumOfSquares) X(ClipScale) X(ClampBitDepth) X(KeepFamilies) X(RangeGradients) X(KeepRange) X(DecayDead) X(GatherImages) \
-  X(ToLanes) X(FromLanes)
+  X(ToLanes) X(FromLanes) \
+  X(AttentionForward) X(AttentionBackward) X(Rotary) \
+  X(CopyWindow) X(PadForward) X(PadBackward) X(ResizeForward) X(ResizeBackward) X(GatherChannels) \
+  X(GatherChannelsBackward) X(DepthToSpace) X(Transpose) X(ChannelSum) X(ChannelSumBackward) X(StateJoin) \
+  X(ChannelBias) X(ChannelBiasGradient) X(PermuteWeights) X(RecurrentForward) X(RecurrentBackward) \
+  X(RateCounts) X(RatePenalty) X(IdleChannels) X(TieExponents)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.
@@ -121,6 +132,12 @@ class Backend {
   virtual bool quantizesInConvolution() const { return false; }
   // Bytes of Conv2dForward::statistics, at most, for this batch or a smaller one. 0: this backend does not take them.
   virtual std::size_t conv2dStatistics(const Conv2dGeometry& geometry, int batch) const {
+    (void)geometry, (void)batch;
+    return 0;
+  }
+
+  // Bytes of RecurrentBackward::workspace.
+  virtual std::size_t recurrentWorkspace(const RecurrentGeometry& geometry, int batch) const {
     (void)geometry, (void)batch;
     return 0;
   }

@@ -1,29 +1,37 @@
-// relu, gelu, silu: functions of one element.
+// Functions of one element, and prelu.
 #include <cmath>
 
 #include "graph/emitter.h"
+#include "ops/activation/functions.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
 namespace selfcompress::ops {
 namespace {
 
-void emitForward(Emitter& e, int i, Activation kind) {
+// A function with what its fields give it.
+struct Function {
+  Activation kind;
+  float alpha = 0, beta = 0;
+  double operator()(double x) const { return activationOf(kind, x, double(alpha), double(beta)); }
+};
+
+void emitForward(Emitter& e, int i, const Function& f) {
   const int in = e.input(i);
   BufferId output = e.newValue(e.output(i));
   e.program()
-      .add(i, ActivationForward{kind, e.shape(in), 0, nullptr, e.state(in), nullptr})
+      .add(i, ActivationForward{f.kind, e.shape(in), 0, nullptr, e.state(in), nullptr, f.alpha, f.beta})
       .at(&ActivationForward::input, e.value(in))
       .at(&ActivationForward::output, output);
 }
 
-void emitBackward(Emitter& e, int i, Activation kind, BufferId value) {
+void emitBackward(Emitter& e, int i, const Function& f, BufferId value) {
   const int in = e.input(i);
   if (!e.needsGradient(in)) return;
   const BufferId gradOutput = e.gradient(e.output(i));
   const Emitter::GradientTarget target = e.gradientTarget(in, gradOutput);
   e.program()
-      .add(i, ActivationBackward{kind, e.shape(in), 0, nullptr, nullptr, e.state(in), nullptr})
+      .add(i, ActivationBackward{f.kind, e.shape(in), 0, nullptr, nullptr, e.state(in), nullptr, f.alpha, f.beta})
       .at(&ActivationBackward::input, value)
       .at(&ActivationBackward::gradOutput, gradOutput)
       .at(&ActivationBackward::gradInput, target.write);
@@ -34,47 +42,97 @@ void emitBackward(Emitter& e, int i, Activation kind, BufferId value) {
 void reluBackward(Emitter& e, int i) {
   const int in = e.input(i), out = e.output(i);
   if (!e.needsGradient(in)) return;
-  if (!e.plan(i).maskDone) return emitBackward(e, i, Activation::kRelu, e.value(out));
+  if (!e.plan(i).maskDone) return emitBackward(e, i, {Activation::kRelu}, e.value(out));
   if (e.plan(i).absorbed) e.takeGradient(in, e.gradient(out));
   else e.passGradient(in, e.gradient(out));
 }
 
-template <double (*function)(double)>
-MaybeConstant apply(const NodeContext&, const NodeValues&, int, std::span<const Constant> in) {
-  return Constant{function(in[0].train), function(in[0].evaluate)};
-}
-
-double reluOf(double x) { return x > 0 ? x : 0; }
-double geluOf(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
-double siluOf(double x) { return x / (1 + std::exp(-x)); }
-
-Operator activation(const char* kind) {
+// of(node): the function with the values of the node's fields.
+template <Function (*of)(const NodeDescription&)>
+Operator activation(const char* kind, std::vector<FieldSpec> fields = {}) {
   Operator op;
   op.kind = kind;
-  op.infer = sameAxes, op.channels = sameChannels;
+  op.fields = std::move(fields);
+  op.infer = sameAxes;
+  op.channels = [](const NodeContext& c) {
+    const Function f = of(c.node);
+    ChannelRule rule = sameChannels(c);
+    rule.keepsZero = activationOfZero(f.kind, f.alpha, f.beta) == 0;
+    return rule;
+  };
+  op.constant = [](const NodeContext& c, const NodeValues&, int, std::span<const Constant> in) -> MaybeConstant {
+    const Function f = of(c.node);
+    const Constant result{f(in[0].train), f(in[0].evaluate)};
+    if (!std::isfinite(result.train) || !std::isfinite(result.evaluate)) return std::nullopt;
+    return result;
+  };
+  op.forward = [](Emitter& e, int i) { emitForward(e, i, of(e.node(i))); };
+  op.backward = [](Emitter& e, int i) { emitBackward(e, i, of(e.node(i)), e.value(e.input(i))); };
   return op;
 }
 
-template <Activation kind, double (*function)(double)>
-Operator smooth(const char* name) {
-  Operator op = activation(name);
-  op.constant = apply<function>;
-  op.forward = [](Emitter& e, int i) { emitForward(e, i, kind); };
-  op.backward = [](Emitter& e, int i) { emitBackward(e, i, kind, e.value(e.input(i))); };
-  return op;
+template <Activation kind>
+Function plain(const NodeDescription&) {
+  return {kind};
 }
 
 }  // namespace
 
 const Operator relu = [] {
-  Operator op = activation("relu");
+  Operator op = activation<plain<Activation::kRelu>>("relu");
   op.fusion.isRelu = true;
-  op.constant = apply<reluOf>;
-  op.forward = [](Emitter& e, int i) { emitForward(e, i, Activation::kRelu); };
   op.backward = reluBackward;
   return op;
 }();
-const Operator gelu = smooth<Activation::kGelu, geluOf>("gelu");
-const Operator silu = smooth<Activation::kSilu, siluOf>("silu");
+const Operator gelu = activation<plain<Activation::kGelu>>("gelu");
+const Operator silu = activation<plain<Activation::kSilu>>("silu");
+const Operator sigmoid = activation<plain<Activation::kSigmoid>>("sigmoid");
+
+namespace {
+
+Function geluTanhOf(const NodeDescription&) { return {Activation::kGeluTanh}; }
+Function hardSigmoidOf(const NodeDescription& n) {
+  return {Activation::kHardSigmoid, float(n.number("slope")), float(n.number("offset"))};
+}
+Function leakyReluOf(const NodeDescription& n) { return {Activation::kLeakyRelu, float(n.number("slope"))}; }
+Function clipOf(const NodeDescription& n) {
+  return {Activation::kClip, float(n.number("low")), float(n.number("high"))};
+}
+Function eluOf(const NodeDescription& n) { return {Activation::kElu, float(n.number("alpha"))}; }
+Function affineOf(const NodeDescription& n) {
+  return {Activation::kAffine, float(n.number("scale")), float(n.number("offset"))};
+}
+
+constexpr double kMost = 1e30;
+FieldSpec scalar(const char* name, std::optional<double> otherwise = {}) {
+  return {name, FieldType::kNumber, -kMost, kMost, otherwise};
+}
+
+}  // namespace
+
+const Operator geluTanh = activation<geluTanhOf>("geluTanh");
+const Operator tanh = activation<plain<Activation::kTanh>>("tanh");
+const Operator hardSigmoid =
+    activation<hardSigmoidOf>("hardSigmoid", {scalar("slope", 1.0 / 6), scalar("offset", 0.5)});
+const Operator hardSwish = activation<plain<Activation::kHardSwish>>("hardSwish");
+const Operator leakyRelu = activation<leakyReluOf>("leakyRelu", {scalar("slope", 0.01)});
+const Operator clip = [] {
+  Operator op = activation<clipOf>("clip", {scalar("low"), scalar("high")});
+  op.infer = [](const NodeContext& c) {
+    if (c.node.number("low") > c.node.number("high"))
+      failDescription("a bound not below low", c.node.where("high"), std::to_string(c.node.number("high")));
+    return sameAxes(c);
+  };
+  return op;
+}();
+const Operator elu = activation<eluOf>("elu", {scalar("alpha", 1)});
+const Operator softplus = activation<plain<Activation::kSoftplus>>("softplus");
+const Operator exp = activation<plain<Activation::kExp>>("exp");
+const Operator log = activation<plain<Activation::kLog>>("log");
+const Operator sqrt = activation<plain<Activation::kSqrt>>("sqrt");
+const Operator abs = activation<plain<Activation::kAbs>>("abs");
+const Operator square = activation<plain<Activation::kSquare>>("square");
+const Operator reciprocal = activation<plain<Activation::kReciprocal>>("reciprocal");
+const Operator affine = activation<affineOf>("affine", {scalar("scale", 1), scalar("offset", 0)});
 
 }  // namespace selfcompress::ops

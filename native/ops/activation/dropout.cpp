@@ -7,9 +7,10 @@ namespace selfcompress::ops {
 namespace {
 
 // A constant that is dropped at times is none.
-MaybeConstant constant(const NodeContext&, const NodeValues&, int, std::span<const Constant> in) {
-  if (in[0].train == 0) return in[0];
-  return std::nullopt;
+ChannelRule channels(const NodeContext& c) {
+  ChannelRule rule = sameChannels(c);
+  rule.varies = true;
+  return rule;
 }
 
 void emit(Emitter& e, int i, BufferId from, BufferId to) {
@@ -35,7 +36,7 @@ const Operator dropout = [] {
   op.kind = "dropout";
   op.fields = {{"probability", FieldType::kNumber, 0, 0.999}};
   op.fusion.aliasInEvaluation = true;
-  op.infer = sameAxes, op.channels = sameChannels, op.constant = constant;
+  op.infer = sameAxes, op.channels = channels;
   op.forward = [](Emitter& e, int i) { emit(e, i, e.value(e.input(i)), e.newValue(e.output(i))); };
   op.backward = backward;
   return op;

@@ -44,7 +44,7 @@ void ReferenceBackend::run(const BinaryForward& a) {
         const std::size_t at = laneOffset(a.shape, n, c, 0, p);
         const double x = zeroA ? 0.0 : double(a.a[at]),
                      y = zeroB ? 0.0 : double(a.b[indexB(a.operand, a.shape, n, c, p)]);
-        a.output[at] = float(resultOf(a.kind, x, y));
+        a.output[at] = n >= a.batch && a.kind == Binary::kDivide ? 0.0f : float(resultOf(a.kind, x, y));
       }
     }
 }

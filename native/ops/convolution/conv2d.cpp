@@ -55,9 +55,9 @@ ChannelRule channels(const NodeContext& c) {
   return rule;
 }
 
-void resize(NodeDescription& node, int outChannels, int groups) {
-  node.set("outChannels", {double(outChannels)});
-  node.set("groups", {double(groups)});
+void resizeFields(NodeDescription& node, const Resized& to) {
+  node.set("outChannels", {double(to.channels)});
+  node.set("groups", {double(to.groups)});
 }
 
 }  // namespace
@@ -75,7 +75,7 @@ const Operator conv2d = [] {
                {"compress", FieldType::kBoolean, 0, 1, 1}};
   op.fusion.relu = op.fusion.masks = op.fusion.givesMoments = true;
   op.isWeightLayer = true;
-  op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resize;
+  op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resizeFields;
   op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, conv2dGeometry(e.context(i))); };
   op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, conv2dGeometry(e.context(i))); };
   return op;

@@ -52,7 +52,7 @@ const Operator linear = [] {
   op.fusion.relu = op.fusion.masks = op.fusion.givesMoments = true;
   op.isWeightLayer = true;
   op.infer = infer, op.parameters = parameters, op.channels = channels;
-  op.resize = [](NodeDescription& node, int outChannels, int) { node.set("outFeatures", {double(outChannels)}); };
+  op.resize = [](NodeDescription& node, const Resized& to) { node.set("outFeatures", {double(to.channels)}); };
   op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, geometryOf(e.context(i))); };
   op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, geometryOf(e.context(i))); };
   return op;

@@ -30,9 +30,9 @@ struct LayerParameters {
 };
 LayerParameters parametersOf(const Emitter& e, int i) {
   const Parameters& p = e.parameters();
-  return {p.value(i, Role::kWeight),       p.value(i, Role::kBias),       p.value(i, Role::kBitDepth),
-          p.value(i, Role::kExponent),     p.gradient(i, Role::kWeight),  p.gradient(i, Role::kBias),
-          p.gradient(i, Role::kBitDepth),  p.gradient(i, Role::kExponent)};
+  return {p.value(i, Role::kWeight),      p.value(i, Role::kBias),       p.value(i, Role::kBitDepth),
+          p.value(i, Role::kExponent),    p.gradient(i, Role::kWeight),  p.gradient(i, Role::kBias),
+          p.gradient(i, Role::kBitDepth), p.gradient(i, Role::kExponent)};
 }
 
 }  // namespace
@@ -82,8 +82,9 @@ void emitWeightLayerBackward(Emitter& e, int i, const Conv2dGeometry& g) {
       .at(&Conv2dGradWeight::gradOutput, gradOutput)
       .at(&Conv2dGradWeight::workspace, workspace);
   if (p.bitDepth)
-    e.program().add(i, QuantizeBackward{g.outChannels, g.weights() / g.outChannels, p.weight, p.bitDepth, p.exponent,
-                                        p.gradWeight, e.penalty(i), p.gradWeight, p.gradBitDepth, p.gradExponent});
+    e.program().add(
+        i, QuantizeBackward{g.outChannels, g.weights() / g.outChannels, p.weight, p.bitDepth, p.exponent, p.gradWeight,
+                            e.penalty(i), p.gradWeight, p.gradBitDepth, p.gradExponent, e.rate(i).slopes});
   if (!e.needsGradient(in)) return;
   Conv2dGradInput args;
   args.geometry = g, args.weight = p.weight, args.liveIn = liveIn, args.liveOut = liveOut;

@@ -1,5 +1,7 @@
-// add: the sum of two tensors of one shape, a residual connection.
+// add: the sum of two tensors, a residual connection. One may have a single channel or position where the other has
+// more.
 #include "graph/emitter.h"
+#include "ops/elementwise/broadcast.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
@@ -12,7 +14,21 @@ ChannelRule channels(const NodeContext&) {
   return rule;
 }
 
+bool oneShape(Emitter& e, int i) { return e.shape(e.input(i, 0)) == e.shape(e.input(i, 1)); }
+
+// The ReLU behind a sum that is broadcast runs over its result.
+void forwardBroadcast(Emitter& e, int i) {
+  emitBinaryForward(e, i, Binary::kAdd);
+  if (!e.plan(i).relu) return;
+  const int out = e.output(i);
+  e.program()
+      .add(i, ActivationForward{Activation::kRelu, e.shape(out), 0, nullptr, e.state(out), nullptr})
+      .at(&ActivationForward::input, e.value(out))
+      .at(&ActivationForward::output, e.value(out));
+}
+
 void forward(Emitter& e, int i) {
+  if (!oneShape(e, i)) return forwardBroadcast(e, i);
   const int a = e.input(i, 0), b = e.input(i, 1);
   BufferId output = e.newValue(e.output(i));
   Add args;
@@ -22,6 +38,7 @@ void forward(Emitter& e, int i) {
 
 // Both operands have the gradient of the sum; one of them may take over its buffer, once the other has its copy.
 void backward(Emitter& e, int i) {
+  if (!oneShape(e, i)) return emitBinaryBackward(e, i, Binary::kAdd);
   const BufferId gradOutput = e.gradient(e.output(i));
   int taker = -1;
   for (int k = 0; k < 2; k++)
@@ -34,11 +51,8 @@ void backward(Emitter& e, int i) {
 }  // namespace
 
 const Operator add = [] {
-  Operator op;
-  op.kind = "add";
-  op.leastInputs = op.mostInputs = 2;
+  Operator op = binaryOperator<Binary::kAdd>("add", channels);
   op.fusion.relu = true;
-  op.infer = oneShape, op.channels = channels;
   op.forward = forward, op.backward = backward;
   return op;
 }();

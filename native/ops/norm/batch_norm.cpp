@@ -14,8 +14,7 @@ float unitVariance(const NodeDescription& node) { return float(1 - node.number("
 std::vector<ParameterSpec> parameters(const NodeContext& c) {
   const std::vector<ParameterAxis> axes{{ParameterAxis::Of::kOutput, c.inputs[0].channels}};
   std::vector<ParameterSpec> specs;
-  if (c.node.flag("affine"))
-    specs = {{Role::kNormWeight, "weight", axes}, {Role::kNormBias, "bias", axes}};
+  if (c.node.flag("affine")) specs = {{Role::kNormWeight, "weight", axes}, {Role::kNormBias, "bias", axes}};
   specs.push_back({Role::kRunningMean, "runningMean", axes, false, 0.0f});
   specs.push_back({Role::kRunningVar, "runningVar", axes, false, unitVariance(c.node)});
   return specs;

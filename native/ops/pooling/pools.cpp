@@ -1,4 +1,4 @@
-// maxPool, averagePool, globalAveragePool.
+// maxPool, averagePool, globalAveragePool, globalMaxPool, meanPositions.
 #include "ops/pooling/pools.h"
 #include "graph/emitter.h"
 #include "ops/operators.h"
@@ -20,6 +20,18 @@ PoolGeometry wholeOf(const NodeContext& c) {
   return {in, in.height, in.width, 1, 1, 0, 0, true};
 }
 
+// All of the chosen axes, nothing of the others.
+PoolGeometry chosenOf(const NodeContext& c) {
+  const Shape in = c.inputs[0].folded();
+  return {in, c.node.flag("rows") ? in.height : 1, c.node.flag("columns") ? in.width : 1, 1, 1, 0, 0, true};
+}
+
+Axes inferChosen(const NodeContext& c) {
+  if (!c.node.flag("rows") && !c.node.flag("columns"))
+    failDescription("rows, columns or both", c.node.where(), "neither");
+  return windowed(c, c.inputs[0], chosenOf(c).output());
+}
+
 Axes inferWindow(const NodeContext& c) {
   const PoolGeometry g = poolGeometry(c);
   const auto kernel = c.node.pair("kernel"), padding = c.node.pair("padding");
@@ -37,11 +49,12 @@ Axes inferWhole(const NodeContext& c) {
   return out;
 }
 
-// An average with padding mixes zeros in at the border; a maximum leaves padding out.
-MaybeConstant averageConstant(const NodeContext& c, const NodeValues&, int, std::span<const Constant> in) {
+// An average with padding varies zeros in at the border; a maximum leaves padding out.
+ChannelRule averageChannels(const NodeContext& c) {
+  ChannelRule rule = sameChannels(c);
   const auto padding = c.node.pair("padding");
-  if (in[0].isZero() || (padding[0] == 0 && padding[1] == 0) || !c.node.flag("countIncludePad")) return in[0];
-  return std::nullopt;
+  rule.varies = c.node.flag("countIncludePad") && (padding[0] > 0 || padding[1] > 0);
+  return rule;
 }
 
 template <Pool kind, PoolGeometry (*geometry)(const NodeContext&)>
@@ -96,12 +109,24 @@ const Operator maxPool = [] {
 }();
 const Operator averagePool = [] {
   Operator op = pooling<Pool::kAverage, poolGeometry>("averagePool");
-  op.fields = windowFields(), op.infer = inferWindow, op.constant = averageConstant;
+  op.fields = windowFields(), op.infer = inferWindow, op.channels = averageChannels;
   return op;
 }();
 const Operator globalAveragePool = [] {
   Operator op = pooling<Pool::kAverage, wholeOf>("globalAveragePool");
   op.infer = inferWhole;
+  return op;
+}();
+
+const Operator globalMaxPool = [] {
+  Operator op = pooling<Pool::kMax, wholeOf>("globalMaxPool");
+  op.infer = inferWhole;
+  return op;
+}();
+const Operator meanPositions = [] {
+  Operator op = pooling<Pool::kAverage, chosenOf>("meanPositions");
+  op.fields = {{"rows", FieldType::kBoolean, 0, 1, 1}, {"columns", FieldType::kBoolean, 0, 1, 1}};
+  op.infer = inferChosen;
   return op;
 }();
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ops/quantize/quantize_math.h"
+#include "ops/quantize/rate_math.h"
 #include "ops/quantize/wide.h"
 #include "reference/reference_backend.h"
 
@@ -104,6 +105,18 @@ void ReferenceBackend::run(const QuantizeForward& a) {
   }
 }
 
+namespace {
+
+// Of a live channel whose other gradients are written.
+WideSums rateOf(const QuantizeBackward& a, int c) {
+  if (!a.rate.slope) return {0, 0};
+  const std::int64_t first = c * a.perChannel;
+  return addRateGradients(a.weight + first, a.perChannel, a.bitDepth[c], a.exponent[c],
+                          channelRate(a.rate, c, a.channels, a.perChannel, a.bitDepth[c]), a.gradWeight + first);
+}
+
+}  // namespace
+
 void ReferenceBackend::run(const QuantizeBackward& a) {
   for (int c = 0; c < a.channels; c++) {
     const std::int64_t first = c * a.perChannel;
@@ -116,7 +129,9 @@ void ReferenceBackend::run(const QuantizeBackward& a) {
     if (isWide(a.bitDepth[c], a.exponent[c])) {
       WideSums sums = quantizeWideBackward(a.weight + first, a.gradOutput + first, a.perChannel, a.bitDepth[c],
                                            a.exponent[c], a.gradWeight + first);
-      a.gradBitDepth[c] = float(sums.bitDepth + penalty), a.gradExponent[c] = float(sums.exponent);
+      const WideSums length = rateOf(a, c);
+      a.gradBitDepth[c] = float(sums.bitDepth + length.bitDepth + penalty);
+      a.gradExponent[c] = float(sums.exponent + length.exponent);
       continue;
     }
     QuantizerRange range = quantizerRange(a.bitDepth[c], a.exponent[c]);
@@ -129,8 +144,9 @@ void ReferenceBackend::run(const QuantizeBackward& a) {
       gradBitDepth += double(g) * (above ? range.clipSlope : below ? -range.clipSlope : 0.0f);
       gradExponent += double(g) * kLn2 * (below || above ? double(q) : double(q) - double(a.weight[i]));
     }
-    a.gradBitDepth[c] = float(gradBitDepth);
-    a.gradExponent[c] = float(gradExponent);
+    const WideSums length = rateOf(a, c);
+    a.gradBitDepth[c] = float(gradBitDepth + length.bitDepth);
+    a.gradExponent[c] = float(gradExponent + length.exponent);
   }
 }
 

@@ -11,8 +11,8 @@
 
 namespace selfcompress {
 
-// Whether a live channel's constants leave the range in which floats do: 2^e and 2^-e have to be normal numbers, 2^(b-1)
-// and q finite. Spoilt channels are wide as well.
+// Whether a live channel's constants leave the range in which floats do: 2^e and 2^-e have to be normal numbers,
+// 2^(b-1) and q finite. Spoilt channels are wide as well.
 SELFCOMPRESS_HOST_DEVICE inline bool isWide(float bitDepth, float exponent) {
   return !(exponent >= -100 && exponent <= 100 && bitDepth <= 128);
 }

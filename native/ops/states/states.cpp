@@ -50,6 +50,18 @@ void stateCopy(const StateCopy& a) {
     for (int r = 0; r < a.repeat; r++) a.output[a.outFirst + c * a.repeat + r] = a.input[c];
 }
 
+void stateJoin(const StateJoin& a) {
+  for (int c = 0; c < a.channels; c++) {
+    bool live = false, constant = false;
+    for (int i = 0; i < a.perChannel; i++) {
+      const std::int32_t from = a.index[c * a.perChannel + i], state = from < 0 ? std::int32_t(kZero) : a.input[from];
+      live = live || state == kLive;
+      constant = constant || state == kConstant;
+    }
+    a.output[c] = live || (constant && a.mixed) ? kLive : constant ? kConstant : kZero;
+  }
+}
+
 void listChannels(const ListChannels& a) {
   std::int32_t count = 0;
   for (int c = 0; c < a.channels; c++)

@@ -13,6 +13,7 @@ void stateOfProduct(const StateOfProduct&);
 void stateThroughActivation(const StateThroughActivation&);
 void stateThroughLayerNorm(const StateThroughLayerNorm&);
 void stateCopy(const StateCopy&);
+void stateJoin(const StateJoin&);
 void listChannels(const ListChannels&);
 void clipScale(const ClipScale&);
 void clampBitDepth(const ClampBitDepth&);

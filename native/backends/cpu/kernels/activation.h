@@ -79,36 +79,57 @@ inline F16 gradientOf(F16 x, F16 g, F16 alpha, F16 beta) {
 }
 
 template <Activation kKind>
-inline void activatePlane(const ActivationForward& a, std::int64_t at, std::int64_t end) {
+inline void activatePlane(const ActivationForward& a, std::int64_t at, std::int64_t end, int images) {
   const F16 alpha = set(a.alpha), beta = set(a.beta);
-  for (; at < end; at += 16) store(a.output + at, activated<kKind>(load(a.input + at), alpha, beta));
+  if (images == 16)
+    for (; at < end; at += 16) store(a.output + at, activated<kKind>(load(a.input + at), alpha, beta));
+  const M16 used = lanesBelow(images);
+  for (; at < end; at += 16)
+    store(a.output + at, select(used, activated<kKind>(load(a.input + at), alpha, beta), zero()));
 }
 template <Activation kKind>
-inline void activationGradient(const ActivationBackward& a, std::int64_t at, std::int64_t end) {
+inline void activationGradient(const ActivationBackward& a, std::int64_t at, std::int64_t end, int images) {
   const F16 alpha = set(a.alpha), beta = set(a.beta);
-  for (; at < end; at += 16)
-    store(a.gradInput + at, gradientOf<kKind>(load(a.input + at), load(a.gradOutput + at), alpha, beta));
+  if (images == 16)
+    for (; at < end; at += 16)
+      store(a.gradInput + at, gradientOf<kKind>(load(a.input + at), load(a.gradOutput + at), alpha, beta));
+  const M16 used = lanesBelow(images);
+  for (; at < end; at += 16) {
+    const F16 g = gradientOf<kKind>(load(a.input + at), load(a.gradOutput + at), alpha, beta);
+    store(a.gradInput + at, select(used, g, zero()));
+  }
 }
 
-#define SC_ACTIVATIONS(X)                                                                                              \
-  X(kRelu)                                                                                                             \
-  X(kGelu)                                                                                                             \
-  X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) X(kSoftplus) \
-      X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// A channel that is exactly zero becomes f(0).
+inline void fillZeroChannel(const ActivationForward& a, int block, int channel) {
+  const F16 value = set(activationOfZero(a.kind, a.alpha, a.beta));
+  const F16 filled = select(lanesBelow(imagesOf(a.batch, block)), value, zero());
+  const std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  for (std::int64_t i = at; i < end; i += 16) store(a.output + i, filled);
+}
+
+// clang-format off
+#define SC_ACTIVATIONS(X) \
+  X(kRelu) X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) \
+  X(kClip) X(kElu) X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format on
 #define SC_FORWARD(kKind) \
   case Activation::kKind: \
-    return activatePlane<Activation::kKind>(a, at, end);
+    return activatePlane<Activation::kKind>(a, at, end, images);
 #define SC_BACKWARD(kKind) \
   case Activation::kKind:  \
-    return activationGradient<Activation::kKind>(a, at, end);
+    return activationGradient<Activation::kKind>(a, at, end, images);
 
 inline void activationForward(const ActivationForward& a, int block, int channel) {
+  if (isZeroChannel(a.state, channel)) return fillZeroChannel(a, block, channel);
   const std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  const int images = imagesOf(a.batch, block);
   switch (a.kind) { SC_ACTIVATIONS(SC_FORWARD) }
 }
 
 inline void activationBackward(const ActivationBackward& a, int block, int channel) {
   std::int64_t at = planeOffset(a.shape, block, channel), end = at + pixelsOf(a.shape) * 16;
+  const int images = imagesOf(a.batch, block);
   switch (a.kind) { SC_ACTIVATIONS(SC_BACKWARD) }
 }
 #undef SC_ACTIVATIONS

@@ -57,6 +57,8 @@ const Kernels kernels = {
     planeSum,
     quantizeForward,
     quantizeBackward,
+    quantizeBackwardRate,
+    countCodes,
     moments,
     batchNormForward,
     batchNormBackward,

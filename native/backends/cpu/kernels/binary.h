@@ -53,9 +53,13 @@ inline void binaryPlane(const BinaryForward& a, int block, int channel, bool pas
   const SecondPlane<kPlain> b = secondPlane<kPlain>(a, block, channel);
   const float* x = a.a + at;
   float* output = a.output + at;
-  if (noA || noB) {
-    for (std::int64_t p = 0; p < pixels; p++)
-      storeResult(output + p * 16, combined<kKind>(noA ? zero() : load(x + p * 16), noB ? zero() : b.at(p)), past);
+  const int images = imagesOf(a.batch, block);
+  if (noA || noB || (kKind == Binary::kDivide && images < 16)) {
+    const M16 used = lanesBelow(kKind == Binary::kDivide ? images : 16);  // padding lanes may be 0 / 0
+    for (std::int64_t p = 0; p < pixels; p++) {
+      const F16 v = combined<kKind>(noA ? zero() : load(x + p * 16), noB ? zero() : b.at(p));
+      storeResult(output + p * 16, select(used, v, zero()), past);
+    }
   } else if (past) {
     for (std::int64_t p = 0; p < pixels; p++) storePast(output + p * 16, combined<kKind>(load(x + p * 16), b.at(p)));
   } else {

@@ -115,6 +115,7 @@ inline void transpose(F16 (&r)[16]) {
 
 constexpr int kTileO = 6, kTileP = 1;
 constexpr int kTileO3 = 4, kTileO5 = 2, kTileS1 = 3, kTileO1 = 4;
+constexpr int kLaneRows = 3, kLaneColumns = 4;  // register tile of LaneProducts
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -78,6 +78,7 @@ inline void transpose(F16 (&r)[16]) {
 
 constexpr int kTileO = 8, kTileP = 3;
 constexpr int kTileO3 = 8, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
+constexpr int kLaneRows = 4, kLaneColumns = 6;  // register tile of LaneProducts
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

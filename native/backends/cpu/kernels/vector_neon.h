@@ -116,6 +116,7 @@ inline void pin(Piece& a) { asm("" : "+w"(a.v)); }
 
 constexpr int kTileO = 5, kTileP = 1;
 constexpr int kTileO3 = 8, kTileO5 = 5, kTileS1 = 4, kTileO1 = 6;
+constexpr int kLaneRows = 4, kLaneColumns = 6;  // register tile of LaneProducts
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

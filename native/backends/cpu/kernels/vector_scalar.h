@@ -116,6 +116,7 @@ inline void storePast(float* p, F16 a) { store(p, a); }
 
 constexpr int kTileO = 4, kTileP = 1;  // register tile of the convolution
 constexpr int kTileO3 = 2, kTileO5 = 1, kTileS1 = 2, kTileO1 = 2;
+constexpr int kLaneRows = 2, kLaneColumns = 2;  // register tile of LaneProducts
 
 }  // namespace
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

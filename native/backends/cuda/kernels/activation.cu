@@ -81,18 +81,26 @@ __device__ inline float gradientOf(float x, float g, float alpha, float beta) {
   return g * alpha;  // kAffine
 }
 
+// Images of the float4 that belong to the batch.
+__device__ inline int imagesOf(int batch, const Planes& planes, unsigned v) {
+  const int rest = batch - int(v / planes.perPlane / planes.channels) * kLanes - int(v % kPixelVectors) * 4;
+  return rest < 0 ? 0 : rest < 4 ? rest : 4;
+}
+
 // atZero: f(0), which fills channels that are exactly zero unless it is 0 as well.
 template <Activation kKind>
 __global__ void __launch_bounds__(kThreads) activationForwardKernel(ActivationForward a, Planes planes, float atZero) {
   const unsigned v = threadInGrid();
   if (v >= planes.total) return;
   const std::int64_t at = std::int64_t(v) * 4;
+  const int images = imagesOf(a.batch, planes, v);
   if (isZero(a.state, channelOf(planes, v))) {
-    if (atZero != 0) global(a.output).store4(at, float4{atZero, atZero, atZero, atZero});
+    if (atZero != 0) global(a.output).store4(at, firstOf(float4{atZero, atZero, atZero, atZero}, images));
     return;
   }
   global(a.output).store4(
-      at, map(global(a.input).load4(at), [&](float x) { return activated<kKind>(x, a.alpha, a.beta); }));
+      at,
+      firstOf(map(global(a.input).load4(at), [&](float x) { return activated<kKind>(x, a.alpha, a.beta); }), images));
 }
 
 template <Activation kKind>
@@ -101,9 +109,8 @@ __global__ void __launch_bounds__(kThreads) activationBackwardKernel(ActivationB
   if (v >= planes.total || isZero(a.state, channelOf(planes, v))) return;
   const std::int64_t at = std::int64_t(v) * 4;
   const float4 x = global(a.input).load4(at), g = global(a.gradOutput).load4(at);
-  global(a.gradInput).store4(at, map(x, g, [&](float xi, float gi) {
-                               return gradientOf<kKind>(xi, gi, a.alpha, a.beta);
-                             }));
+  const float4 result = map(x, g, [&](float xi, float gi) { return gradientOf<kKind>(xi, gi, a.alpha, a.beta); });
+  global(a.gradInput).store4(at, firstOf(result, imagesOf(a.batch, planes, v)));
 }
 
 // As many blocks as the device holds at once: the key is made once per thread, not once per float4.
@@ -125,10 +132,11 @@ __global__ void __launch_bounds__(kThreads) dropoutKernel(Dropout a, Planes plan
 
 }  // namespace
 
-#define SC_ACTIVATIONS(X)                                                                                          \
-  X(kRelu)                                                                                                         \
-  X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) X(kClip) X(kElu) \
-      X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format off
+#define SC_ACTIVATIONS(X) \
+  X(kRelu) X(kGelu) X(kSilu) X(kGeluTanh) X(kSigmoid) X(kTanh) X(kHardSigmoid) X(kHardSwish) X(kLeakyRelu) \
+  X(kClip) X(kElu) X(kSoftplus) X(kExp) X(kLog) X(kSqrt) X(kAbs) X(kSquare) X(kReciprocal) X(kAffine)
+// clang-format on
 void enqueue(Stream& stream, const ActivationForward& a) {
   const Planes planes = planesOf(a.shape, a.batch);
   const float atZero = activationOfZero(a.kind, a.alpha, a.beta);

@@ -84,7 +84,10 @@ __global__ void __launch_bounds__(kThreads) binaryForwardKernel(BinaryForward a,
   if (outputIsZero(a.kind, noA, noB)) return;
   const float4 none{0, 0, 0, 0}, x = noA ? none : global(a.a).load4(std::int64_t(v) * 4),
                                  y = noB ? none : secondAt(a, planes, p);
-  global(a.output).store4(std::int64_t(v) * 4, map(x, y, [&](float xi, float yi) { return combined(a.kind, xi, yi); }));
+  const float4 result = map(x, y, [&](float xi, float yi) { return combined(a.kind, xi, yi); });
+  // padding lanes of a quotient may be 0 / 0
+  global(a.output).store4(std::int64_t(v) * 4,
+                          a.kind == Binary::kDivide ? firstOf(result, imagesOf(a.batch, p)) : result);
 }
 
 // What a float4 of a adds to gradB, without padding lanes.

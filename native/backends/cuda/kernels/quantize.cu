@@ -260,15 +260,13 @@ __global__ void __launch_bounds__(kThreads) bitPenaltyKernel(BitPenalty a) {
   blockSums<1>(mine, sharedArray<double>(0, kWarps), together);
   for (int i = t; i < a.channels; i += kThreads) {
     const int group = i / outPerGroup;
-    const double live =
-        a.groups == 1 ? together[0] : liveInputs(a, group * inPerGroup, (group + 1) * inPerGroup, 1);
+    const double live = a.groups == 1 ? together[0] : liveInputs(a, group * inPerGroup, (group + 1) * inPerGroup, 1);
     const double own = double(a.kernelArea) * live / a.originalWeights;
     double coupled = 0;
     if (a.start)
       for (int k = global(a.start)[i]; k < global(a.start)[i + 1]; k++)
         coupled += global(a.readerBits)[global(a.index)[k]];
-    if (a.penalty)
-      global(a.penalty)[i] = float(double(global(a.gamma)[0]) * (own + coupled / a.originalWeights));
+    if (a.penalty) global(a.penalty)[i] = float(double(global(a.gamma)[0]) * (own + coupled / a.originalWeights));
     const double b = a.bitDepth ? double(global(a.bitDepth)[i]) : 32.0;
     bits[0] += own * (b < 0 ? 0.0 : b);
   }

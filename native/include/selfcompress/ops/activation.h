@@ -11,7 +11,8 @@
 //
 // Where a function has a corner, its derivative there is that of PyTorch: 0 for relu, clip (as of relu6), hardSigmoid
 // and abs, alpha for leakyRelu and elu, x / 3 + 1/2 for hardSwish. Square roots and logarithms are taken of whatever
-// the input holds: NaN below 0.
+// the input holds: NaN below 0. Padding lanes of the result, and of its gradient, are written as zero: a logarithm of
+// what they hold need not be finite.
 //
 // And dropout: y = x * keep / (1 - p), keep drawn per element from a counter-based generator keyed by (seed, step,
 // site, n, c, h, w): the same whatever the number of threads.
@@ -46,7 +47,7 @@ enum class Activation {
 };
 
 // f(0): what a channel that is exactly zero becomes. A function with f(0) != 0 makes a constant channel of it.
-inline float activationOfZero(Activation kind, float alpha, float beta) {
+static inline float activationOfZero(Activation kind, float alpha, float beta) {
   switch (kind) {
     case Activation::kSigmoid:
       return 0.5f;

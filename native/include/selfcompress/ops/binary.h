@@ -13,7 +13,8 @@
 //     {1,1,1}                one       one          plain [1]: a learned scalar
 //
 // A kZero channel of either operand counts as zeros and is not read. The result of a channel is exactly zero, kZero,
-// and not written: for sums when both are kZero, for products when either is, for quotients when a is.
+// and not written: for sums when both are kZero, for products when either is, for quotients when a is. Padding lanes of
+// a quotient are zero.
 #pragma once
 
 #include "selfcompress/tensor.h"

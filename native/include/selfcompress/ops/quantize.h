@@ -43,6 +43,21 @@ struct QuantizeForward {
   float* output = nullptr;          // [channels][perChannel]; may be `weight` itself
 };
 
+// The gradient of a length of the codes (ops/rate.h) that is piecewise linear between whole |c|: with i of group g,
+//
+//     slope = max(0, (|c| < 1 ? slope[0] : slope[1]) + row_i + element_(g,k))          for weight k of channel i
+//     lo <= u <= hi : dL/dw += sign(u) * slope / s     dL/de -= ln2 * slope * |c|
+//     u < lo        : dL/dbeta += ln2 * 2^(beta-1) * slope
+//     u > hi        : dL/dbeta += ln2 * 2^(beta-1) * slope, minus where hi < 0
+//
+// A NaN weight adds nothing to dL/dw. An element of -inf leaves its weights out.
+struct QuantizeRate {
+  const float* slope = nullptr;    // [2]; nullptr: no such gradient
+  const float* row = nullptr;      // [channels]
+  const float* element = nullptr;  // [groups][perChannel]
+  int groups = 1;
+};
+
 struct QuantizeBackward {
   int channels = 0;
   std::int64_t perChannel = 0;
@@ -54,6 +69,7 @@ struct QuantizeBackward {
   float* gradWeight = nullptr;        // [channels][perChannel]; may be gradOutput itself
   float* gradBitDepth = nullptr;      // [channels], overwritten
   float* gradExponent = nullptr;      // [channels], overwritten
+  QuantizeRate rate = {};
 };
 
 // Integer codes r of every weight, and per channel the bits of the shortest two's complement integer that holds all of

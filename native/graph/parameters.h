@@ -15,7 +15,7 @@
 namespace selfcompress {
 
 struct Parameter {
-  std::string name;  // `<node>.<weight|bias|runningMean|runningVar|bitDepth|exponent>`
+  std::string name;  // `<node>.<weight|bias|runningMean|runningVar|bitDepth|exponent|idle>`
   int node = 0;
   Role role = Role::kWeight;
   std::vector<ParameterAxis> axes;
@@ -26,7 +26,9 @@ struct Parameter {
   float* gradient = nullptr;  // nullptr without moments
   float* moment[2] = {nullptr, nullptr};
   std::vector<std::int64_t> shape() const;
-  bool isNormOrBias() const { return role == Role::kBias || role == Role::kNormWeight || role == Role::kNormBias; }
+  bool isNormOrBias() const {
+    return role == Role::kBias || role == Role::kNormWeight || role == Role::kNormBias || role == Role::kSlope;
+  }
 };
 
 // A piece of a block that several parameters share.
@@ -37,7 +39,8 @@ struct BlockRange {
 class Parameters {
  public:
   // memory == nullptr: only which there are.
-  Parameters(const NetworkDescription&, const Topology&, int moments, DeviceMemory* memory);
+  // idle: with the counters of idle channels (ops/rate.h) of all layers that compress.
+  Parameters(const NetworkDescription&, const Topology&, int moments, DeviceMemory* memory, bool idle = false);
   // By node, and by role within a node.
   const std::vector<Parameter>& all() const { return all_; }
   // The parameter of a node in a role, or nullptr.
@@ -67,7 +70,7 @@ class Parameters {
   std::vector<std::string> tensorNames() const;
 
  private:
-  void collect(const NetworkDescription&, const Topology&, int moments);
+  void collect(const NetworkDescription&, const Topology&, int moments, bool idle);
   void place(int moments);
   void allocate(DeviceMemory&);
   std::vector<Parameter> all_;

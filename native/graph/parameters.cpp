@@ -1,4 +1,4 @@
-#include "train/parameters.h"
+#include "graph/parameters.h"
 
 namespace selfcompress {
 namespace {
@@ -15,18 +15,25 @@ std::vector<std::int64_t> Parameter::shape() const {
   return sizes;
 }
 
-Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory* memory) {
-  collect(network, topology, moments);
+Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory* memory,
+                       bool idle) {
+  collect(network, topology, moments, idle);
   place(moments);
   if (memory) allocate(*memory);
 }
 
-void Parameters::collect(const NetworkDescription& network, const Topology& topology, int moments) {
+void Parameters::collect(const NetworkDescription& network, const Topology& topology, int moments, bool idle) {
   for (int i = 0; i < int(network.nodes.size()); i++) {
     byNode_.emplace_back().fill(-1);
     const NodeDescription& node = network.nodes[std::size_t(i)];
     if (!node.op->parameters) continue;
-    for (ParameterSpec& spec : node.op->parameters(topology.context(network, i))) {
+    std::vector<ParameterSpec> specs = node.op->parameters(topology.context(network, i));
+    for (std::size_t k = 0; idle && k < specs.size(); k++)
+      if (specs[k].role == Role::kBitDepth) {
+        specs.push_back({Role::kIdle, "idle", specs[k].axes, false});
+        break;
+      }
+    for (ParameterSpec& spec : specs) {
       Parameter p;
       p.name = node.name + "." + spec.suffix, p.node = i, p.role = spec.role, p.axes = std::move(spec.axes);
       p.moments = !spec.trained ? 0 : isQuantizers(p.role) ? 2 : moments;

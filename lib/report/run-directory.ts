@@ -9,24 +9,24 @@ import type { Dataset } from '../data/dataset.js';
 import { CheckpointError } from '../errors.js';
 import { appendSynced, isAside, obstacle, writeFileAtomic } from '../files.js';
 import { encodeModel } from '../model-file/model-file.js';
-import { renderReport } from '../report/report.js';
-import { type Checkpoint, EPOCH_FILE, readRunCheckpoints, STEP_FILE } from './checkpoint.js';
-import type { EpochMetrics } from './epoch-metrics.js';
-import type { Fingerprint } from './fingerprint.js';
-import { type Lock, takeLock } from './lock.js';
-import type { TrainOptions } from './options.js';
-import { checkFingerprint } from './same-data.js';
-import { type ResumeChanges, Trainer } from './trainer.js';
+import { type Checkpoint, EPOCH_FILE, readRunCheckpoints, STEP_FILE } from '../training/checkpoint.js';
+import type { EpochMetrics } from '../training/epoch-metrics.js';
+import type { Fingerprint } from '../training/fingerprint.js';
+import { type Lock, takeLock } from '../training/lock.js';
+import type { TrainOptions } from '../training/options.js';
+import { checkFingerprint } from '../training/same-data.js';
+import { type ResumeChanges, Trainer } from '../training/trainer.js';
+import { renderReport } from './report.js';
 
 /** Where the data came from, so that a run can be resumed by its folder alone. */
 export interface DataSource {
   dataset: string;
   /** Absolute: a run may be resumed from another working directory. */
-  dataDir?: string;
-  limit?: number;
+  dataDir?: string | undefined;
+  limit?: number | undefined;
   /** Normalisation in place of the data set's own. */
-  mean?: number[];
-  std?: number[];
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
 }
 
 /** How often the state inside an epoch is saved: after so many steps or seconds. Neither: never. */
@@ -37,8 +37,8 @@ export interface SaveInterval {
 
 export interface RunDescription extends DataSource {
   model: string;
-  threads?: number;
-  checkpointEvery?: SaveInterval;
+  threads?: number | undefined;
+  checkpointEvery?: SaveInterval | undefined;
 }
 
 /** config.json: what a run was started with; `run` and the options that may change are those of its last start. */

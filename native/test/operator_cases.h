@@ -1,0 +1,140 @@
+// What every operator of the table has to pass, in a small network around it.
+#pragma once
+
+#include "test/networks.h"
+
+namespace test {
+
+struct OperatorCase {
+  std::string name;
+  NetworkDescription network;
+  int leastRemoved = 1;    // channels, at least, in one of the trials of `checkRemoval`
+  bool everywhere = true;  // false: the CUDA backend does not have it
+  bool smooth = true;      // false: has kinks, so that finite differences mean nothing
+};
+
+inline NodeDescription node(std::string_view kind, std::string name, std::vector<std::string> inputs,
+                            const std::map<std::string, FieldValue>& fields = {}) {
+  return makeNode(kind, std::move(name), std::move(inputs), fields);
+}
+
+inline DataSet dataFor(const NetworkDescription& network, int count) {
+  return randomData(network.input.folded(), count, 4);
+}
+
+inline float lossInTraining(Network& network, const DataSet& data, int count) {
+  StepSettings still = settings(1);
+  still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = still.gamma = 0;
+  const auto indices = firstIndices(count);
+  return float(network.trainStep(data, indices.data(), count, still).loss);
+}
+
+// Gradients of all trained parameters against finite differences, on the reference.
+inline void checkGradients(const OperatorCase& c, int batch = 5) {
+  CAPTURE(c.name);
+  NetworkOptions options;
+  options.batchSize = batch, options.labelSmoothing = 0.1f;
+  Network network(makeReferenceBackend(), c.network, options);
+  const DataSet data = dataFor(c.network, batch);
+  const auto indices = firstIndices(batch);
+  const State state = randomState(network, 3, 20);  // 20 bits: rounding is too fine to matter, nothing is clipped
+  network.loadState(state);
+  StepSettings s = settings(1);
+  s.gamma = 0;
+  State gradients = network.gradients(data, indices.data(), batch, s);
+  auto loss = [&](const State& at) {
+    network.loadState(at);
+    return double(lossInTraining(network, data, batch));
+  };
+  Random random(4);
+  for (const Parameter& p : network.parameters().all()) {
+    if (!p.gradient || p.role == Role::kBitDepth || p.role == Role::kExponent) continue;
+    for (int probe = 0; probe < 3; probe++) {
+      const std::size_t at = std::size_t(random.integer(0, int(p.count) - 1));
+      State up = state, down = state;
+      up[p.name][at] += 4e-3f, down[p.name][at] -= 4e-3f;
+      const double numeric = (loss(up) - loss(down)) / double(up[p.name][at] - down[p.name][at]);
+      CAPTURE(p.name);
+      CHECK(std::fabs(double(gradients[p.name][at]) - numeric) < 3e-3 * std::fabs(numeric) + 2e-4);
+    }
+  }
+}
+
+// A state in which channels have died: some leave a constant, most leave zeros.
+inline State withDeadChannels(const Network& network, std::uint64_t seed, double share, double constants = 0.25) {
+  State state = randomState(network, seed, 4);
+  Random random(seed + 1);
+  for (const Parameter& p : network.parameters().all())
+    if (p.role == Role::kBitDepth)
+      for (float& b : state[p.name])
+        if (random.chance(share)) b = 0;
+  for (const Parameter& p : network.parameters().all()) {
+    if (p.role != Role::kBias && p.role != Role::kNormBias && p.role != Role::kRunningMean) continue;
+    const Parameter* bits = network.parameters().find(p.node, Role::kBitDepth);
+    for (std::int64_t i = 0; i < p.count; i++) {
+      const bool dead = !bits || state[bits->name][std::size_t(i % bits->count)] <= 0;
+      if (dead && !random.chance(constants)) state[p.name][std::size_t(i)] = 0;
+    }
+  }
+  return state;
+}
+
+// Evaluation and steps with dead channels on every backend against the reference.
+inline void checkBackends(const OperatorCase& c, int batch = 21) {
+  CAPTURE(c.name);
+  NetworkOptions options;
+  options.batchSize = batch;
+  const DataSet data = dataFor(c.network, batch);
+  const auto indices = firstIndices(batch);
+  auto results = [&](std::unique_ptr<Backend> backend, double share) {
+    Network network(std::move(backend), c.network, options);
+    network.loadState(withDeadChannels(network, 11, share));
+    std::vector<float> all = network.predict(data.floats.data(), batch);
+    StepSettings s = settings(1);
+    for (auto& [name, values] : network.gradients(data, indices.data(), batch, s))
+      all.insert(all.end(), values.begin(), values.end());
+    for (int step = 1; step <= 3; step++)
+      all.push_back(float(network.trainStep(data, indices.data(), step == 2 ? 9 : batch, settings(step)).loss));
+    return all;
+  };
+  auto backends = c.everywhere ? testedBackends() : processorBackends();
+  for (double share : {0.0, 0.4}) {
+    CAPTURE(share);
+    const auto expected = results(makeReferenceBackend(), share);
+    for (auto& backend : backends) {
+      const auto name = backend->name();
+      CAPTURE(name);
+      CHECK(difference(results(std::move(backend), share), expected) < 2e-3);
+    }
+    backends = c.everywhere ? testedBackends() : processorBackends();
+  }
+}
+
+// Random deaths, and the same function after removal: predictions, and the loss in training mode.
+inline void checkRemoval(const OperatorCase& c, int trials = 6) {
+  CAPTURE(c.name);
+  NetworkOptions options;
+  options.batchSize = 7;
+  const DataSet data = dataFor(c.network, 7);
+  int most = 0;
+  for (int trial = 0; trial < trials; trial++) {
+    CAPTURE(trial);
+    auto network = std::make_unique<Network>(makeReferenceBackend(), c.network, options);
+    const State state =
+        withDeadChannels(*network, 40 + std::uint64_t(trial), trial % 2 ? 0.6 : 0.35, trial % 3 == 2 ? 0.0 : 0.25);
+    network->loadState(state);
+    const auto before = network->predict(data.floats.data(), 7);
+    const float lossBefore = lossInTraining(*network, data, 7);
+    network->loadState(state);  // the step has moved running statistics and decayed constants
+    const auto removed = Network::prune(network);
+    if (!removed) continue;
+    int channels = 0;
+    for (const auto& layer : removed->layers) channels += layer.removed;
+    most = std::max(most, channels);
+    CHECK(difference(network->predict(data.floats.data(), 7), before) < 2e-5);
+    CHECK(lossInTraining(*network, data, 7) == doctest::Approx(lossBefore).epsilon(2e-5));
+  }
+  CHECK(most >= c.leastRemoved);
+}
+
+}  // namespace test
