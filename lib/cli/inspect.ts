@@ -44,7 +44,9 @@ async function readNetwork(path: string): Promise<NetworkDescription> {
 async function printPlan(path: string, { json, evaluation, batchSize }: InspectFlags): Promise<void> {
   const model: Partial<LoadedModel> & { network: NetworkDescription } = path.endsWith('.json')
     ? { network: await readNetwork(path) }
-    : await loadModel(path);
+    : isWholeModel(path)
+      ? (await importWhole(path)).model
+      : await loadModel(path);
   const options = model.options ?? completeOptions({ batchSize: 256 });
   const origin = model.origin ?? originOf(inspectNetwork(model.network).parameters);
   const network = compileNetwork(model.network, origin, { ...options, device: 'cpu', batchSize: batchSize ?? options.batchSize }, 1);

@@ -43,7 +43,21 @@ const libRules = {
   inference: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  cli: ['report', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  cli: [
+    'report',
+    'training',
+    'import',
+    'inference',
+    'data',
+    'model-file',
+    'network',
+    'binding',
+    'errors',
+    'indexing',
+    'files',
+    'bytes-text',
+    'arguments',
+  ],
   index: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 

@@ -47,5 +47,5 @@ export function applyAffine(c: RuleContext, x: Activation, affine: Affine[]): Va
   };
   if (elementsOf(x.shape.slice(2)) < 1) throw new Unsupported('positions');
   const name = c.build.add('conv2d', c.node.label, [x.node], fields, parameters);
-  return [{ activation: { node: name, shape: x.shape, exclusive: true } }];
+  return [{ activation: { node: name, shape: x.shape, exclusive: true, takesAffine: true } }];
 }
