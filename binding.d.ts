@@ -402,6 +402,20 @@ export interface RotaryNode extends NodeBase {
   /** Which of the original channels are there, ascending, after a removal. Default []: all. */
   channels?: number[];
 }
+/**
+ * The recurrent part of an LSTM (gates i, f, g, o) or a GRU (r, z, n) over the positions of a sequence. Its input has the
+ * products of the layer's inputs: gate by gate, a channel for each unit; its output the units' hidden states, which start
+ * at zero. Weight [gates·units, units] and bias [gates·units] of the recurrence; they are not compressed, and units stay.
+ */
+export interface RecurrentNode extends NodeBase {
+  kind: 'lstm' | 'gru';
+  /** From the last position to the first. Default false. */
+  reverse?: boolean;
+  /** Default true. */
+  bias?: boolean;
+  /** gru: the hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
+  resetFirst?: boolean;
+}
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
   /** Probability of dropping an element, 0 ≤ p < 1. */
@@ -443,6 +457,7 @@ export type NodeDescription =
   | ConvTranspose2dNode
   | AttentionNode
   | RotaryNode
+  | RecurrentNode
   | DropoutNode;
 
 /**

@@ -13,7 +13,7 @@
   X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) X(layerNorm) \
   X(rmsNorm) X(instanceNorm) X(softmax) X(globalMaxPool) X(meanPositions) X(multiply) X(subtract) X(divide) \
   X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
-  X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) X(resize) X(attention) X(rotary)
+  X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) X(resize) X(attention) X(rotary) X(lstm) X(gru)
 // clang-format on
 
 namespace selfcompress::engine {
