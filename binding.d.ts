@@ -402,6 +402,20 @@ export interface RotaryNode extends NodeBase {
   /** Which of the original channels are there, ascending, after a removal. Default []: all. */
   channels?: number[];
 }
+/**
+ * The recurrent part of an LSTM (gates i, f, g, o) or a GRU (r, z, n) over the positions of a sequence. Its input has the
+ * products of the layer's inputs: gate by gate, a channel for each unit; its output the units' hidden states, which start
+ * at zero. Weight [gates·units, units] and bias [gates·units] of the recurrence; they are not compressed, and units stay.
+ */
+export interface RecurrentNode extends NodeBase {
+  kind: 'lstm' | 'gru';
+  /** From the last position to the first. Default false. */
+  reverse?: boolean;
+  /** Default true. */
+  bias?: boolean;
+  /** gru: the hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
+  resetFirst?: boolean;
+}
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
   /** Probability of dropping an element, 0 ≤ p < 1. */
@@ -443,9 +457,18 @@ export type NodeDescription =
   | ConvTranspose2dNode
   | AttentionNode
   | RotaryNode
+  | RecurrentNode
   | DropoutNode;
 
-export type LossDescription = { kind: 'crossEntropy'; labelSmoothing?: number } | { kind: 'meanSquaredError' };
+/**
+ * crossEntropy: of an example's label. The others compare every element z of the prediction with a target t of the data set,
+ * and take the mean: (z − t)²; binaryCrossEntropy (several labels at once) of logits z with t in [0, 1]; l1: |z − t|; huber:
+ * (z − t)² / 2 up to a distance of `delta` (default 1), beyond it delta·(|z − t| − delta / 2).
+ */
+export type LossDescription =
+  | { kind: 'crossEntropy'; labelSmoothing?: number }
+  | { kind: 'meanSquaredError' | 'binaryCrossEntropy' | 'l1' }
+  | { kind: 'huber'; delta?: number };
 
 /** Channels, then sizes of 0 to 3 axes of positions: a vector, a sequence, an image (height, width), a volume. */
 export type AxesSizes = [channels: number, ...positions: number[]];

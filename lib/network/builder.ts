@@ -38,6 +38,16 @@ export interface LinearOptions {
   bias?: boolean | undefined;
   compress?: boolean | undefined;
 }
+export interface RecurrentOptions {
+  name?: string;
+  units: number;
+  /** From the last position to the first. */
+  reverse?: boolean;
+  /** Of the recurrence; the products of the inputs have one of their own. */
+  bias?: boolean;
+  /** The weights of the inputs; those of the recurrence are plain. */
+  compress?: boolean;
+}
 export interface PoolOptions {
   name?: string | undefined;
   kernel: Pair;
@@ -218,6 +228,14 @@ export class NetworkBuilder {
   attention(query: string, key: string, value: string, options: Options<'attention'>): string {
     return this.#of('attention', [query, key, value], options);
   }
+  /** An LSTM layer over a sequence: the products of its inputs, a linear layer, and the recurrence. */
+  lstm(input: string, options: RecurrentOptions): string {
+    return this.#recurrent('lstm', 4, input, options);
+  }
+  /** The same of a GRU. */
+  gru(input: string, options: RecurrentOptions & { resetFirst?: boolean }): string {
+    return this.#recurrent('gru', 3, input, options);
+  }
   rotary(input: string, options: Options<'rotary'>): string {
     return this.#of('rotary', [input], options);
   }
@@ -228,6 +246,12 @@ export class NetworkBuilder {
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
     return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
+  }
+
+  #recurrent(kind: 'lstm' | 'gru', gates: number, input: string, { name, units, compress, ...rest }: RecurrentOptions): string {
+    const node = name ?? `${kind}${(this.#counts.get(kind) ?? 0) + 1}`;
+    const products = this.#node('linear', [input], `${node}-inputs`, { outFeatures: gates * units, perPosition: true, compress });
+    return this.#node(kind, [products], node, rest);
   }
 
   // A node whose pairs may be given as one number.

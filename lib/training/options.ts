@@ -199,8 +199,8 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkDevice(o.device, 'options.device');
   checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
-  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing']);
-  checkChoice(o.loss.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError']);
+  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing', 'delta']);
+  checkChoice(o.loss.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError', 'binaryCrossEntropy', 'l1', 'huber']);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);

@@ -62,15 +62,15 @@ class Planner {
     if (i + 1 == topology_.output) return false;
     const std::vector<int>& readers = topology_.readers[std::size_t(i) + 1];
     return std::all_of(readers.begin(), readers.end(), [&](int reader) {
-      const NodeDescription& node = plan_.network.nodes[std::size_t(reader)];
-      return std::string_view(node.op->kind) == "linear" && !node.flag("perPosition");
+      const EngineOperator& entry = *entries_[std::size_t(reader)];
+      return entry.readsVector && entry.readsVector(plan_.network.nodes[std::size_t(reader)]);
     });
   }
 
   void add(int i) {
     const EngineOperator& entry = *entries_[std::size_t(i)];
     const NodeDescription& node = plan_.network.nodes[std::size_t(i)];
-    if (!entry.prepare || (std::string_view(entry.kind) == "flatten" && flattenIsFree(i))) {
+    if (!entry.prepare || (entry.flattens && flattenIsFree(i))) {
       source_[std::size_t(i) + 1] = source_[std::size_t(topology_.inputs[std::size_t(i)][0])];
       return;
     }

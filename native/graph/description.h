@@ -30,11 +30,13 @@ struct OptimizerDescription {
 // ops/quantize.h, ops/rate.h
 enum class SizePenalty { kOwn, kCoupled, kRate };
 
-enum class Loss { kCrossEntropy, kMeanSquaredError };
+// All but the first compare every element of the prediction with a target (ops/loss.h).
+enum class Loss { kCrossEntropy, kMeanSquaredError, kBinaryCrossEntropy, kAbsolute, kHuber };
 
 struct NetworkOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
+  float huberDelta = 1;
   OptimizerDescription optimizer;
   SizePenalty penalty = SizePenalty::kOwn;
   float coupling = 1;           // of kRate: what keeping a channel costs (ops/rate.h)

@@ -91,6 +91,25 @@ void Emitter::clearOutput() {
   program_.add(t - 1, ClearChannels{shape(t), 0, state(t), nullptr}).at(&ClearChannels::output, value(t));
 }
 
+void Emitter::compareElements(Shape shape, BufferId output, BufferId target, BufferId gradient) {
+  if (in_.options.loss == Loss::kMeanSquaredError) {
+    program_.add(-1, MeanSquaredError{shape, 0, nullptr, nullptr, nullptr, &in_.scalars->loss})
+        .at(&MeanSquaredError::output, output)
+        .at(&MeanSquaredError::target, target)
+        .at(&MeanSquaredError::gradOutput, gradient);
+    return;
+  }
+  ElementLoss args;
+  args.kind = in_.options.loss == Loss::kBinaryCrossEntropy ? ElementLossKind::kBinaryCrossEntropy
+              : in_.options.loss == Loss::kAbsolute         ? ElementLossKind::kAbsolute
+                                                            : ElementLossKind::kHuber;
+  args.shape = shape, args.delta = in_.options.huberDelta, args.result = &in_.scalars->loss;
+  program_.add(-1, args)
+      .at(&ElementLoss::output, output)
+      .at(&ElementLoss::target, target)
+      .at(&ElementLoss::gradOutput, gradient);
+}
+
 void Emitter::emitLoss() {
   int t = in_.topology.output;
   int features = int(shape(t).elements());
@@ -113,10 +132,7 @@ void Emitter::emitLoss() {
         .at(&GatherImages::output, target)
         .from(&GatherImages::floats, BatchPart::kTargets)
         .from(&GatherImages::indices, BatchPart::kIndices);
-    program_.add(-1, MeanSquaredError{gather.shape, 0, nullptr, nullptr, nullptr, &in_.scalars->loss})
-        .at(&MeanSquaredError::output, value(t))
-        .at(&MeanSquaredError::target, target)
-        .at(&MeanSquaredError::gradOutput, gradient);
+    compareElements(gather.shape, value(t), target, gradient);
   }
   program_.mark(Mark::kLoss);
 }

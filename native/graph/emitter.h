@@ -125,6 +125,7 @@ class Emitter {
   void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
+  void compareElements(Shape, BufferId output, BufferId target, BufferId gradient);
 
   EmitterInput in_;
   Program& program_;

@@ -216,9 +216,11 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   NetworkOptions options;
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
-      loss.choice("kind", {"crossEntropy", "meanSquaredError"}) ? Loss::kMeanSquaredError : Loss::kCrossEntropy;
+      Loss(loss.choice("kind", {"crossEntropy", "meanSquaredError", "binaryCrossEntropy", "l1", "huber"}));  // in order
   if (options.loss == Loss::kCrossEntropy) loss.allowOnly({"kind", "labelSmoothing"});
+  else if (options.loss == Loss::kHuber) loss.allowOnly({"kind", "delta"});
   else loss.allowOnly({"kind"});
+  options.huberDelta = float(loss.number("delta", 1e-6, 1e6, 1));
   options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
   options.penalty = SizePenalty(f.choice("penalty", {"own", "coupled", "rate"}, 0));

@@ -82,10 +82,11 @@ struct ChannelRule {
   }
 
   // kFresh
-  int groups = 1;       // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;       // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;   // weights of an output channel for each of its inputs
-  bool padded = false;  // with zeros: then only a zero is a constant that may be taken out of its sums
+  int groups = 1;            // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;        // weights of an output channel for each of its inputs
+  bool readsItself = false;  // its weights read its own output at another position, nothing of its input
+  bool padded = false;       // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;

@@ -17,7 +17,8 @@
   /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
     X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \
   /* resize/ */ X(resize) \
-  /* attention/ */ X(attention) X(rotary)
+  /* attention/ */ X(attention) X(rotary) \
+  /* recurrent/ */ X(lstm) X(gru)
 // clang-format on
 
 namespace selfcompress::ops {

@@ -1,4 +1,5 @@
 // Attention, rotary positions and transposed convolutions in whole networks: gradients, backends, removal.
+#include "export/model_file.h"
 #include "test/operator_cases.h"
 
 using namespace test;
@@ -146,6 +147,16 @@ TEST_CASE("rotary positions: a pair leaves when both are dead, and the others tu
   CHECK(fieldOf(*network, "k", "outFeatures") == 10);
   for (const NodeDescription& n : network->description().nodes)
     if (n.name == "rq") CHECK(n.list("channels") == std::vector<int>{0, 2, 3, 5, 6, 7, 8, 9, 10, 11});
+}
+
+TEST_CASE("a model file keeps the lists of what removal has left") {
+  const NetworkDescription description = attending({2, 2, 6, 4}, {}, 6);
+  auto network = without(description, {{"q", {1, 4}}, {"v", {0, 6}}});
+  const model::Bytes bytes = encodeModelFile(network->description(), network->parameterState(), {});
+  const DecodedModel decoded = decodeModelFile(bytes);
+  REQUIRE(decoded.network.nodes.size() == network->description().nodes.size());
+  for (std::size_t i = 0; i < decoded.network.nodes.size(); i++)
+    CHECK(decoded.network.nodes[i].fields == network->description().nodes[i].fields);
 }
 
 TEST_CASE("attention and transposed convolutions: errors that name the field") {

@@ -163,10 +163,10 @@ void kill(State& state, const Parameters& parameters, Random& random, double sha
 TEST_CASE("there is a case for every operator") {
   std::set<std::string> kinds;
   for (const Case& c : operatorCases()) kinds.insert(kindOf(c));
-  // In operators_layout_test, operators_attention_test:
+  // In operators_layout_test, operators_attention_test, operators_recurrent_test:
   for (const char* kind : {"gatherChannels", "channelShuffle", "padChannels", "sliceChannels", "slicePositions", "pad",
                            "pixelShuffle", "pixelUnshuffle", "meanChannels", "meanPositions", "globalMaxPool", "resize",
-                           "convTranspose2d", "attention", "rotary"})
+                           "convTranspose2d", "attention", "rotary", "lstm", "gru"})
     kinds.insert(kind);
   for (const Operator* op : operators()) {
     CAPTURE(op->kind);
@@ -260,5 +260,42 @@ TEST_CASE("removal keeps the function of every operator, in evaluation and in tr
                                         "divide over positions", "layerNorm alone"};
     const bool pins = pinning.count(c.name) > 0;
     CHECK((removals > 0) == !pins);
+  }
+}
+
+TEST_CASE("losses of every element: the gradient of the bias of the last layer against its formula, on every backend") {
+  for (Loss loss : {Loss::kMeanSquaredError, Loss::kBinaryCrossEntropy, Loss::kAbsolute, Loss::kHuber}) {
+    CAPTURE(int(loss));
+    NetworkOptions options;
+    options.batchSize = 21, options.loss = loss, options.huberDelta = 0.3f;
+    DataSet data = randomData({3, 1, 1}, 21, 4);
+    Random random(12);
+    data.features = 4, data.targets = random.reals(21 * 4, 0, 1);
+    const auto indices = firstIndices(21);
+    auto backends = testedBackends();
+    backends.push_back(makeReferenceBackend());
+    for (auto& backend : backends) {
+      CAPTURE(backend->name());
+      Network network(std::move(backend), {Axes::vector(3), {linear("out", "input", 4, false)}, "out"}, options);
+      network.loadState(randomState(network, 3, 8));
+      std::vector<float> normalised;
+      for (float v : data.floats) normalised.push_back((v - data.mean[0]) * data.invStd[0]);
+      const auto z = network.predict(normalised.data(), 21);
+      double expected = 0;
+      std::vector<float> slopes(4);
+      for (std::size_t i = 0; i < z.size(); i++) {
+        const double t = double(data.targets[i]), x = double(z[i]), d = x - t, delta = double(options.huberDelta);
+        double value = d * d, slope = 2 * d;
+        if (loss == Loss::kBinaryCrossEntropy)
+          value = std::log1p(std::exp(x)) - x * t, slope = 1 / (1 + std::exp(-x)) - t;
+        if (loss == Loss::kAbsolute) value = std::fabs(d), slope = d > 0 ? 1 : -1;
+        if (loss == Loss::kHuber && std::fabs(d) > delta)
+          value = delta * (std::fabs(d) - delta / 2), slope = d > 0 ? delta : -delta;
+        else if (loss == Loss::kHuber) value = d * d / 2, slope = d;
+        expected += value / double(z.size()), slopes[i % 4] += float(slope / double(z.size()));
+      }
+      CHECK(difference(network.gradients(data, indices.data(), 21, Run::still())["out.bias"], slopes, 1e-2) < 1e-5);
+      CHECK(network.evaluate(data, indices.data(), 21).loss == doctest::Approx(expected).epsilon(1e-5));
+    }
   }
 }

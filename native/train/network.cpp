@@ -34,7 +34,7 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
   checkBackend();
   for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
   input_ = std::make_unique<BatchInput>(*backend_, device_, topology_.shapes[0],
-                                        options_.loss == Loss::kMeanSquaredError ? features : 0, options_.batchSize);
+                                        options_.loss == Loss::kCrossEntropy ? 0 : features, options_.batchSize);
   recordings_ = std::make_unique<RecordedSteps>(*backend_, options_.recordSteps);
   compileTraining();
   compileEvaluation();

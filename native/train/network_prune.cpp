@@ -64,7 +64,8 @@ std::vector<LayerSize> Network::measure() const {
   for (int i = 0; i < int(description_.nodes.size()); i++) {
     if (!description_.nodes[std::size_t(i)].op->isWeightLayer) continue;
     const ChannelRule& rule = channels_->rule(i);
-    const std::vector<bool> live = liveInputs(rule, constants[std::size_t(topology_.inputs[std::size_t(i)][0])]);
+    const int source = rule.readsItself ? i + 1 : topology_.inputs[std::size_t(i)][0];
+    const std::vector<bool> live = liveInputs(rule, constants[std::size_t(source)]);
     const Parameter &weight = *parameters_->find(i, Role::kWeight), *bits = parameters_->find(i, Role::kBitDepth),
                     *exponent = parameters_->find(i, Role::kExponent);
     const int outs = topology_.axes[std::size_t(i) + 1].channels;

@@ -50,7 +50,8 @@ void emitPenalty(Emitter& e, const NetworkDescription& network, const ChannelAna
     args.channels = e.shape(e.output(i)).channels;
     args.bitDepth = e.parameters().value(i, Role::kBitDepth);
     args.kernelArea = rule.kernelArea * rule.repeat, args.groups = rule.groups;
-    args.inChannels = e.shape(e.input(i)).channels, args.inputState = e.state(e.input(i));
+    const int read = rule.readsItself ? e.output(i) : e.input(i);
+    args.inChannels = e.shape(read).channels, args.inputState = e.state(read);
     args.originalWeights = originalWeights;
     args.gamma = &e.scalars()->gamma;
     args.layerBits = layerBits + i;

@@ -17,13 +17,14 @@ const nativeRules = {
   graph: ['ops', 'program', 'base', 'include'],
   train: ['graph', 'program', 'ops', 'base', 'include'],
   model: ['base'],
-  engine: ['model', 'ops', 'base', 'include'],
+  // Of the graph the engine needs shapes alone, of the export how a network is read from a file's structure.
+  engine: ['model', 'ops', 'base', 'include', 'graph/infer.h', 'export/structure.h'],
   export: ['train', 'graph', 'model', 'ops', 'base', 'include'],
   'backends/reference': ['ops', 'include'],
   'backends/cpu': ['ops/quantize', 'ops/states', 'include'],
   'backends/cuda': ['ops/quantize', 'include'],
   backends: ['include'],
-  node: ['export', 'engine', 'train', 'graph', 'program', 'model', 'ops', 'base', 'include', 'backends/cuda/loader.h'],
+  node: ['export', 'engine', 'train', 'graph', 'program', 'model', 'ops', 'base', 'include', 'backends/cuda/loader.h', 'backends/cpu/threads.h'],
 };
 
 /** Folders and files of lib/ and what each may import beside itself. */
@@ -39,10 +40,25 @@ const libRules = {
   'model-file': ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
+  inference: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  cli: ['report', 'training', 'import', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  index: ['training', 'import', 'data', 'model-file', 'network', 'binding', 'errors'],
+  cli: [
+    'report',
+    'training',
+    'import',
+    'inference',
+    'data',
+    'model-file',
+    'network',
+    'binding',
+    'errors',
+    'indexing',
+    'files',
+    'bytes-text',
+    'arguments',
+  ],
+  index: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 
 const faults = [];

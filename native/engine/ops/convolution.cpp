@@ -253,7 +253,11 @@ EngineOperator entry(const char* kind, std::unique_ptr<Step> (*prepare)(const Pr
 namespace ops {
 extern const EngineOperator conv2d, linear;
 const EngineOperator conv2d = entry("conv2d", prepareConv2d);
-const EngineOperator linear = entry("linear", prepareLinear);
+const EngineOperator linear = [] {
+  EngineOperator op = entry("linear", prepareLinear);
+  op.readsVector = [](const NodeDescription& node) { return !node.flag("perPosition"); };
+  return op;
+}();
 }  // namespace ops
 
 }  // namespace selfcompress::engine

@@ -54,8 +54,12 @@ class Concat final : public Step {
 
 namespace ops {
 extern const EngineOperator flatten, concat;
-const EngineOperator flatten{
-    "flatten", [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<Flatten>(p); }};
+const EngineOperator flatten = [] {
+  EngineOperator op;
+  op.kind = "flatten", op.flattens = true;
+  op.prepare = [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<Flatten>(p); };
+  return op;
+}();
 const EngineOperator concat{"concat",
                             [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<Concat>(p); }};
 }  // namespace ops

@@ -61,6 +61,9 @@ int keptWithin(std::span<const int> kept, int first, int count) {
 
 // Heads of which nothing is left go; the scale stays what it was.
 void keep(NodeDescription& node, const NodeContext& before, const Kept& kept) {
+  if (int(kept.inputs[kKey].size()) == before.inputs[kKey].channels &&
+      int(kept.inputs[kValue].size()) == before.inputs[kValue].channels)
+    return;
   const HeadLayout h = headLayout(before);
   FieldValue sizes, valueSizes;
   for (std::size_t k = 0; k < h.size.size(); k++) {
