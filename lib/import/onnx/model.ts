@@ -186,7 +186,10 @@ class Importer {
     if (unknown !== undefined) throw new DataError(`node "${label}" reads "${unknown}", which nothing before it makes`, this.path);
     const inputs = node.proto.input.map((name) => this.#values.get(name));
     const blind = node.proto.input.some((name, i) => name !== '' && inputs[i] === undefined);
-    const reads = (output: number) => (this.#readers.get(node.proto.output[output] ?? '') ?? 0) > 0;
+    const reads = (output: number) => {
+      const name = node.proto.output[output];
+      return name !== undefined && name !== '' && this.#readers.has(name);
+    };
     let outputs: Value[] = [];
     try {
       const rule = Object.hasOwn(rules, operator) ? rules[operator] : undefined;
