@@ -21,12 +21,13 @@ export function readArgument<T>(value: T, argument: string): T {
 }
 
 function copy(value: unknown, argument: string, depth: number): unknown {
+  if (typeof value === 'function') reading(argument, () => Array.isArray(value)); // a revoked proxy of one throws wherever it is asked what it is
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   if (depth > DEEPEST) throw wrongType(`plain data of at most ${DEEPEST} levels`, argument, value);
   if (reading(argument, () => Array.isArray(value))) {
     const items = reading(argument, () => Array.from({ length: (value as unknown[]).length }, (_, i) => (value as unknown[])[i]));
     for (let i = 0; i < items.length; i++) {
-      if (typeof items[i] === 'object') items[i] = copy(items[i], `${argument}[${i}]`, depth + 1);
+      if (typeof items[i] === 'object' || typeof items[i] === 'function') items[i] = copy(items[i], `${argument}[${i}]`, depth + 1);
     }
     return items;
   }

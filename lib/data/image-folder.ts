@@ -1,5 +1,6 @@
 /** A folder of images: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png. */
 import { join } from 'node:path';
+import { readArgument } from '../arguments.js';
 import { checkInteger, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 import { allocate } from './byte-source.js';
@@ -78,7 +79,8 @@ function checkShape(shape: unknown): [number, number, number] | undefined {
 }
 
 /** Images by class. Every folder in `train` that holds images is a class, in the order of their names. */
-export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<Dataset> {
+export async function loadImageFolder(directory: string, givenOptions: ImageFolderOptions = {}): Promise<Dataset> {
+  const options = readArgument(givenOptions, 'options');
   const { size, fit } = checkImageOptions(options);
   const given = checkShape(options.shape);
   const sharp = await loadSharp(directory);

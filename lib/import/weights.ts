@@ -1,10 +1,11 @@
 /** Weights of other programs' files for a network that is described here. */
+import { checkPath, readArgument } from '../arguments.js';
 import type { NetworkDescription, ParameterInfo, ParameterRole } from '../binding.js';
 import type { Tensor } from '../data/elements.js';
 import { isFloat } from '../data/elements.js';
 import { readText } from '../data/files.js';
 import { readSafetensors } from '../data/safetensors.js';
-import { DataError, isPlainObject, wrongType } from '../errors.js';
+import { checkNames, DataError, isPlainObject, wrongType } from '../errors.js';
 import { elements, inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
@@ -171,7 +172,11 @@ function unmatchedError({ missing, unused }: Matcher, path: string): DataError {
  * `layer1_0_bn1.runningMean`; a leading `module.` is left out), then nodes and modules of the same tensors in the order of both.
  * @throws DataError that lists every parameter and every tensor without a counterpart
  */
-export async function loadWeights(network: NetworkDescription, path: string, { map }: WeightOptions = {}): Promise<LoadedWeights> {
+export async function loadWeights(network: NetworkDescription, path: string, given: WeightOptions = {}): Promise<LoadedWeights> {
+  checkPath(path, 'path');
+  const options = readArgument(given, 'options');
+  checkNames(options, 'options', ['map']);
+  const { map }: WeightOptions = options;
   const { parameters } = inspectNetwork(network);
   const told = await readMap(map);
   const all = await readSafetensors(path);

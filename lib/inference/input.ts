@@ -32,10 +32,11 @@ export function decodeInput(
   normalisation: Normalisation,
   target: Float32Array,
 ): (() => Promise<void>) | undefined {
-  if (typeof input === 'string' || Buffer.isBuffer(input)) {
+  if (typeof input === 'string' || (ArrayBuffer.isView(input) && Buffer.isBuffer(input))) {
     checkImageAxes(axes, argument, input);
     return () => decode(input, argument, axes, normalisation, target);
   }
+  if (!ArrayBuffer.isView(input)) throw wrongType('a Float32Array, a Uint8Array, a Buffer or the path of an image', argument, input);
   if (input instanceof Float32Array) {
     checkLength(input, argument, target.length);
     target.set(input);

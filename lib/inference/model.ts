@@ -1,5 +1,6 @@
 /** A model file ready to use: inputs in, labels and scores out. */
 import { readFile } from 'node:fs/promises';
+import { checkPath, readArgument } from '../arguments.js';
 import { type AxesSizes, binding, type Metadata, type Model } from '../binding.js';
 import { forEachAtOnce } from '../data/images.js';
 import { checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
@@ -64,7 +65,8 @@ export class InferenceModel {
    */
   predict(input: ModelInput): Promise<Prediction>;
   predict(inputs: readonly ModelInput[]): Promise<Prediction[]>;
-  async predict(input: ModelInput | readonly ModelInput[]): Promise<Prediction | Prediction[]> {
+  async predict(given: ModelInput | readonly ModelInput[]): Promise<Prediction | Prediction[]> {
+    const input = readArgument(given, 'inputs');
     const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
     const values = this.#memoryFor(examples.length);
     // All are checked before the first image is read.
@@ -79,7 +81,8 @@ export class InferenceModel {
   /** The same on the calling thread, which is blocked meanwhile. Images by path or Buffer are for `predict`. */
   predictSync(input: Float32Array | Uint8Array | Uint8ClampedArray): Prediction;
   predictSync(inputs: readonly (Float32Array | Uint8Array | Uint8ClampedArray)[]): Prediction[];
-  predictSync(input: ModelInput | readonly ModelInput[]): Prediction | Prediction[] {
+  predictSync(given: ModelInput | readonly ModelInput[]): Prediction | Prediction[] {
+    const input = readArgument(given, 'inputs');
     const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
     const values = this.#memoryFor(examples.length);
     examples.forEach((example, i) => {
@@ -119,8 +122,10 @@ export class InferenceModel {
  * A model file (docs/model-file.md, version 1 or 2), by path or as its bytes.
  * @throws ModelFileError for anything that is not a whole, unchanged file of a network that the engine runs
  */
-export async function loadModel(file: string | Uint8Array, options: LoadModelOptions = {}): Promise<InferenceModel> {
-  if (typeof file !== 'string' && !(file instanceof Uint8Array)) throw wrongType('the path of a model file or its bytes', 'file', file);
+export async function loadModel(file: string | Uint8Array, given: LoadModelOptions = {}): Promise<InferenceModel> {
+  if (typeof file === 'string') checkPath(file, 'file');
+  else if (!(ArrayBuffer.isView(file) && file instanceof Uint8Array)) throw wrongType('the path of a model file or its bytes', 'file', file);
+  const options = readArgument(given, 'options');
   checkNames(options, 'options', ['weights', 'maxWeights', 'maxActivationBytes']);
   const { weights, maxWeights, maxActivationBytes }: LoadModelOptions = options;
   if (maxWeights !== undefined) checkInteger(maxWeights, 'options.maxWeights', 1);

@@ -30,6 +30,7 @@ class Removable {
       else if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
       if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
       for (int k : rule.pinned) pinTensor(topology.inputs[std::size_t(i)][std::size_t(k)]);
+      if (rule.readsItself) pinTensor(i + 1);  // its units are counted by what it reads, and that stays
     }
     do changed_ = false, settle();
     while (changed_);

@@ -1,5 +1,6 @@
 // Every way into the library: arguments that are right for each, and a check that none is missing.
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import * as library from '../../dist/index.js';
 
 const { binding } = library;
@@ -305,6 +306,10 @@ export const typescript = {
     names: ['options', 'network', 'data', 'state', 'Trainer.create', 'node'],
     with: (args) => library.Trainer.create(...args).dispose(),
   },
+  importModel: {
+    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { input: [1, 6, 6], output: 'y' }],
+    names: ['path', 'options', 'input', 'output'],
+  },
   loadModel: { make: () => [new Uint8Array(64), { weights: 'packed', maxWeights: 100 }], names: ['file', 'options', 'model'] },
 };
 /** Without cases of their own here, and why. */
@@ -312,6 +317,7 @@ export const untried = {
   binding: 'the native functions above',
   CheckpointError: 'a class of errors',
   DataError: 'a class of errors',
+  ImportError: 'a class of errors',
   ModelFileError: 'a class of errors',
   TrainingDivergedError: 'a class of errors',
   InferenceModel: 'made by loadModel',
