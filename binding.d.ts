@@ -166,15 +166,15 @@ export interface FunctionNode extends NodeBase {
 export interface HardSigmoidNode extends NodeBase {
   kind: 'hardSigmoid';
   /** Default 1/6. */
-  slope?: number;
+  slope?: number | undefined;
   /** Default ½. */
-  offset?: number;
+  offset?: number | undefined;
 }
 /** x where x > 0, else slope·x. */
 export interface LeakyReluNode extends NodeBase {
   kind: 'leakyRelu';
   /** Default 0.01. */
-  slope?: number;
+  slope?: number | undefined;
 }
 /** min(max(x, low), high); low 0 and high 6: ReLU6. */
 export interface ClipNode extends NodeBase {
@@ -186,45 +186,45 @@ export interface ClipNode extends NodeBase {
 export interface EluNode extends NodeBase {
   kind: 'elu';
   /** Default 1. */
-  alpha?: number;
+  alpha?: number | undefined;
 }
 /** scale·x + offset, fixed numbers. */
 export interface AffineNode extends NodeBase {
   kind: 'affine';
   /** Default 1. */
-  scale?: number;
+  scale?: number | undefined;
   /** Default 0. */
-  offset?: number;
+  offset?: number | undefined;
 }
 /** x where x > 0, else a learned slope times x: `<name>.slope`, [channels] or [1], which starts at ¼. */
 export interface PReluNode extends NodeBase {
   kind: 'prelu';
   /** One slope for all channels. Default false. */
-  shared?: boolean;
+  shared?: boolean | undefined;
 }
 /** Normalisation over the channels of every position of every example; rmsNorm without a mean and a shift. */
 export interface ChannelNormNode extends NodeBase {
   kind: 'layerNorm' | 'rmsNorm';
   /** Learn a scale (and a shift) per channel. Default true. */
-  affine?: boolean;
+  affine?: boolean | undefined;
   /** Default 1e-5. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Channels that the statistics count, those that were removed among them as zeros. Default 0: those of the input. */
-  divisor?: number;
+  divisor?: number | undefined;
 }
 /** Normalisation over the positions of every channel of every example. */
 export interface InstanceNormNode extends NodeBase {
   kind: 'instanceNorm';
   /** Learn a scale and a shift per channel. Default false. */
-  affine?: boolean;
+  affine?: boolean | undefined;
   /** Default 1e-5. */
-  epsilon?: number;
+  epsilon?: number | undefined;
 }
 /** Over the channels of every position (they are never removed), or over the last axis of positions. */
 export interface SoftmaxNode extends NodeBase {
   kind: 'softmax';
   /** Default 'channels'. */
-  axis?: 'channels' | 'positions';
+  axis?: 'channels' | 'positions' | undefined;
 }
 export interface PoolNode extends NodeBase {
   kind: 'maxPool' | 'averagePool';
@@ -243,14 +243,14 @@ export interface GlobalAveragePoolNode extends NodeBase {
 /** Mean over all rows, all columns, or both (default); their number becomes 1. */
 export interface MeanPositionsNode extends NodeBase {
   kind: 'meanPositions';
-  rows?: boolean;
-  columns?: boolean;
+  rows?: boolean | undefined;
+  columns?: boolean | undefined;
 }
 /** Mean over all channels at each position; output 1×H×W. */
 export interface MeanChannelsNode extends NodeBase {
   kind: 'meanChannels';
   /** What the sum is divided by; 0, the default: the number of channels. It stays when channels are removed. */
-  divisor?: number;
+  divisor?: number | undefined;
 }
 /** C×H×W → a vector of C·H·W features. */
 export interface FlattenNode extends NodeBase {
@@ -272,7 +272,7 @@ export interface ArithmeticNode extends NodeBase {
 export interface ConcatNode extends NodeBase {
   kind: 'concat';
   /** Default 'channels'. The positions of a sequence are columns. */
-  axis?: 'channels' | 'rows' | 'columns';
+  axis?: 'channels' | 'rows' | 'columns' | undefined;
 }
 /** Output channel i is input channel index[i], or zeros where index[i] is -1. */
 export interface GatherChannelsNode extends NodeBase {
@@ -284,15 +284,15 @@ export interface ChannelShuffleNode extends NodeBase {
   kind: 'channelShuffle';
   groups: number;
   /** In place of the groups: the input channel of each output channel, as removal leaves it. Default []: by the groups. */
-  order?: number[];
+  order?: number[] | undefined;
 }
 /** Channels of zeros before and after those of the input. */
 export interface PadChannelsNode extends NodeBase {
   kind: 'padChannels';
   /** Default 0. */
-  before?: number;
+  before?: number | undefined;
   /** Default 0. */
-  after?: number;
+  after?: number | undefined;
 }
 /** Channels first … first + count − 1. */
 export interface SliceChannelsNode extends NodeBase {
@@ -304,20 +304,20 @@ export interface SliceChannelsNode extends NodeBase {
 export interface SlicePositionsNode extends NodeBase {
   kind: 'slicePositions';
   /** Default [0, 0]. */
-  first?: [number, number];
+  first?: [number, number] | undefined;
   count: [number, number];
   /** Default [1, 1]. */
-  step?: [number, number];
+  step?: [number, number] | undefined;
 }
 /** Rows and columns added before and after. */
 export interface PadNode extends NodeBase {
   kind: 'pad';
   /** Default [0, 0]. */
-  before?: [number, number];
+  before?: [number, number] | undefined;
   /** Default [0, 0]. */
-  after?: [number, number];
+  after?: [number, number] | undefined;
   /** 'zeros' (default), 'reflect' (2 1 | 0 1 2), 'edge' (0 0 | 0 1 2) or 'wrap' (1 2 | 0 1 2). */
-  mode?: 'zeros' | 'reflect' | 'edge' | 'wrap';
+  mode?: 'zeros' | 'reflect' | 'edge' | 'wrap' | undefined;
 }
 /**
  * Pixel shuffle: C·size²×H×W → C×H·size×W·size, and the way back. Order 'channelFirst' (default; PyTorch's PixelShuffle,
@@ -327,7 +327,7 @@ export interface PadNode extends NodeBase {
 export interface PixelShuffleNode extends NodeBase {
   kind: 'pixelShuffle' | 'pixelUnshuffle';
   size: number;
-  order?: 'blockFirst' | 'channelFirst';
+  order?: 'blockFirst' | 'channelFirst' | undefined;
 }
 /** Resizing without antialiasing. */
 export interface ResizeNode extends NodeBase {
@@ -335,18 +335,18 @@ export interface ResizeNode extends NodeBase {
   /** Of the output: [height, width]. */
   size: [number, number];
   /** Default 'nearest'. */
-  mode?: 'nearest' | 'linear';
+  mode?: 'nearest' | 'linear' | undefined;
   /**
    * Where output position o lies in the input, with s = output / input: 'halfPixel' (o + ½)/s − ½ (PyTorch's
    * align_corners = false), 'alignCorners' o·(in − 1)/(out − 1), 'asymmetric' o/s (default; PyTorch's nearest).
    */
-  coordinates?: 'halfPixel' | 'alignCorners' | 'asymmetric';
+  coordinates?: 'halfPixel' | 'alignCorners' | 'asymmetric' | undefined;
   /** Of nearest; 'floor' (default), 'ceil', or to the nearest with halves going down or up. */
-  rounding?: 'floor' | 'ceil' | 'halfDown' | 'halfUp';
+  rounding?: 'floor' | 'ceil' | 'halfDown' | 'halfUp' | undefined;
   /** s of the rows where it is not exactly output / input. Default 0: that ratio. */
-  scaleHeight?: number;
+  scaleHeight?: number | undefined;
   /** The same of the columns. */
-  scaleWidth?: number;
+  scaleWidth?: number | undefined;
 }
 /** Transposed convolution. Weight [O, I/groups, KH, KW]; output height (H − 1)·stride − 2·padding + dilation·(KH − 1) + outputPadding + 1. */
 export interface ConvTranspose2dNode extends NodeBase {
@@ -354,19 +354,19 @@ export interface ConvTranspose2dNode extends NodeBase {
   outChannels: number;
   kernel: [number, number];
   /** Default [1, 1]. */
-  stride?: [number, number];
+  stride?: [number, number] | undefined;
   /** Rows and columns taken off both sides of the output. Default [0, 0]. */
-  padding?: [number, number];
+  padding?: [number, number] | undefined;
   /** Rows and columns added at the end, less than the stride. Default [0, 0]. */
-  outputPadding?: [number, number];
+  outputPadding?: [number, number] | undefined;
   /** Default [1, 1]. */
-  dilation?: [number, number];
+  dilation?: [number, number] | undefined;
   /** Divides input and output channels. Default 1. */
-  groups?: number;
+  groups?: number | undefined;
   /** Default true. */
-  bias?: boolean;
+  bias?: boolean | undefined;
   /** Learn a bit depth and an exponent per output channel. Default true. */
-  compress?: boolean;
+  compress?: boolean | undefined;
 }
 /**
  * Multi-head attention between its projections: inputs are queries, keys and values, each with its heads one after the
@@ -376,15 +376,15 @@ export interface AttentionNode extends NodeBase {
   kind: 'attention';
   heads: number;
   /** Heads of keys and values, a divisor of `heads`: each is shared by as many query heads. Default: `heads`. */
-  keyHeads?: number;
+  keyHeads?: number | undefined;
   /** A query sees the keys up to its own position. Default false. */
-  causal?: boolean;
+  causal?: boolean | undefined;
   /** 0, the default: 1/√(channels of a head). It stays when dimensions are removed. */
-  scale?: number;
+  scale?: number | undefined;
   /** Channels of each key head (and of its queries), where they differ. Default []: equal ones. */
-  headSizes?: number[];
+  headSizes?: number[] | undefined;
   /** Channels of values of each key head, where they differ. Default []: equal ones. */
-  valueSizes?: number[];
+  valueSizes?: number[] | undefined;
 }
 /** Rotary positions: pairs of channels of each head turned by position × base^(−2·pair/rotated). */
 export interface RotaryNode extends NodeBase {
@@ -392,29 +392,37 @@ export interface RotaryNode extends NodeBase {
   /** Channels of a head. */
   headSize: number;
   /** Of these, how many are turned, the first ones; even. Default: all. */
-  rotated?: number;
+  rotated?: number | undefined;
   /** Default 10000. */
-  base?: number;
+  base?: number | undefined;
   /** Pairs (2i, 2i + 1); if not, (i, i + rotated/2). Default false. */
-  interleaved?: boolean;
+  interleaved?: boolean | undefined;
   /** Default 0. */
-  firstPosition?: number;
+  firstPosition?: number | undefined;
   /** Which of the original channels are there, ascending, after a removal. Default []: all. */
-  channels?: number[];
+  channels?: number[] | undefined;
 }
 /**
  * The recurrent part of an LSTM (gates i, f, g, o) or a GRU (r, z, n) over the positions of a sequence. Its input has the
  * products of the layer's inputs: gate by gate, a channel for each unit; its output the units' hidden states, which start
  * at zero. Weight [gates·units, units] and bias [gates·units] of the recurrence; they are not compressed, and units stay.
  */
-export interface RecurrentNode extends NodeBase {
-  kind: 'lstm' | 'gru';
+export interface LstmNode extends NodeBase {
+  kind: 'lstm';
   /** From the last position to the first. Default false. */
-  reverse?: boolean;
+  reverse?: boolean | undefined;
   /** Default true. */
-  bias?: boolean;
-  /** gru: the hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
-  resetFirst?: boolean;
+  bias?: boolean | undefined;
+}
+/** See LstmNode. */
+export interface GruNode extends NodeBase {
+  kind: 'gru';
+  /** From the last position to the first. Default false. */
+  reverse?: boolean | undefined;
+  /** Default true. */
+  bias?: boolean | undefined;
+  /** The hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
+  resetFirst?: boolean | undefined;
 }
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
@@ -457,7 +465,8 @@ export type NodeDescription =
   | ConvTranspose2dNode
   | AttentionNode
   | RotaryNode
-  | RecurrentNode
+  | LstmNode
+  | GruNode
   | DropoutNode;
 
 /**
@@ -570,12 +579,12 @@ export interface FieldInfo {
   type: 'integer' | 'number' | 'boolean' | 'pair' | 'choice' | 'list';
   required: boolean;
   /** Of integers, numbers, both members of a pair and every integer of a list; inclusive. */
-  low?: number;
-  high?: number;
-  default?: number | boolean | number[] | string;
+  low?: number | undefined;
+  high?: number | undefined;
+  default?: number | boolean | number[] | string | undefined;
   /** The field whose value is the default. */
-  defaultField?: string;
-  choices?: string[];
+  defaultField?: string | undefined;
+  choices?: string[] | undefined;
 }
 /** The table of operators. */
 export function operators(): OperatorInfo[];

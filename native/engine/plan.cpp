@@ -136,19 +136,23 @@ class Planner {
     std::vector<std::int64_t>& offsets = plan_.offsets[which];
     offsets.assign(values, 0);
     auto sizeOf = [&](std::size_t v) { return (plan_.axes[v].elements() * imagesOf(layout) + 15) / 16 * 16; };
-    std::vector<std::size_t> placed;  // by offset
-    for (std::size_t v = 0; v < values; v++) {
-      if (first[v] < 0) continue;
+    std::vector<std::size_t> order;
+    for (std::size_t v = 0; v < values; v++)
+      if (first[v] >= 0) order.push_back(v);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return first[a] < first[b]; });
+    std::vector<std::size_t>
+        live;  // by offset; what was read for the last time leaves, so that long networks stay linear
+    for (std::size_t v : order) {
+      std::erase_if(live, [&](std::size_t other) { return last[other] < first[v]; });
       std::int64_t at = 0;
-      for (std::size_t other : placed) {
-        if (last[other] < first[v] || last[v] < first[other]) continue;
+      for (std::size_t other : live) {
         if (at + sizeOf(v) <= offsets[other]) break;
         at = std::max(at, offsets[other] + sizeOf(other));
       }
       offsets[v] = at;
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), v,
-                                     [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; }),
-                    v);
+      live.insert(std::upper_bound(live.begin(), live.end(), v,
+                                   [&](std::size_t a, std::size_t b) { return offsets[a] < offsets[b]; }),
+                  v);
       plan_.floats[which] = std::max(plan_.floats[which], at + sizeOf(v));
     }
   }

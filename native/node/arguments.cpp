@@ -384,8 +384,8 @@ std::uint8_t* TypedArrays::bytesOrFloats(const Fields& fields, const char* name,
 }
 
 std::size_t TypedArrays::lengthOf(const std::string& name) const {
-  for (const Entry& e : entries_)
-    if (e.name == name) return e.length;
+  for (auto e = entries_.rbegin(); e != entries_.rend(); e++)  // it is asked for what was read last
+    if (e->name == name) return e->length;
   return 0;
 }
 

@@ -14,6 +14,8 @@ namespace {
 constexpr int kWorkers = 8;  // of an image
 constexpr int kAttentionThreads = kWorkers * kLanes;
 constexpr int kCells = kAttentionThreads;
+// Of a multiprocessor: 128 registers a thread. Left alone the compiler takes 72 and spills.
+constexpr int kAttentionBlocks = 4;
 constexpr int kRowValues = 3;  // of a row of probabilities: largest score, 1 / sum, mean of the gradient
 
 // Channels of one head: those of a tensor from `first` on.
@@ -120,7 +122,8 @@ __device__ inline Row takeScores(const Head& h, const AttentionGeometry& g, int 
 }
 
 // chunk: keys that have room in shared memory, here and below.
-__global__ void __launch_bounds__(kAttentionThreads) attentionForwardKernel(AttentionForward a, int chunk) {
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
+    attentionForwardKernel(AttentionForward a, int chunk) {
   const AttentionGeometry& g = a.geometry;
   const auto cells = sharedArray<float>(0, kCells);
   const auto scores = sharedArray<float>(kCells * int(sizeof(float)), chunk * kLanes);
@@ -191,7 +194,7 @@ struct QueryGradient {
 };
 
 // rows: [blocks of images][query heads][queries][kRowValues][lanes]; firstBlock: of the first of them.
-__global__ void __launch_bounds__(kAttentionThreads)
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     attentionQueryGradientKernel(AttentionBackward a, int chunk, int firstBlock, float* rows) {
   const AttentionGeometry& g = a.geometry;
   const auto cells = sharedArray<float>(0, kCells);
@@ -254,7 +257,7 @@ __device__ inline void addQueries(const AttentionBackward& a, const Head& h, int
 }
 
 // chunk: queries that have room in shared memory.
-__global__ void __launch_bounds__(kAttentionThreads)
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     attentionKeyGradientKernel(AttentionBackward a, int chunk, int firstBlock, const float* rows) {
   const AttentionGeometry& g = a.geometry;
   const auto p = sharedArray<float>(0, chunk * kLanes),
