@@ -139,6 +139,56 @@ t.test('1-D convolutions and pooling, products that begin with a constant', judg
   t.ok(difference < 1e-5, `${difference}`);
 });
 
+t.test('gates, shuffled channels, slices, transposed convolutions and padding that differs between the sides', judged, async (t) => {
+  const path = join(temporaryFolder(t), 'layouts.onnx');
+  writeModel(path, {
+    opset: 13,
+    inputs: { x: [1, 3, 9, 8] },
+    outputs: { y: ['n', 'm'] },
+    initializers: [
+      weights('w1', [8, 3, 3, 3]),
+      weights('w2', [8, 8, 1, 1]),
+      weights('wt', [8, 3, 2, 3]),
+      weights('bt', [6]),
+      weights('slopes', [6, 1, 1]),
+      int64('five', 1, 2, 4, 4, 4),
+      int64('four', 1, 8, 4, 4),
+      int64('pads', 0, 0, 1, 0, 0, 0, 0, 2),
+      int64('from', 1, 0),
+      int64('to', 100, -1),
+      int64('axes', 2, -1),
+      int64('steps', 1, 2),
+      tensor('two', [], Float32Array.of(2)),
+      tensor('low', [], Float32Array.of(-0.5)),
+      tensor('high', [], Float32Array.of(4)),
+    ],
+    nodes: [
+      node('Conv', ['x', 'w1'], 'c1', { pads: [0, 0, 1, 2] }),
+      node('Relu', ['c1'], 'r1'),
+      node('MaxPool', ['r1'], 'p1', { kernel_shape: [2, 2], strides: [2, 2], pads: [0, 0, 1, 0] }),
+      node('GlobalAveragePool', ['p1'], 'g1'),
+      node('Conv', ['g1', 'w2'], 'g2'),
+      node('HardSigmoid', ['g2'], 'g3'),
+      node('Mul', ['g3', 'p1'], 'gated'),
+      node('Reshape', ['gated', 'five'], 's1'),
+      node('Transpose', ['s1'], 's2', { perm: [0, 2, 1, 3, 4] }),
+      node('Reshape', ['s2', 'four'], 's3'),
+      node('ConvTranspose', ['s3', 'wt', 'bt'], 'd1', { group: 2, strides: [2, 1], pads: [0, 1, 0, 1] }),
+      node('PRelu', ['d1', 'slopes'], 'd2'),
+      node('Pow', ['d2', 'two'], 'd3'),
+      node('Pad', ['d3', 'pads'], 'd4'),
+      node('Slice', ['d4', 'from', 'to', 'axes', 'steps'], 'd5'),
+      node('Sub', ['d5', 'd5'], 'zero'),
+      node('Concat', ['d5', 'zero', 'd5'], 'd6', { axis: 3 }),
+      node('Clip', ['d6', 'low', 'high'], 'd7'),
+      node('Flatten', ['d7'], 'y'),
+    ],
+  });
+  const { difference, outputs } = await compareWithRuntime(path, ort);
+  t.equal(outputs, 6 * 8 * 9);
+  t.ok(difference < 1e-5, `${difference}`);
+});
+
 t.test('all faults are in one error', async (t) => {
   const path = join(temporaryFolder(t), 'faults.onnx');
   writeModel(path, {
@@ -146,7 +196,7 @@ t.test('all faults are in one error', async (t) => {
     outputs: { y: [1, 2, 1, 1], z: [1, 2, 3, 3] },
     initializers: [weights('w', [2, 2, 3, 3])],
     nodes: [
-      node('Conv', ['x', 'w'], 'c', { pads: [0, 0, 1, 1] }, 'uneven'),
+      node('AveragePool', ['x'], 'c', { kernel_shape: [3, 3], pads: [0, 0, 1, 1] }, 'uneven'),
       node('LRN', ['c'], 'l', { size: 3 }, 'norm'),
       node('NonZero', ['l'], 'i', {}, 'odd'),
       node('MaxPool', ['x'], 'p', { kernel_shape: [5, 5], strides: [2, 2], ceil_mode: 1 }, 'ceil'),
@@ -161,7 +211,13 @@ t.test('all faults are in one error', async (t) => {
     error.faults.map((fault) => fault.node),
     ['the graph', 'uneven', 'norm', 'odd', 'ceil'],
   );
-  for (const part of ['outputs y, z', 'Conv "uneven" needs padding that differs', 'LRN "norm"', 'an import rule for NonZero', 'ceil_mode']) {
+  for (const part of [
+    'outputs y, z',
+    'AveragePool "uneven" needs the same padding on both sides',
+    'LRN "norm"',
+    'an import rule for NonZero',
+    'ceil_mode',
+  ]) {
     t.ok(error.message.includes(part), part);
   }
   const chosen = await importModel(path, { output: 'z' });

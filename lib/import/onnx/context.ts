@@ -12,6 +12,8 @@ export interface Activation {
   exclusive: boolean;
   /** The node has a weight, and may have a bias, whose channels are those of the output: a scale and a shift may be joined to them. */
   takesAffine?: boolean;
+  /** Axes 1 and 2 are the channels of the node, which a Reshape has split in two. */
+  split?: boolean;
 }
 /** undefined: comes from a node that cannot be imported. */
 export type Value = { constant: Constant } | { activation: Activation } | undefined;
@@ -103,10 +105,11 @@ export interface RuleContext {
   reads: (output: number) => boolean;
 }
 
-/** The input as the output of a network's node. */
-export function activationOf({ inputs }: RuleContext, index = 0): Activation {
+/** The input as the output of a network's node; `split`: its channels may be split. */
+export function activationOf({ inputs }: RuleContext, index = 0, split = false): Activation {
   const value = inputs[index];
   if (!value || !('activation' in value)) throw new Unsupported(`an input ${index} that depends on the network's input`);
+  if (value.activation.split && !split) throw new Unsupported(`channels on one axis (they are split, [${value.activation.shape}])`);
   return value.activation;
 }
 

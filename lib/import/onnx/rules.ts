@@ -1,6 +1,6 @@
 /** What each operator of ONNX becomes here: one function for each, in one table. */
 import { item } from '../../indexing.js';
-import { type Affine, applyAffine, perChannel } from './affine.js';
+import { perChannel } from './affine.js';
 import {
   type Activation,
   activationOf,
@@ -14,32 +14,13 @@ import {
   type Value,
 } from './context.js';
 import { axesOf, reshaped, squeezed, unsqueezed } from './fold.js';
+import { add, clip, divide, elementwise, instanceNorm, layerNorm, multiply, power, prelu, softmax, subtract, sum } from './function-rules.js';
+import { convTranspose, pad, pixels, resize, slice, split, transposed } from './layout-rules.js';
+import { alias, fresh, freshLayer, leading, onePosition, onlyFirstOutput, type Rule } from './results.js';
 import { type Constant, elementsOf, integers, scalarOf, transpose } from './tensors.js';
 import { windowOf } from './windows.js';
 
-/** The values of the node's outputs. */
-export type Rule = (c: RuleContext) => Value[];
-
 const floats = ({ data }: Constant) => Float32Array.from(data);
-const fresh = (node: string, shape: number[]): Value[] => [{ activation: { node, shape, exclusive: true } }];
-/** The output of a layer or a norm: a scale and a shift behind it may be joined to its parameters. */
-const freshLayer = (node: string, shape: number[]): Value[] => [{ activation: { node, shape, exclusive: true, takesAffine: true } }];
-/** Batch and channels of an activation. */
-const leading = ({ shape }: Activation): [number, number] => [item(shape, 0), item(shape, 1)];
-/** The same elements under another shape. */
-const alias = (x: Activation, shape = x.shape): Value[] => [{ activation: { ...x, shape } }];
-
-function onlyFirstOutput({ reads, node }: RuleContext): void {
-  if (node.proto.output.some((name, i) => i > 0 && name !== '' && reads(i))) throw new Unsupported('nobody who reads its second output');
-}
-
-/** An operator that keeps the shape and has no fields. */
-const elementwise =
-  (kind: string): Rule =>
-  (c) => {
-    const x = activationOf(c);
-    return fresh(c.build.add(kind, c.node.label, [x.node]), x.shape);
-  };
 
 const missing =
   (kind: string): Rule =>
@@ -56,9 +37,10 @@ function conv(c: RuleContext): Value[] {
   if (weight.shape.length !== x.shape.length) throw new Unsupported(`weights of as many axes as the input ([${weight.shape}] and [${x.shape}])`);
   const outChannels = item(weight.shape, 0);
   const kernelShape = weight.shape.slice(2);
-  const { positions, ...fields } = windowOf(c.node, x.shape, kernelShape);
+  const { positions, uneven, ...fields } = windowOf(c.node, x.shape, kernelShape);
   const parameters = { weight: floats(weight), bias: bias && floats(bias) };
-  const name = c.build.add('conv2d', c.node.label, [x.node], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
+  const input = uneven ? c.build.add('pad', `${c.node.label}_pad`, [x.node], uneven) : x.node;
+  const name = c.build.add('conv2d', c.node.label, [input], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
   return freshLayer(name, [item(x.shape, 0), outChannels, ...positions]);
 }
 
@@ -111,26 +93,32 @@ function batchNormalization(c: RuleContext): Value[] {
   return freshLayer(c.build.add('batchNorm', c.node.label, [x.node], fields, { weight, bias, runningMean, runningVar }), x.shape);
 }
 
+const NEVER_NEGATIVE = new Set(['relu', 'sigmoid', 'hardSigmoid', 'softplus', 'softmax', 'exp', 'abs', 'square']);
+const KEEP_SIGNS = new Set(['maxPool', 'averagePool', 'concat', 'dropout']);
+function neverNegative({ build }: RuleContext, name: string): boolean {
+  const open = [name];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const node = build.node(next);
+    if (node && KEEP_SIGNS.has(node.kind)) open.push(...node.inputs);
+    else if (!node || !NEVER_NEGATIVE.has(node.kind)) return false;
+  }
+  return true;
+}
+
 const pool =
-  (kind: string, more: (node: OnnxNode) => object = () => ({})): Rule =>
+  (kind: string, isMaximum: boolean, more: (node: OnnxNode) => object = () => ({})): Rule =>
   (c) => {
     const x = activationOf(c);
     onlyFirstOutput(c);
-    const { positions, dilation, ...fields } = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? []);
+    const { positions, dilation, uneven, ...fields } = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? []);
+    // A maximum over padding is one over zeros where nothing is below them.
+    if (uneven && (!isMaximum || !neverNegative(c, x.node)))
+      throw new Unsupported(`the same padding on both sides of an axis (it is [${uneven.before}] and [${uneven.after}])`);
     if (dilation.some((d) => d !== 1)) throw new Unsupported('windows without gaps (dilations)');
     if (fields.padding.some((p, i) => p > item(fields.kernel, i) >> 1)) throw new Unsupported('padding of at most half the kernel');
-    return fresh(c.build.add(kind, c.node.label, [x.node], { ...fields, ...more(c.node) }), [...leading(x), ...positions]);
+    const input = uneven ? c.build.add('pad', `${c.node.label}_pad`, [x.node], uneven) : x.node;
+    return fresh(c.build.add(kind, c.node.label, [input], { ...fields, ...more(c.node) }), [...leading(x), ...positions]);
   };
-
-const onePosition = (shape: number[]) => [...shape.slice(0, 2), ...shape.slice(2).map(() => 1)];
-
-function globalMaxPool(c: RuleContext): Value[] {
-  const x = activationOf(c);
-  const size = x.shape.slice(2);
-  if (size.length < 1 || size.length > 2) throw new Unsupported(`a maximum over one or two axes (the input is [${x.shape}])`);
-  const kernel = size.length === 1 ? [1, ...size] : size;
-  return fresh(c.build.add('maxPool', c.node.label, [x.node], { kernel }), onePosition(x.shape));
-}
 
 function reduceMean(c: RuleContext): Value[] {
   const x = activationOf(c);
@@ -160,9 +148,21 @@ function flatten(c: RuleContext): Value[] {
 }
 
 function reshape(c: RuleContext): Value[] {
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const wanted = Array.from(constantOf(c, 1, 'a shape').data);
-  return toShape(c, x, reshaped(x.shape, wanted, c.node.int('allowzero', 0) === 1));
+  const shape = reshaped(x.shape, wanted, c.node.int('allowzero', 0) === 1);
+  if (x.split) {
+    const [batch, a, b, ...positions] = x.shape;
+    const whole = [batch, item([a ?? 0], 0) * (b ?? 0), ...positions];
+    if (shape.join() !== whole.join()) throw new Unsupported(`channels that come together again (it makes [${shape}] of [${x.shape}])`);
+    return fresh(x.node, shape);
+  }
+  const [batch, channels, ...positions] = x.shape;
+  const [, a = 0, b = 0] = shape;
+  if (positions.length > 0 && a * b === channels && shape.join() === [batch, a, b, ...positions].join()) {
+    return [{ activation: { ...x, shape, exclusive: false, split: true } }]; // for a Transpose of the two
+  }
+  return toShape(c, x, shape);
 }
 
 const unsqueeze: Rule = (c) => toShape(c, activationOf(c), unsqueezed(activationOf(c).shape, axesOf(c) ?? []));
@@ -172,64 +172,22 @@ function concat(c: RuleContext): Value[] {
   const parts = c.inputs.map((_, i) => activationOf(c, i));
   const [first] = parts;
   if (!first) throw new Unsupported('inputs to put together');
-  const axis = c.node.int('axis', 1);
-  if (axis !== 1 && axis + first.shape.length !== 1) throw new Unsupported(`channels put together, axis 1 (it is axis ${axis})`);
-  const channels = parts.reduce((sum, { shape }) => sum + item(shape, 1), 0);
-  const shape = first.shape.map((size, i) => (i === 1 ? channels : size));
+  const rank = first.shape.length;
+  const given = c.node.int('axis', 1);
+  const axis = given < 0 ? given + rank : given;
+  const along = axis === 1 ? 'channels' : axis === rank - 1 ? 'columns' : 'rows';
+  if (axis < 1 || axis >= rank || rank > 4) throw new Unsupported(`channels, rows or columns put together (it is axis ${given} of [${first.shape}])`);
+  const others = (shape: number[]) => shape.filter((_, i) => i !== axis).join();
+  const other = parts.find(({ shape }) => shape.length !== rank || others(shape) !== others(first.shape));
+  if (other) throw new Unsupported(`the same sizes of the other axes ([${first.shape}] and [${other.shape}])`);
+  const total = parts.reduce((sum, { shape }) => sum + item(shape, axis), 0);
+  const shape = first.shape.map((size, i) => (i === axis ? total : size));
   if (parts.length === 1) return alias(first);
+  const fields = axis === 1 ? {} : { axis: along };
   let names = parts.map(({ node }) => node);
   const most = 16;
-  while (names.length > most) names = [c.build.add('concat', c.node.label, names.slice(0, most)), ...names.slice(most)];
-  return fresh(c.build.add('concat', c.node.label, names), shape);
-}
-
-function sumOf(c: RuleContext, parts: Activation[]): Value[] {
-  const [first, ...rest] = parts;
-  if (!first) throw new Unsupported('inputs to add');
-  for (const { shape } of rest) {
-    if (shape.join() !== first.shape.join()) throw new Unsupported(`a sum of one shape ([${first.shape}] and [${shape}])`);
-  }
-  if (rest.length === 0) return alias(first);
-  return fresh(
-    rest.reduce((sum, { node }) => c.build.add('add', c.node.label, [sum, node]), first.node),
-    first.shape,
-  );
-}
-
-/** Of two inputs, one of which may be a number for every channel: `affine(value)` is what x becomes then. */
-const binary =
-  (affine: (value: number, first: boolean) => Affine, both: (c: RuleContext, a: Activation, b: Activation) => Value[]): Rule =>
-  (c) => {
-    const [a, b] = c.inputs;
-    if (a && b && 'activation' in a && 'activation' in b) return both(c, a.activation, b.activation);
-    const first = a !== undefined && 'activation' in a;
-    const x = activationOf(c, first ? 0 : 1);
-    const values = perChannel(constantOf(c, first ? 1 : 0, 'numbers'), x.shape);
-    return applyAffine(
-      c,
-      x,
-      Array.from(values, (value) => affine(value, first)),
-    );
-  };
-
-const needs =
-  (kind: string) =>
-  (c: RuleContext): never => {
-    c.build.require(kind);
-    throw new Unsupported(`an import rule for "${kind}"`);
-  };
-
-function clip(c: RuleContext): Value[] {
-  const x = activationOf(c);
-  const bound = (index: number, name: string, otherwise: number) => {
-    const given = optionalConstant(c, index, 'bounds');
-    return given ? numberOf(given, name) : c.node.float(name, otherwise);
-  };
-  const [low, high] = [bound(1, 'min', -Infinity), bound(2, 'max', Infinity)];
-  const open = (value: number) => Math.abs(value) >= 3e38;
-  if (open(low) && open(high)) return alias(x);
-  if (low === 0 && open(high)) return fresh(c.build.add('relu', c.node.label, [x.node]), x.shape);
-  throw new Unsupported(`the operator "clip" (from ${low} to ${high})`);
+  while (names.length > most) names = [c.build.add('concat', c.node.label, names.slice(0, most), fields), ...names.slice(most)];
+  return fresh(c.build.add('concat', c.node.label, names, fields), shape);
 }
 
 function dropout(c: RuleContext): Value[] {
@@ -255,18 +213,33 @@ export const rules: Record<string, Rule> = {
   MatMul: matMul,
   BatchNormalization: batchNormalization,
   Relu: elementwise('relu'),
+  LeakyRelu: elementwise('leakyRelu', (node) => ({ slope: node.float('alpha', 0.01) })),
+  PRelu: prelu,
+  Elu: elementwise('elu', (node) => ({ alpha: node.float('alpha', 1) })),
   Sigmoid: elementwise('sigmoid'),
-  Tanh: elementwise('tanh'),
+  HardSigmoid: elementwise('hardSigmoid', (node) => ({ slope: node.float('alpha', 0.2), offset: node.float('beta', 0.5) })),
   HardSwish: elementwise('hardSwish'),
+  Tanh: elementwise('tanh'),
+  Softplus: elementwise('softplus'),
+  Exp: elementwise('exp'),
+  Log: elementwise('log'),
+  Sqrt: elementwise('sqrt'),
+  Abs: elementwise('abs'),
+  Neg: elementwise('affine', () => ({ scale: -1 })),
+  Reciprocal: elementwise('reciprocal'),
+  Pow: power,
+  Softmax: softmax,
+  LayerNormalization: layerNorm,
+  InstanceNormalization: instanceNorm,
   Gelu: gelu,
   'selfcompress.Gelu': elementwise('gelu'),
   'selfcompress.Silu': elementwise('silu'),
   'selfcompress.LayerNorm': missing('layerNorm'),
   Clip: clip,
-  MaxPool: pool('maxPool'),
-  AveragePool: pool('averagePool', (node) => ({ countIncludePad: node.int('count_include_pad', 0) === 1 })),
+  MaxPool: pool('maxPool', true),
+  AveragePool: pool('averagePool', false, (node) => ({ countIncludePad: node.int('count_include_pad', 0) === 1 })),
   GlobalAveragePool: (c) => fresh(c.build.add('globalAveragePool', c.node.label, [activationOf(c).node]), onePosition(activationOf(c).shape)),
-  GlobalMaxPool: globalMaxPool,
+  GlobalMaxPool: (c) => fresh(c.build.add('globalMaxPool', c.node.label, [activationOf(c).node]), onePosition(activationOf(c).shape)),
   ReduceMean: reduceMean,
   Flatten: flatten,
   Reshape: reshape,
@@ -276,42 +249,26 @@ export const rules: Record<string, Rule> = {
   Identity: (c) => alias(activationOf(c)),
   Dropout: dropout,
   Shape: (c) => [constant(integers(activationOf(c).shape))],
-  Sum: (c) =>
-    sumOf(
-      c,
-      c.inputs.map((_, i) => activationOf(c, i)),
-    ),
-  Add: binary(
-    (value) => ({ scale: 1, shift: value }),
-    (c, a, b) => sumOf(c, [a, b]),
-  ),
-  Sub: binary((value, first) => (first ? { scale: 1, shift: -value } : { scale: -1, shift: value }), needs('subtract')),
-  Mul: binary((value) => ({ scale: value, shift: 0 }), needs('multiply')),
-  Div: binary((value, first) => {
-    if (!first) throw new Unsupported('numbers as the divisor');
-    return { scale: 1 / value, shift: 0 };
-  }, needs('divide')),
+  Sum: sum,
+  Add: add,
+  Sub: subtract,
+  Mul: multiply,
+  Div: divide,
+  ConvTranspose: convTranspose,
+  Slice: slice,
+  Split: split,
+  Pad: pad,
+  Resize: resize,
+  Upsample: resize,
+  DepthToSpace: pixels('pixelShuffle', true),
+  SpaceToDepth: pixels('pixelUnshuffle', false),
+  Transpose: transposed,
 };
 
 /** Operators that are known but not imported, and what each would need. */
 const wanted: Record<string, string> = {
-  LeakyRelu: 'leakyRelu',
-  PRelu: 'prelu',
-  Elu: 'elu',
-  HardSigmoid: 'hardSigmoid',
-  Softmax: 'softmax',
-  LayerNormalization: 'layerNorm',
   RMSNormalization: 'rmsNorm',
   GroupNormalization: 'groupNorm',
-  InstanceNormalization: 'instanceNorm',
-  ConvTranspose: 'convTranspose2d',
-  Resize: 'resize',
-  Upsample: 'resize',
-  Pad: 'pad',
-  DepthToSpace: 'pixelShuffle',
-  Transpose: 'transpose',
-  Slice: 'sliceChannels',
-  Split: 'sliceChannels',
   Gather: 'embedding',
   LSTM: 'lstm',
   GRU: 'gru',

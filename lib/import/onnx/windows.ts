@@ -8,6 +8,8 @@ export interface Window {
   stride: [number, number];
   padding: [number, number];
   dilation: [number, number];
+  /** Padding that differs between the sides of an axis; `padding` is 0 then. */
+  uneven: { before: [number, number]; after: [number, number] } | undefined;
   /** Positions of the result. */
   positions: number[];
 }
@@ -36,7 +38,7 @@ function paddings(node: OnnxNode, size: number[], reach: number[], stride: numbe
   });
 }
 
-/** @throws Unsupported for sizes that are not one for each axis, other than one or two axes, unequal padding, and windows that end outside (ceil_mode) */
+/** @throws Unsupported for sizes that are not one for each axis, other than one or two axes, and windows that end outside (ceil_mode) */
 export function windowOf(node: OnnxNode, shape: number[], kernelShape: number[]): Window {
   const size = shape.slice(2);
   if (size.length < 1 || size.length > 2) throw new Unsupported(`windows over one or two axes (the input is [${shape}])`);
@@ -47,8 +49,12 @@ export function windowOf(node: OnnxNode, shape: number[], kernelShape: number[])
   checkEach('dilations', dilation, size.length, 1);
   const reach = kernelShape.map((k, i) => (k - 1) * item(dilation, i) + 1);
   const padding = paddings(node, size, reach, stride);
-  const uneven = padding.some(([begin, end]) => begin !== end);
-  if (uneven) throw new Unsupported(`padding that differs between the sides of an axis (${padding.map(([a, b]) => `${a} and ${b}`).join(', ')})`);
+  const sides = (side: 0 | 1): [number, number] =>
+    asPair(
+      padding.map((of) => of[side]),
+      0,
+    );
+  const uneven = padding.some(([begin, end]) => begin !== end) ? { before: sides(0), after: sides(1) } : undefined;
   const positions = size.map((length, i) => {
     const [begin, end] = item(padding, i);
     const by = item(stride, i);
@@ -60,11 +66,9 @@ export function windowOf(node: OnnxNode, shape: number[], kernelShape: number[])
   return {
     kernel: asPair(kernelShape, 1),
     stride: asPair(stride, 1),
-    padding: asPair(
-      padding.map(([begin]) => begin),
-      0,
-    ),
+    padding: uneven ? [0, 0] : sides(0),
     dilation: asPair(dilation, 1),
+    uneven,
     positions,
   };
 }
