@@ -11,7 +11,7 @@ import {
   Unsupported,
   type Value,
 } from './context.js';
-import { alias, fresh, freshLayer, onePosition, type Rule } from './results.js';
+import { alias, axisOf, fresh, freshLayer, onePosition, onlyFirstOutput, type Rule } from './results.js';
 import { elementsOf } from './tensors.js';
 
 const LARGEST = 1e30; // that a clip takes; beyond, it has no bound
@@ -42,8 +42,7 @@ export function clip(c: RuleContext): Value[] {
 export function softmax(c: RuleContext): Value[] {
   const x = activationOf(c);
   const rank = x.shape.length;
-  const given = c.node.int('axis', c.node.opset < 13 ? 1 : -1);
-  const axis = given < 0 ? given + rank : given;
+  const axis = axisOf(c, x, c.node.opset < 13 ? 1 : -1);
   const alone = c.node.opset >= 13 || axis === rank - 1 || elementsOf(x.shape.slice(axis + 1)) === 1;
   if (alone && axis === 1) return elementwise('softmax', () => ({ axis: 'channels' }))(c);
   if (alone && axis === rank - 1 && (rank === 3 || rank === 4)) return elementwise('softmax', () => ({ axis: 'positions' }))(c);
@@ -69,11 +68,10 @@ export function instanceNorm(c: RuleContext): Value[] {
 /** Over the channels, where there is nothing behind them. */
 export function layerNorm(c: RuleContext): Value[] {
   const x = activationOf(c);
-  const given = c.node.int('axis', -1);
-  const axis = given < 0 ? given + x.shape.length : given;
+  const axis = axisOf(c, x, -1);
   if (axis !== 1 || elementsOf(x.shape.slice(2)) !== 1)
     throw new Unsupported(`a norm over the channels, axis 1 (it is from axis ${axis} of [${x.shape}])`);
-  if (c.node.proto.output.some((name, i) => i > 0 && name !== '' && c.reads(i))) throw new Unsupported('nobody who reads mean and deviation');
+  onlyFirstOutput(c);
   const weight = Float32Array.from(constantOf(c, 1, 'a scale').data);
   const shift = optionalConstant(c, 2, 'a shift');
   const bias = shift ? Float32Array.from(shift.data) : new Float32Array(weight.length);

@@ -1,7 +1,8 @@
 /** Operators that move values about: slices, padding, pixel shuffle, resizing, shuffled channels. */
 import { item } from '../../indexing.js';
-import { type Activation, activationOf, constantOf, optionalConstant, type RuleContext, Unsupported, type Value } from './context.js';
-import { alias, fresh, leading, pairOf, type Rule } from './results.js';
+import { type Activation, activationOf, constantOf, numberOf, optionalConstant, type RuleContext, Unsupported, type Value } from './context.js';
+import { alias, axisOf, fresh, leading, pairOf, type Rule } from './results.js';
+import { checkEach } from './windows.js';
 
 const list = (c: RuleContext, index: number, name: string, what: string): number[] | undefined => {
   const given = optionalConstant(c, index, what);
@@ -39,6 +40,7 @@ export function slice(c: RuleContext): Value[] {
   if (!starts || starts.length !== ends?.length) throw new Unsupported('as many ends as starts');
   const axes = list(c, 3, 'axes', 'axes') ?? starts.map((_, i) => i);
   const steps = list(c, 4, 'steps', 'steps') ?? starts.map(() => 1);
+  if (axes.length !== starts.length || steps.length !== starts.length) throw new Unsupported('an axis and a step for every start');
   const given = x.shape;
   const seen = new Set<number>();
   for (let i = 0; i < starts.length; i++) {
@@ -57,14 +59,13 @@ export function slice(c: RuleContext): Value[] {
 
 export function split(c: RuleContext): Value[] {
   const x = activationOf(c);
-  const given = c.node.int('axis', 0);
-  const axis = given < 0 ? given + x.shape.length : given;
+  const axis = axisOf(c, x, 0);
   const size = x.shape[axis];
   const parts = c.node.proto.output.length;
-  if (size === undefined) throw new Unsupported(`an axis of [${x.shape}] (it is ${given})`);
+  if (size === undefined) throw new Unsupported(`an axis of [${x.shape}] (it is ${axis})`);
   const each = Math.ceil(size / parts);
   const sizes = list(c, 1, 'split', 'sizes') ?? c.node.proto.output.map((_, i) => (i < parts - 1 ? each : size - each * (parts - 1)));
-  if (sizes.length !== parts || sizes.reduce((a, b) => a + b, 0) !== size)
+  if (sizes.length !== parts || sizes.some((count) => !(count >= 1)) || sizes.reduce((a, b) => a + b, 0) !== size)
     throw new Unsupported(`${parts} sizes that add up to ${size} (they are [${sizes}])`);
   let first = 0;
   return sizes.flatMap((count, i): Value[] => {
@@ -81,6 +82,7 @@ export function pad(c: RuleContext): Value[] {
   const rank = x.shape.length;
   const pads = list(c, 1, 'pads', 'padding') ?? [];
   const axes = (list(c, 3, 'axes', 'axes') ?? x.shape.map((_, i) => i)).map((axis) => (axis < 0 ? axis + rank : axis));
+  if (axes.some((axis) => x.shape[axis] === undefined)) throw new Unsupported(`axes of [${x.shape}] (they are [${axes}])`);
   if (pads.length !== 2 * axes.length || !pads.every((p) => Number.isSafeInteger(p) && p >= 0))
     throw new Unsupported(`padding of at least 0 (it is [${pads}])`);
   const before = x.shape.map(() => 0);
@@ -96,7 +98,7 @@ export function pad(c: RuleContext): Value[] {
     ['wrap', 'wrap'],
   ]).get(c.node.text('mode', 'constant'));
   const value = optionalConstant(c, 2, 'a value');
-  if (mode === undefined || (mode === 'zeros' && (value ? item(value.data, 0) : c.node.float('value', 0)) !== 0))
+  if (mode === undefined || (mode === 'zeros' && (value ? numberOf(value, 'a value') : c.node.float('value', 0)) !== 0))
     throw new Unsupported('padding with zeros, or by reflection, the edge or wrapping');
   if (before[0] || after[0]) throw new Unsupported('a batch that stays');
   const shape = x.shape.map((s, i) => s + item(before, i) + item(after, i));
@@ -154,6 +156,7 @@ export function resize(c: RuleContext): Value[] {
   const sizes = old ? undefined : some(list(c, 3, '', 'sizes'));
   if ((scales ?? sizes)?.length !== x.shape.length || node.has('axes')) throw new Unsupported(`a scale or a size for every axis of [${x.shape}]`);
   const shape = sizes ?? x.shape.map((size, i) => Math.floor(size * item(scales ?? [], i)));
+  if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) throw new Unsupported(`sizes of at least 1 (they are [${shape}])`);
   if (shape[0] !== x.shape[0] || shape[1] !== x.shape[1]) throw new Unsupported('batch and channels that stay');
   const mode = node.text('mode', 'nearest');
   const rounds = ROUNDS.get(mode);
@@ -183,6 +186,7 @@ export function resize(c: RuleContext): Value[] {
 export function transposed(c: RuleContext): Value[] {
   const x = activationOf(c, 0, true);
   const perm = c.node.ints('perm') ?? x.shape.map((_, i) => x.shape.length - 1 - i);
+  if (perm.length !== x.shape.length) throw new Unsupported(`every axis of [${x.shape}] (they are [${perm}])`);
   if (perm.every((axis, i) => axis === i)) return alias(x);
   const swapped = x.shape.map((_, i) => (i === 1 ? 2 : i === 2 ? 1 : i));
   if (!x.split || perm.join() !== swapped.join())
@@ -203,12 +207,12 @@ export function convTranspose(c: RuleContext): Value[] {
   const auto = node.text('auto_pad', 'NOTSET');
   const [ins, perGroup] = [item(weight.shape, 0), weight.shape[1] ?? 0];
   const kernel = weight.shape.slice(2);
-  if (kernel.length !== axes || axes < 1 || axes > 2 || ins !== x.shape[1] || ins % groups)
+  if (kernel.length !== axes || axes < 1 || axes > 2 || ins !== x.shape[1] || !(groups >= 1) || ins % groups)
     throw new Unsupported(`weights for one or two axes of [${x.shape}] (they are [${weight.shape}])`);
   if ((auto !== 'NOTSET' && auto !== 'VALID') || node.has('output_shape')) throw new Unsupported('padding by numbers (auto_pad, output_shape)');
   const of = (name: string, otherwise: number) => {
     const values = node.ints(name) ?? kernel.map(() => otherwise);
-    if (values.length !== axes) throw new Unsupported(`${axes} numbers as ${name} (they are [${values}])`);
+    checkEach(name, values, axes, name === 'output_padding' ? 0 : 1);
     return values;
   };
   const [stride, dilation, outputPadding] = [of('strides', 1), of('dilations', 1), of('output_padding', 0)];

@@ -14,6 +14,12 @@ export const alias = (x: Activation, shape = x.shape): Value[] => [{ activation:
 export const leading = ({ shape }: Activation): [number, number] => [item(shape, 0), item(shape, 1)];
 export const onePosition = (shape: number[]) => [...shape.slice(0, 2), ...shape.slice(2).map(() => 1)];
 
+/** The attribute `axis`, counted from the first. */
+export function axisOf({ node }: RuleContext, { shape }: Activation, otherwise: number): number {
+  const axis = node.int('axis', otherwise);
+  return axis < 0 ? axis + shape.length : axis;
+}
+
 export function onlyFirstOutput({ reads, node }: RuleContext): void {
   if (node.proto.output.some((name, i) => i > 0 && name !== '' && reads(i))) throw new Unsupported('nobody who reads its second output');
 }

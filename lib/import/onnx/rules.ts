@@ -16,9 +16,9 @@ import {
 import { axesOf, reshaped, squeezed, unsqueezed } from './fold.js';
 import { add, clip, divide, elementwise, instanceNorm, layerNorm, multiply, power, prelu, softmax, subtract, sum } from './function-rules.js';
 import { convTranspose, pad, pixels, resize, slice, split, transposed } from './layout-rules.js';
-import { alias, fresh, freshLayer, leading, onePosition, onlyFirstOutput, type Rule } from './results.js';
+import { alias, axisOf, fresh, freshLayer, leading, onePosition, onlyFirstOutput, type Rule } from './results.js';
 import { type Constant, elementsOf, integers, scalarOf, transpose } from './tensors.js';
-import { windowOf } from './windows.js';
+import { type Window, windowOf } from './windows.js';
 
 const floats = ({ data }: Constant) => Float32Array.from(data);
 
@@ -28,6 +28,10 @@ const missing =
     build.require(kind);
     throw new Unsupported(`an import rule for "${kind}"`);
   };
+
+/** The input with zeros around it where they differ between the sides. */
+const padded = (c: RuleContext, x: Activation, uneven: Window['uneven']) =>
+  uneven ? c.build.add('pad', `${c.node.label}_pad`, [x.node], uneven) : x.node;
 
 function conv(c: RuleContext): Value[] {
   const x = activationOf(c);
@@ -39,8 +43,7 @@ function conv(c: RuleContext): Value[] {
   const kernelShape = weight.shape.slice(2);
   const { positions, uneven, ...fields } = windowOf(c.node, x.shape, kernelShape);
   const parameters = { weight: floats(weight), bias: bias && floats(bias) };
-  const input = uneven ? c.build.add('pad', `${c.node.label}_pad`, [x.node], uneven) : x.node;
-  const name = c.build.add('conv2d', c.node.label, [input], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
+  const name = c.build.add('conv2d', c.node.label, [padded(c, x, uneven)], { outChannels, ...fields, groups, bias: bias !== undefined }, parameters);
   return freshLayer(name, [item(x.shape, 0), outChannels, ...positions]);
 }
 
@@ -116,8 +119,14 @@ const pool =
       throw new Unsupported(`the same padding on both sides of an axis (it is [${uneven.before}] and [${uneven.after}])`);
     if (dilation.some((d) => d !== 1)) throw new Unsupported('windows without gaps (dilations)');
     if (fields.padding.some((p, i) => p > item(fields.kernel, i) >> 1)) throw new Unsupported('padding of at most half the kernel');
-    const input = uneven ? c.build.add('pad', `${c.node.label}_pad`, [x.node], uneven) : x.node;
-    return fresh(c.build.add(kind, c.node.label, [input], { ...fields, ...more(c.node) }), [...leading(x), ...positions]);
+    return fresh(c.build.add(kind, c.node.label, [padded(c, x, uneven)], { ...fields, ...more(c.node) }), [...leading(x), ...positions]);
+  };
+
+const globalPool =
+  (kind: string): Rule =>
+  (c) => {
+    const x = activationOf(c);
+    return fresh(c.build.add(kind, c.node.label, [x.node]), onePosition(x.shape));
   };
 
 function reduceMean(c: RuleContext): Value[] {
@@ -142,8 +151,7 @@ function toShape(c: RuleContext, x: Activation, shape: number[]): Value[] {
 
 function flatten(c: RuleContext): Value[] {
   const x = activationOf(c);
-  const given = c.node.int('axis', 1);
-  const axis = given < 0 ? given + x.shape.length : given;
+  const axis = axisOf(c, x, 1);
   return toShape(c, x, [elementsOf(x.shape.slice(0, axis)), elementsOf(x.shape.slice(axis))]);
 }
 
@@ -152,14 +160,14 @@ function reshape(c: RuleContext): Value[] {
   const wanted = Array.from(constantOf(c, 1, 'a shape').data);
   const shape = reshaped(x.shape, wanted, c.node.int('allowzero', 0) === 1);
   if (x.split) {
-    const [batch, a, b, ...positions] = x.shape;
-    const whole = [batch, item([a ?? 0], 0) * (b ?? 0), ...positions];
+    const [batch, a = 0, b = 0, ...positions] = x.shape;
+    const whole = [batch, a * b, ...positions];
     if (shape.join() !== whole.join()) throw new Unsupported(`channels that come together again (it makes [${shape}] of [${x.shape}])`);
-    return fresh(x.node, shape);
+    return [{ activation: { node: x.node, shape, exclusive: false } }];
   }
   const [batch, channels, ...positions] = x.shape;
   const [, a = 0, b = 0] = shape;
-  if (positions.length > 0 && a * b === channels && shape.join() === [batch, a, b, ...positions].join()) {
+  if (positions.length > 0 && a > 1 && b > 1 && a * b === channels && shape.join() === [batch, a, b, ...positions].join()) {
     return [{ activation: { ...x, shape, exclusive: false, split: true } }]; // for a Transpose of the two
   }
   return toShape(c, x, shape);
@@ -173,10 +181,9 @@ function concat(c: RuleContext): Value[] {
   const [first] = parts;
   if (!first) throw new Unsupported('inputs to put together');
   const rank = first.shape.length;
-  const given = c.node.int('axis', 1);
-  const axis = given < 0 ? given + rank : given;
+  const axis = axisOf(c, first, 1);
   const along = axis === 1 ? 'channels' : axis === rank - 1 ? 'columns' : 'rows';
-  if (axis < 1 || axis >= rank || rank > 4) throw new Unsupported(`channels, rows or columns put together (it is axis ${given} of [${first.shape}])`);
+  if (axis < 1 || axis >= rank || rank > 4) throw new Unsupported(`channels, rows or columns put together (it is axis ${axis} of [${first.shape}])`);
   const others = (shape: number[]) => shape.filter((_, i) => i !== axis).join();
   const other = parts.find(({ shape }) => shape.length !== rank || others(shape) !== others(first.shape));
   if (other) throw new Unsupported(`the same sizes of the other axes ([${first.shape}] and [${other.shape}])`);
@@ -238,8 +245,8 @@ export const rules: Record<string, Rule> = {
   Clip: clip,
   MaxPool: pool('maxPool', true),
   AveragePool: pool('averagePool', false, (node) => ({ countIncludePad: node.int('count_include_pad', 0) === 1 })),
-  GlobalAveragePool: (c) => fresh(c.build.add('globalAveragePool', c.node.label, [activationOf(c).node]), onePosition(activationOf(c).shape)),
-  GlobalMaxPool: (c) => fresh(c.build.add('globalMaxPool', c.node.label, [activationOf(c).node]), onePosition(activationOf(c).shape)),
+  GlobalAveragePool: globalPool('globalAveragePool'),
+  GlobalMaxPool: globalPool('globalMaxPool'),
   ReduceMean: reduceMean,
   Flatten: flatten,
   Reshape: reshape,

@@ -18,7 +18,7 @@ const asPair = (values: number[], ones: number): [number, number] =>
   values.length === 1 ? [ones, item(values, 0)] : [item(values, 0), item(values, 1)];
 
 /** @throws Unsupported unless there is a whole number of at least `low` for each of `count` */
-function checkEach(what: string, values: number[], count: number, low: number): void {
+export function checkEach(what: string, values: number[], count: number, low: number): void {
   const pass = values.length === count && values.every((value) => Number.isSafeInteger(value) && value >= low);
   if (!pass) throw new Unsupported(`${count} whole numbers of at least ${low} as ${what} (they are [${values}])`);
 }
