@@ -56,6 +56,9 @@ function hasBoostContext() {
   return spawnSync(process.env.CXX ?? 'c++', header).status === 0;
 }
 
+// As in install.mjs. The sanitizers' instrumentation and other compilers warn of more, so it is for builds like the addon's alone.
+const warnings = process.env.SELFCOMPRESS_WERROR && ['all', 'native', 'cuda-host'].includes(what) ? ['-DSELFCOMPRESS_WERROR=ON'] : [];
+
 /** Whether the C++ tests could be built. Without doctest there are none to build. */
 function buildTests(folder, settings, targets = []) {
   if (!hasDoctest()) {
@@ -63,7 +66,7 @@ function buildTests(folder, settings, targets = []) {
     return false;
   }
   return (
-    must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...settings]) &&
+    must('cmake', ['-S', '.', '-B', folder, '-DSELFCOMPRESS_TESTS=ON', ...warnings, ...settings]) &&
     must('cmake', [
       '--build',
       folder,
