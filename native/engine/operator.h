@@ -80,7 +80,7 @@ struct Preparation {
 
 struct EngineOperator {
   const char* kind;
-  std::unique_ptr<Step> (*prepare)(const Preparation&) = nullptr;  // nullptr: an alias of its input, or refused
+  std::unique_ptr<Step> (*prepare)(const Preparation&) = nullptr;             // nullptr: an alias of its input
   enum class Takes { kNothing, kRelu, kEverything } takes = Takes::kNothing;  // of the nodes behind it
   bool isRelu = false;
   // Of one that multiplies and shifts channels: its factors, so that a layer before it can do it.
@@ -88,13 +88,10 @@ struct EngineOperator {
   bool flattens = false;  // makes a vector of any shape
   // Whether a node reads any shape as a vector, so that nothing has to be flattened for it. nullptr: never.
   bool (*readsVector)(const NodeDescription&) = nullptr;
-  const char* refused = nullptr;  // why the engine does not run it
 };
 
 // nullptr: the engine has never heard of it.
 const EngineOperator* findEngineOperator(std::string_view kind);
 const std::vector<const EngineOperator*>& engineOperators();
-// Kinds of the table of operators that the engine does not run.
-const std::vector<EngineOperator>& refusedOperators();
 
 }  // namespace selfcompress::engine

@@ -34,9 +34,7 @@ class Planner {
   const EngineOperator* entryOf(std::size_t i) const {
     const NodeDescription& node = plan_.network.nodes[i];
     const EngineOperator* entry = findEngineOperator(node.op->kind);
-    if (!entry || entry->refused)
-      model::fail("an operator that the engine runs", node.where(),
-                  std::string(node.op->kind) + (entry ? std::string(" (") + entry->refused + ")" : ""));
+    if (!entry) model::fail("an operator that the engine runs", node.where(), node.op->kind);
     return entry;
   }
 
@@ -103,7 +101,7 @@ class Planner {
         const Tensors tensors(reader_, next, specsOf(next));
         if (!e.relu) fold(behind, tensors, e, factors);
         else behind.affine(tensors, e.scale, e.shift);
-      } else if (behind.prepare || behind.refused) {
+      } else if (behind.prepare) {
         break;
       }
       done_[std::size_t(next)] = true;

@@ -5,15 +5,15 @@
 
 // clang-format off
 #define SELFCOMPRESS_ENGINE_OPERATORS(X) \
-  X(conv2d) X(linear) X(batchNorm) X(relu) X(gelu) X(silu) X(dropout) X(maxPool) X(averagePool) X(globalAveragePool) \
-  X(add) X(flatten) X(concat)
-// Trained, but not run by the engine yet: a file that has one is refused by its name.
-#define SELFCOMPRESS_ENGINE_REFUSED(X) \
-  X(convTranspose2d) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) X(leakyRelu) X(clip) X(elu) \
-  X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) X(layerNorm) \
-  X(rmsNorm) X(instanceNorm) X(softmax) X(globalMaxPool) X(meanPositions) X(multiply) X(subtract) X(divide) \
-  X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
-  X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) X(resize) X(attention) X(rotary) X(lstm) X(gru)
+  /* ops/convolution */ X(conv2d) X(linear) X(convTranspose2d) \
+  /* ops/batch_norm, ops/norms */ X(batchNorm) X(layerNorm) X(rmsNorm) X(instanceNorm) X(softmax) \
+  /* ops/elementwise */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \
+    X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
+  /* ops/binary */ X(add) X(subtract) X(multiply) X(divide) \
+  /* ops/pooling */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) X(meanChannels) \
+  /* ops/shape, ops/rearranging */ X(flatten) X(concat) X(gatherChannels) X(channelShuffle) X(padChannels) \
+    X(sliceChannels) X(slicePositions) X(pad) X(pixelShuffle) X(pixelUnshuffle) X(resize) \
+  /* ops/attention, ops/recurrent */ X(attention) X(rotary) X(lstm) X(gru)
 // clang-format on
 
 namespace selfcompress::engine {
@@ -31,28 +31,9 @@ const std::vector<const EngineOperator*>& engineOperators() {
   return table;
 }
 
-namespace {
-
-EngineOperator refusedOperator(const char* kind) {
-  EngineOperator entry;
-  entry.kind = kind, entry.refused = "the engine has no kernel for it yet";
-  return entry;
-}
-
-}  // namespace
-
-const std::vector<EngineOperator>& refusedOperators() {
-#define SELFCOMPRESS_ENTRY(name) refusedOperator(#name),
-  static const std::vector<EngineOperator> table{SELFCOMPRESS_ENGINE_REFUSED(SELFCOMPRESS_ENTRY)};
-#undef SELFCOMPRESS_ENTRY
-  return table;
-}
-
 const EngineOperator* findEngineOperator(std::string_view kind) {
   for (const EngineOperator* entry : engineOperators())
     if (kind == entry->kind) return entry;
-  for (const EngineOperator& entry : refusedOperators())
-    if (kind == entry.kind) return &entry;
   return nullptr;
 }
 

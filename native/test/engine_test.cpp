@@ -1,23 +1,13 @@
 // The engine against the training network's evaluation, on files made from random networks.
 #include "engine/model.h"
 
-#include <atomic>
-
-#include "cpu/threads.h"
 #include "engine/operator.h"
-#include "export/model_file.h"
 #include "model/error.h"
-#include "test/networks.h"
+#include "test/engine_check.h"
 
 using namespace test;
 
 namespace {
-
-engine::Parallel pool(int threads) {
-  return {threads, [](std::int64_t count, const std::function<void(std::int64_t)>& task) {
-            cpu::parallelFor(count, [&](std::int64_t i) { task(i); });
-          }};
-}
 
 NodeDescription window(std::string_view kind, std::string name, std::string input, FieldValue kernel, FieldValue stride,
                        FieldValue padding, bool include = true) {
@@ -89,50 +79,10 @@ NetworkDescription randomNetwork(Random& random) {
   return n;
 }
 
-bool isNetwork(const NetworkDescription& n) {
-  try {
-    inferShapes(n, 37);
-    return true;
-  } catch (const DescriptionError&) {
-    return false;
-  }
-}
-
-// About a sixth of the channels are dead.
-State stateOf(const Network& network, Random& random) {
-  State state = randomState(network, std::uint64_t(random.integer(1, 1 << 20)), float(random.integer(2, 9)));
-  for (auto& [name, values] : state)
-    if (name.ends_with(".bitDepth"))
-      for (float& bits : values)
-        if (random.integer(0, 5) == 0) bits = 0;
-  return state;
-}
-
 void compare(const NetworkDescription& description, Random& random) {
-  NetworkOptions options;
-  options.batchSize = 16;
-  Network network(makeReferenceBackend(), description, options);
-  network.loadState(stateOf(network, random));
-  const model::Bytes file = encodeModelFile(description, network.parameterState(), {});
-  const std::vector<float> images = random.reals(37 * description.input.elements());
-  for (std::size_t count : {1, 3, 16, 37}) {
-    const std::vector<float> expected = network.predict(images.data(), count);
-    for (const engine::Kernels* kernels : engine::supportedKernels())
-      for (bool keep : {true, false}) {
-        engine::Options engineOptions;
-        engineOptions.keepPanels = keep;
-        const engine::Model model(file, engineOptions, *kernels);
-        std::vector<float> one(expected.size(), NAN), several(expected.size(), NAN);
-        model.predict(images.data(), count, one.data());
-        CAPTURE(kernels->isa);
-        CAPTURE(count);
-        CHECK(difference(one, expected) < 2e-5);
-        cpu::setThreads(3);
-        model.predict(images.data(), count, several.data(), pool(3));
-        model.predict(images.data(), count, several.data(), pool(3));
-        CHECK(sameBits(one, several));
-      }
-  }
+  auto network = referenceNetwork(description);
+  network->loadState(stateWithDead(*network, random));
+  checkEngineOn(*network, {1, 3, 16, 37}, random);
 }
 
 }  // namespace
@@ -155,15 +105,15 @@ TEST_CASE("the engine predicts what the training network predicts: random networ
   }
 }
 
-TEST_CASE("every kind of the table of operators has an entry, or a reason why not") {
-  for (const Operator* op : operators()) {
-    CAPTURE(op->kind);
-    CHECK(engine::findEngineOperator(op->kind) != nullptr);
-  }
-  for (const engine::EngineOperator* entry : engine::engineOperators()) {
-    CAPTURE(entry->kind);
-    CHECK(findOperator(entry->kind) != nullptr);
-  }
+// Whole networks with each of them: operators_test and its neighbours call checkEngine for their cases.
+TEST_CASE("the engine runs every kind of the table of operators, and no other") {
+  std::vector<std::string> missing, unknown;
+  for (const Operator* op : operators())
+    if (!engine::findEngineOperator(op->kind)) missing.push_back(op->kind);
+  for (const engine::EngineOperator* entry : engine::engineOperators())
+    if (!findOperator(entry->kind)) unknown.push_back(entry->kind);
+  CHECK(missing == std::vector<std::string>{});
+  CHECK(unknown == std::vector<std::string>{});
 }
 
 TEST_CASE("a network that needs too much memory is refused before it is had") {

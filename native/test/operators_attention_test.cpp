@@ -1,5 +1,6 @@
 // Attention, rotary positions and transposed convolutions in whole networks: gradients, backends, removal.
 #include "export/model_file.h"
+#include "test/engine_check.h"
 #include "test/operator_cases.h"
 
 using namespace test;
@@ -90,6 +91,10 @@ TEST_CASE("attention and transposed convolutions: gradients against finite diffe
 
 TEST_CASE("attention and transposed convolutions: every backend against the reference") {
   for (const OperatorCase& c : cases()) checkBackends(c);
+}
+
+TEST_CASE("attention and transposed convolutions: the engine predicts the same") {
+  for (const OperatorCase& c : cases()) checkEngine(c.name, c.network);
 }
 
 TEST_CASE("attention and transposed convolutions: removal changes nothing") {

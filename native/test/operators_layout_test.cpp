@@ -1,4 +1,5 @@
 // Operators that move channels and positions, in whole networks: gradients, backends, removal.
+#include "test/engine_check.h"
 #include "test/operator_cases.h"
 
 using namespace test;
@@ -83,6 +84,10 @@ TEST_CASE("layout operators: gradients against finite differences") {
 
 TEST_CASE("layout operators: every backend against the reference") {
   for (const OperatorCase& c : layoutCases()) checkBackends(c);
+}
+
+TEST_CASE("layout operators: the engine predicts the same") {
+  for (const OperatorCase& c : layoutCases()) checkEngine(c.name, c.network);
 }
 
 TEST_CASE("layout operators: removal changes nothing") {

@@ -1,4 +1,5 @@
 // LSTM and GRU in whole networks: gradients, backends, removal around them.
+#include "test/engine_check.h"
 #include "test/operator_cases.h"
 
 using namespace test;
@@ -37,6 +38,10 @@ TEST_CASE("recurrent layers in networks: gradients against finite differences") 
 
 TEST_CASE("recurrent layers in networks: every backend against the reference") {
   for (const OperatorCase& c : recurrentCases()) checkBackends(c);
+}
+
+TEST_CASE("recurrent layers in networks: the engine predicts the same") {
+  for (const OperatorCase& c : recurrentCases()) checkEngine(c.name, c.network);
 }
 
 TEST_CASE("recurrent layers in networks: removal around them changes nothing") {

@@ -1,7 +1,7 @@
 // Every operator of the table in a small network of its own: gradients, backends, and the removal of dead channels.
 #include <set>
 
-#include "test/networks.h"
+#include "test/engine_check.h"
 
 using namespace test;
 
@@ -232,6 +232,10 @@ TEST_CASE("every operator on every backend gives the reference's gradients and p
         }
       }
     }
+}
+
+TEST_CASE("the engine predicts what every operator's network predicts") {
+  for (const Case& c : operatorCases()) checkEngine(c.name, c.network);
 }
 
 TEST_CASE("removal keeps the function of every operator, in evaluation and in training") {

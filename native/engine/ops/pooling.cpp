@@ -1,9 +1,9 @@
-// maxPool, averagePool, globalAveragePool.
+// maxPool, averagePool, globalAveragePool, globalMaxPool, meanPositions; and meanChannels.
 #include "ops/pooling/pools.h"
 
 #include <algorithm>
 
-#include "engine/operator.h"
+#include "engine/ops/view.h"
 
 namespace selfcompress::engine {
 namespace {
@@ -52,23 +52,43 @@ class Pooling final : public Step {
   PoolGeometry g_;
 };
 
-template <Pool kind>
-std::unique_ptr<Step> prepareWindow(const Preparation& p) {
-  return std::make_unique<Pooling>(kind, poolGeometry(p.context));
+template <Pool kind, PoolGeometry (*geometry)(const NodeContext&)>
+std::unique_ptr<Step> prepare(const Preparation& p) {
+  return std::make_unique<Pooling>(kind, geometry(p.context));
 }
 
-std::unique_ptr<Step> prepareWhole(const Preparation& p) {
-  const Shape in = p.context.inputs[0].folded();
-  return std::make_unique<Pooling>(Pool::kAverage, PoolGeometry{in, in.height, in.width, 1, 1, 0, 0, true});
-}
+// A channel that was removed counts as zeros: the divisor is that of the network as it was made.
+class MeanChannels final : public Step {
+ public:
+  explicit MeanChannels(const Preparation& p) : input_(p.context.inputs[0].folded()) {
+    const int divisor = p.context.node.integer("divisor");
+    factor_ = double(float(1.0 / (divisor ? divisor : input_.channels)));
+  }
+  void run(const Run& r) const override {
+    const View view = viewOf(input_, r.layout);
+    for (std::int64_t p = 0; p < input_.pixels(); p++)
+      for (int lane = 0; lane < view.lanes; lane++) {
+        double sum = 0;
+        for (int c = 0; c < input_.channels; c++) sum += double(r.inputs[0][view.at(c, p) + lane]);
+        r.output[p * view.lanes + lane] = float(factor_ * sum);
+      }
+  }
+
+ private:
+  Shape input_;
+  double factor_;
+};
 
 }  // namespace
 
 namespace ops {
-extern const EngineOperator maxPool, averagePool, globalAveragePool;
-const EngineOperator maxPool{"maxPool", prepareWindow<Pool::kMax>};
-const EngineOperator averagePool{"averagePool", prepareWindow<Pool::kAverage>};
-const EngineOperator globalAveragePool{"globalAveragePool", prepareWhole};
+extern const EngineOperator maxPool, averagePool, globalAveragePool, globalMaxPool, meanPositions, meanChannels;
+const EngineOperator maxPool{"maxPool", prepare<Pool::kMax, poolGeometry>};
+const EngineOperator averagePool{"averagePool", prepare<Pool::kAverage, poolGeometry>};
+const EngineOperator globalAveragePool{"globalAveragePool", prepare<Pool::kAverage, wholePositions>};
+const EngineOperator globalMaxPool{"globalMaxPool", prepare<Pool::kMax, wholePositions>};
+const EngineOperator meanPositions{"meanPositions", prepare<Pool::kAverage, chosenPositions>};
+const EngineOperator meanChannels{"meanChannels", prepareStep<MeanChannels>};
 }  // namespace ops
 
 }  // namespace selfcompress::engine

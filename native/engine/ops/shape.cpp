@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/operator.h"
+#include "engine/ops/rearranging.h"
 
 namespace selfcompress::engine {
 namespace {
@@ -60,8 +61,11 @@ const EngineOperator flatten = [] {
   op.prepare = [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<Flatten>(p); };
   return op;
 }();
-const EngineOperator concat{"concat",
-                            [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<Concat>(p); }};
+const EngineOperator concat{"concat", [](const Preparation& p) -> std::unique_ptr<Step> {
+                              const int axis = p.context.node.integer("axis");  // channels, rows, columns
+                              if (axis > 0) return prepareConcatPositions(p, axis == 1);
+                              return std::make_unique<Concat>(p);
+                            }};
 }  // namespace ops
 
 }  // namespace selfcompress::engine

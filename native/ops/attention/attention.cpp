@@ -7,7 +7,18 @@
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
+namespace selfcompress {
+
+AttentionGeometry attentionGeometry(const NodeContext& c, const HeadLayout& h) {
+  AttentionGeometry g;
+  g.queryChannels = h.queryChannels, g.keyChannels = h.keyChannels, g.valueChannels = h.valueChannels;
+  g.outputChannels = h.outputChannels;
+  g.queries = int(c.inputs[0].positionCount()), g.keys = int(c.inputs[1].positionCount());
+  g.scale = float(h.scale), g.causal = c.node.flag("causal");
+  return g;
+}
+
+namespace ops {
 namespace {
 
 enum Input { kQuery, kKey, kValue };
@@ -21,20 +32,11 @@ Axes infer(const NodeContext& c) {
   return c.inputs[kQuery].withChannels(h.outputChannels);
 }
 
-AttentionGeometry geometryOf(const NodeContext& c, const HeadLayout& h) {
-  AttentionGeometry g;
-  g.queryChannels = h.queryChannels, g.keyChannels = h.keyChannels, g.valueChannels = h.valueChannels;
-  g.outputChannels = h.outputChannels;
-  g.queries = int(c.inputs[kQuery].positionCount()), g.keys = int(c.inputs[kKey].positionCount());
-  g.scale = float(h.scale), g.causal = c.node.flag("causal");
-  return g;
-}
-
 // A channel of the output is made of one channel of the values alone. A constant value comes through the softmax as it
 // is, unless a query sees nothing.
 ChannelRule channels(const NodeContext& c) {
   const HeadLayout h = headLayout(c);
-  const AttentionGeometry g = geometryOf(c, h);
+  const AttentionGeometry g = attentionGeometry(c, h);
   ChannelRule rule;
   for (int head = 0; head < h.heads; head++) {
     const std::size_t k = std::size_t(head / h.sharing());
@@ -83,7 +85,7 @@ Args argumentsOf(Emitter& e, int i) {
   const NodeContext c = e.context(i);
   const HeadLayout h = headLayout(c);
   Args args;
-  args.geometry = geometryOf(c, h);
+  args.geometry = attentionGeometry(c, h);
   args.heads = {h.heads,
                 h.keyHeads,
                 e.constant(h.queryFirst),
@@ -145,4 +147,5 @@ const Operator attention = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -1,7 +1,8 @@
-// Which channels of an attention node belong to which head.
+// Which channels of an attention node belong to which head, and which of a rotary node to which pair.
 #pragma once
 
 #include "ops/op.h"
+#include "selfcompress/ops/attention.h"
 
 namespace selfcompress {
 
@@ -20,5 +21,14 @@ inline constexpr double kMostAttentionChannels = 1 << 24;
 
 // Throws DescriptionError where fields and inputs do not fit.
 HeadLayout headLayout(const NodeContext&);
+AttentionGeometry attentionGeometry(const NodeContext&, const HeadLayout&);
+
+// Channels by their place in the input; -1 as the second: not turned. Frequencies in radians for each position.
+struct RotaryPairs {
+  std::vector<std::int32_t> first, second;
+  std::vector<float> frequency;
+};
+// Throws DescriptionError where one of a pair is missing.
+RotaryPairs rotaryPairs(const NodeContext&);
 
 }  // namespace selfcompress

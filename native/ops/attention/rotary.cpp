@@ -3,10 +3,12 @@
 #include <cmath>
 
 #include "graph/emitter.h"
+#include "ops/attention/heads.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
+namespace selfcompress {
+namespace ops {
 namespace {
 
 // The partner of a channel within its head of the original size, or -1: it is not turned.
@@ -30,19 +32,16 @@ std::vector<int> originals(const NodeContext& c) {
   return list;
 }
 
-struct Pairs {
-  std::vector<std::int32_t> first, second;
-  std::vector<float> frequency;
-};
+}  // namespace
+}  // namespace ops
 
-// Channels by their place in the input; -1 as the second: not turned. Throws DescriptionError.
-Pairs pairsOf(const NodeContext& c) {
+RotaryPairs rotaryPairs(const NodeContext& c) {
   const int headSize = c.node.integer("headSize"), rotated = c.node.integer("rotated");
-  const std::vector<int> all = originals(c);
-  Pairs pairs;
+  const std::vector<int> all = ops::originals(c);
+  RotaryPairs pairs;
   for (std::size_t i = 0; i < all.size(); i++) {
     const int within = all[i] % headSize;
-    const Turn turn = turnOf(within, rotated, c.node.flag("interleaved"));
+    const ops::Turn turn = ops::turnOf(within, rotated, c.node.flag("interleaved"));
     if (turn.second) continue;
     int partner = -1;
     if (turn.pair >= 0) {
@@ -64,6 +63,9 @@ Pairs pairsOf(const NodeContext& c) {
   return pairs;
 }
 
+namespace ops {
+namespace {
+
 Axes infer(const NodeContext& c) {
   const int headSize = c.node.integer("headSize"), rotated = c.node.integer("rotated");
   if (rotated % 2 || rotated > headSize)
@@ -77,13 +79,13 @@ Axes infer(const NodeContext& c) {
   if (!list.empty() && (int(list.size()) != c.inputs[0].channels || !ascending))
     failDescription("as many ascending numbers as there are channels, " + std::to_string(c.inputs[0].channels),
                     c.node.where("channels"), std::to_string(list.size()));
-  pairsOf(c);
+  rotaryPairs(c);
   return c.inputs[0];
 }
 
 // Both channels of a pair are made of both.
 ChannelRule channels(const NodeContext& c) {
-  const Pairs pairs = pairsOf(c);
+  const RotaryPairs pairs = rotaryPairs(c);
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kJoin, rule.perChannel = 2, rule.varies = true;
   rule.sources.resize(2 * std::size_t(c.inputs[0].channels));
@@ -107,7 +109,7 @@ void keep(NodeDescription& node, const NodeContext& before, const Kept& kept) {
 
 Rotary argumentsOf(Emitter& e, int i, bool inverse) {
   const NodeContext c = e.context(i);
-  const Pairs pairs = pairsOf(c);
+  const RotaryPairs pairs = rotaryPairs(c);
   const int in = e.input(i), out = e.output(i);
   Rotary args;
   args.shape = {c.inputs[0].channels, 1, int(c.inputs[0].positionCount())};
@@ -151,4 +153,5 @@ const Operator rotary = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -5,10 +5,9 @@
 #include "ops/operators.h"
 #include "selfcompress/ops/conv_transpose.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-ConvTransposeGeometry geometryOf(const NodeContext& c) {
+ConvTransposeGeometry convTransposeGeometry(const NodeContext& c) {
   const Shape in = c.inputs[0].folded();
   const auto kernel = c.node.pair("kernel"), stride = c.node.pair("stride"), padding = c.node.pair("padding"),
              dilation = c.node.pair("dilation"), outputPadding = c.node.pair("outputPadding");
@@ -23,6 +22,9 @@ ConvTransposeGeometry geometryOf(const NodeContext& c) {
   g.groups = c.node.integer("groups");
   return g;
 }
+
+namespace ops {
+namespace {
 
 int tapsOf(const ConvTransposeGeometry& g) { return g.kernelHeight * g.kernelWidth; }
 
@@ -44,7 +46,7 @@ void checkAxis(const NodeContext& c, double in, double kernel, double stride, do
 }
 
 Axes infer(const NodeContext& c) {
-  const ConvTransposeGeometry g = geometryOf(c);
+  const ConvTransposeGeometry g = convTransposeGeometry(c);
   checkGroups(c, g.inChannels, "input"), checkGroups(c, g.outChannels, "output");
   checkAxis(c, g.height, g.kernelHeight, g.strideH, g.padH, g.dilationH, g.outputPadH);
   checkAxis(c, g.width, g.kernelWidth, g.strideW, g.padW, g.dilationW, g.outputPadW);
@@ -53,7 +55,7 @@ Axes infer(const NodeContext& c) {
 }
 
 std::vector<ParameterSpec> parameters(const NodeContext& c) {
-  const ConvTransposeGeometry g = geometryOf(c);
+  const ConvTransposeGeometry g = convTransposeGeometry(c);
   using Of = ParameterAxis::Of;
   return weightLayerParameters(c, {{Of::kOutput, g.outChannels},
                                    {Of::kInput, g.inChannels / g.groups},
@@ -63,7 +65,7 @@ std::vector<ParameterSpec> parameters(const NodeContext& c) {
 
 // A constant that is not zero meets other taps at other positions, unless there is only one.
 ChannelRule channels(const NodeContext& c) {
-  const ConvTransposeGeometry g = geometryOf(c);
+  const ConvTransposeGeometry g = convTransposeGeometry(c);
   const bool pointwise = tapsOf(g) == 1 && g.strideH == 1 && g.strideW == 1 && g.padH == 0 && g.padW == 0;
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kFresh;
@@ -72,7 +74,7 @@ ChannelRule channels(const NodeContext& c) {
 }
 
 void forward(Emitter& e, int i) {
-  const ConvTransposeGeometry g = geometryOf(e.context(i));
+  const ConvTransposeGeometry g = convTransposeGeometry(e.context(i));
   const Parameters& p = e.parameters();
   const std::int64_t count = g.convolution().weights();
   const int in = e.input(i), out = e.output(i);
@@ -132,7 +134,7 @@ void weightGradients(Emitter& e, int i, const ConvTransposeGeometry& g, BufferId
 }
 
 void backward(Emitter& e, int i) {
-  const ConvTransposeGeometry g = geometryOf(e.context(i));
+  const ConvTransposeGeometry g = convTransposeGeometry(e.context(i));
   const int in = e.input(i), out = e.output(i);
   const BufferId workspace = e.program().bytes(e.backend().conv2dWorkspace(g.convolution(), e.batchSize()));
   weightGradients(e, i, g, workspace);
@@ -172,4 +174,5 @@ const Operator convTranspose2d = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -3,6 +3,7 @@
 
 #include "ops/rules.h"
 #include "selfcompress/ops/conv2d.h"
+#include "selfcompress/ops/conv_transpose.h"
 
 namespace selfcompress {
 
@@ -13,6 +14,8 @@ void checkWeights(const NodeContext&, double perChannel, int outChannels);
 
 // Of a conv2d node.
 Conv2dGeometry conv2dGeometry(const NodeContext&);
+// Of a convTranspose2d node.
+ConvTransposeGeometry convTransposeGeometry(const NodeContext&);
 
 void emitWeightLayerForward(Emitter&, int node, const Conv2dGeometry&);
 void emitWeightLayerBackward(Emitter&, int node, const Conv2dGeometry&);

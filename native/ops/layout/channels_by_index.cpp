@@ -3,42 +3,44 @@
 #include <algorithm>
 
 #include "graph/emitter.h"
+#include "ops/layout/layouts.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-using Index = std::vector<std::int32_t>;  // of each output channel: a channel of the input, or -1: zeros
-using IndexOf = Index (*)(const NodeContext&);
-
-Index given(const NodeContext& c) {
+ChannelIndex gatheredChannels(const NodeContext& c) {
   const std::vector<int> list = c.node.list("index");
   return {list.begin(), list.end()};
 }
 
 // Where the channels of a removed network come from is listed, for it may have no groups any more.
-Index shuffled(const NodeContext& c) {
+ChannelIndex shuffledChannels(const NodeContext& c) {
   const std::vector<int> order = c.node.list("order");
   if (!order.empty()) return {order.begin(), order.end()};
   const int channels = c.inputs[0].channels, groups = c.node.integer("groups");
-  Index index;
+  ChannelIndex index;
   for (int i = 0; i < channels; i++) index.push_back(i % groups * (channels / groups) + i / groups);
   return index;
 }
 
-Index padded(const NodeContext& c) {
-  Index index(std::size_t(c.node.integer("before")), -1);
+ChannelIndex paddedChannels(const NodeContext& c) {
+  ChannelIndex index(std::size_t(c.node.integer("before")), -1);
   for (int i = 0; i < c.inputs[0].channels; i++) index.push_back(i);
   index.insert(index.end(), std::size_t(c.node.integer("after")), -1);
   return index;
 }
 
-Index sliced(const NodeContext& c) {
-  Index index;
+ChannelIndex slicedChannels(const NodeContext& c) {
+  ChannelIndex index;
   for (int i = 0; i < c.node.integer("count"); i++) index.push_back(c.node.integer("first") + i);
   return index;
 }
+
+namespace ops {
+namespace {
+
+using IndexOf = ChannelIndex (*)(const NodeContext&);
 
 Axes withCount(const NodeContext& c, std::int64_t count) {
   if (count < 1 || double(count) > kMostChannels)
@@ -94,7 +96,7 @@ ChannelRule channels(const NodeContext& c) {
 
 template <IndexOf indexOf>
 void forward(Emitter& e, int i) {
-  const Index index = indexOf(e.context(i));
+  const ChannelIndex index = indexOf(e.context(i));
   const int in = e.input(i), out = e.output(i);
   const BufferId output = e.newValue(out);
   GatherChannels args;
@@ -107,7 +109,7 @@ template <IndexOf indexOf>
 void backward(Emitter& e, int i) {
   const int in = e.input(i), out = e.output(i);
   if (!e.needsGradient(in)) return;
-  const Index index = indexOf(e.context(i));
+  const ChannelIndex index = indexOf(e.context(i));
   const Emitter::GradientTarget target = e.gradientTarget(in, kNoBuffer);
   GatherChannelsBackward args;
   args.input = e.shape(in), args.channels = int(index.size()), args.index = e.constant(index);
@@ -122,7 +124,7 @@ void backward(Emitter& e, int i) {
 // The index of what is left, in the numbers of what is left.
 template <IndexOf indexOf>
 FieldValue keptIndex(const NodeContext& before, const Kept& kept) {
-  const Index index = indexOf(before);
+  const ChannelIndex index = indexOf(before);
   const std::span<const int> in = kept.inputs[0];
   FieldValue left;
   for (int out : kept.output) {
@@ -148,27 +150,27 @@ Operator byIndex(const char* kind) {
 }  // namespace
 
 const Operator gatherChannels = [] {
-  Operator op = byIndex<given>("gatherChannels");
+  Operator op = byIndex<gatheredChannels>("gatherChannels");
   op.fields = {{"index", FieldType::kList, -1, kMostChannels - 1}};
   op.infer = inferGather;
   op.keep = [](NodeDescription& node, const NodeContext& before, const Kept& kept) {
-    node.set("index", keptIndex<given>(before, kept));
+    node.set("index", keptIndex<gatheredChannels>(before, kept));
   };
   return op;
 }();
 
 const Operator channelShuffle = [] {
-  Operator op = byIndex<shuffled>("channelShuffle");
+  Operator op = byIndex<shuffledChannels>("channelShuffle");
   op.fields = {{"groups", FieldType::kInteger, 1, kMostChannels}, {"order", FieldType::kList, 0, kMostChannels - 1, 0}};
   op.infer = inferShuffle;
   op.keep = [](NodeDescription& node, const NodeContext& before, const Kept& kept) {
-    if (int(kept.output.size()) < before.output.channels) node.set("order", keptIndex<shuffled>(before, kept));
+    if (int(kept.output.size()) < before.output.channels) node.set("order", keptIndex<shuffledChannels>(before, kept));
   };
   return op;
 }();
 
 const Operator padChannels = [] {
-  Operator op = byIndex<padded>("padChannels");
+  Operator op = byIndex<paddedChannels>("padChannels");
   op.fields = {{"before", FieldType::kInteger, 0, kMostChannels, 0},
                {"after", FieldType::kInteger, 0, kMostChannels, 0}};
   op.infer = inferPad;
@@ -182,7 +184,7 @@ const Operator padChannels = [] {
 }();
 
 const Operator sliceChannels = [] {
-  Operator op = byIndex<sliced>("sliceChannels");
+  Operator op = byIndex<slicedChannels>("sliceChannels");
   op.fields = {{"first", FieldType::kInteger, 0, kMostChannels - 1}, {"count", FieldType::kInteger, 1, kMostChannels}};
   op.infer = inferSlice;
   op.keep = [](NodeDescription& node, const NodeContext&, const Kept& kept) {
@@ -192,4 +194,5 @@ const Operator sliceChannels = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

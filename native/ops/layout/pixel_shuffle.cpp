@@ -1,13 +1,12 @@
 // pixelShuffle: size x size channels become one of as many times the height and width; pixelUnshuffle: the way back.
 #include "graph/emitter.h"
+#include "ops/layout/layouts.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-// The rearrangement of a node, in one direction or the other: with `inverse` from wide to deep.
-DepthToSpace rearrangement(const NodeContext& c, bool inverse) {
+DepthToSpace depthToSpace(const NodeContext& c, bool inverse) {
   const Shape in = c.inputs[0].folded();
   DepthToSpace args;
   args.size = c.node.integer("size"), args.order = DepthOrder(c.node.integer("order"));
@@ -15,6 +14,9 @@ DepthToSpace rearrangement(const NodeContext& c, bool inverse) {
   if (inverse) args.deep = {in.channels * args.size * args.size, in.height / args.size, in.width / args.size};
   return args;
 }
+
+namespace ops {
+namespace {
 
 void checkImage(const NodeContext& c) {
   if (c.inputs[0].rank != 2) failDescription("an image", c.node.where("inputs"), "an input of " + c.inputs[0].text());
@@ -25,7 +27,7 @@ Axes inferWide(const NodeContext& c) {
   const int area = c.node.integer("size") * c.node.integer("size");
   if (c.inputs[0].channels % area)
     failDescription("a multiple of " + std::to_string(area) + " channels", c.node.where("inputs"), c.inputs[0].text());
-  return windowed(c, c.inputs[0], rearrangement(c, false).wide());
+  return windowed(c, c.inputs[0], depthToSpace(c, false).wide());
 }
 
 Axes inferDeep(const NodeContext& c) {
@@ -37,12 +39,12 @@ Axes inferDeep(const NodeContext& c) {
                     c.inputs[0].text());
   if (double(in.channels) * size * size > kMostChannels)
     failDescription("at most 2^24 channels", c.node.where("size"), std::to_string(size));
-  return windowed(c, c.inputs[0], rearrangement(c, true).deep);
+  return windowed(c, c.inputs[0], depthToSpace(c, true).deep);
 }
 
 // Of the size * size channels that make one, all leave or none.
 ChannelRule joined(const NodeContext& c) {
-  const DepthToSpace args = rearrangement(c, false);
+  const DepthToSpace args = depthToSpace(c, false);
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kJoin, rule.perChannel = args.size * args.size;
   rule.sources.resize(std::size_t(args.deep.channels));
@@ -55,7 +57,7 @@ ChannelRule joined(const NodeContext& c) {
 }
 
 ChannelRule spread(const NodeContext& c) {
-  const DepthToSpace args = rearrangement(c, true);
+  const DepthToSpace args = depthToSpace(c, true);
   const int area = args.size * args.size, count = c.inputs[0].channels;
   ChannelRule rule;
   if (args.order == DepthOrder::kChannelFirst) rule.parts = {{0, 0, count, area}};
@@ -64,7 +66,7 @@ ChannelRule spread(const NodeContext& c) {
 }
 
 DepthToSpace between(Emitter& e, const NodeContext& c, bool inverse, int from, int to) {
-  DepthToSpace args = rearrangement(c, inverse);
+  DepthToSpace args = depthToSpace(c, inverse);
   args.sourceState = e.state(from), args.targetState = e.state(to);
   return args;
 }
@@ -106,4 +108,5 @@ Operator rearranging(const char* kind) {
 const Operator pixelShuffle = rearranging<false>("pixelShuffle");
 const Operator pixelUnshuffle = rearranging<true>("pixelUnshuffle");
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

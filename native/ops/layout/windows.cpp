@@ -2,10 +2,22 @@
 #include <algorithm>
 
 #include "graph/emitter.h"
+#include "ops/layout/layouts.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
+namespace selfcompress {
+
+PositionSlice positionSlice(const NodeContext& c) {
+  return {c.node.pair("first"), c.node.pair("count"), c.node.pair("step")};
+}
+
+PadGeometry padGeometry(const NodeContext& c) {
+  const auto before = c.node.pair("before"), after = c.node.pair("after");
+  return {c.inputs[0].folded(), before[0], after[0], before[1], after[1], PadMode(c.node.integer("mode")), 0};
+}
+
+namespace ops {
 namespace {
 
 // Kernels fold a volume's depth into its rows: rows mean nothing there.
@@ -14,18 +26,9 @@ void checkRank(const NodeContext& c) {
     failDescription("a sequence or an image", c.node.where("inputs"), "a volume of " + c.inputs[0].text());
 }
 
-// Positions first, first + step, ... of an axis, `count` of them.
-struct Slice {
-  std::array<int, 2> first, count, step;
-  int span(std::size_t axis) const { return (count[axis] - 1) * step[axis] + 1; }
-  bool strided() const { return step[0] > 1 || step[1] > 1; }
-};
-
-Slice sliceOf(const NodeContext& c) { return {c.node.pair("first"), c.node.pair("count"), c.node.pair("step")}; }
-
 Axes inferSlice(const NodeContext& c) {
   checkRank(c);
-  const Slice s = sliceOf(c);
+  const PositionSlice s = positionSlice(c);
   const Shape in = c.inputs[0].folded();
   for (std::size_t axis = 0; axis < 2; axis++) {
     const int size = axis ? in.width : in.height;
@@ -38,11 +41,11 @@ Axes inferSlice(const NodeContext& c) {
 }
 
 // What a strided slice picks from its window is an average of one element each.
-PoolGeometry pick(const Slice& s, int channels) {
+PoolGeometry pick(const PositionSlice& s, int channels) {
   return {{channels, s.span(0), s.span(1)}, 1, 1, s.step[0], s.step[1], 0, 0, true};
 }
 
-CopyWindow window(Emitter& e, int i, const Slice& s) {
+CopyWindow window(Emitter& e, int i, const PositionSlice& s) {
   const int in = e.input(i);
   CopyWindow args;
   args.input = e.shape(in), args.output = {args.input.channels, s.span(0), s.span(1)};
@@ -53,7 +56,7 @@ CopyWindow window(Emitter& e, int i, const Slice& s) {
 }
 
 void forwardSlice(Emitter& e, int i) {
-  const Slice s = sliceOf(e.context(i));
+  const PositionSlice s = positionSlice(e.context(i));
   const int in = e.input(i), out = e.output(i);
   const CopyWindow args = window(e, i, s);
   const BufferId output = e.newValue(out),
@@ -68,7 +71,7 @@ void forwardSlice(Emitter& e, int i) {
 
 // What was not in the slice has a gradient of zero.
 void backwardSlice(Emitter& e, int i) {
-  const Slice s = sliceOf(e.context(i));
+  const PositionSlice s = positionSlice(e.context(i));
   const int in = e.input(i), out = e.output(i);
   if (!e.needsGradient(in)) return;
   const Shape whole = e.shape(in), cut{whole.channels, s.span(0), s.span(1)};
@@ -90,14 +93,9 @@ void backwardSlice(Emitter& e, int i) {
   e.finish(target, in);
 }
 
-PadGeometry padOf(const NodeContext& c) {
-  const auto before = c.node.pair("before"), after = c.node.pair("after");
-  return {c.inputs[0].folded(), before[0], after[0], before[1], after[1], PadMode(c.node.integer("mode")), 0};
-}
-
 Axes inferPad(const NodeContext& c) {
   checkRank(c);
-  const PadGeometry g = padOf(c);
+  const PadGeometry g = padGeometry(c);
   if (g.mode == PadMode::kReflect || g.mode == PadMode::kWrap) {
     const int spare = g.mode == PadMode::kReflect ? 1 : 0;
     if (std::max(g.top, g.bottom) > g.input.height - spare || std::max(g.left, g.right) > g.input.width - spare)
@@ -109,7 +107,7 @@ Axes inferPad(const NodeContext& c) {
 
 ChannelRule padChannelsRule(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
-  const PadGeometry g = padOf(c);
+  const PadGeometry g = padGeometry(c);
   rule.varies = g.mode == PadMode::kConstant && (g.top || g.bottom || g.left || g.right);
   return rule;
 }
@@ -118,7 +116,7 @@ void forwardPad(Emitter& e, int i) {
   const int in = e.input(i), out = e.output(i);
   const BufferId output = e.newValue(out);
   PadForward args;
-  args.geometry = padOf(e.context(i)), args.inputState = e.state(in), args.outputState = e.state(out);
+  args.geometry = padGeometry(e.context(i)), args.inputState = e.state(in), args.outputState = e.state(out);
   e.program().add(i, args).at(&PadForward::input, e.value(in)).at(&PadForward::output, output);
 }
 
@@ -127,7 +125,7 @@ void backwardPad(Emitter& e, int i) {
   if (!e.needsGradient(in)) return;
   const Emitter::GradientTarget target = e.gradientTarget(in, kNoBuffer);
   PadBackward args;
-  args.geometry = padOf(e.context(i)), args.inputState = e.state(in), args.outputState = e.state(out);
+  args.geometry = padGeometry(e.context(i)), args.inputState = e.state(in), args.outputState = e.state(out);
   e.program().add(i, args).at(&PadBackward::gradOutput, e.gradient(out)).at(&PadBackward::gradInput, target.write);
   e.finish(target, in);
 }
@@ -158,4 +156,5 @@ const Operator pad = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -12,24 +12,23 @@ PoolGeometry poolGeometry(const NodeContext& c) {
           c.node.flag("countIncludePad")};
 }
 
-namespace ops {
-namespace {
-
-PoolGeometry wholeOf(const NodeContext& c) {
+PoolGeometry wholePositions(const NodeContext& c) {
   const Shape in = c.inputs[0].folded();
   return {in, in.height, in.width, 1, 1, 0, 0, true};
 }
 
-// All of the chosen axes, nothing of the others.
-PoolGeometry chosenOf(const NodeContext& c) {
+PoolGeometry chosenPositions(const NodeContext& c) {
   const Shape in = c.inputs[0].folded();
   return {in, c.node.flag("rows") ? in.height : 1, c.node.flag("columns") ? in.width : 1, 1, 1, 0, 0, true};
 }
 
+namespace ops {
+namespace {
+
 Axes inferChosen(const NodeContext& c) {
   if (!c.node.flag("rows") && !c.node.flag("columns"))
     failDescription("rows, columns or both", c.node.where(), "neither");
-  return windowed(c, c.inputs[0], chosenOf(c).output());
+  return windowed(c, c.inputs[0], chosenPositions(c).output());
 }
 
 Axes inferWindow(const NodeContext& c) {
@@ -113,18 +112,18 @@ const Operator averagePool = [] {
   return op;
 }();
 const Operator globalAveragePool = [] {
-  Operator op = pooling<Pool::kAverage, wholeOf>("globalAveragePool");
+  Operator op = pooling<Pool::kAverage, wholePositions>("globalAveragePool");
   op.infer = inferWhole;
   return op;
 }();
 
 const Operator globalMaxPool = [] {
-  Operator op = pooling<Pool::kMax, wholeOf>("globalMaxPool");
+  Operator op = pooling<Pool::kMax, wholePositions>("globalMaxPool");
   op.infer = inferWhole;
   return op;
 }();
 const Operator meanPositions = [] {
-  Operator op = pooling<Pool::kAverage, chosenOf>("meanPositions");
+  Operator op = pooling<Pool::kAverage, chosenPositions>("meanPositions");
   op.fields = {{"rows", FieldType::kBoolean, 0, 1, 1}, {"columns", FieldType::kBoolean, 0, 1, 1}};
   op.infer = inferChosen;
   return op;

@@ -1,4 +1,4 @@
-// The window of a maxPool or averagePool node.
+// The windows of pooling nodes.
 #pragma once
 
 #include "ops/op.h"
@@ -6,6 +6,10 @@
 
 namespace selfcompress {
 
+// Of maxPool and averagePool; of the global ones: all positions; of meanPositions: all of the chosen axes, nothing of
+// the others.
 PoolGeometry poolGeometry(const NodeContext&);
+PoolGeometry wholePositions(const NodeContext&);
+PoolGeometry chosenPositions(const NodeContext&);
 
 }  // namespace selfcompress

@@ -4,14 +4,13 @@
 // A unit is several channels of the input, one for each gate, and one of the output. Units stay: neither they nor
 // rows of the input are removed, for a unit is only dead when its candidate, its recurrent weights and its biases are.
 // The recurrent weights are not compressed.
+#include "ops/recurrent/recurrent.h"
 #include "graph/emitter.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
+namespace selfcompress {
 namespace {
-
-using GeometryOf = RecurrentGeometry (*)(const NodeContext&);
 
 RecurrentGeometry geometry(const NodeContext& c, RecurrentKind kind) {
   RecurrentGeometry g;
@@ -19,10 +18,18 @@ RecurrentGeometry geometry(const NodeContext& c, RecurrentKind kind) {
   g.units = c.inputs[0].channels / g.gates(), g.positions = int(c.inputs[0].positionCount());
   return g;
 }
-RecurrentGeometry lstmOf(const NodeContext& c) { return geometry(c, RecurrentKind::kLstm); }
-RecurrentGeometry gruOf(const NodeContext& c) {
+
+}  // namespace
+
+RecurrentGeometry lstmGeometry(const NodeContext& c) { return geometry(c, RecurrentKind::kLstm); }
+RecurrentGeometry gruGeometry(const NodeContext& c) {
   return geometry(c, c.node.flag("resetFirst") ? RecurrentKind::kGruResetFirst : RecurrentKind::kGru);
 }
+
+namespace ops {
+namespace {
+
+using GeometryOf = RecurrentGeometry (*)(const NodeContext&);
 
 template <GeometryOf geometryOf>
 Axes infer(const NodeContext& c) {
@@ -109,11 +116,12 @@ Operator recurrent(const char* kind) {
 
 }  // namespace
 
-const Operator lstm = recurrent<lstmOf>("lstm");
+const Operator lstm = recurrent<lstmGeometry>("lstm");
 const Operator gru = [] {
-  Operator op = recurrent<gruOf>("gru");
+  Operator op = recurrent<gruGeometry>("gru");
   op.fields.push_back({"resetFirst", FieldType::kBoolean, 0, 1, 0});
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -1,12 +1,12 @@
 // resize: nearest or bilinear, to a given size.
+#include "ops/resize/resize.h"
 #include "graph/emitter.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
-namespace selfcompress::ops {
-namespace {
+namespace selfcompress {
 
-ResizeGeometry geometryOf(const NodeContext& c) {
+ResizeGeometry resizeGeometry(const NodeContext& c) {
   const auto size = c.node.pair("size");
   ResizeGeometry g;
   g.input = c.inputs[0].folded(), g.outHeight = size[0], g.outWidth = size[1];
@@ -16,8 +16,11 @@ ResizeGeometry geometryOf(const NodeContext& c) {
   return g;
 }
 
+namespace ops {
+namespace {
+
 Axes infer(const NodeContext& c) {
-  const ResizeGeometry g = geometryOf(c);
+  const ResizeGeometry g = resizeGeometry(c);
   // A coordinate has to be a whole number that an int holds.
   const double largest = double(1 << 30);
   for (double u : {resizeCoordinate(g.coordinates, g.outHeight - 1, g.input.height, g.outHeight, g.scaleH),
@@ -30,7 +33,7 @@ void forward(Emitter& e, int i) {
   const int in = e.input(i);
   const BufferId output = e.newValue(e.output(i));
   e.program()
-      .add(i, ResizeForward{geometryOf(e.context(i)), 0, nullptr, e.state(in), nullptr})
+      .add(i, ResizeForward{resizeGeometry(e.context(i)), 0, nullptr, e.state(in), nullptr})
       .at(&ResizeForward::input, e.value(in))
       .at(&ResizeForward::output, output);
 }
@@ -40,7 +43,7 @@ void backward(Emitter& e, int i) {
   if (!e.needsGradient(in)) return;
   const Emitter::GradientTarget target = e.gradientTarget(in, kNoBuffer);
   e.program()
-      .add(i, ResizeBackward{geometryOf(e.context(i)), 0, nullptr, e.state(in), nullptr})
+      .add(i, ResizeBackward{resizeGeometry(e.context(i)), 0, nullptr, e.state(in), nullptr})
       .at(&ResizeBackward::gradOutput, e.gradient(e.output(i)))
       .at(&ResizeBackward::gradInput, target.write);
   e.finish(target, in);
@@ -62,4 +65,5 @@ const Operator resize = [] {
   return op;
 }();
 
-}  // namespace selfcompress::ops
+}  // namespace ops
+}  // namespace selfcompress

@@ -1,0 +1,135 @@
+// Norms of one example (layerNorm, rmsNorm, instanceNorm) and softmax: sets of elements that are divided by what they
+// have in common. Sums are taken in double precision.
+#include <cmath>
+
+#include "engine/ops/view.h"
+#include "selfcompress/ops/softmax.h"
+
+namespace selfcompress::engine {
+namespace {
+
+// `count` elements, `step` apart.
+struct Set {
+  std::int64_t first, step;
+  int count;
+};
+
+// Elements of one set get (x - mean) / sqrt(variance + epsilon); the elements that were removed since the network was
+// made, divisor - count of them, were zeros.
+struct Statistics {
+  double mean = 0, inverse = 1;
+};
+Statistics statisticsOf(const float* x, const Set& s, double divisor, double epsilon, bool rms) {
+  Statistics result;
+  for (int i = 0; i < s.count && !rms; i++) result.mean += double(x[s.first + i * s.step]) / divisor;
+  double variance = (divisor - s.count) * result.mean * result.mean / divisor;
+  for (int i = 0; i < s.count; i++) {
+    const double d = double(x[s.first + i * s.step]) - result.mean;
+    variance += d * d / divisor;
+  }
+  result.inverse = 1 / std::sqrt(variance + epsilon);
+  return result;
+}
+
+// A norm with a scale and a shift for each channel, or none.
+class Norm : public Step {
+ public:
+  explicit Norm(const Preparation& p)
+      : shape_(p.context.output.folded()),
+        epsilon_(double(float(p.context.node.number("epsilon")))),
+        scale_(p.tensors.floats(Role::kNormWeight)),
+        shift_(p.tensors.floats(Role::kNormBias)) {}
+  std::size_t weightBytes() const override { return (scale_.size() + shift_.size()) * sizeof(float); }
+
+ protected:
+  // Element i of the set is of channel `channel + i / perChannel`.
+  void normalise(const Run& r, const Set& set, int channel, int perChannel, double divisor, bool rms) const {
+    const float* x = r.inputs[0];
+    const Statistics s = statisticsOf(x, set, divisor, epsilon_, rms);
+    for (int k = 0; k < set.count; k++) {
+      const std::int64_t i = set.first + k * set.step;
+      const std::size_t c = std::size_t(channel + k / perChannel);
+      const double weight = scale_.empty() ? 1.0 : double(scale_[c]), bias = shift_.empty() ? 0.0 : double(shift_[c]);
+      r.output[i] = float((double(x[i]) - s.mean) * s.inverse * weight + bias);
+    }
+  }
+  Shape shape_;
+
+ private:
+  double epsilon_;
+  std::vector<float> scale_, shift_;
+};
+
+// Over the channels of every position.
+template <bool rms>
+class ChannelNorm final : public Norm {
+ public:
+  explicit ChannelNorm(const Preparation& p) : Norm(p), divisor_(p.context.node.integer("divisor")) {
+    if (!divisor_) divisor_ = shape_.channels;
+  }
+  void run(const Run& r) const override {
+    const View view = viewOf(shape_, r.layout);
+    for (std::int64_t p = 0; p < shape_.pixels(); p++)
+      for (int lane = 0; lane < view.lanes; lane++)
+        normalise(r, {view.at(0, p) + lane, view.channel, shape_.channels}, 0, 1, divisor_, rms);
+  }
+
+ private:
+  int divisor_;
+};
+
+// Over the positions of every channel.
+class InstanceNorm final : public Norm {
+ public:
+  using Norm::Norm;
+  void run(const Run& r) const override {
+    const View view = viewOf(shape_, r.layout);
+    const int positions = int(shape_.pixels());
+    for (int c = 0; c < shape_.channels; c++)
+      for (int lane = 0; lane < view.lanes; lane++)
+        normalise(r, {view.at(c, 0) + lane, view.position, positions}, c, positions, positions, false);
+  }
+};
+
+class Softmax final : public Step {
+ public:
+  explicit Softmax(const Preparation& p)
+      : shape_(p.context.output.folded()),
+        overChannels_(SoftmaxAxis(p.context.node.integer("axis")) == SoftmaxAxis::kChannels) {}
+  void run(const Run& r) const override {
+    const View view = viewOf(shape_, r.layout);
+    const std::int64_t lines = overChannels_ ? shape_.pixels() : std::int64_t(shape_.channels) * shape_.height;
+    for (std::int64_t line = 0; line < lines; line++)
+      for (int lane = 0; lane < view.lanes; lane++) {
+        if (overChannels_) softmax(r, {view.at(0, line) + lane, view.channel, shape_.channels});
+        else
+          softmax(r, {view.at(line / shape_.height, line % shape_.height * shape_.width) + lane, view.position,
+                      shape_.width});
+      }
+  }
+
+ private:
+  static void softmax(const Run& r, const Set& s) {
+    const float* x = r.inputs[0];
+    double top = -HUGE_VAL, sum = 0;
+    for (int i = 0; i < s.count; i++) top = std::fmax(top, double(x[s.first + i * s.step]));
+    for (int i = 0; i < s.count; i++) sum += std::exp(double(x[s.first + i * s.step]) - top);
+    for (int i = 0; i < s.count; i++)
+      r.output[s.first + i * s.step] = float(std::exp(double(x[s.first + i * s.step]) - top) / sum);
+  }
+
+  Shape shape_;
+  bool overChannels_;
+};
+
+}  // namespace
+
+namespace ops {
+extern const EngineOperator layerNorm, rmsNorm, instanceNorm, softmax;
+const EngineOperator layerNorm{"layerNorm", prepareStep<ChannelNorm<false>>};
+const EngineOperator rmsNorm{"rmsNorm", prepareStep<ChannelNorm<true>>};
+const EngineOperator instanceNorm{"instanceNorm", prepareStep<InstanceNorm>};
+const EngineOperator softmax{"softmax", prepareStep<Softmax>};
+}  // namespace ops
+
+}  // namespace selfcompress::engine
