@@ -767,16 +767,19 @@ export interface StepPlan {
  * its shapes.
  */
 export class Network {
-  /** Checks the description completely; errors name the node. Parameters start at zero. */
+  /**
+   * Checks the description completely; errors name the node. Parameters start at zero. The network is compiled, and its memory
+   * asked for, on the native thread when it is first needed: where memory runs out, calls reject. A network has at most 2²²
+   * channels, those of all its tensors together.
+   */
   constructor(description: NetworkDescription, options: NetworkOptions);
   /** Backend in use, e.g. "cpu/avx2" or "cuda/NVIDIA H100 80GB HBM3/bf16". */
   readonly backend: string;
-  /** With every field of every node. This and the next three change when a promise of `prune` is fulfilled. */
+  /** With every field of every node. This and the next two change when a promise of `prune` is fulfilled. */
   readonly description: NetworkDescription;
   readonly parameters: ParameterInfo[];
   /** Output axes of every node. */
   readonly shapes: Record<string, AxesSizes>;
-  readonly memory: MemoryReport;
   /** Copies of all parameters and moments, by name. */
   state(): Promise<Record<string, Float32Array>>;
   /** Overwrites the named parameters and moments; others stay. Unknown names and wrong lengths are errors and nothing is changed. */
@@ -802,6 +805,8 @@ export class Network {
   prune(): Promise<Pruned | null>;
   /** Sizes of all layers with weights, in the order of the network. */
   measure(): Promise<LayerMeasure[]>;
+  /** What the network takes once it is compiled. */
+  memory(): Promise<MemoryReport>;
   /** The program of a step, or that of an evaluation, for a whole batch. */
   plan(which: 'training' | 'evaluation'): Promise<StepPlan>;
   /** The bytes of a model file of the network as it is now. */

@@ -243,15 +243,28 @@ t.test('DataSet and Network refuse what is wrong', async (t) => {
   t.throws(() => network.loadState({ nothing: f(3) }), { name: 'RangeError', message: /nothing/ });
   t.throws(() => new binding.Network(toyNetwork(), { ...networkOptions, device: 'cuda:999' }), { message: /options\.device/ });
   t.throws(() => binding.setThreads(0), RangeError);
-  t.throws(
-    () =>
-      new binding.Network(
-        { input: [1, 32768, 32768], nodes: [{ kind: 'conv2d', name: 'a', inputs: ['input'], outChannels: 1000, kernel: [3, 3] }], output: 'a' },
-        networkOptions,
-      ),
-    /./,
-    'more memory than there is',
-  );
+});
+
+t.test('a network that does not fit is refused, and its constructor takes no time', async (t) => {
+  const layer = (kind, inputs, more) => ({ kind, name: 'a', inputs, ...more });
+  const large = { input: [1, 32768, 32768], nodes: [layer('conv2d', ['input'], { outChannels: 50, kernel: [3, 3] })], output: 'a' };
+  const network = new binding.Network(large, networkOptions);
+  for (const call of [() => network.memory(), () => network.state(), () => network.predict(f(0), 0)])
+    await t.rejects(call(), { code: 'ERR_SELFCOMPRESS_MEMORY' }, 'more memory than there is');
+  await network.dispose();
+  await t.rejects(network.memory(), { code: 'ERR_SELFCOMPRESS_DISPOSED' });
+
+  const wide = (channels) => ({ input: [channels, 1, 1], nodes: [layer('linear', ['input'], { outFeatures: 2, compress: true })], output: 'a' });
+  for (const channels of [2 ** 22 - 1, 2 ** 24])
+    t.throws(() => new binding.Network(wide(channels), networkOptions), {
+      name: 'RangeError',
+      message: `Expected at most 2^22 channels in all tensors together for network.nodes but received ${channels + 2}`,
+    });
+  const clock = process.cpuUsage(); // of all threads: nothing is compiled before it is needed
+  const compiled = new binding.Network(wide(2 ** 21), networkOptions);
+  const { user, system } = process.cpuUsage(clock);
+  t.ok(user + system < 20_000, `${user + system} µs`);
+  await compiled.dispose();
 });
 
 t.test('random bits of graphs never crash', async (t) => {

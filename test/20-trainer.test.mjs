@@ -20,7 +20,7 @@ t.test('a network learns while it shrinks, and its channels are removed', async 
   t.equal(present, removals.at(-1).left.conv3);
   const state = await trainer.state();
   t.equal(state['conv3.weight/moment1'].length, state['conv3.weight'].length);
-  t.ok(trainer.memory.parameterBytes > 0);
+  t.ok((await trainer.memory()).parameterBytes > 0);
   await trainer.dispose();
 });
 

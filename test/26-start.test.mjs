@@ -203,12 +203,17 @@ t.test('what is no plain object of plain data is refused by name', async (t) => 
 t.test('a batch that does not fit into memory is named, with what it would need', async (t) => {
   const data = await loadDataset('digits', { limit: 100 });
   const network = createModel('notebook', { input: data.shape, classes: 10 });
-  for (const batchSize of [2 ** 20, 1_000_000])
-    t.throws(() => Trainer.create({ network, data, batchSize, device: 'cpu' }), {
+  for (const batchSize of [2 ** 20, 1_000_000]) {
+    const trainer = Trainer.create({ network, data, batchSize, device: 'cpu' });
+    const expected = {
       name: 'RangeError',
       message: new RegExp(
         `fits into memory \\(a step of ${batchSize} images needs 2\\d{5}\\.\\d MB, one of 128 \\d\\d\\.\\d MB; this machine has \\d+.*for options\\.batchSize but received ${batchSize}`,
       ),
-    });
+    };
+    await t.rejects(trainer.memory(), expected);
+    await t.rejects(trainer.run(), expected, 'so does training');
+    await trainer.dispose();
+  }
   await Trainer.create({ network, data, batchSize: 2000, device: 'cpu' }).dispose();
 });

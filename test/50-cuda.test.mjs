@@ -125,7 +125,7 @@ t.test('out of device memory: an error with the sizes, and the process goes on',
   const result = evaluate(
     `const big = { ...${options}, device: 'cuda', batchSize: 4096, memoryLimit: 60 * 2 ** 20 };
      const errors = [];
-     for (let i = 0; i < 3; i++) try { new binding.Network(sc.toyNetwork(), big); } catch (e) { errors.push([e.name, e.message]); }
+     for (let i = 0; i < 3; i++) try { await new binding.Network(sc.toyNetwork(), big).memory(); } catch (e) { errors.push([e.name, e.message]); }
      const network = new binding.Network(sc.toyNetwork(), { ...${options}, device: 'cuda', memoryLimit: 60 * 2 ** 20 });
      const images = new Float32Array(144);
      console.log(JSON.stringify({ errors, predicted: (await network.predict(images, 1)).length }));`,
@@ -183,7 +183,9 @@ const leastMemory = `async function leastMemory(make) {
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     try {
-      await make(middle).dispose();
+      const network = make(middle);
+      await network.memory();
+      await network.dispose();
       high = middle;
     } catch {
       low = middle;

@@ -49,7 +49,8 @@ async function printPlan(path: string, { json, evaluation, batchSize }: InspectF
       : await loadModel(path);
   const options = model.options ?? completeOptions({ batchSize: 256 });
   const origin = model.origin ?? originOf(inspectNetwork(model.network).parameters);
-  const network = compileNetwork(model.network, origin, { ...options, device: 'cpu', batchSize: batchSize ?? options.batchSize }, 1);
+  const { network, memory } = compileNetwork(model.network, origin, { ...options, device: 'cpu', batchSize: batchSize ?? options.batchSize }, 1);
+  await memory();
   const plan = await network.plan(evaluation ? 'evaluation' : 'training');
   await network.dispose();
   console.log(json ? JSON.stringify(plan, undefined, 2) : planText(plan));

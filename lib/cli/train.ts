@@ -196,6 +196,7 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
   if (flags.start !== undefined) begin.state = await startState(flags.start);
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command) });
+  await trainer.memory(); // nothing is written for a run that does not fit
   const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);
@@ -260,10 +261,11 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
   }
 }
 
-function announce({ trainer, directory }: Run): void {
+async function announce({ trainer, directory }: Run): Promise<void> {
   const { data, options } = trainer;
   const { weights } = inspectNetwork(trainer.description);
-  const memory = bytesText(trainer.memory.parameterBytes + trainer.memory.activationBytes);
+  const { parameterBytes, activationBytes } = await trainer.memory();
+  const memory = bytesText(parameterBytes + activationBytes);
   console.log(
     `${directory.run.model} on ${data.name}: ${data.train.count} training and ${data.test.count} test images, ${weights} weights, ` +
       `γ = ${options.gamma}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
@@ -311,7 +313,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags, command);
   try {
-    announce(run);
+    await announce(run);
     await follow(run, signals);
   } finally {
     await run.trainer.dispose();

@@ -7,7 +7,7 @@ import { entry, item } from '../indexing.js';
 import { type ModelInfo, metadataOf } from '../model-file/model-file.js';
 import type { State } from '../network/initial.js';
 import { checkFinite } from './finite.js';
-import { compileNetwork } from './memory.js';
+import { type Compiled, compileNetwork } from './memory.js';
 import { measureSize, type NetworkSize, type Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 
@@ -20,12 +20,14 @@ export interface PrunedLayers {
 
 export class LiveNetwork {
   readonly #network: Network;
+  /** Bytes of parameters and of activations, after buffers are shared. @throws RangeError when there is no memory for them */
+  readonly memory: Compiled['memory'];
   #exported: Promise<State> | undefined;
   #model: Promise<Uint8Array> | undefined;
   #origin: Origin;
 
   constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions, stepsPerEpoch: number) {
-    this.#network = compileNetwork(present.description, present.origin, options, stepsPerEpoch);
+    ({ network: this.#network, memory: this.memory } = compileNetwork(present.description, present.origin, options, stepsPerEpoch));
     this.#origin = present.origin;
   }
 
@@ -37,9 +39,6 @@ export class LiveNetwork {
   }
   get backend(): string {
     return this.#network.backend;
-  }
-  get memory() {
-    return this.#network.memory;
   }
 
   /** Copies of all parameters and moments, of the moment of the call. */

@@ -1,7 +1,7 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
 import { readArgument, reading } from '../arguments.js';
-import { binding, type DataSet, type NetworkDescription, type StepResult } from '../binding.js';
+import { binding, type DataSet, type MemoryReport, type NetworkDescription, type StepResult } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
@@ -91,7 +91,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
     this.#testIndices = allIndices(data.test.count);
     this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
-    const loading = this.#network.loadState(checkpoint.state).then(() => {
+    const loaded = this.#network.loadState(checkpoint.state);
+    loaded.catch(() => {}); // where memory ran out, the error of `memory` says more
+    const loading = this.#network.memory().then(async () => {
+      await loaded;
       this.#busy = undefined;
     });
     loading.catch(() => {}); // whoever waits for it sees the error, now and later: there is nothing to go on from
@@ -147,9 +150,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   get backend(): string {
     return this.#network.backend;
   }
-  /** Bytes of parameters and of activations, after buffers are shared. */
-  get memory() {
-    return this.#network.memory;
+  /**
+   * Bytes of parameters and of activations, after buffers are shared.
+   * @throws RangeError naming options.batchSize when they do not fit into memory; so does `run`
+   */
+  async memory(): Promise<MemoryReport> {
+    while (this.#busy) await this.#busy;
+    return this.#network.memory();
   }
   get stepsPerEpoch(): number {
     return batchCount(this.data.train.count, this.options.batchSize);

@@ -97,6 +97,15 @@ Parameters::Tensor Parameters::tensor(const std::string& name) const {
   return {};
 }
 
+void Parameters::check(const std::string& name, std::size_t length) const {
+  const std::int64_t count = tensor(name).count;
+  if (count < 0)
+    throw DescriptionError("Expected names of this network's tensors for state but received \"" + name + "\"");
+  if (std::size_t(count) != length)
+    throw DescriptionError("Expected " + std::to_string(count) + " elements for state[\"" + name + "\"] but received " +
+                           std::to_string(length));
+}
+
 std::vector<std::string> Parameters::tensorNames() const {
   std::vector<std::string> names;
   for (const Parameter& p : all_) {

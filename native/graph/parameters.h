@@ -60,12 +60,15 @@ class Parameters {
   BlockRange bitDepths, exponents;  // of all layers, in the same order
   BlockRange others;                // trained parameters that are neither
 
-  // A tensor of the state by name: `<parameter>` or `<parameter>/moment1|2`. memory == nullptr: no such tensor.
+  // A tensor of the state by name: `<parameter>` or `<parameter>/moment1|2`. count < 0: no such tensor.
   struct Tensor {
     float* memory = nullptr;
-    std::int64_t count = 0;
+    std::int64_t count = -1;
   };
   Tensor tensor(const std::string& name) const;
+  // Throws DescriptionError when there is no tensor of this name and length.
+  void check(const std::string& name, std::size_t length) const;
+  std::int64_t floats() const { return valueCount + 2 * trainedCount + moment2Count; }  // in all blocks
   // Names of all tensors of the state, in a fixed order.
   std::vector<std::string> tensorNames() const;
 

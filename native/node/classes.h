@@ -25,28 +25,44 @@ std::shared_ptr<T> unwrap(const Napi::Value& value, const std::string& argument)
   return *object;
 }
 
-// In a constructor: makes `this` the owner of `object`. `bytes` tells the collector what it is worth.
+// Bytes of native memory that the collector counts for an object of JavaScript; on the JavaScript thread.
+class ExternalMemory {
+ public:
+  void set(napi_env env, std::int64_t bytes) {
+    if (!live_ || bytes == bytes_) return;
+    std::int64_t ignored;
+    napi_adjust_external_memory(env, bytes - bytes_, &ignored);
+    bytes_ = bytes;
+  }
+  void end(napi_env env) { set(env, 0), live_ = false; }
+
+ private:
+  std::int64_t bytes_ = 0;
+  bool live_ = true;
+};
+
+// In a constructor: makes `this` the owner of `object`. `bytes` tells the collector what it is worth; what is returned
+// may say so anew. An object that is collected ends on the stream's thread: giving back its memory takes time.
 template <class T>
-void wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_t bytes) {
+std::shared_ptr<ExternalMemory> wrap(const Napi::CallbackInfo& info, std::shared_ptr<T> object, std::int64_t bytes) {
   struct Owned {
     std::shared_ptr<T> object;  // first: `receiver` reads it through the same address
-    std::int64_t bytes;
+    std::shared_ptr<ExternalMemory> external = std::make_shared<ExternalMemory>();
   };
   napi_env env = info.Env();
-  auto owned = std::make_unique<Owned>(Owned{std::move(object), bytes});
+  auto owned = std::make_unique<Owned>(Owned{std::move(object)});
   napi_finalize finalize = [](napi_env finalEnv, void* data, void*) {
-    auto* dead = static_cast<Owned*>(data);
-    std::int64_t ignored;
-    napi_adjust_external_memory(finalEnv, -dead->bytes, &ignored);
-    delete dead;
+    std::unique_ptr<Owned> dead(static_cast<Owned*>(data));
+    dead->external->end(finalEnv);
+    if (auto* addon = Napi::Env(finalEnv).GetInstanceData<AddonData>()) addon->stream.discard(std::move(dead->object));
   };
   if (napi_type_tag_object(env, info.This(), &T::kTag) != napi_ok ||
       napi_wrap(env, info.This(), owned.get(), finalize, nullptr, nullptr) != napi_ok)
     throwType(info.Env(), std::string("a new object for the constructor of ") + T::kClass, "this",
               received(info.This()));
-  owned.release();
-  std::int64_t ignored;
-  napi_adjust_external_memory(env, bytes, &ignored);
+  std::shared_ptr<ExternalMemory> external = owned.release()->external;
+  external->set(env, bytes);
+  return external;
 }
 
 struct ClassMethod {

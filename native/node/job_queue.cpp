@@ -27,7 +27,7 @@ void JobQueue::loop(const Events& events) {
     job->begin();
     if (job->series) beginNext(job->series);
     job->run();
-    events.done(std::move(job));
+    if (job->reports) events.done(std::move(job));
   }
   events.end();
 }

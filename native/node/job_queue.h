@@ -20,6 +20,7 @@ class JobQueue {
     virtual void begin() = 0;
     virtual void run() = 0;
     const void* series = nullptr;
+    bool reports = true;  // whether `done` takes it; if not, it ends on the queue's thread
   };
   // On the queue's thread: takes a job that is done; and the end of that thread.
   struct Events {

@@ -1,4 +1,5 @@
 // class Network: checks arguments, queues the work, turns results into JavaScript values.
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -12,19 +13,44 @@
 namespace selfcompress::node {
 namespace {
 
-// The network itself belongs to the stream: only queued work touches it once it is made. What JavaScript asks at any
-// time (parameters, shapes) never changes.
+// The network itself belongs to the stream: queued work alone makes it, when it is first needed, and touches it.
+// Compiling takes time and memory in proportion to the channels, which no call may take on the JavaScript thread.
 struct NetworkObject {
   static constexpr napi_type_tag kTag{0x3d6f7c0a51b24e88, 0xb1c90f1d2e6a4407};
   static constexpr const char* kClass = "Network";
-  std::unique_ptr<Network> network;  // the stream's
+
+  // The stream's.
+  std::function<std::unique_ptr<Network>()> make;  // until it is made
+  std::unique_ptr<Network> network;
+  std::exception_ptr failure;  // why there is none: of the work that should have made it
+  void compile() {
+    if (network) return;
+    try {
+      if (failure) std::rethrow_exception(failure);
+      if (!make) throw OutOfMemory("The network was lost when memory ran out in prune()");
+      network = make();
+      count();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    make = nullptr;
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  void count() {
+    const MemoryReport memory = network ? network->memory() : MemoryReport();
+    bytes = std::int64_t(memory.parameterBytes + memory.activationBytes);
+  }
+  std::atomic<std::int64_t> bytes{0};  // that it holds; both threads'
 
   // The JavaScript thread's.
-  bool disposed = false;  // later calls reject
-  int pruning = 0;        // removals under way, after which parameters have other sizes
+  bool disposed = false;                     // later calls reject
+  int pruning = 0;                           // removals under way, after which parameters have other sizes
+  std::shared_ptr<const Parameters> layout;  // of the parameters, without memory
   BatchRules rules;
   int batchSize = 1;
   bool stepsOverlap = false;
+  std::shared_ptr<ExternalMemory> external;
 };
 using Shared = std::shared_ptr<NetworkObject>;
 
@@ -38,17 +64,13 @@ Napi::Value toFloat32Array(Napi::Env env, const std::vector<float>& values) {
 // itself belongs to the stream.
 struct Properties {
   NetworkDescription description;
-  std::vector<Parameter> parameters;
+  std::shared_ptr<const Parameters> parameters;
   std::vector<Axes> axes;  // of every tensor
-  MemoryReport memory;
 };
-Properties propertiesOf(const Network& network) {
-  return {network.description(), network.parameters().all(), network.topology().axes, network.memory()};
-}
 
 Napi::Value toParameters(Napi::Env env, const Properties& properties) {
   Napi::Array list = Napi::Array::New(env);
-  for (const Parameter& p : properties.parameters) {
+  for (const Parameter& p : properties.parameters->all()) {
     Napi::Object info = Napi::Object::New(env);
     Napi::Array shape = Napi::Array::New(env);
     for (std::int64_t d : p.shape()) shape.Set(shape.Length(), double(d));
@@ -86,23 +108,25 @@ void define(Napi::Object self, const Properties& properties) {
   set("description", toDescription(env, properties.description));
   set("parameters", toParameters(env, properties));
   set("shapes", toShapes(env, properties));
-  set("memory", toMemory(env, properties.memory));
 }
 
+// Everything that can be wrong with the arguments is found here, in time that grows with the nodes alone.
 Napi::Value construct(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   NetworkDescription description = readDescription(info[0], "network");
   NetworkOptions options = readOptions(info[1], "options");
   DeviceOptions device = readDevice(info[1], "options");
+  std::shared_ptr<Backend> backend = makeBackend(env, device, "options");
+  const Topology topology = checkNetwork(*backend, description, options);
   auto object = std::make_shared<NetworkObject>();
-  object->network = std::make_unique<Network>(makeBackend(env, device, "options"), description, options);
-  MemoryReport memory = object->network->memory();
-  wrap(info, object, std::int64_t(memory.parameterBytes + memory.activationBytes));
-  object->rules = object->network->batchRules();
-  object->batchSize = object->network->batchSize(), object->stepsOverlap = object->network->stepsOverlap();
+  object->layout = layoutOf(description, topology, options);
+  object->rules = batchRulesOf(topology, options);
+  object->batchSize = options.batchSize, object->stepsOverlap = !backend->readsHostMemory();
+  object->make = [=] { return std::make_unique<Network>(backend, description, options); };
+  object->external = wrap(info, object, object->layout->floats() * std::int64_t(sizeof(float)));
   Napi::Object self = info.This().As<Napi::Object>();
-  defineReadOnly(self, "backend", Napi::String::New(env, object->network->backendName()));
-  define(self, propertiesOf(*object->network));
+  defineReadOnly(self, "backend", Napi::String::New(env, backend->name()));
+  define(self, {description, object->layout, topology.axes});
   return env.Undefined();
 }
 
@@ -121,16 +145,19 @@ Napi::Value queue(const Napi::CallbackInfo& info, const Shared& object, std::fun
     return deferred.Promise();
   }
   const void* series = begin && object->stepsOverlap ? object.get() : nullptr;
-  // A removal that ran out of memory leaves no network behind.
   auto whole = [object](const std::function<void()>& part) -> std::function<void()> {
     if (!part) return {};
     return [object, part] {
-      if (!object->network) throw OutOfMemory("The network was lost when memory ran out in prune()");
+      object->compile();
       part();
     };
   };
+  auto counted = [object, result = std::move(result)](Napi::Env env) -> Napi::Value {
+    object->external->set(env, object->bytes);
+    return result ? result(env) : env.Undefined();
+  };
   return addonData(info.Env())
-      .stream.queue(info.Env(), {std::move(keep), whole(work), std::move(result), whole(begin), series});
+      .stream.queue(info.Env(), {std::move(keep), whole(work), std::move(counted), whole(begin), series});
 }
 
 // The images of a step or evaluation: copied, so that the caller may reuse the array at once.
@@ -246,7 +273,7 @@ Napi::Value loadState(const Napi::CallbackInfo& info) {
   auto values = std::make_shared<State>(readState(info[0], "state"));
   // Sizes are known here as long as no removal is under way; else the stream checks them when it comes to it.
   if (!object->disposed && !object->pruning)
-    for (const auto& [name, tensor] : *values) object->network->checkState(name, tensor.size());
+    for (const auto& [name, tensor] : *values) object->layout->check(name, tensor.size());
   return queue(info, object, [=] { object->network->loadState(*values); });
 }
 
@@ -260,11 +287,16 @@ Napi::Value prune(const Napi::CallbackInfo& info) {
       info, object,
       [=] {
         *result = Network::prune(object->network);
-        if (*result) *properties = propertiesOf(*object->network);
+        if (!*result) return;
+        object->count();
+        const Network& network = *object->network;
+        *properties = {network.description(), layoutOf(network.description(), network.topology(), network.options()),
+                       network.topology().axes};
       },
       [=](Napi::Env env) -> Napi::Value {
         object->pruning--;
         if (!*result) return env.Null();
+        object->layout = properties->parameters;
         define(reference->Value(), *properties);
         Napi::Object removed = Napi::Object::New(env), kept = Napi::Object::New(env), out = Napi::Object::New(env);
         for (const Removed::Layer& layer : (*result)->layers) {
@@ -314,6 +346,14 @@ Napi::Value measure(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  auto result = std::make_shared<MemoryReport>();
+  return queue(
+      info, object, [=] { *result = object->network->memory(); },
+      [=](Napi::Env env) { return toMemory(env, *result); });
+}
+
 Napi::Value plan(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   const std::string which = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : received(info[0]);
@@ -354,8 +394,15 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
     deferred.Resolve(info.Env().Undefined());
     return deferred.Promise();
   }
-  Napi::Value promise =
-      addonData(info.Env()).stream.queue(info.Env(), {{}, [=] { object->network.reset(); }, {}, {}, nullptr});
+  Napi::Value promise = addonData(info.Env())
+                            .stream.queue(info.Env(), {{},
+                                                       [=] { object->make = nullptr, object->network.reset(); },
+                                                       [=](Napi::Env env) {
+                                                         object->external->set(env, 0);
+                                                         return env.Undefined();
+                                                       },
+                                                       {},
+                                                       nullptr});
   object->disposed = true;
   return promise;
 }
@@ -366,9 +413,8 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 Napi::Value inspect(const Napi::CallbackInfo& info) {
   const NetworkDescription description = readDescription(info[0], "network");
   const Topology topology = inferShapes(description, 1);
-  const Parameters parameters(description, topology, 2, nullptr);
   Napi::Object result = Napi::Object::New(info.Env());
-  define(result, {description, parameters.all(), topology.axes, {}});
+  define(result, {description, std::make_shared<Parameters>(description, topology, 2, nullptr), topology.axes});
   return result;
 }
 
@@ -378,10 +424,11 @@ void exportNetwork(Napi::Object exports) {
   exportFunction<listOperators>(exports, "operators");
   exportFunction<inspect>(exports, "inspectNetwork");
   exportClass<NetworkObject, construct>(
-      exports, {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"),
-                classMethod<evaluate>("evaluate"), classMethod<predict>("predict"), classMethod<state>("state"),
-                classMethod<loadState>("loadState"), classMethod<prune>("prune"), classMethod<measure>("measure"),
-                classMethod<plan>("plan"), classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
+      exports,
+      {classMethod<trainStep>("trainStep"), classMethod<gradients>("gradients"), classMethod<evaluate>("evaluate"),
+       classMethod<predict>("predict"), classMethod<state>("state"), classMethod<loadState>("loadState"),
+       classMethod<prune>("prune"), classMethod<measure>("measure"), classMethod<memory>("memory"),
+       classMethod<plan>("plan"), classMethod<encodeModel>("encodeModel"), classMethod<dispose>("dispose")});
 }
 
 }  // namespace selfcompress::node

@@ -106,6 +106,18 @@ Napi::Promise Stream::queue(Napi::Env env, Work work) {
   return Napi::Promise(env, promise);
 }
 
+void Stream::discard(std::shared_ptr<void> object) {
+  struct Discard final : JobQueue::Job {
+    std::shared_ptr<void> object;
+    void begin() override {}
+    void run() override { object.reset(); }
+  };
+  if (!jobs_.started() || jobs_.stopped()) return;
+  auto job = std::make_unique<Discard>();
+  job->object = std::move(object), job->reports = false;
+  jobs_.push(std::move(job));
+}
+
 void Stream::settle(napi_env rawEnv, napi_value, void* self, void* data) {
   if (!rawEnv) return;  // closing: as above
   std::unique_ptr<Job> job(static_cast<Job*>(data));

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "node/job_queue.h"
@@ -32,6 +33,8 @@ class Stream {
   // promise with an Error that has a code (errors.h) and the stack of the call. While work is pending the process stays
   // alive.
   Napi::Promise queue(Napi::Env, Work);
+  // Lets go of an object on the worker thread, after all that was queued before.
+  void discard(std::shared_ptr<void> object);
 
  private:
   struct Job;

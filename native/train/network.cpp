@@ -7,15 +7,36 @@
 
 namespace selfcompress {
 
+Topology checkNetwork(const Backend& backend, const NetworkDescription& network, const NetworkOptions& options) {
+  Topology topology = inferShapes(network, options.batchSize);
+  const std::int64_t features = topology.axes[std::size_t(topology.output)].elements();
+  if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
+  std::int64_t channels = 0;
+  for (const Axes& axes : topology.axes) channels += axes.channels;
+  if (channels > kMostChannelsInAll)
+    failDescription("at most 2^22 channels in all tensors together", "network.nodes", std::to_string(channels));
+  if (options.penalty == SizePenalty::kRate && !backend.supports("RateCounts"))
+    throw DescriptionError("Expected a device that has it for options.penalty \"rate\" but received " + backend.name());
+  if (options.layerExponents && !backend.supports("TieExponents"))
+    throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
+                           backend.name());
+  return topology;
+}
+
+std::unique_ptr<Parameters> layoutOf(const NetworkDescription& network, const Topology& topology,
+                                     const NetworkOptions& options) {
+  return std::make_unique<Parameters>(network, topology, options.optimizer.moments(), nullptr,
+                                      options.penalty == SizePenalty::kRate);
+}
+
 Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& description, const NetworkOptions& options)
     : backend_(std::move(backend)),
       description_(description),
       options_(options),
-      topology_(inferShapes(description_, options.batchSize)),
+      topology_(checkNetwork(*backend_, description_, options)),
       plans_(fuse(description_, topology_)),
       device_(*backend_) {
-  std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
-  if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
+  const std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_,
                                              options_.penalty == SizePenalty::kRate);
   parameterBytes_ = device_.bytes();
@@ -31,7 +52,6 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
   resultBytes_ = sizeof(StepScalars) + description_.nodes.size() * sizeof(float);
   scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
   layerBits_ = reinterpret_cast<float*>(scalars_ + 1);
-  checkBackend();
   for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
   input_ = std::make_unique<BatchInput>(*backend_, device_, topology_.shapes[0],
                                         options_.loss == Loss::kCrossEntropy ? 0 : features, options_.batchSize);
@@ -42,15 +62,6 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       std::max(train_.program.memory().arenaBytes(), evaluate_.program.memory().arenaBytes()));
   train_.program.bind(arena_);
   evaluate_.program.bind(arena_);
-}
-
-void Network::checkBackend() const {
-  if (options_.penalty == SizePenalty::kRate && !backend_->supports("RateCounts"))
-    throw DescriptionError("Expected a device that has it for options.penalty \"rate\" but received " +
-                           backend_->name());
-  if (options_.layerExponents && !backend_->supports("TieExponents"))
-    throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
-                           backend_->name());
 }
 
 Network::~Network() {
@@ -99,8 +110,8 @@ MemoryReport Network::memory() const {
           std::max(train.unsharedBytes(), evaluate.unsharedBytes())};
 }
 
-BatchRules Network::batchRules() const {
-  return {topology_.axes[0], topology_.axes[std::size_t(topology_.output)].elements(), options_.loss};
+BatchRules batchRulesOf(const Topology& topology, const NetworkOptions& options) {
+  return {topology.axes[0], topology.axes[std::size_t(topology.output)].elements(), options.loss};
 }
 
 void checkBatch(const BatchRules& rules, const DataSet& data, const std::int32_t* indices, std::size_t count) {
@@ -135,18 +146,9 @@ State Network::state() const {
   return state;
 }
 
-void Network::checkState(const std::string& name, std::size_t length) const {
-  Parameters::Tensor tensor = parameters_->tensor(name);
-  if (!tensor.memory)
-    throw DescriptionError("Expected names of this network's tensors for state but received \"" + name + "\"");
-  if (std::size_t(tensor.count) != length)
-    throw DescriptionError("Expected " + std::to_string(tensor.count) + " elements for state[\"" + name +
-                           "\"] but received " + std::to_string(length));
-}
-
 void Network::loadState(const State& state) {
   requireIdle();
-  for (const auto& [name, values] : state) checkState(name, values.size());
+  for (const auto& [name, values] : state) parameters_->check(name, values.size());
   for (const auto& [name, values] : state)
     backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
 }

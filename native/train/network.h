@@ -60,8 +60,17 @@ struct BatchRules {
   std::int64_t features = 0;  // of the prediction
   Loss loss = Loss::kCrossEntropy;
 };
+BatchRules batchRulesOf(const Topology&, const NetworkOptions&);
 // Throws DescriptionError when a network cannot be trained or evaluated on these images of this data set.
 void checkBatch(const BatchRules&, const DataSet&, const std::int32_t* indices, std::size_t count);
+
+// More channels than this in all of a network's tensors are refused: the analysis of channels takes up to half a
+// kilobyte for each.
+constexpr std::int64_t kMostChannelsInAll = std::int64_t(1) << 22;
+// All that can be wrong with what a network is made of, found without making it: throws DescriptionError.
+Topology checkNetwork(const Backend&, const NetworkDescription&, const NetworkOptions&);
+// Where its parameters will be, without their memory.
+std::unique_ptr<Parameters> layoutOf(const NetworkDescription&, const Topology&, const NetworkOptions&);
 
 // Not thread-safe: one call at a time. Indices are those of images in the data set, checked by `checkBatch`.
 class Network {
@@ -79,12 +88,12 @@ class Network {
   const Program& trainingProgram() const { return train_.program; }
   const Program& evaluationProgram() const { return evaluate_.program; }
 
-  BatchRules batchRules() const;
+  const NetworkOptions& options() const { return options_; }
+  BatchRules batchRules() const { return batchRulesOf(topology_, options_); }
 
   State state() const;
   State parameterState() const;  // without optimizer moments
   // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
-  void checkState(const std::string& name, std::size_t length) const;
   void loadState(const State&);
 
   // Removes the dead channels of a network, without a change of its function: what comes back is compiled anew for the
@@ -112,7 +121,6 @@ class Network {
     Program program;
     BufferId image = kNoBuffer, output = kNoBuffer, plain = kNoBuffer;  // plain: NCHW copies on the way in and out
   };
-  void checkBackend() const;
   void compileTraining();
   void compileEvaluation();
   EmitterInput emitterInput();

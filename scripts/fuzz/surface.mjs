@@ -172,6 +172,7 @@ const methods = {
   gradients: { make: () => [data(), i(3), settings()], names: ['data', 'indices', 'settings'] },
   prune: { make: () => [], names: [] },
   measure: { make: () => [], names: [] },
+  memory: { make: () => [], names: [] },
   plan: { make: () => ['training'], names: ['which'] },
   encodeModel: { make: () => [metadata()], names: ['metadata'] },
   dispose: { make: () => [], names: [] },
