@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_SELFCOMPRESS_CHECKPOINT'
   | 'ERR_SELFCOMPRESS_MODEL_FILE'
   | 'ERR_SELFCOMPRESS_IMPORT'
+  | 'ERR_SELFCOMPRESS_EXPORT'
   | 'ERR_SELFCOMPRESS_DIVERGED';
 
 /** The error with its code, which programs can tell it by. */
@@ -83,12 +84,19 @@ export class ModelFileError extends Error {
   readonly code: ErrorCode = 'ERR_SELFCOMPRESS_MODEL_FILE';
 }
 
-/** A node of a file that cannot be imported, and what it would need. */
-export interface ImportFault {
+/** A node that cannot be brought from one format to another, and what it would need. */
+export interface NodeFault {
   node: string;
   operator: string;
   needs: string;
 }
+export type ImportFault = NodeFault;
+export type ExportFault = NodeFault;
+
+const faultsText = (what: string, faults: readonly NodeFault[]): string => {
+  const list = faults.map(({ node, operator, needs }) => `\n  ${operator} "${node}" needs ${needs}`);
+  return `${faults.length} of its ${what} ${faults.length === 1 ? 'is' : 'are'} not supported${list.join('')}`;
+};
 
 /** A model of another program that has no counterpart here. */
 export class ImportError extends Error {
@@ -99,8 +107,21 @@ export class ImportError extends Error {
     /** All of them. */
     readonly faults: readonly ImportFault[],
   ) {
-    const list = faults.map(({ node, operator, needs }) => `\n  ${operator} "${node}" needs ${needs}`);
-    super(`${path} cannot be imported: ${faults.length} of its parts ${faults.length === 1 ? 'is' : 'are'} not supported${list.join('')}`);
+    super(`${path} cannot be imported: ${faultsText('parts', faults)}`);
+  }
+}
+
+/** A network that cannot be written in the format that was asked for. */
+export class ExportError extends Error {
+  override name = 'ExportError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_EXPORT';
+  constructor(
+    /** Such as "an ONNX file". */
+    readonly format: string,
+    /** All of them. */
+    readonly faults: readonly ExportFault[],
+  ) {
+    super(`The network cannot become ${format}: ${faultsText('nodes', faults)}`);
   }
 }
 

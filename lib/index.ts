@@ -16,7 +16,19 @@ export { loadTable, type TableDataset, type TableOptions } from './data/table.js
 export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/tensors.js';
 export { allWindows, datasetFromText, loadText, randomWindows, type TextDataset, type TextOptions } from './data/text.js';
 export { CharacterVocabulary, loadTokenizer, type Tokenizer } from './data/tokenizer.js';
-export { CheckpointError, DataError, type ErrorCode, ImportError, type ImportFault, ModelFileError, TrainingDivergedError } from './errors.js';
+export {
+  CheckpointError,
+  DataError,
+  type ErrorCode,
+  ExportError,
+  type ExportFault,
+  ImportError,
+  type ImportFault,
+  ModelFileError,
+  type NodeFault,
+  TrainingDivergedError,
+} from './errors.js';
+export { type ExportFormat, type ExportOptions, exportFormats, exportModel, type TrainedModel } from './export/export.js';
 export { type ImportedModel, type ImportReport, importModel } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
 export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addDatasetsCommand } from './datasets.js';
 import { addEvalCommand } from './eval.js';
+import { addExportCommand } from './export.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { addPredictCommand } from './predict.js';
@@ -14,5 +15,6 @@ addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
 addPredictCommand(program);
+addExportCommand(program);
 addInfoCommand(program);
 addDatasetsCommand(program);

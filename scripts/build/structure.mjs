@@ -42,8 +42,10 @@ const libRules = {
   import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
   inference: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  export: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   cli: [
+    'export',
     'report',
     'training',
     'import',
@@ -58,7 +60,7 @@ const libRules = {
     'bytes-text',
     'arguments',
   ],
-  index: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
+  index: ['export', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 
 const faults = [];

@@ -231,6 +231,13 @@ export const typescript = {
   inspectNetwork: { make: () => [description()], names: ['network', 'node', 'description'] },
   scheduleFactor: { make: () => [{ kind: 'cosine', warmup: 0.1, final: 0.1 }, 0.5], names: ['schedule', 'progress'] },
   decodeModel: { make: () => [new Uint8Array(64), { maxWeights: 100, maxNodes: 10 }], names: ['bytes', 'limits'] },
+  exportModel: {
+    make: () => [
+      { network: description(), state: states(), info: info() },
+      { format: 'onnx', foldNorms: true },
+    ],
+    names: ['source', 'options', 'format', 'foldNorms', 'network', 'state', 'info', 'metadata', 'node'],
+  },
   encodeModel: { make: () => [description(), states(), info()], names: ['network', 'state', 'info', 'metadata', 'node'] },
   initialState: {
     proportional: true,
@@ -318,6 +325,7 @@ export const untried = {
   binding: 'the native functions above',
   CheckpointError: 'a class of errors',
   DataError: 'a class of errors',
+  ExportError: 'a class of errors',
   ImportError: 'a class of errors',
   ModelFileError: 'a class of errors',
   TrainingDivergedError: 'a class of errors',
@@ -327,6 +335,7 @@ export const untried = {
   datasetCatalog: 'a list',
   datasetNames: 'a list',
   modelNames: 'a list',
+  exportFormats: 'a list',
   defaultTrainOptions: 'a value',
   writeCheckpoint: 'writes what Trainer.checkpoint returns',
   measureSize: 'takes a network that is compiled; Network.measure is among the cases',

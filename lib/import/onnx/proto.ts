@@ -1,5 +1,5 @@
-/** ONNX files: the messages of its public schema that an importer needs, decoded from the protobuf wire format. */
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+/** ONNX files: the messages of its public schema that importer and exporter need, from the protobuf wire format and to it. */
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 type Scalar = 'int' | 'float' | 'double' | 'string' | 'bytes';
 interface Field {
@@ -36,6 +36,8 @@ export interface AttributeProto {
   floats: number[];
   ints: number[];
   strings: Uint8Array[];
+  /** Which of these it has: 1 f, 2 i, 3 s, 4 t, 6 floats, 7 ints. */
+  type: number;
 }
 export interface NodeProto {
   input: string[];
@@ -60,6 +62,7 @@ export interface GraphProto {
 export interface ModelProto {
   irVersion: number;
   producerName: string;
+  producerVersion: string;
   graph?: GraphProto;
   opsetImport: { domain: string; version: number }[];
 }
@@ -89,6 +92,7 @@ const attribute: Message = {
   7: many('floats', 'float'),
   8: many('ints', 'int'),
   9: many('strings', 'bytes'),
+  20: one('type', 'int'),
 };
 const node: Message = {
   1: many('input', 'string'),
@@ -115,6 +119,7 @@ const operatorSet: Message = { 1: one('domain', 'string'), 2: one('version', 'in
 const model: Message = {
   1: one('irVersion', 'int'),
   2: one('producerName', 'string'),
+  3: one('producerVersion', 'string'),
   7: one('graph', () => graph),
   8: many('opsetImport', () => operatorSet),
 };
@@ -193,4 +198,54 @@ export function decodeModelProto(bytes: Uint8Array): ModelProto {
 /** A tensor by itself, as the standard's tests keep them. */
 export function decodeTensorProto(bytes: Uint8Array): TensorProto {
   return decode(new BinaryReader(bytes), bytes.length, tensor, 0) as unknown as TensorProto;
+}
+
+/** A message as it is written: what is left out is not in the file. */
+export type Written<T> = {
+  [Field in keyof T]?: NonNullable<T[Field]> extends Uint8Array | string | number
+    ? T[Field]
+    : NonNullable<T[Field]> extends (infer Item)[]
+      ? (Item extends Uint8Array | string | number ? Item : Written<Item>)[]
+      : Written<NonNullable<T[Field]>>;
+};
+
+function writeScalar(writer: BinaryWriter, type: Scalar, value: unknown): void {
+  switch (type) {
+    case 'int':
+      writer.int64(value as number);
+      break;
+    case 'float':
+      writer.float(value as number);
+      break;
+    case 'double':
+      writer.double(value as number);
+      break;
+    case 'string':
+      writer.string(value as string);
+      break;
+    case 'bytes':
+      writer.bytes(value as Uint8Array);
+  }
+}
+
+function encode(writer: BinaryWriter, record: Record<string, unknown>, message: Message): void {
+  for (const [number, { name, type, repeated }] of Object.entries(message)) {
+    const given = record[name];
+    for (const value of repeated ? ((given ?? []) as unknown[]) : given === undefined ? [] : [given]) {
+      if (typeof type === 'function') {
+        writer.tag(Number(number), WireType.LengthDelimited).fork();
+        encode(writer, value as Record<string, unknown>, type());
+        writer.join();
+      } else {
+        writer.tag(Number(number), wireTypes[type]);
+        writeScalar(writer, type, value);
+      }
+    }
+  }
+}
+
+export function encodeModelProto(proto: Written<ModelProto>): Uint8Array {
+  const writer = new BinaryWriter();
+  encode(writer, proto, model);
+  return writer.finish();
 }

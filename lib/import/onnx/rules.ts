@@ -16,6 +16,7 @@ import {
 import { axesOf, reshaped, squeezed, unsqueezed } from './fold.js';
 import { add, clip, divide, elementwise, instanceNorm, layerNorm, multiply, power, prelu, softmax, subtract, sum } from './function-rules.js';
 import { convTranspose, pad, pixels, resize, slice, split, transposed } from './layout-rules.js';
+import { sameFunctions } from './names.js';
 import { alias, axisOf, fresh, freshLayer, leading, onePosition, onlyFirstOutput, type Rule } from './results.js';
 import { type Constant, elementsOf, integers, scalarOf, transpose } from './tensors.js';
 import { type Window, windowOf } from './windows.js';
@@ -213,27 +214,24 @@ function gelu(c: RuleContext): Value[] {
   return elementwise('gelu')(c);
 }
 
+const functions = Object.fromEntries(
+  sameFunctions.map(({ onnx, kind, numbers = {} }): [string, Rule] => [
+    onnx,
+    elementwise(kind, (node) =>
+      Object.fromEntries(Object.entries(numbers).map(([field, { attribute, otherwise }]) => [field, node.float(attribute, otherwise)])),
+    ),
+  ]),
+);
+
 /** By name; `selfcompress.` are functions that patterns.ts has recognised. */
 export const rules: Record<string, Rule> = {
   Conv: conv,
   Gemm: gemm,
   MatMul: matMul,
   BatchNormalization: batchNormalization,
-  Relu: elementwise('relu'),
-  LeakyRelu: elementwise('leakyRelu', (node) => ({ slope: node.float('alpha', 0.01) })),
+  ...functions,
   PRelu: prelu,
-  Elu: elementwise('elu', (node) => ({ alpha: node.float('alpha', 1) })),
-  Sigmoid: elementwise('sigmoid'),
-  HardSigmoid: elementwise('hardSigmoid', (node) => ({ slope: node.float('alpha', 0.2), offset: node.float('beta', 0.5) })),
-  HardSwish: elementwise('hardSwish'),
-  Tanh: elementwise('tanh'),
-  Softplus: elementwise('softplus'),
-  Exp: elementwise('exp'),
-  Log: elementwise('log'),
-  Sqrt: elementwise('sqrt'),
-  Abs: elementwise('abs'),
   Neg: elementwise('affine', () => ({ scale: -1 })),
-  Reciprocal: elementwise('reciprocal'),
   Pow: power,
   Softmax: softmax,
   LayerNormalization: layerNorm,

@@ -1,0 +1,98 @@
+/** An ONNX graph in the making: nodes and constants with names of their own. */
+import { type AttributeProto, encodeModelProto, type GraphProto, type NodeProto, type TensorProto, type Written } from '../../import/onnx/proto.js';
+
+export type OnnxData = Float32Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+/** Whole numbers are `int`s, lists of them `ints`; numbers with a fraction are wrapped, since 1 may be one. */
+export type AttributeValue = number | number[] | string | { float: number };
+
+/** Of ONNX's TensorProto. */
+export const FLOAT = 1;
+const typeOf = (data: OnnxData): number => {
+  if (data instanceof Float32Array) return FLOAT;
+  if (data instanceof Uint8Array) return 2;
+  if (data instanceof Int8Array) return 3;
+  return data instanceof Int32Array ? 6 : 7;
+};
+
+function attribute(name: string, value: AttributeValue): Written<AttributeProto> {
+  if (typeof value === 'string') return { name, type: 3, s: Buffer.from(value) };
+  if (Array.isArray(value)) return { name, type: 7, ints: value };
+  return typeof value === 'number' ? { name, type: 2, i: value } : { name, type: 1, f: value.float };
+}
+
+export interface OnnxValue {
+  name: string;
+  /** A string is a size that stays open. */
+  shape: (number | string)[];
+}
+
+export class OnnxGraph {
+  readonly #nodes: Written<NodeProto>[] = [];
+  readonly #constants: Written<TensorProto>[] = [];
+  readonly #names = new Set<string>();
+  readonly #shared = new Map<string, string>();
+
+  /** A name that nothing else has yet. */
+  fresh(wanted: string): string {
+    let name = wanted;
+    for (let i = 2; this.#names.has(name); i++) name = `${wanted}_${i}`;
+    this.#names.add(name);
+    return name;
+  }
+
+  /** @returns name of its output */
+  add(operator: string, label: string, inputs: string[], attributes: Record<string, AttributeValue> = {}): string {
+    const [output = ''] = this.addMany(operator, label, inputs, attributes, 1);
+    return output;
+  }
+
+  /** @returns names of its outputs; those beyond `count` are left out */
+  addMany(operator: string, label: string, inputs: string[], attributes: Record<string, AttributeValue>, count: number): string[] {
+    const name = this.fresh(label);
+    const output = Array.from({ length: count }, (_, i) => (i === 0 ? name : this.fresh(`${label}_${i}`)));
+    this.#nodes.push({
+      name,
+      opType: operator,
+      input: inputs,
+      output,
+      attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
+    });
+    return output;
+  }
+
+  /** A constant tensor. @returns its name */
+  constant(label: string, shape: number[], data: OnnxData, dataType = typeOf(data)): string {
+    const name = this.fresh(label);
+    this.#constants.push({ name, dims: shape, dataType, rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    return name;
+  }
+  /** Whole numbers as int64, such as a shape; equal ones are there once. */
+  integers(values: number[], shape = [values.length]): string {
+    return this.#once(`i${shape}:${values}`, () => this.constant('integers', shape, BigInt64Array.from(values.map(BigInt))));
+  }
+  /** One number without axes. */
+  number(value: number): string {
+    return this.#once(`f${value}`, () => this.constant('number', [], Float32Array.of(value)));
+  }
+  #once(key: string, make: () => string): string {
+    const name = this.#shared.get(key) ?? make();
+    this.#shared.set(key, name);
+    return name;
+  }
+
+  /** Bytes of the file. */
+  finish(input: OnnxValue, output: OnnxValue, { opset, producer, version }: { opset: number; producer: string; version: string }): Uint8Array {
+    const info = ({ name, shape }: OnnxValue) => ({
+      name,
+      type: { tensorType: { elemType: FLOAT, shape: { dim: shape.map((s) => (typeof s === 'string' ? { dimParam: s } : { dimValue: s })) } } },
+    });
+    const graph: Written<GraphProto> = {
+      name: 'network',
+      node: this.#nodes,
+      initializer: this.#constants,
+      input: [info(input)],
+      output: [info(output)],
+    };
+    return encodeModelProto({ irVersion: 8, producerName: producer, producerVersion: version, graph, opsetImport: [{ domain: '', version: opset }] });
+  }
+}
