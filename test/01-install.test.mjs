@@ -48,28 +48,33 @@ t.test('SELFCOMPRESS_ISA and SELFCOMPRESS_THREADS choose, and refuse nonsense', 
   t.notMatch(wrong.stderr, /npm rebuild/);
 });
 
-t.test('a prebuilt binary is used where there is one', async (t) => {
+t.test('a clone builds the addon only where there is none', async (t) => {
   const folder = temporaryFolder(t);
   const libc = process.platform === 'linux' ? (existsSync('/etc/alpine-release') ? '.musl' : '.glibc') : '';
   const prebuilds = join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
   for (const path of [join(folder, 'scripts/build'), prebuilds]) mkdirSync(path, { recursive: true });
   copyFileSync(join(root, 'package.json'), join(folder, 'package.json'));
-  copyFileSync(join(root, 'scripts/build/install.mjs'), join(folder, 'scripts/build/install.mjs'));
+  copyFileSync(join(root, 'scripts/build/native.mjs'), join(folder, 'scripts/build/native.mjs'));
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
-  const install = () => spawnSync(process.execPath, [join(folder, 'scripts/build/install.mjs')], { encoding: 'utf8', env: { PATH: '/nonexistent' } });
-  t.equal(install().status, 1, 'none yet, and no compiler');
+  const prepare = () => spawnSync(process.execPath, [join(folder, 'scripts/build/native.mjs')], { encoding: 'utf8', env: { PATH: '/nonexistent' } });
+  t.equal(prepare().status, 1, 'none yet, and no compiler');
   copyFileSync(join(root, 'build/Release/selfcompress.node'), join(prebuilds, `selfcompress${libc}.node`));
-  const { status, stderr } = install();
+  const { status, stderr } = prepare();
   t.equal(status, 0, stderr);
+});
+
+t.test("nothing runs at a user's installation", async (t) => {
+  for (const name of ['preinstall', 'install', 'postinstall']) t.notOk(manifest.scripts[name], name);
+  t.notOk(existsSync(join(root, 'binding.gyp')), 'npm would run node-gyp');
 });
 
 t.test('without compiler or cmake the build says which is missing and how to get it', async (t) => {
   if (process.platform === 'win32') return t.skip('needs a PATH of its own');
-  const script = join(root, 'scripts/build/install.mjs');
+  const script = join(root, 'scripts/build/native.mjs');
   const build = (env) => spawnSync(process.execPath, [script, '--force'], { encoding: 'utf8', env });
   const noCmake = build({ PATH: '/nonexistent' });
   t.equal(noCmake.status, 1);
-  t.match(noCmake.stderr, /cmake was not found/);
+  t.match(noCmake.stderr, /cmake, which was not found/);
   const noCompiler = build({ PATH: process.env.PATH, CXX: 'no-such-compiler' });
   t.equal(noCompiler.status, 1);
   t.match(noCompiler.stderr, /no C\+\+ compiler was found \(tried no-such-compiler\)/);

@@ -1,14 +1,18 @@
 #!/usr/bin/env node
 /** Runs the program; every error ends as one line. */
 import { CommanderError } from 'commander';
+import { build } from './build.js';
 import { guardOutput, outputIsBroken } from './output.js';
 
 guardOutput();
 
 try {
-  // Only now: where the native addon cannot be loaded, importing the commands is what fails.
-  const { program } = await import('./program.js');
-  await program.parseAsync();
+  // What is asked for where the native addon cannot be loaded: importing the other commands fails then.
+  if (process.argv[2] === 'build' && process.argv.length === 3) build();
+  else {
+    const { program } = await import('./program.js');
+    await program.parseAsync();
+  }
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;
   else {

