@@ -17,6 +17,7 @@ const judged = { skip: ort ? false : 'onnxruntime-node is not installed' };
 const python = ['/usr/bin/python3', 'python3'].find((path) => spawnSync(path, ['-c', 'import onnx']).status === 0);
 const checked = { skip: python ? false : 'the Python package onnx is not installed' };
 
+t.setTimeout(600_000); // a session of ONNX Runtime and two compiled networks for each case
 const folder = mkdtempSync(join(tmpdir(), 'selfcompress-export-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const COUNT = 3;
@@ -136,4 +137,67 @@ t.test('what ONNX does not have is refused by name, all of it at once', async (t
     ],
   );
   t.match(error.message, /attention "one" needs a key for each query/);
+});
+
+/** Convolutions of every form, norms with negative factors, sums, gates, pools, functions by table. */
+function richNetwork() {
+  const conv = (name, inputs, outChannels, more = {}) => ({
+    kind: 'conv2d',
+    name,
+    inputs: [inputs],
+    outChannels,
+    kernel: [3, 3],
+    padding: [1, 1],
+    ...more,
+  });
+  return {
+    input: [2, 10, 8],
+    nodes: [
+      conv('c1', 'input', 8, { stride: [2, 1] }),
+      { kind: 'batchNorm', name: 'n1', inputs: ['c1'] },
+      { kind: 'relu', name: 'r1', inputs: ['n1'] },
+      conv('c2', 'r1', 8, { groups: 8, bias: false }),
+      { kind: 'silu', name: 's2', inputs: ['c2'] },
+      { kind: 'add', name: 'sum', inputs: ['s2', 'r1'] },
+      { kind: 'maxPool', name: 'p', inputs: ['sum'], kernel: [2, 2], padding: [1, 0] },
+      conv('c3', 'p', 8, { groups: 2, kernel: [1, 1], padding: [0, 0] }),
+      { kind: 'clip', name: 'r3', inputs: ['c3'], low: 0, high: 6 },
+      { kind: 'globalAveragePool', name: 'g', inputs: ['r3'] },
+      conv('gate', 'g', 8, { kernel: [1, 1], padding: [0, 0] }),
+      { kind: 'sigmoid', name: 'sg', inputs: ['gate'] },
+      { kind: 'multiply', name: 'm', inputs: ['r3', 'sg'] },
+      { kind: 'concat', name: 'cc', inputs: ['m', 'p'] },
+      { kind: 'averagePool', name: 'ap', inputs: ['cc'], kernel: [2, 2], padding: [1, 1], countIncludePad: false },
+      { kind: 'flatten', name: 'f', inputs: ['ap'] },
+      { kind: 'linear', name: 'l', inputs: ['f'], outFeatures: 12 },
+      { kind: 'gelu', name: 'ge', inputs: ['l'] },
+      { kind: 'linear', name: 'out', inputs: ['ge'], outFeatures: 5 },
+    ],
+    output: 'out',
+  };
+}
+
+t.test('integers: codes as int8 and int4, values in 8 bits, near the float network', judged, async (t) => {
+  const network = richNetwork();
+  const state = randomState(network, 9);
+  state['n1.weight'].fill(-0.7, 2, 5); // of which the codes change their sign
+  state['c1.weight'][2 * 18] = -100; // the lowest code, which has no opposite
+  const count = 64;
+  const calibration = floats(randomNumbers(5), count * 160);
+  const expected = await predictWith(network, state, calibration, count);
+  const sizes = [];
+  for (const [bits, depth] of [
+    [8, undefined],
+    [4, 4],
+  ]) {
+    if (depth) for (const name of Object.keys(state)) if (name.endsWith('.bitDepth')) state[name].fill(depth);
+    const options = { format: 'onnx', arithmetic: 'integer', int4: bits === 4, calibration };
+    const bytes = await exportModel({ network, state }, options);
+    const result = await runOnnx(bytes, network.input, calibration);
+    const reference = depth ? await predictWith(network, state, calibration, count) : expected;
+    t.ok(difference(result.data, reference) < 0.05, `${bits} bits: ${difference(result.data, reference)}`);
+    sizes.push(bytes.length);
+  }
+  t.ok(sizes[1] < sizes[0], `${sizes} bytes`);
+  await t.rejects(exportModel({ network, state }, { format: 'onnx', arithmetic: 'integer' }), { message: /for options.calibration but received/ });
 });

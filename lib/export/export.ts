@@ -1,11 +1,13 @@
 /** Trained networks as files for other programs. */
-import { checkPath, readArgument } from '../arguments.js';
+import { checkPath, checkTyped, readArgument } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
-import { checkChoice, checkNames, checkObject, wrongType } from '../errors.js';
+import { checkChoice, checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { encodeModel, type ModelInfo } from '../model-file/model-file.js';
+import { elements } from '../network/description.js';
 import type { State } from '../network/initial.js';
+import { calibrate, type Ranges } from './calibrate.js';
 import { foldNorms } from './fold.js';
-import { readLayers } from './layers.js';
+import { type ExportNetwork, readLayers } from './layers.js';
 import { encodeOnnx } from './onnx/export.js';
 import { encodeSafetensors } from './safetensors.js';
 import { readTrained } from './source.js';
@@ -25,32 +27,65 @@ export interface ExportOptions {
   format: ExportFormat;
   /** Norms by running statistics become a part of the layer with weights before them, where nobody else reads that. Default false. */
   foldNorms?: boolean | undefined;
+  /**
+   * onnx: weights as their codes and values in 8 bits, wherever docs/integer.md has integers; norms are folded. `int4`: weights of at
+   * most 4 bits in 4 bits (opset 21). Default 'float'.
+   */
+  arithmetic?: 'float' | 'integer' | undefined;
+  int4?: boolean | undefined;
+  /**
+   * Examples [n × input], normalised as in training, whose values' ranges integers are scaled by. `scnn` keeps these ranges; a model file
+   * that has them needs no examples.
+   */
+  calibration?: Float32Array | undefined;
 }
 
 /**
  * The bytes of a file with the network in it, without its removed channels and with the weights that predictions use.
  * - `scnn`: the model file, docs/model-file.md.
- * - `onnx`: float32, opset 17; the input [batch, ...axes] is normalised as in training.
+ * - `onnx`: opset 17; the input [batch, ...axes] is normalised as in training.
  * - `safetensors`: float32 parameters with their shapes, and the description as JSON in the metadata.
  * @param source path of a run's folder, a checkpoint or a model file, or the network itself
  * @throws ExportError with every node that the format does not have; CheckpointError or ModelFileError for what cannot be read
  */
 export async function exportModel(source: string | TrainedModel, options: ExportOptions): Promise<Uint8Array> {
-  const { format, foldNorms: folds = false } = checkOptions(readArgument(options, 'options'));
+  const checked = checkOptions(readArgument(options, 'options'));
+  const { format, foldNorms: folds = false, arithmetic = 'float', int4 = false } = checked;
   const { network, state, info } = typeof source === 'string' ? await readTrained(checkPath(source, 'source')) : checkSource(source);
   const layers = await readLayers(network, state);
+  const ranges = await rangesOf(layers, info, checked.calibration);
   if (format === 'scnn') {
     if (!info) throw wrongType('what the file says of the model', 'source.info', info);
-    return encodeModel(layers.description, layers.state, info);
+    return encodeModel(layers.description, layers.state, { ...info, ranges });
+  }
+  if (format === 'onnx' && arithmetic === 'integer') {
+    if (!ranges) throw wrongType('examples, or a model file with ranges', 'options.calibration', undefined);
+    return encodeOnnx(layers, { ranges, int4, order: layers.description.nodes.map(({ name }) => name) });
   }
   const whole = folds ? foldNorms(layers) : layers;
   return format === 'onnx' ? encodeOnnx(whole) : encodeSafetensors(whole);
 }
 
+/** Measured on the examples, else those of the file; the nodes are the same before and after a removal. */
+async function rangesOf(
+  { description, state }: ExportNetwork,
+  info: ModelInfo | undefined,
+  examples: Float32Array | undefined,
+): Promise<Ranges | undefined> {
+  const size = elements(description.input);
+  if (!examples) return info?.ranges?.length === 2 * (1 + description.nodes.length) ? info.ranges : undefined;
+  if (examples.length === 0 || examples.length % size) throw wrongValue(`n × ${size} numbers`, 'options.calibration', examples);
+  return calibrate(description, state, examples, examples.length / size);
+}
+
 function checkOptions(options: unknown): ExportOptions {
-  checkNames(options, 'options', ['format', 'foldNorms']);
+  checkNames(options, 'options', ['format', 'foldNorms', 'arithmetic', 'int4', 'calibration']);
   checkChoice(options.format, 'options.format', exportFormats);
-  if (options.foldNorms !== undefined && typeof options.foldNorms !== 'boolean') throw wrongType('a boolean', 'options.foldNorms', options.foldNorms);
+  for (const name of ['foldNorms', 'int4']) {
+    if (options[name] !== undefined && typeof options[name] !== 'boolean') throw wrongType('a boolean', `options.${name}`, options[name]);
+  }
+  if (options.arithmetic !== undefined) checkChoice(options.arithmetic, 'options.arithmetic', ['float', 'integer']);
+  if (options.calibration !== undefined) checkTyped(options.calibration, 'options.calibration', Float32Array);
   return options as unknown as ExportOptions;
 }
 

@@ -55,7 +55,7 @@ export function foldNorms(network: ExportNetwork): ExportNetwork {
     const affine = affineOf(layer);
     const before = byName.get(item(inputs, 0));
     if (affine && before && foldable(before) && readers.get(item(layer.node.inputs, 0)) === 1) {
-      byName.set(before.node.name, folded(before, affine));
+      byName.set(before.node.name, { ...folded(before, affine), rangeOf: layer.node.name });
       renamed.set(layer.node.name, before.node.name);
       readers.set(before.node.name, readers.get(layer.node.name) ?? 0);
     } else {

@@ -23,6 +23,8 @@ export interface ExportLayer {
   parameters: Record<string, Float32Array>;
   shapes: Record<string, number[]>;
   codes?: Codes;
+  /** Name of the node whose values its own are, where a norm has been folded into it. */
+  rangeOf?: string;
 }
 
 export interface ExportNetwork {

@@ -15,6 +15,8 @@ export interface ModelInfo {
   /** Normalisation of images, per channel. */
   mean: number[];
   std: number[];
+  /** Lowest and highest value of the input and of every node, for integers (docs/integer.md). */
+  ranges?: number[] | undefined;
 }
 
 export interface DecodedModel {
@@ -37,12 +39,12 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  const { name, classes, classNames, mean, std } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  const { name, classes, classNames, mean, std, ranges = [] } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
     throw wrongType('an array of strings', 'info.classNames', classNames);
-  for (const [argument, values] of Object.entries({ mean, std })) {
+  for (const [argument, values] of Object.entries({ mean, std, ranges })) {
     if (!Array.isArray(values)) throw wrongType('an array of numbers', `info.${argument}`, values);
     values.forEach((value, i) => {
       checkNumber(value, `info.${argument}[${i}]`, -1e300, 1e300);
@@ -69,7 +71,14 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
   }
 }
 
-export const metadataOf = ({ name, classes, classNames, mean, std }: ModelInfo): Metadata => ({ name, classes, labels: classNames, mean, std });
+export const metadataOf = ({ name, classes, classNames, mean, std, ranges }: ModelInfo): Metadata => ({
+  name,
+  classes,
+  labels: classNames,
+  mean,
+  std,
+  ranges,
+});
 
 function checkLimits(limits: unknown): DecodeLimits {
   checkNames(limits, 'limits', ['maxWeights', 'maxNodes']);
@@ -79,9 +88,10 @@ function checkLimits(limits: unknown): DecodeLimits {
   return limits;
 }
 
-function infoOf({ name, classes, labels, mean, std }: Metadata): ModelInfo {
+function infoOf({ name, classes, labels, mean, std, ranges }: Metadata): ModelInfo {
   const info: ModelInfo = { name: String(name ?? ''), classes: Number(classes ?? 0), mean: numbers(mean), std: numbers(std) };
   if (Array.isArray(labels)) info.classNames = labels.map(String);
+  if (Array.isArray(ranges)) info.ranges = numbers(ranges);
   return info;
 }
 const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.map(Number) : []);

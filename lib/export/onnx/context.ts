@@ -10,15 +10,24 @@ export class Unsupported extends Error {}
 /** Fields of a node, every one with its value. */
 export type Fields = Record<string, number | boolean | string | number[]>;
 
+/** Weights of a layer as a tensor of the shape given, and its bias: float32, or integers with what makes floats of them. */
+export interface Tensors {
+  weights: (c: RuleContext, shape: number[], data: Float32Array) => string;
+  bias: (c: RuleContext, data: Float32Array) => string;
+}
+const plainTensors: Tensors = {
+  weights: (c, shape, data) => c.graph.constant(`${c.name}.weight`, shape, data),
+  bias: (c, data) => c.graph.constant(`${c.name}.bias`, [data.length], data),
+};
+
 export class RuleContext {
   constructor(
     readonly graph: OnnxGraph,
     readonly layer: ExportLayer,
     /** Tensors of the inputs. */
     readonly inputs: string[],
-    /** Weights of the layer as a tensor of the shape given: float32, or integers with what makes floats of them. */
-    readonly weights: (c: RuleContext, shape: number[], data: Float32Array) => string = (c, shape, data) =>
-      c.graph.constant(`${c.name}.weight`, shape, data),
+    /** How weights and biases become tensors. */
+    readonly how: Tensors = plainTensors,
   ) {}
 
   get name(): string {

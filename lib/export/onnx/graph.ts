@@ -6,9 +6,9 @@ export type OnnxData = Float32Array | BigInt64Array | Int32Array | Int8Array | U
 export type AttributeValue = number | number[] | string | { float: number };
 
 /** Of ONNX's TensorProto. */
-export const FLOAT = 1;
+export const OnnxType = { FLOAT: 1, INT4: 22 } as const;
 const typeOf = (data: OnnxData): number => {
-  if (data instanceof Float32Array) return FLOAT;
+  if (data instanceof Float32Array) return OnnxType.FLOAT;
   if (data instanceof Uint8Array) return 2;
   if (data instanceof Int8Array) return 3;
   return data instanceof Int32Array ? 6 : 7;
@@ -27,6 +27,8 @@ export interface OnnxValue {
 }
 
 export class OnnxGraph {
+  constructor(readonly opset: number) {}
+
   readonly #nodes: Written<NodeProto>[] = [];
   readonly #constants: Written<TensorProto>[] = [];
   readonly #names = new Set<string>();
@@ -81,10 +83,12 @@ export class OnnxGraph {
   }
 
   /** Bytes of the file. */
-  finish(input: OnnxValue, output: OnnxValue, { opset, producer, version }: { opset: number; producer: string; version: string }): Uint8Array {
+  finish(input: OnnxValue, output: OnnxValue, { producer, version }: { producer: string; version: string }): Uint8Array {
     const info = ({ name, shape }: OnnxValue) => ({
       name,
-      type: { tensorType: { elemType: FLOAT, shape: { dim: shape.map((s) => (typeof s === 'string' ? { dimParam: s } : { dimValue: s })) } } },
+      type: {
+        tensorType: { elemType: OnnxType.FLOAT, shape: { dim: shape.map((s) => (typeof s === 'string' ? { dimParam: s } : { dimValue: s })) } },
+      },
     });
     const graph: Written<GraphProto> = {
       name: 'network',
@@ -93,6 +97,12 @@ export class OnnxGraph {
       input: [info(input)],
       output: [info(output)],
     };
-    return encodeModelProto({ irVersion: 8, producerName: producer, producerVersion: version, graph, opsetImport: [{ domain: '', version: opset }] });
+    return encodeModelProto({
+      irVersion: this.opset < 21 ? 8 : 10,
+      producerName: producer,
+      producerVersion: version,
+      graph,
+      opsetImport: [{ domain: '', version: this.opset }],
+    });
   }
 }

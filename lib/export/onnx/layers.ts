@@ -35,8 +35,8 @@ function asWindows(c: RuleContext, heights: Record<string, number>, make: (input
 
 function weightsAndBias(c: RuleContext, shape: number[], data: Float32Array): string[] {
   const bias = c.parameter('bias');
-  const weights = c.weights(c, shape, data);
-  return bias ? [weights, c.graph.constant(`${c.name}.bias`, [bias.length], bias)] : [weights];
+  const weights = c.how.weights(c, shape, data);
+  return bias ? [weights, c.how.bias(c, bias)] : [weights];
 }
 const weightOf = (c: RuleContext) => present(c.parameter('weight'), `a parameter ${c.name}.weight`);
 
@@ -164,7 +164,10 @@ export const globalPool =
 export function meanPositions(c: RuleContext): string {
   const rank = c.axes().length - 1;
   const axes = [...(c.fields.rows && rank === 2 ? [2] : []), ...(c.fields.columns && rank > 0 ? [rank + 1] : [])];
-  const result = axes.length ? c.part('ReduceMean', [c.input], { axes, keepdims: 1 }) : c.input;
+  const asInput = c.graph.opset >= 18;
+  const reduced = () =>
+    asInput ? c.part('ReduceMean', [c.input, c.graph.integers(axes)], { keepdims: 1 }) : c.part('ReduceMean', [c.input], { axes, keepdims: 1 });
+  const result = axes.length ? reduced() : c.input;
   const shape = c.axes().map((size, axis) => (axes.includes(axis + 1) ? 1 : size));
   return sameAxes(shape, c.output) ? c.last('Identity', [result]) : c.last('Reshape', [result, c.graph.integers([0, ...c.output])]);
 }

@@ -1,0 +1,31 @@
+/** Examples of a data set as a network reads them. */
+import type { AxesSizes } from '../binding.js';
+import type { Split } from '../data/dataset.js';
+import { decodeInput, normalisationOf } from '../inference/input.js';
+import { elements } from '../network/description.js';
+
+/** `count` examples of a split, evenly spread, normalised by `mean` and `std`: [count × input]. */
+export function examplesOf(
+  { images, count: all }: Split,
+  input: AxesSizes,
+  { mean, std }: { mean: number[]; std: number[] },
+  count: number,
+): Float32Array {
+  const size = elements(input);
+  const some = Math.min(count, all);
+  const result = new Float32Array(some * size);
+  const normalisation = normalisationOf({ mean, std }, input[0]);
+  for (let i = 0; i < some; i++) {
+    const from = Math.floor((i * all) / some) * size;
+    const part = images.subarray(from, from + size);
+    const example = part instanceof Float32Array ? part : new Uint8Array(part.buffer, part.byteOffset, size); // a Buffer would be an image file
+    if (example instanceof Float32Array) {
+      const positions = size / input[0];
+      for (let k = 0; k < size; k++) {
+        const channel = Math.floor(k / positions);
+        result[i * size + k] = ((example[k] as number) - (mean[channel] ?? 0)) / (std[channel] ?? 1);
+      }
+    } else decodeInput(example, `images[${i}]`, input, normalisation, result.subarray(i * size, (i + 1) * size));
+  }
+  return result;
+}
