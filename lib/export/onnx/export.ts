@@ -4,7 +4,7 @@ import { ExportError, type ExportFault } from '../../errors.js';
 import { present } from '../../indexing.js';
 import type { Ranges } from '../calibrate.js';
 import { foldNorms } from '../fold.js';
-import type { ExportNetwork } from '../layers.js';
+import type { ExportLayer, ExportNetwork } from '../layers.js';
 import { type Rule, RuleContext, Unsupported } from './context.js';
 import { OnnxGraph } from './graph.js';
 import { codedBias, codedWeights, codeScales, rounded } from './integer.js';
@@ -30,10 +30,8 @@ export function encodeOnnx(given: ExportNetwork, integer?: IntegerForm): Uint8Ar
   const input = { name: graph.fresh('input'), shape: ['batch', ...network.input] };
   const scales = integer && codeScales(network, integer.ranges, integer.order);
   const scaleOf = (name: string) => scales?.get(name);
-  const how = integer && {
-    weights: codedWeights(integer.int4),
-    bias: codedBias(({ node }) => scaleOf(node.inputs[0] ?? '')),
-  };
+  const inputScale = ({ node }: ExportLayer) => scaleOf(node.inputs[0] ?? '');
+  const how = integer && { weights: codedWeights(integer.int4, inputScale), bias: codedBias(inputScale) };
   const whole = (name: string, tensor: string) => {
     const scale = scaleOf(name);
     return scale ? rounded(graph, tensor, scale) : tensor;

@@ -74,6 +74,17 @@ export function rounded(graph: OnnxGraph, tensor: string, { scale, zero }: CodeS
 const MOST_BITS = 8;
 const isSmall = ({ codes }: ExportLayer, bits: number) => codes?.bits.every((b) => b <= bits) ?? false;
 
+/** Sums that a bias without weights is given as, so that it is not rounded to whole codes. */
+const BIAS_SUMS = 2 ** 20;
+
+/** Scales of the weights; a channel without codes has none of its own, and takes one by which its bias is precise. */
+export function weightScales(layer: ExportLayer, input: CodeScale | undefined): Float32Array | undefined {
+  const { codes, parameters } = layer;
+  if (!codes || !input) return codes?.scale;
+  const ofBias = (channel: number) => Math.abs(parameters.bias?.[channel] ?? 0) / (input.scale * BIAS_SUMS) || 1;
+  return codes.scale.map((s, channel) => (codes.bits[channel] === 0 ? ofBias(channel) : s));
+}
+
 /** Two codes a byte, the first in its low half. */
 function halves(codes: Int8Array): Uint8Array {
   const bytes = new Uint8Array(Math.ceil(codes.length / 2));
@@ -85,17 +96,18 @@ function halves(codes: Int8Array): Uint8Array {
 
 /** Weights as codes with a scale for each output channel; of more than 8 bits, or of none: floats. */
 export const codedWeights =
-  (int4: boolean) =>
+  (int4: boolean, scaleOf: (layer: ExportLayer) => CodeScale | undefined) =>
   (c: RuleContext, shape: number[], data: Float32Array): string => {
     const { graph, name, layer } = c;
     const given = layer.codes;
-    if (!given || !isSmall(layer, MOST_BITS)) return graph.constant(`${name}.weight`, shape, data);
+    const scales = weightScales(layer, scaleOf(layer));
+    if (!given || !scales || !isSmall(layer, MOST_BITS)) return graph.constant(`${name}.weight`, shape, data);
     const each = given.codes.length / given.scale.length;
     const codes = Int8Array.from(given.codes);
     const zeros = new Int8Array(given.scale.length);
     const half = int4 && isSmall(layer, 4);
     const lowest = half ? -8 : -128;
-    const scale = given.scale.map((s, channel) => {
+    const scale = scales.map((s, channel) => {
       if (!(s < 0)) return s;
       // A norm with a negative factor: −code, or −code − 1 around a zero of −1 where −code is out of range.
       const row = codes.subarray(channel * each, (channel + 1) * each);
@@ -121,8 +133,8 @@ export const codedBias =
   (scaleOf: (layer: ExportLayer) => CodeScale | undefined) =>
   (c: RuleContext, bias: Float32Array): string => {
     const input = scaleOf(c.layer);
-    const given = c.layer.codes;
-    const scale = given && input && isSmall(c.layer, MOST_BITS) ? given.scale.map((s) => Math.abs(s) * input.scale) : undefined;
+    const given = weightScales(c.layer, input);
+    const scale = given && input && isSmall(c.layer, MOST_BITS) ? given.map((s) => Math.abs(s) * input.scale) : undefined;
     const sums = scale && Array.from(bias, (b, i) => Math.floor(b / item(scale, i) + 0.5));
     if (!scale?.every((s) => s > 0) || !sums?.every((b) => Math.abs(b) < 2 ** 31)) return c.graph.constant(`${c.name}.bias`, [bias.length], bias);
     const inputs = [
