@@ -329,6 +329,17 @@ export interface PixelShuffleNode extends NodeBase {
   size: number;
   order?: 'blockFirst' | 'channelFirst' | undefined;
 }
+/**
+ * The elements of an example, row by row, as other channels and positions: each channel is a run of one channel of the input, or
+ * whole channels of it one after the other. A vector can become anything.
+ */
+export interface ReshapeNode extends NodeBase {
+  kind: 'reshape';
+  /** A multiple or a divisor of the channels of the input. */
+  channels: number;
+  /** Sizes of up to three axes. Default []: none, a vector. */
+  positions?: number[] | undefined;
+}
 /** Resizing without antialiasing. */
 export interface ResizeNode extends NodeBase {
   kind: 'resize';
@@ -461,6 +472,7 @@ export type NodeDescription =
   | SlicePositionsNode
   | PadNode
   | PixelShuffleNode
+  | ReshapeNode
   | ResizeNode
   | ConvTranspose2dNode
   | AttentionNode

@@ -19,6 +19,7 @@ const images = {
   'concatenated channels': (net, x) => net.concat([x, x], 'both'),
   'pixel shuffle': (net, x) => net.pixelShuffle(x, { size: 2 }),
   'pixel unshuffle': (net, x) => net.pixelUnshuffle(x, { size: 2, order: 'blockFirst' }),
+  reshape: (net, x) => net.reshape(x, { channels: 4, positions: [6, 8] }),
   resize: (net, x) => net.resize(x, { size: [3, 9], mode: 'linear', coordinates: 'halfPixel' }),
   'global maximum': (net, x) => net.globalMaxPool(x),
   'mean over rows': (net, x) => net.meanPositions(x, { columns: false }),

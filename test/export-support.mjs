@@ -152,6 +152,7 @@ export const cases = {
   'pixelShuffle, blocks first': behind('pixelShuffle', { size: 2, order: 'blockFirst' }, [3, 6, 8], 8),
   pixelUnshuffle: behind('pixelUnshuffle', { size: 2 }),
   'pixelUnshuffle, blocks first': behind('pixelUnshuffle', { size: 2, order: 'blockFirst' }),
+  reshape: behind('reshape', { channels: 3, positions: [4, 24] }),
   resize: behind('resize', { size: [9, 5] }),
   ...Object.fromEntries(
     ['halfPixel', 'alignCorners', 'asymmetric'].flatMap((coordinates) => [

@@ -218,6 +218,10 @@ export class NetworkBuilder {
   pixelUnshuffle(input: string, options: Options<'pixelUnshuffle'>): string {
     return this.#of('pixelUnshuffle', [input], options);
   }
+  /** The elements of an example, row by row, as other channels and positions. */
+  reshape(input: string, options: Options<'reshape'>): string {
+    return this.#of('reshape', [input], options);
+  }
   resize(input: string, options: Options<'resize'>): string {
     return this.#of('resize', [input], options);
   }

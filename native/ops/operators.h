@@ -15,7 +15,7 @@
   /* elementwise/ */ X(add) X(multiply) X(subtract) X(divide) \
   /* shape/ */ X(flatten) X(concat) \
   /* layout/ */ X(gatherChannels) X(channelShuffle) X(padChannels) X(sliceChannels) X(slicePositions) X(pad) \
-    X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) \
+    X(pixelShuffle) X(pixelUnshuffle) X(meanChannels) X(reshape) \
   /* resize/ */ X(resize) \
   /* attention/ */ X(attention) X(rotary) \
   /* recurrent/ */ X(lstm) X(gru)

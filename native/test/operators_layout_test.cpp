@@ -56,6 +56,12 @@ const std::vector<OperatorCase>& layoutCases() {
        around({node("pixelUnshuffle", "x", {"n2"}, {{"size", {2}}}), simple("batchNorm", "n", {"x"})}, 6, 4)},
       {"pixel unshuffle, blocks first",
        around({node("pixelUnshuffle", "x", {"n2"}, {{"size", {2}}, {"order", {0}}})}, 4, 6)},
+      {"reshape: merged positions", around({node("reshape", "x", {"n2"}, {{"channels", {8}}, {"positions", {30}}}),
+                                            simple("batchNorm", "n", {"x"})})},
+      {"reshape: fewer channels", around({node("reshape", "x", {"n2"}, {{"channels", {2}}, {"positions", {4, 30}}}),
+                                          simple("batchNorm", "n", {"x"})})},
+      {"reshape: more channels",
+       around({node("reshape", "x", {"n2"}, {{"channels", {16}}, {"positions", {3, 5}}}), simple("silu", "s", {"x"})})},
       {"nearest resize", around({node("resize", "x", {"n2"}, {{"size", {9, 10}}}), simple("batchNorm", "n", {"x"})})},
       {"bilinear resize",
        around({node("resize", "x", {"n2"}, {{"size", {4, 11}}, {"mode", {1}}, {"coordinates", {0}}})})},
@@ -115,6 +121,8 @@ TEST_CASE("layout operators: shapes, and errors that name the field") {
   CHECK(names(errorOf({node("concat", "x", {"n2", "input"}, {{"axis", {1}}})}), "as many channels and columns"));
   CHECK(names(errorOf({node("pixelShuffle", "x", {"n2"}, {{"size", {3}}})}), "multiple of 9"));
   CHECK(names(errorOf({node("pixelUnshuffle", "x", {"n2"}, {{"size", {2}}})}), "multiples of 2"));
+  CHECK(names(errorOf({node("reshape", "x", {"n2"}, {{"channels", {3}}, {"positions", {80}}})}), "divisor of the 8"));
+  CHECK(names(errorOf({node("reshape", "x", {"n2"}, {{"channels", {8}}, {"positions", {29}}})}), "as many elements"));
   CHECK(names(errorOf({node("meanPositions", "x", {"n2"}, {{"rows", {0}}, {"columns", {0}}})}), "neither"));
   CHECK_THROWS_AS(node("gatherChannels", "x", {"n2"}, {{"index", {-2}}}), DescriptionError);
 }

@@ -165,8 +165,8 @@ TEST_CASE("there is a case for every operator") {
   for (const Case& c : operatorCases()) kinds.insert(kindOf(c));
   // In operators_layout_test, operators_attention_test, operators_recurrent_test:
   for (const char* kind : {"gatherChannels", "channelShuffle", "padChannels", "sliceChannels", "slicePositions", "pad",
-                           "pixelShuffle", "pixelUnshuffle", "meanChannels", "meanPositions", "globalMaxPool", "resize",
-                           "convTranspose2d", "attention", "rotary", "lstm", "gru"})
+                           "pixelShuffle", "pixelUnshuffle", "reshape", "meanChannels", "meanPositions",
+                           "globalMaxPool", "resize", "convTranspose2d", "attention", "rotary", "lstm", "gru"})
     kinds.insert(kind);
   for (const Operator* op : operators()) {
     CAPTURE(op->kind);

@@ -32,6 +32,13 @@ void layoutFields(const std::string& kind, const Axes& in, Random& random, Field
     set("size", in.positions[0] % 2 || in.positions[1] % 2 ? 1 : 2), set("order", random.integer(0, 1));
   if (kind == "resize")
     f["size"] = sizes(random.integer(1, 7), random.integer(1, 7)), set("mode", random.integer(0, 1));
+  if (kind == "reshape") {  // halves of channels, pairs of them, or the same with one axis of positions
+    const int pixels = in.folded().pixels(), form = random.integer(0, 2);
+    const int channels = form == 0 && pixels % 2 == 0        ? in.channels * 2
+                         : form == 1 && in.channels % 2 == 0 ? in.channels / 2
+                                                             : in.channels;
+    set("channels", channels), set("positions", double(in.elements() / channels));
+  }
   if (kind == "rotary") set("headSize", 2);
   if (kind == "attention") set("heads", in.channels % 2 ? 1 : 2), set("causal", random.chance(0.5));
 }

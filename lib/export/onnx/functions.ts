@@ -55,5 +55,8 @@ export function softmax(c: RuleContext): string {
 export const flatten = (c: RuleContext): string =>
   sameAxes(c.axes(), c.output) ? c.last('Identity', [c.input]) : c.last('Flatten', [c.input], { axis: 1 });
 
+/** The same elements, row by row, as other channels and positions. */
+export const reshape = (c: RuleContext): string => c.last('Reshape', [c.input, c.graph.integers([0, ...c.output])]);
+
 /** Nothing is dropped in evaluation. */
 export const identity = (c: RuleContext): string => c.last('Identity', [c.input]);

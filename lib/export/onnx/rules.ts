@@ -1,7 +1,7 @@
 /** What each operator becomes in ONNX (opset 17): one function for each, in one table. */
 import { sameFunctions } from '../../import/onnx/names.js';
 import type { Rule } from './context.js';
-import { affine, arithmetic, clip, flatten, gelu, geluTanh, identity, prelu, silu, softmax, square } from './functions.js';
+import { affine, arithmetic, clip, flatten, gelu, geluTanh, identity, prelu, reshape, silu, softmax, square } from './functions.js';
 import {
   batchNorm,
   conv2d,
@@ -76,6 +76,7 @@ export const rules: Record<string, Rule> = {
   pad,
   pixelShuffle,
   pixelUnshuffle,
+  reshape,
   resize,
   attention,
   rotary,

@@ -1,5 +1,5 @@
 // Operators that move elements: gatherChannels, channelShuffle, padChannels, sliceChannels, slicePositions, pad,
-// pixelShuffle, pixelUnshuffle, concat along positions; and resize, which weights up to four of them.
+// pixelShuffle, pixelUnshuffle, reshape, concat along positions; and resize, which weights up to four of them.
 #include <algorithm>
 
 #include "engine/ops/rearranging.h"
@@ -130,9 +130,18 @@ std::unique_ptr<Step> prepareConcatPositions(const Preparation& p, bool rows) {
   });
 }
 
+std::unique_ptr<Step> prepareReshape(const Preparation& p) {
+  const Shape in = p.context.inputs[0].folded(), out = p.context.output.folded();
+  return rearrange(p, [in, out](int c, int y, int x) {
+    const std::int64_t element = (std::int64_t(c) * out.height + y) * out.width + x, pixels = in.pixels();
+    const int pixel = int(element % pixels);
+    return Source{0, int(element / pixels), pixel / in.width, pixel % in.width};
+  });
+}
+
 namespace ops {
 extern const EngineOperator gatherChannels, channelShuffle, padChannels, sliceChannels, slicePositions, pad,
-    pixelShuffle, pixelUnshuffle, resize;
+    pixelShuffle, pixelUnshuffle, reshape, resize;
 const EngineOperator gatherChannels{"gatherChannels", prepareChannels<gatheredChannels>};
 const EngineOperator channelShuffle{"channelShuffle", prepareChannels<shuffledChannels>};
 const EngineOperator padChannels{"padChannels", prepareChannels<paddedChannels>};
@@ -141,6 +150,7 @@ const EngineOperator slicePositions{"slicePositions", prepareSlice};
 const EngineOperator pad{"pad", preparePad};
 const EngineOperator pixelShuffle{"pixelShuffle", prepareShuffle};
 const EngineOperator pixelUnshuffle{"pixelUnshuffle", prepareUnshuffle};
+const EngineOperator reshape{"reshape", prepareReshape};
 const EngineOperator resize{"resize", prepareStep<Resize>};
 }  // namespace ops
 
