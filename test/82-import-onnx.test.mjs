@@ -196,10 +196,10 @@ t.test('all faults are in one error', async (t) => {
     outputs: { y: [1, 2, 1, 1], z: [1, 2, 3, 3] },
     initializers: [weights('w', [2, 2, 3, 3])],
     nodes: [
-      node('AveragePool', ['x'], 'c', { kernel_shape: [3, 3], pads: [0, 0, 1, 1] }, 'uneven'),
+      node('AveragePool', ['x'], 'c', { kernel_shape: [3, 3], pads: [0, 0, 1] }, 'uneven'),
       node('LRN', ['c'], 'l', { size: 3 }, 'norm'),
       node('NonZero', ['l'], 'i', {}, 'odd'),
-      node('MaxPool', ['x'], 'p', { kernel_shape: [5, 5], strides: [2, 2], ceil_mode: 1 }, 'ceil'),
+      node('Upsample', ['x'], 'p', { mode: 'cubic', scales: [1, 1, 2, 2] }, 'cubic'),
       node('Add', ['i', 'p'], 'y', {}, 'behind'),
       node('Conv', ['x', 'w'], 'z', {}, 'unread'),
     ],
@@ -209,14 +209,14 @@ t.test('all faults are in one error', async (t) => {
   t.equal(error.code, 'ERR_SELFCOMPRESS_IMPORT');
   t.same(
     error.faults.map((fault) => fault.node),
-    ['the graph', 'uneven', 'norm', 'odd', 'ceil'],
+    ['the graph', 'uneven', 'norm', 'odd', 'cubic'],
   );
   for (const part of [
     'outputs y, z',
-    'AveragePool "uneven" needs the same padding on both sides',
+    'AveragePool "uneven" needs 4 whole numbers of at least 0 as padding',
     'LRN "norm"',
     'an import rule for NonZero',
-    'ceil_mode',
+    'a scale or a size for each of 4 axes',
   ]) {
     t.ok(error.message.includes(part), part);
   }

@@ -1,4 +1,6 @@
 // What ONNX Runtime makes of a file, and what the imported network makes of the same input.
+import { fileOrder } from '../../dist/import/onnx/layout.js';
+import { translateOnnx } from '../../dist/import/onnx/model.js';
 import { binding, importModel, initialState } from '../../dist/index.js';
 
 /** Seeded numbers of about unit variance. */
@@ -14,7 +16,7 @@ export function inputNumbers(count, seed = 1) {
 /** The network's prediction for examples [count × input]. */
 export async function predict({ network, state }, images, count) {
   const options = { device: 'cpu', loss: { kind: 'meanSquaredError' }, optimizer: { kind: 'sgd' }, batchSize: count };
-  const layers = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
+  const layers = new Set(binding.operators().flatMap(({ kind, fields }) => (fields.some(({ name }) => name === 'compress') ? [kind] : [])));
   const plain = { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) };
   const compiled = new binding.Network(plain, options);
   try {
@@ -25,26 +27,58 @@ export async function predict({ network, state }, images, count) {
   }
 }
 
-/** What training's loss does itself, done to a prediction. */
-export function applyTail(tail, values, classes) {
+/** The network's prediction, or its input, in the file's order: the batch first among the axes of one example. */
+export function inFileOrder(activation, values, count) {
+  const order = fileOrder(activation);
+  return Float32Array.from(
+    { length: values.length },
+    (_, i) => values[Math.floor(i / order.length) * order.length + order[i % order.length]],
+  ).subarray(0, count * order.length);
+}
+
+/** Examples in the file's order as the network wants them. */
+export function inNetworkOrder(activation, values) {
+  const order = fileOrder(activation);
+  const result = new Float32Array(values.length);
+  values.forEach((x, i) => {
+    result[Math.floor(i / order.length) * order.length + order[i % order.length]] = x;
+  });
+  return result;
+}
+
+/** Every run of an axis of numbers, in place. */
+function alongAxis(values, shape, given, change) {
+  const axis = given < 0 ? given + shape.length : given;
+  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const size = shape[axis];
+  for (let at = 0; at < values.length; at += size * inner) {
+    for (let i = 0; i < inner; i++) {
+      const row = Array.from({ length: size }, (_, k) => values[at + k * inner + i]);
+      change(row).forEach((x, k) => {
+        values[at + k * inner + i] = x;
+      });
+    }
+  }
+}
+
+/** What training's loss does itself, done to a prediction in the file's order. */
+export function applyTail(tail, values, shape) {
   let result = Float64Array.from(values);
-  for (const { operator } of tail) {
+  for (const { operator, axis } of tail) {
     if (operator === 'Sigmoid') result = result.map((x) => 1 / (1 + Math.exp(-x)));
     else if (operator === 'Softmax' || operator === 'LogSoftmax') {
-      for (let at = 0; at < result.length; at += classes) {
-        const row = result.subarray(at, at + classes);
+      alongAxis(result, shape, axis, (row) => {
         const most = Math.max(...row);
         const sum = row.reduce((total, x) => total + Math.exp(x - most), 0);
-        row.forEach((x, i) => {
-          row[i] = operator === 'Softmax' ? Math.exp(x - most) / sum : x - most - Math.log(sum);
-        });
-      }
-    } else if (operator === 'ArgMax') {
-      const rows = result.length / classes;
-      result = Float64Array.from({ length: rows }, (_, r) => {
-        const row = result.subarray(r * classes, (r + 1) * classes);
-        return row.indexOf(Math.max(...row));
+        return row.map((x) => (operator === 'Softmax' ? Math.exp(x - most) / sum : x - most - Math.log(sum)));
       });
+    } else if (operator === 'ArgMax') {
+      const found = [];
+      alongAxis(result, shape, axis, (row) => {
+        found.push(row.indexOf(Math.max(...row)));
+        return row;
+      });
+      result = Float64Array.from(found);
     }
   }
   return result;
@@ -66,13 +100,13 @@ export function relativeDifference(actual, expected) {
 /** Imports a file and compares it with ONNX Runtime on random input. @returns the difference, and the imported model */
 export async function compareWithRuntime(path, ort, options = {}) {
   const model = await importModel(path, options);
+  const { input, output } = await translateOnnx(path, options);
   const session = await ort.InferenceSession.create(path);
-  const size = model.network.input.reduce((a, b) => a * b, 1);
-  const images = inputNumbers(size);
+  const images = inputNumbers(input.sizes.reduce((a, b) => a * b, 1));
   const [name] = session.inputNames;
-  const results = await session.run({ [name]: new ort.Tensor('float32', images, [1, ...model.network.input]) });
+  const results = await session.run({ [name]: new ort.Tensor('float32', images, input.shape) });
   const expected = results[options.output ?? session.outputNames[0]].data;
-  const prediction = await predict(model, images, 1);
-  const actual = applyTail(model.report.tail, prediction, prediction.length);
+  const prediction = inFileOrder(output, await predict(model, inNetworkOrder(input, images), 1), 1);
+  const actual = applyTail(model.report.tail, prediction, output.shape);
   return { model, difference: relativeDifference(actual, Array.from(expected)), outputs: expected.length };
 }

@@ -1,8 +1,11 @@
-/** A scale and a shift for every channel, which files write as Mul, Add, Sub and Div with constants. */
+/** A scale and a shift for every element, which files write as Mul, Add, Sub and Div with constants. */
 import type { NodeDescription } from '../../binding.js';
 import { entry, item } from '../../indexing.js';
-import { type Activation, type RuleContext, Unsupported, type Value } from './context.js';
-import { type Constant, elementsOf } from './tensors.js';
+import { expanded, MOST_INDICES, vectorOf, withRank } from './arrange.js';
+import type { RuleContext } from './context.js';
+import { Unsupported } from './errors.js';
+import { type Activation, BATCH } from './layout.js';
+import { broadcastShape, type Constant, elementsOf } from './tensors.js';
 
 /** x becomes scale · x + shift. */
 export interface Affine {
@@ -19,6 +22,50 @@ export function perChannel({ shape, data }: Constant, to: number[]): Float32Arra
   return Float32Array.from({ length: channels }, (_, i) => item(data, data.length === 1 ? 0 : i));
 }
 
+/** As many numbers as the channels. */
+export function channelNumbers(constant: Constant, channels: number, what: string): Float32Array {
+  if (constant.data.length !== channels) throw new Unsupported(`${channels} numbers as ${what} (they are [${constant.shape}])`);
+  return Float32Array.from(constant.data);
+}
+
+/** A tensor of the shape that it and a constant broadcast to, and for every channel, or every element of the node's output, the constant's. */
+export interface Spread {
+  x: Activation;
+  values: Float32Array;
+  by: 'channel' | 'element';
+}
+
+/** @throws Unsupported where examples differ, and for shapes that do not broadcast */
+export function spread(c: RuleContext, given: Activation, constant: Constant): Spread {
+  const shape = broadcastShape(given.shape, constant.shape);
+  if (!shape || constant.data.length === 0) throw new Unsupported(`numbers that broadcast ([${constant.shape}] and [${given.shape}])`);
+  const x = expanded(c, withRank(given, shape.length), shape);
+  const own = [...new Array<number>(shape.length - constant.shape.length).fill(1), ...constant.shape];
+  const varying = own.flatMap((size, i) => (size > 1 ? [i] : []));
+  if (varying.some((axis) => item(x.axes, axis).some((a) => a.axis === BATCH)))
+    throw new Unsupported(`the same numbers for every example ([${constant.shape}] with a batch as axis ${x.batchAxis} of [${x.shape}])`);
+  const byChannel = varying.every((axis) => item(x.axes, axis).every((a) => a.axis === 0));
+  const sizes = byChannel ? x.sizes.slice(0, 1) : x.sizes;
+  const count = elementsOf(sizes);
+  if (!byChannel && count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} numbers of their own (they are ${count})`);
+  const values = new Float32Array(count);
+  // Along each varying axis the place in the constant is a sum over its atoms.
+  const parts = varying.flatMap((axis) => {
+    let inner = elementsOf(own.slice(axis + 1));
+    return [...item(x.axes, axis)].reverse().map((a) => {
+      const part = { divisor: a.stride * elementsOf(sizes.slice(a.axis + 1)), size: a.size, step: inner };
+      inner *= a.size;
+      return part;
+    });
+  });
+  for (let i = 0; i < count; i++) {
+    let at = 0;
+    for (const { divisor, size, step } of parts) at += (Math.floor(i / divisor) % size) * step;
+    values[i] = item(constant.data, at);
+  }
+  return { x, values, by: byChannel ? 'channel' : 'element' };
+}
+
 /** Scales and shifts the output of a convolution, a linear layer or a norm by its own parameters. */
 function join({ build }: RuleContext, node: NodeDescription, affine: Affine[]): void {
   const weight = entry(build.state, `${node.name}.weight`);
@@ -30,22 +77,41 @@ function join({ build }: RuleContext, node: NodeDescription, affine: Affine[]): 
   if ('bias' in node) node.bias = true; // a norm has no such field: its scale and shift come together
 }
 
-/** Joined to the layer before where nobody else reads that; else a 1×1 convolution of every channel by itself. */
-export function applyAffine(c: RuleContext, x: Activation, affine: Affine[]): Value[] {
-  if (affine.every(({ scale, shift }) => scale === 1 && shift === 0)) return [{ activation: x }];
+/** Joined to the layer before where nobody else reads that; else a function of its own. */
+export function applyAffine(c: RuleContext, { x, values, by }: Spread, affine: (value: number) => Affine): Activation {
+  const list = Array.from(values, affine);
+  if (list.every(({ scale, shift }) => scale === 1 && shift === 0)) return x;
   const node = c.build.node(x.node);
-  if (x.exclusive && x.takesAffine && node) {
-    join(c, node, affine);
-    return [{ activation: x }];
+  if (by === 'channel' && x.exclusive && x.takesAffine && node) {
+    join(c, node, list);
+    return x;
   }
-  const channels = x.shape[1];
+  const [first] = list;
+  if (first && list.every(({ scale, shift }) => scale === first.scale && shift === first.shift)) {
+    const fields = { scale: first.scale, offset: first.shift };
+    return x.with({ node: c.build.add('affine', c.node.label, [x.node], fields), exclusive: true, takesAffine: false });
+  }
+  if (by === 'element') return depthwise(c, asVector(c, x), list);
+  if (x.sizes.length <= 3) return depthwise(c, x, list);
+  const each = elementsOf(x.sizes.slice(1)); // a convolution has at most two axes of positions
+  const repeated = list.flatMap((own) => new Array<Affine>(each).fill(own));
+  return depthwise(c, asVector(c, x), repeated);
+}
+
+/** Every element a channel, the axes of the file as they were. */
+function asVector(c: RuleContext, x: Activation): Activation {
+  const inner = x.sizes.map((_, i) => elementsOf(x.sizes.slice(i + 1)));
+  const axes = x.axes.map((atoms) => atoms.map((a) => (a.axis === BATCH ? a : { ...a, axis: 0, stride: a.stride * item(inner, a.axis) })));
+  return x.with({ node: vectorOf(c, x.node, x.sizes), sizes: [elementsOf(x.sizes)], axes });
+}
+
+/** A 1×1 convolution of every channel by itself, without bit depths. */
+function depthwise(c: RuleContext, x: Activation, affine: Affine[]): Activation {
   const hasShift = affine.some(({ shift }) => shift !== 0);
-  const fields = { outChannels: channels, kernel: [1, 1], groups: channels, bias: hasShift, compress: false };
+  const fields = { outChannels: affine.length, kernel: [1, 1], groups: affine.length, bias: hasShift, compress: false };
   const parameters = {
     weight: Float32Array.from(affine, ({ scale }) => scale),
     bias: hasShift ? Float32Array.from(affine, ({ shift }) => shift) : undefined,
   };
-  if (elementsOf(x.shape.slice(2)) < 1) throw new Unsupported('positions');
-  const name = c.build.add('conv2d', c.node.label, [x.node], fields, parameters);
-  return [{ activation: { node: name, shape: x.shape, exclusive: true, takesAffine: true } }];
+  return x.with({ node: c.build.add('conv2d', c.node.label, [x.node], fields, parameters), exclusive: true, takesAffine: true });
 }

@@ -1,27 +1,26 @@
 /** What the rules of an import see: the node of the file, the values that are known, and the network that grows. */
 import { binding, type NodeDescription } from '../../binding.js';
 import type { State } from '../../network/initial.js';
+import { Unsupported } from './errors.js';
+import type { Activation } from './layout.js';
 import type { AttributeProto, NodeProto } from './proto.js';
 import { type Constant, scalarOf } from './tensors.js';
 
-/** The output of a node of the network, with the shape that the file's program sees, the batch first. */
-export interface Activation {
-  node: string;
-  shape: number[];
-  /** Nobody else reads it: what comes next may be joined to the node. */
-  exclusive: boolean;
-  /** The node has a weight, and may have a bias, whose channels are those of the output: a scale and a shift may be joined to them. */
-  takesAffine?: boolean;
-  /** Axes 1 and 2 are the channels of the node, which a Reshape has split in two. */
-  split?: boolean;
+/** The product of queries and keys on its way through an attention; axes as in the file. */
+export interface Scores {
+  /** [..., queries, channels] */
+  query: Activation;
+  /** [..., channels, keys] */
+  key: Activation;
+  scale: number;
+  causal: boolean;
+  /** Its softmax has been taken. */
+  weighted: boolean;
 }
 /** undefined: comes from a node that cannot be imported. */
-export type Value = { constant: Constant } | { activation: Activation } | undefined;
+export type Value = { constant: Constant } | { activation: Activation } | { scores: Scores } | undefined;
 
 export const constant = (value: Constant): Value => ({ constant: value });
-
-/** What a node would need that is not there. */
-export class Unsupported extends Error {}
 
 /** A node of the file with its attributes by name. Absent attributes have the default given. */
 export class OnnxNode {
@@ -61,6 +60,9 @@ export class OnnxNode {
     const bytes = this.#attributes.get(name)?.s;
     return bytes ? Buffer.from(bytes).toString('utf8') : otherwise;
   }
+  strings(name: string): string[] | undefined {
+    return this.#attributes.get(name)?.strings.map((bytes) => Buffer.from(bytes).toString('utf8'));
+  }
   tensor(name: string) {
     return this.#attributes.get(name)?.t;
   }
@@ -72,6 +74,9 @@ export class Building {
   readonly state: State = {};
   readonly #kinds = new Set(binding.operators().map(({ kind }) => kind));
   readonly #names = new Set(['input']);
+  readonly #made = new Map<string, string>();
+  /** How often elements had to be put in another order. */
+  rearranged = 0;
 
   /** @throws Unsupported where the table of operators has no such kind */
   require(kind: string): void {
@@ -90,6 +95,13 @@ export class Building {
     return name;
   }
 
+  /** The node that was made for the same purpose before, or a new one. */
+  once(purpose: string, make: () => string): string {
+    const name = this.#made.get(purpose) ?? make();
+    this.#made.set(purpose, name);
+    return name;
+  }
+
   node(name: string): NodeDescription | undefined {
     return this.nodes.find((n) => n.name === name);
   }
@@ -105,13 +117,15 @@ export interface RuleContext {
   reads: (output: number) => boolean;
 }
 
-/** The input as the output of a network's node; `split`: its channels may be split. */
-export function activationOf({ inputs }: RuleContext, index = 0, split = false): Activation {
+/** The input as the output of a network's node. */
+export function activationOf({ inputs }: RuleContext, index = 0): Activation {
   const value = inputs[index];
+  if (value && 'scores' in value) throw new Unsupported('a product of two computed tensors in an attention alone');
   if (!value || !('activation' in value)) throw new Unsupported(`an input ${index} that depends on the network's input`);
-  if (value.activation.split && !split) throw new Unsupported(`channels on one axis (they are split, [${value.activation.shape}])`);
   return value.activation;
 }
+
+export const isActivation = (value: Value): value is { activation: Activation } => value !== undefined && 'activation' in value;
 
 /** The input as numbers that the file fixes. */
 export function constantOf({ inputs }: RuleContext, index: number, what: string): Constant {

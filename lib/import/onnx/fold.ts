@@ -1,6 +1,8 @@
 /** Nodes whose inputs the file fixes: the arithmetic of shapes and constants, done once. */
 import { item } from '../../indexing.js';
-import { constantOf, numberOf, optionalConstant, type RuleContext, Unsupported } from './context.js';
+import { constantOf, numberOf, optionalConstant, type RuleContext } from './context.js';
+import { Unsupported } from './errors.js';
+import { axisWithin as axisOf } from './results.js';
 import { broadcastShape, type Constant, elementsOf, expand, gatherElements, integers, isPermutation, transpose } from './tensors.js';
 
 /** Constants that are made, not read, may not take more than this: 512 MiB of floats. */
@@ -9,11 +11,6 @@ const MOST_ELEMENTS = 2 ** 27;
 type Fold = (c: RuleContext) => Constant;
 
 const input = (c: RuleContext, index = 0) => constantOf(c, index, 'inputs');
-const axisOf = (axis: number, rank: number): number => {
-  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) throw new Unsupported(`an axis from ${-rank} to ${rank - 1} (it is ${axis})`);
-  return axis < 0 ? axis + rank : axis;
-};
-
 function binary(operation: (a: number, b: number, isInteger: boolean) => number): Fold {
   return (c) => {
     const [a, b] = [input(c, 0), input(c, 1)];

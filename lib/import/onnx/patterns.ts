@@ -6,6 +6,7 @@ export interface PatternGraph {
   /** The number behind a name, if it is one constant number. */
   scalar: (name: string) => number | undefined;
   isConstant: (name: string) => boolean;
+  opset: number;
 }
 
 const near = (a: number | undefined, b: number) => a !== undefined && Math.abs(a - b) < 1e-4 * Math.abs(b);

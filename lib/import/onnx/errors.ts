@@ -1,0 +1,2 @@
+/** What a node would need that is not there. */
+export class Unsupported extends Error {}

@@ -1,0 +1,106 @@
+/** Norms. */
+import { item } from '../../../indexing.js';
+import { applyAffine, channelNumbers, spread } from '../affine.js';
+import { arrangeAtoms, channelsOf, laidOut, otherAxes } from '../arrange.js';
+import { activationOf, constantOf, optionalConstant, type RuleContext, type Value } from '../context.js';
+import { Unsupported } from '../errors.js';
+import { type Activation, atom, cut, withoutBatch } from '../layout.js';
+import { axesWithin, axisOf, onlyFirstOutput, value } from '../results.js';
+import { type Constant, elementsOf } from '../tensors.js';
+
+/** The least that a norm takes. */
+const epsilonOf = (c: RuleContext) => Math.min(Math.max(c.node.float('epsilon', 1e-5), 1e-12), 1);
+
+export function batchNormalization(c: RuleContext): Value[] {
+  const given = activationOf(c);
+  if (given.rank < 2) throw new Unsupported(`a batch and channels (the input is [${given.shape}])`);
+  if (c.node.int('training_mode', 0) !== 0) throw new Unsupported('statistics that are not those of the batch (training_mode)');
+  if (c.node.int('spatial', 1) === 0) throw new Unsupported('one norm for all positions of a channel (spatial = 0)');
+  onlyFirstOutput(c);
+  const x = channelsOf(c, given, [1]);
+  const of = (i: number) => channelNumbers(constantOf(c, i, 'scale, shift and statistics'), item(x.shape, 1), 'scale, shift and statistics');
+  const parameters = { weight: of(1), bias: of(2), runningMean: of(3), runningVar: of(4) };
+  const fields = { epsilon: c.node.float('epsilon', 1e-5), momentum: 1 - c.node.float('momentum', 0.9) };
+  return value(x.with({ node: c.build.add('batchNorm', c.node.label, [x.node], fields, parameters), exclusive: true, takesAffine: true }));
+}
+
+/** Channels: axis 1; positions: all others. */
+function byInstance(c: RuleContext, x: Activation): Activation {
+  const rest = otherAxes(x, [1]);
+  withoutBatch(x, [1, ...rest]);
+  const channels = channelsOf(c, x, [1]);
+  // Positions stand for the other axes whatever their order is.
+  if (rest.length === 0) throw new Unsupported(`positions (the input is [${x.shape}])`);
+  return channels;
+}
+
+export function instanceNorm(c: RuleContext): Value[] {
+  const x = byInstance(c, activationOf(c));
+  const [weight, bias] = [1, 2].map((i) => channelNumbers(constantOf(c, i, 'scale and shift'), item(x.shape, 1), 'scale and shift'));
+  const fields = { affine: true, epsilon: epsilonOf(c) };
+  return value(x.with({ node: c.build.add('instanceNorm', c.node.label, [x.node], fields, { weight, bias }), exclusive: true, takesAffine: true }));
+}
+
+/** (x − mean) / √variance over these axes, for each element of the others: MeanVarianceNormalization. */
+export function meanVariance(c: RuleContext): Value[] {
+  const x = activationOf(c);
+  const axes = axesWithin(c.node.ints('axes') ?? [0, 2, 3], x.rank);
+  withoutBatch(x, axes);
+  const apart = laidOut(c, x, otherAxes(x, axes), axes, true);
+  return value(apart.with({ node: c.build.add('instanceNorm', c.node.label, [apart.node], { affine: false, epsilon: 1e-9 }), exclusive: true }));
+}
+
+/** The constant's numbers in the order of the channels that axes of the file make, row by row. */
+const inOrder = (constant: Constant, count: number, what: string) => {
+  if (constant.data.length === count) return Float32Array.from(constant.data);
+  if (constant.data.length === 1) return new Float32Array(count).fill(item(constant.data, 0));
+  throw new Unsupported(`${count} numbers as ${what} (they are [${constant.shape}])`);
+};
+
+/** Over all axes from one on, as channels. */
+export const channelNorm =
+  (kind: string, hasShift: boolean) =>
+  (c: RuleContext): Value[] => {
+    const given = activationOf(c);
+    const axis = axisOf(c, given, -1);
+    onlyFirstOutput(c);
+    const axes = Array.from({ length: given.rank - axis }, (_, i) => axis + i);
+    const x = channelsOf(c, given, axes);
+    const count = elementsOf(axes.map((i) => item(x.exampleShape, i)));
+    const scale = optionalConstant(c, 1, 'a scale');
+    const weight = scale ? inOrder(scale, count, 'a scale') : new Float32Array(count).fill(1);
+    const fields = { epsilon: epsilonOf(c) };
+    if (!hasShift) return value(x.with({ node: c.build.add(kind, c.node.label, [x.node], fields, { weight }), exclusive: true, takesAffine: false }));
+    const shift = optionalConstant(c, 2, 'a shift');
+    const bias = shift ? inOrder(shift, count, 'a shift') : new Float32Array(count);
+    return value(x.with({ node: c.build.add(kind, c.node.label, [x.node], fields, { weight, bias }), exclusive: true, takesAffine: true }));
+  };
+
+/** Each group is a channel of an instance norm; scale and shift stand behind it. */
+export function groupNorm(c: RuleContext): Value[] {
+  const x = channelsOf(c, activationOf(c), [1]);
+  withoutBatch(x, [1, ...otherAxes(x, [1])]);
+  const groups = c.node.int('num_groups', 0);
+  const channels = item(x.shape, 1);
+  if (!(groups >= 1) || channels % groups) throw new Unsupported(`a number of groups that divides ${channels} channels (it is ${groups})`);
+  const each = channels / groups;
+  const split = cut(atom(0, channels), [groups, each]);
+  const [outer = [], inner = []] = split ?? [];
+  const positions = x.sizes.slice(1).flatMap((size, i) => atom(i + 1, size));
+  const node = arrangeAtoms(c, x, [outer, [...inner, ...positions]]);
+  const fields = { affine: false, epsilon: epsilonOf(c) };
+  const normed = c.build.add('instanceNorm', c.node.label, [node], fields);
+  const back = c.build.add('reshape', c.node.label, [normed], { channels, positions: x.sizes.slice(1) });
+  const result = x.with({ node: back, exclusive: true, takesAffine: false });
+  // Up to opset 20 there is one number for each group.
+  const numbers = (index: number, what: string) => {
+    const given = constantOf(c, index, what);
+    const values =
+      given.data.length === groups && groups !== channels
+        ? Float32Array.from({ length: channels }, (_, i) => item(given.data, Math.floor(i / each)))
+        : channelNumbers(given, channels, what);
+    return { shape: [channels, ...x.shape.slice(2).map(() => 1)], data: values, isInteger: false };
+  };
+  const scaled = applyAffine(c, spread(c, result, numbers(1, 'a scale')), (scale) => ({ scale, shift: 0 }));
+  return value(applyAffine(c, spread(c, scaled, numbers(2, 'a shift')), (shift) => ({ scale: 1, shift })));
+}

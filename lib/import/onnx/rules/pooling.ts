@@ -1,0 +1,117 @@
+/** Maxima and means over windows, and over all positions. */
+import { item } from '../../../indexing.js';
+import { applyAffine, spread } from '../affine.js';
+import { pick } from '../arrange.js';
+import { activationOf, type RuleContext, type Value } from '../context.js';
+import { Unsupported } from '../errors.js';
+import type { Activation } from '../layout.js';
+import { onlyFirstOutput, type Rule, value } from '../results.js';
+import { elementsOf } from '../tensors.js';
+import { type Window, windowOf } from '../windows.js';
+import { imageOf, imageResult, padded } from './convolution.js';
+import { MAXIMUM, MEAN, type Reducer, reducedTo } from './reductions.js';
+
+/** What lies inside the input of the window at every position, and how much of it counts. */
+function counts(w: Window, sizes: number[], includePad: boolean): number[][] {
+  return w.positions.map((count, axis) => {
+    const { begin, end } = item(w.sides, axis);
+    return Array.from({ length: count }, (_, i) => {
+      const start = i * item(w.strides, axis) - begin;
+      // ONNX counts padding that the file names, never what ceil_mode adds behind it.
+      const [from, to] = includePad ? [-begin, item(sizes, axis) + end] : [0, item(sizes, axis)];
+      const places = Array.from({ length: item(w.kernelShape, axis) }, (_, k) => start + k * item(w.dilations, axis));
+      return places.filter((p) => p >= from && p < to).length;
+    });
+  });
+}
+
+/** Windows of any kind as elements side by side; outside of the input are zeros, or with `repeat` once more what is inside. */
+function windowElements(c: RuleContext, x: Activation, w: Window, repeat: boolean): Activation {
+  const sizes = x.shape.slice(2);
+  const placesOfWindow = (start: number, i: number): number[] => {
+    const all = Array.from({ length: item(w.kernelShape, i) }, (_, k) => start + k * item(w.dilations, i));
+    const isInside = (p: number) => p >= 0 && p < item(sizes, i);
+    const inside = all.find(isInside);
+    if (inside === undefined) throw new Unsupported('windows with something of the input in them');
+    return all.map((p) => (isInside(p) ? p : repeat ? inside : -1));
+  };
+  const places = w.positions.map((count, i) =>
+    Array.from({ length: count }, (_, o) => placesOfWindow(o * item(w.strides, i) - item(w.sides, i).begin, i)),
+  );
+  const shape = [item(x.shape, 0), item(x.shape, 1), ...w.positions, elementsOf(w.kernelShape)];
+  return pick(c, x, shape, x.batchAxis, (place) => {
+    let tap = item(place, sizes.length + 2);
+    let at = 0;
+    let inner = 1;
+    for (let i = sizes.length - 1; i >= 0; i--) {
+      const p = item(item(item(places, i), item(place, i + 2)), tap % item(w.kernelShape, i));
+      if (p < 0) return -1;
+      tap = Math.floor(tap / item(w.kernelShape, i));
+      at += p * inner;
+      inner *= item(sizes, i);
+    }
+    return at + item(place, 1) * inner;
+  });
+}
+
+/** By lists of elements, for windows that a node does not have: with gaps, or over three axes. */
+const poolOfElements = (c: RuleContext, x: Activation, w: Window, by: Reducer): Activation =>
+  reducedTo(c, windowElements(c, x, w, by.idempotent), [w.kernelShape.length + 2], by, false);
+
+export const maxPool: Rule = (c) => {
+  const x = activationOf(c);
+  onlyFirstOutput(c);
+  if (x.rank < 3 || (x.exampleShape[0] ?? 1) !== 1) throw new Unsupported(`a batch, channels and positions (the input is [${x.shape}])`);
+  const w = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? [], 3);
+  // The edge is inside of every window that reaches over it, so that repeating it changes no maximum.
+  const atEdge = w.sides.every(({ begin, end, more }, i) => begin < item(w.kernelShape, i) && end + more < item(w.kernelShape, i));
+  if (w.positions.length > 2 || w.dilations.some((d) => d !== 1) || !atEdge) return value(poolOfElements(c, x, w, MAXIMUM));
+  const { kernel, stride, padding } = w;
+  const even = !w.uneven && padding.every((p, i) => p <= item(kernel, i) >> 1);
+  const name = c.build.add('maxPool', c.node.label, [even ? imageOf(c, x) : padded(c, imageOf(c, x), w.all, 'edge')], {
+    kernel,
+    stride,
+    padding: even ? padding : [0, 0],
+  });
+  return value(imageResult(x, name, item(x.shape, 1), w.positions));
+};
+
+/** With zeros around the input where the node's padding is not enough, and factors where they are not counted. */
+export const averagePool: Rule = (c) => {
+  const x = activationOf(c);
+  onlyFirstOutput(c);
+  if (x.rank < 3 || (x.exampleShape[0] ?? 1) !== 1) throw new Unsupported(`a batch, channels and positions (the input is [${x.shape}])`);
+  const w = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? [], 3);
+  const includePad = c.node.int('count_include_pad', 0) === 1;
+  const { kernel, stride, padding } = w;
+  const isPlain = w.positions.length < 3 && w.dilations.every((d) => d === 1);
+  if (isPlain && !w.uneven && padding.every((p, i) => p <= item(kernel, i) >> 1)) {
+    const name = c.build.add('averagePool', c.node.label, [imageOf(c, x)], { kernel, stride, padding, countIncludePad: includePad });
+    return value(imageResult(x, name, item(x.shape, 1), w.positions));
+  }
+  const padAll = () => c.build.add('averagePool', c.node.label, [padded(c, imageOf(c, x), w.all)], { kernel, stride, padding: [0, 0] });
+  const means = isPlain ? imageResult(x, padAll(), item(x.shape, 1), w.positions) : poolOfElements(c, x, w, MEAN);
+  const area = elementsOf(w.kernelShape);
+  const factors = counts(w, x.shape.slice(2), includePad)
+    .reduce<number[]>((all, next) => all.flatMap((a) => next.map((b) => a * b)), [1])
+    .map((n) => area / n);
+  const constant = { shape: w.positions, data: Float32Array.from(factors), isInteger: false };
+  return value(applyAffine(c, spread(c, means, constant), (factor) => ({ scale: factor, shift: 0 })));
+};
+
+/** Over all positions of every channel. */
+export const globalPool =
+  (by: Reducer): Rule =>
+  (c): Value[] => {
+    const x = activationOf(c);
+    if (x.rank < 3) throw new Unsupported(`positions (the input is [${x.shape}])`);
+    return value(
+      reducedTo(
+        c,
+        x,
+        x.shape.flatMap((_, i) => (i > 1 ? [i] : [])),
+        by,
+        true,
+      ),
+    );
+  };

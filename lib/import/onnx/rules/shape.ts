@@ -1,0 +1,92 @@
+/** The same elements under another shape, or in another order of axes: nothing but names for what is there. */
+import { item } from '../../../indexing.js';
+import { expanded, inOrder } from '../arrange.js';
+import { activationOf, constant, constantOf, numberOf, optionalConstant, type RuleContext, type Value } from '../context.js';
+import { Unsupported } from '../errors.js';
+import { axesOf, reshaped, squeezed, unsqueezed } from '../fold.js';
+import { type Activation, reshapedAxes } from '../layout.js';
+import { axisWithin, onlyFirstOutput, type Rule, value } from '../results.js';
+import { broadcastShape, elementsOf, integers, isPermutation, scalarOf } from '../tensors.js';
+import { applied } from './activations.js';
+
+/** The elements row by row under another shape. */
+export function toShape(c: RuleContext, x: Activation, shape: number[]): Activation {
+  const axes = reshapedAxes(x, shape);
+  if (axes) return byItself(x.with({ axes }), x);
+  const ordered = inOrder(c, batchFirst(x));
+  const cut = reshapedAxes(ordered, shape);
+  if (!cut) throw new Unsupported(`a batch that stays by itself (it makes [${shape}] of [${x.shape}])`);
+  return byItself(ordered.with({ axes: cut }), x);
+}
+
+function byItself(y: Activation, x: Activation): Activation {
+  if (y.batchAxis >= 0 && item(y.exampleShape, y.batchAxis) > 1)
+    throw new Unsupported(`a batch that stays by itself (it makes [${y.shape}] of [${x.shape}])`);
+  return y;
+}
+
+function batchFirst(x: Activation): Activation {
+  if (x.batchAxis > 0 && elementsOf(x.shape.slice(0, x.batchAxis)) > 1) throw new Unsupported(`a batch along the first axis ([${x.shape}])`);
+  return x;
+}
+
+export const flatten: Rule = (c) => {
+  const x = activationOf(c);
+  const given = c.node.int('axis', 1);
+  const axis = given === x.rank ? given : axisWithin(given, x.rank);
+  return value(toShape(c, x, [elementsOf(x.shape.slice(0, axis)), elementsOf(x.shape.slice(axis))]));
+};
+
+export const reshape: Rule = (c) => {
+  const x = activationOf(c);
+  const wanted = Array.from(constantOf(c, 1, 'a shape').data);
+  return value(toShape(c, x, reshaped(x.shape, wanted, c.node.int('allowzero', 0) === 1)));
+};
+
+export const unsqueeze: Rule = (c) => value(toShape(c, activationOf(c), unsqueezed(activationOf(c).shape, axesOf(c) ?? [])));
+export const squeeze: Rule = (c) => value(toShape(c, activationOf(c), squeezed(activationOf(c).shape, axesOf(c))));
+
+export const transpose: Rule = (c) => {
+  const x = activationOf(c);
+  const perm = c.node.ints('perm') ?? x.shape.map((_, i) => x.rank - 1 - i);
+  if (!isPermutation(perm, x.rank)) throw new Unsupported(`every axis of [${x.shape}] once (they are [${perm}])`);
+  return value(x.with({ axes: perm.map((axis) => item(x.axes, axis)) }));
+};
+
+export const expand: Rule = (c) => {
+  const x = activationOf(c);
+  const shape = broadcastShape(x.shape, Array.from(constantOf(c, 1, 'a shape').data));
+  if (!shape) throw new Unsupported(`a shape that [${x.shape}] broadcasts to`);
+  return value(expanded(c, x, shape));
+};
+
+export const shape: Rule = (c) => {
+  const { shape: sizes, rank } = activationOf(c);
+  const within = (at: number) => Math.min(Math.max(at < 0 ? at + rank : at, 0), rank);
+  return [constant(integers(sizes.slice(within(c.node.int('start', 0)), within(c.node.int('end', rank)))))];
+};
+export const size: Rule = (c) => [constant({ ...integers([elementsOf(activationOf(c).shape)]), shape: [] })];
+
+/** Numbers with a fraction stay what they are. */
+export function cast(c: RuleContext): Value[] {
+  const x = activationOf(c);
+  const to = c.node.int('to', 1);
+  if (![1, 10, 11].includes(to)) throw new Unsupported(`numbers with a fraction (type ${to})`);
+  return value(x);
+}
+
+export function dropout(c: RuleContext): Value[] {
+  const [first] = c.inputs;
+  if (first && 'scores' in first) return [first];
+  const x = activationOf(c);
+  onlyFirstOutput(c);
+  const training = optionalConstant(c, 2, 'a mode');
+  const given = optionalConstant(c, 1, 'a ratio');
+  const probability = given ? numberOf(given, 'a ratio') : c.node.float('ratio', 0.5);
+  if (probability === 0) return value(x);
+  if (training && scalarOf(training) !== 0) throw new Unsupported('a file for evaluation (training_mode)');
+  if (!(probability > 0 && probability < 1)) throw new Unsupported(`a ratio from 0 to below 1 (it is ${probability})`);
+  return value(applied(c, 'dropout', x, { probability }).with({ takesAffine: false }));
+}
+
+export const identity: Rule = ({ inputs }) => [inputs[0]];

@@ -1,0 +1,270 @@
+/** A file's graph as nodes of a network: its constants folded, its functions recognised, its nodes by the rules, all faults together. */
+import { DataError, type ImportFault } from '../../errors.js';
+import { item } from '../../indexing.js';
+import { laidOut, otherAxes } from './arrange.js';
+import { Building, OnnxNode, type RuleContext, type Value } from './context.js';
+import { Unsupported } from './errors.js';
+import { folds } from './fold.js';
+import { Activation, atom, BATCH, isWhole, plain } from './layout.js';
+import type { ImportReport, TranslationOptions } from './model.js';
+import { recognise } from './patterns.js';
+import type { GraphProto, NodeProto, ValueInfoProto } from './proto.js';
+import type { Rule } from './results.js';
+import { rules, SINCE_SEVEN } from './rules/table.js';
+import { type Constant, elementsOf, isFloatType, readTensor, scalarOf } from './tensors.js';
+
+/** What is left out at the output: what training's loss does itself, and what makes integers of the prediction. */
+const TAIL = new Set(
+  'Softmax LogSoftmax Sigmoid ArgMax ArgMin Cast Identity Hardmax Round Floor Ceil Sign Greater GreaterOrEqual Less LessOrEqual NonMaxSuppression TopK'.split(
+    ' ',
+  ),
+);
+const MOST_INPUT_AXES = 4;
+
+export interface TranslationInput {
+  path: string;
+  graph: GraphProto;
+  opset: number;
+  constants: Map<string, Constant>;
+  options: TranslationOptions;
+  /** The last axis of the input is the channels, not the first. */
+  channelsLast: boolean;
+}
+
+export class Translation {
+  readonly build = new Building();
+  readonly faults: ImportFault[] = [];
+  readonly operators: Record<string, number> = {};
+  tail: ImportReport['tail'] = [];
+  input: Activation | undefined;
+  output: Activation | undefined;
+  readonly #given: TranslationInput;
+  readonly #values = new Map<string, Value>();
+  readonly #readers = new Map<string, number>();
+  #nodes: NodeProto[];
+  #output = '';
+
+  private constructor(given: TranslationInput) {
+    this.#given = given;
+    this.#nodes = given.graph.node;
+  }
+
+  static async run(given: TranslationInput): Promise<Translation> {
+    const result = new Translation(given);
+    if (given.opset < 1) result.#fault('the graph', 'no opset', "a version of ONNX's operators");
+    for (const [name, value] of given.constants) result.#values.set(name, { constant: value });
+    if (given.graph.sparseInitializer.length) result.#fault('the graph', 'sparse_initializer', 'dense initializers');
+    result.#readInput();
+    result.#chooseOutput(given.options.output);
+    result.#simplify();
+    for (const [index, proto] of result.#nodes.entries()) await result.#node(new OnnxNode(proto, index, given.opset));
+    result.#finish();
+    return result;
+  }
+
+  #fault(node: string, operator: string, needs: string): void {
+    this.faults.push({ node, operator, needs });
+  }
+
+  #readInput(): void {
+    const open = this.#given.graph.input.filter(({ name }) => !this.#values.has(name));
+    const [info, ...others] = open;
+    if (!info || others.length > 0) {
+      this.#fault('the graph', `inputs ${open.map(({ name }) => name).join(', ') || '(none)'}`, 'one input that is not constant');
+      for (const { name } of open) this.#values.set(name, undefined);
+      return;
+    }
+    const shape = this.#inputShape(info);
+    this.input = shape && this.#inputOf(shape);
+    this.#values.set(info.name, this.input && { activation: this.input });
+  }
+
+  #inputOf(shape: number[]): Activation {
+    const batch = this.#batchAxis(shape.length);
+    const own = shape.flatMap((_, i) => (i === batch ? [] : [i]));
+    if (own.length > MOST_INPUT_AXES) {
+      const inner = (i: number) => elementsOf(own.filter((k) => k > i).map((k) => item(shape, k)));
+      const axes = shape.map((size, i) => (i === batch ? atom(BATCH, size) : atom(0, size, inner(i))));
+      return new Activation('input', [elementsOf(own.map((i) => item(shape, i)))], axes, false);
+    }
+    if (!this.#given.channelsLast || own.length < 2) return plain('input', shape, batch).with({ exclusive: false });
+    const order = [item(own, own.length - 1), ...own.slice(0, -1)];
+    const axes = shape.map((size, i) => (i === batch ? atom(BATCH, size) : atom(order.indexOf(i), size)));
+    return new Activation(
+      'input',
+      order.map((i) => item(shape, i)),
+      axes,
+      false,
+    );
+  }
+
+  #batchAxis(rank: number): number {
+    const { batchAxis = 0 } = this.#given.options;
+    return batchAxis < rank ? batchAxis : -1;
+  }
+
+  #inputShape({ name, type }: ValueInfoProto): number[] | undefined {
+    const { input: sizes } = this.#given.options;
+    const tensor = type?.tensorType;
+    if (!tensor || !isFloatType(tensor.elemType)) {
+      this.#fault('the graph', `input ${name}`, 'numbers with a fraction');
+      return undefined;
+    }
+    const dims = tensor.shape?.dim.map(({ dimValue }) => dimValue) ?? (sizes ? [undefined, ...sizes.map(() => undefined)] : []);
+    const batch = this.#batchAxis(dims.length);
+    let next = 0;
+    const shape = dims.map((size, i) => {
+      const given = i === batch ? 1 : (sizes?.[next++] ?? 0);
+      return size || given;
+    });
+    if (!tensor.shape && !sizes) shape.push(0); // of unknown rank
+    if (!shape.every((size) => Number.isSafeInteger(size) && size > 0) || !(elementsOf(shape) < 2 ** 31)) {
+      const text = tensor.shape?.dim.map(({ dimValue, dimParam }) => dimValue ?? (dimParam || '?')).join(', ') ?? 'unknown';
+      this.#fault('the graph', `input ${name}`, `axes of known sizes, less than 2^31 elements (it has [${text}]); the option input gives them`);
+      return undefined;
+    }
+    return shape;
+  }
+
+  /** The output to make, and what is left out behind it. */
+  #chooseOutput(wanted: string | undefined): void {
+    const { graph, options } = this.#given;
+    const names = graph.output.map(({ name }) => name);
+    const name = wanted ?? (names.length === 1 ? names[0] : undefined);
+    if (name === undefined || !names.includes(name)) {
+      this.#fault('the graph', `outputs ${names.join(', ')}`, 'one output; the option output chooses one');
+      this.#output = names[0] ?? '';
+    } else this.#output = name;
+    if (options.whole) return;
+    const producers = new Map(this.#nodes.flatMap((node) => node.output.map((o) => [o, node])));
+    for (let node = producers.get(this.#output); node && TAIL.has(node.opType); node = producers.get(this.#output)) {
+      const [from] = node.input;
+      producers.delete(this.#output); // so that nodes that read each other come to an end here; #node refuses them
+      if (from === undefined) break;
+      if (node.opType !== 'Identity') {
+        const { opset } = this.#given;
+        const axis = node.attribute.find((a) => a.name === 'axis')?.i ?? (node.opType.startsWith('Arg') ? 0 : opset < 13 ? 1 : -1);
+        this.tail.unshift({ node: node.name || this.#output, operator: node.opType, ...(/Softmax|Arg/.test(node.opType) && { axis }) });
+      }
+      this.#output = from;
+    }
+  }
+
+  /** Replaces functions of several nodes, and leaves out what the output does not depend on. */
+  #simplify(): void {
+    const fixed = new Map<string, Constant>();
+    for (const [name, value] of this.#values) if (value && 'constant' in value) fixed.set(name, value.constant);
+    for (const node of this.#nodes) {
+      const [output] = node.output;
+      if (output === undefined || node.opType !== 'Constant') continue;
+      const number = constantNumber(node);
+      if (number) fixed.set(output, number);
+    }
+    const scalar = (name: string) => {
+      const value = fixed.get(name);
+      return value && scalarOf(value);
+    };
+    this.#nodes = recognise({ nodes: this.#nodes, scalar, isConstant: (name) => fixed.has(name), opset: this.#given.opset });
+    const needed = new Set([this.#output]);
+    const kept: NodeProto[] = [];
+    for (const node of [...this.#nodes].reverse()) {
+      if (!node.output.some((name) => needed.has(name))) continue;
+      for (const name of node.input) needed.add(name);
+      kept.unshift(node);
+    }
+    this.#nodes = kept;
+    for (const name of kept.flatMap(({ input }) => input)) this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
+    this.#readers.set(this.#output, (this.#readers.get(this.#output) ?? 0) + 1);
+  }
+
+  async #node(node: OnnxNode): Promise<void> {
+    const { operator, label } = node;
+    const written = operator.replace(/^selfcompress\./, '');
+    this.operators[written] = (this.operators[written] ?? 0) + 1;
+    const unknown = node.proto.input.find((name) => name !== '' && !this.#values.has(name));
+    if (unknown !== undefined) throw new DataError(`node "${label}" reads "${unknown}", which nothing before it makes`, this.#given.path);
+    const inputs = node.proto.input.map((name) => this.#values.get(name));
+    const reads = (output: number) => {
+      const name = node.proto.output[output];
+      return name !== undefined && name !== '' && this.#readers.has(name);
+    };
+    let outputs: Value[] = [];
+    try {
+      outputs = await this.#outputs({ build: this.build, node, inputs, reads }, written);
+    } catch (error) {
+      if (!(error instanceof Unsupported)) throw error;
+      this.#fault(label, written, error.message);
+    }
+    node.proto.output.forEach((name, i) => {
+      if (name !== '') this.#values.set(name, this.#named(outputs[i], name));
+    });
+  }
+
+  async #outputs(c: RuleContext, written: string): Promise<Value[]> {
+    const { node, inputs } = c;
+    const { operator, proto } = node;
+    const rule = Object.hasOwn(rules, operator) ? (rules[operator] as Rule) : undefined;
+    const fold = Object.hasOwn(folds, operator) ? folds[operator] : undefined;
+    const blind = proto.input.some((name, i) => name !== '' && inputs[i] === undefined);
+    const fixed = inputs.every((value, i) => proto.input[i] === '' || (value && 'constant' in value));
+    if (node.opset < 7 && SINCE_SEVEN.has(operator) && !fixed) throw new Unsupported(`opset 7 or later for ${written} (it is ${node.opset})`);
+    if (!rule && !(fold && (fixed || blind)))
+      throw new Unsupported(fold ? `a rule for ${written} of computed values` : `an import rule for ${written}`);
+    if (blind) return []; // behind one at fault: what it would need is not known
+    if (fold && fixed) {
+      const tensor = node.tensor('value');
+      const value = fold(c, tensor && (await readTensor(tensor, this.#given.path)));
+      return proto.output.map((_, i) => (i === 0 ? { constant: value } : undefined));
+    }
+    return (rule as Rule)(c);
+  }
+
+  #named(value: Value, name: string): Value {
+    if (!value || !('activation' in value)) return value;
+    const { activation } = value;
+    return { activation: activation.with({ exclusive: activation.exclusive && this.#readers.get(name) === 1 }) };
+  }
+
+  /** The output with whole axes of the file as channels and positions. */
+  #finish(): void {
+    const value = this.#values.get(this.#output);
+    if (this.faults.length > 0) return;
+    if (!value || !('activation' in value)) {
+      this.#fault('the graph', `output ${this.#output}`, 'an output that layers compute from the input');
+      return;
+    }
+    try {
+      this.output = this.#inWholeAxes(value.activation);
+    } catch (error) {
+      if (!(error instanceof Unsupported)) throw error;
+      this.#fault('the graph', `output ${this.#output}`, error.message);
+    }
+  }
+
+  #inWholeAxes(x: Activation): Activation {
+    const atoms = x.axes.flat().filter(({ axis }) => axis !== BATCH);
+    const whole = atoms.every((a) => isWhole([a], a.axis, item(x.sizes, a.axis)));
+    const ascending = x.axes.every((own) => own.every((a, i) => i === 0 || a.axis > item(own, i - 1).axis));
+    if (whole && ascending) return x;
+    const node = new OnnxNode(
+      { input: [], output: [this.#output], name: `${this.#output}_order`, opType: 'Transpose', domain: '', attribute: [] },
+      0,
+      this.#given.opset,
+    );
+    const c: RuleContext = { build: this.build, node, inputs: [], reads: () => true };
+    const own = otherAxes(x, []);
+    const last = own.at(-1);
+    return last === undefined ? x : laidOut(c, x, [last], own.slice(0, -1), own.length > MOST_INPUT_AXES);
+  }
+}
+
+function constantNumber(node: NodeProto): Constant | undefined {
+  const of = (value: number): Constant => ({ shape: [], data: Float32Array.of(value), isInteger: false });
+  const number = node.attribute.find(({ name }) => name === 'value_float');
+  if (number) return of(number.f);
+  const tensor = node.attribute.find(({ name }) => name === 'value')?.t;
+  const [value, ...more] = tensor ? [...tensor.floatData, ...tensor.doubleData] : [];
+  if (value !== undefined && more.length === 0) return of(value);
+  if (tensor?.rawData?.length !== 4 || tensor.dataType !== 1) return undefined;
+  return of(new DataView(tensor.rawData.buffer, tensor.rawData.byteOffset).getFloat32(0, true));
+}
