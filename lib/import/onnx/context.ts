@@ -16,6 +16,8 @@ export interface Scores {
   causal: boolean;
   /** Its softmax has been taken. */
   weighted: boolean;
+  /** Then its last two axes have been exchanged. */
+  turned: boolean;
 }
 /** undefined: comes from a node that cannot be imported. */
 export type Value = { constant: Constant } | { activation: Activation } | { scores: Scores } | undefined;

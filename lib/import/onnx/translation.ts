@@ -253,8 +253,17 @@ export class Translation {
     );
     const c: RuleContext = { build: this.build, node, inputs: [], reads: () => true };
     const own = otherAxes(x, []);
-    const last = own.at(-1);
-    return last === undefined ? x : laidOut(c, x, [last], own.slice(0, -1), own.length > MOST_INPUT_AXES);
+    if (own.length < 2) return own.length ? laidOut(c, x, own, []) : x;
+    // Of an image, axis 1 is the channels; of a list, what each of its members has.
+    const isImage = x.rank > 3;
+    const channels = item(own, isImage ? 0 : own.length - 1);
+    return laidOut(
+      c,
+      x,
+      [channels],
+      own.filter((axis) => axis !== channels),
+      own.length > MOST_INPUT_AXES,
+    );
   }
 }
 

@@ -46,7 +46,26 @@ export function scoresOf(query: Activation, key: Activation): Value[] {
   const inner = [a.at(-1), b.at(-2)];
   if (a.length < 2 || a.length !== b.length || inner[0] !== inner[1])
     throw new Unsupported(`two tensors of the same axes before a product ([${query.shape}] and [${key.shape}])`);
-  return [{ scores: { query, key, scale: 1, causal: false, weighted: false } }];
+  return [{ scores: { query, key, scale: 1, causal: false, weighted: false, turned: false } }];
+}
+
+const exchanged = (x: Activation) => x.with({ axes: [...x.axes.slice(0, -2), ...x.axes.slice(-2).reverse()] });
+
+/** The last two axes exchanged: of products, queries are keys then; of weights, they stand behind the values. */
+export function turnedScores(scores: Scores, perm: number[]): Value[] {
+  const rank = scores.query.rank;
+  const swapped = [...Array.from({ length: rank - 2 }, (_, i) => i), rank - 1, rank - 2];
+  if (perm.join() !== swapped.join()) throw new Unsupported(`the last two axes of an attention's products exchanged (they are [${perm}])`);
+  if (scores.weighted) return [{ scores: { ...scores, turned: !scores.turned } }];
+  if (scores.causal) throw new Unsupported('a mask behind the exchange of axes');
+  return [{ scores: { ...scores, query: exchanged(scores.key), key: exchanged(scores.query) } }];
+}
+
+/** The values [..., channels, keys] times turned weights: [..., channels, queries]. */
+export function valuesTimesWeights(c: RuleContext, values: Activation, scores: Scores): Value[] {
+  if (!scores.turned) throw new Unsupported('weights of an attention before its values, or turned and behind them');
+  const [result] = weightedValues(c, { ...scores, turned: false }, exchanged(values));
+  return result && 'activation' in result ? value(exchanged(result.activation)) : [result];
 }
 
 /** The heads of a tensor, all axes before the last two, as one list of axes. */
@@ -93,6 +112,7 @@ function core(c: RuleContext, { query, key, keyAxis, value: of, scale, causal }:
 
 /** The weights of an attention times its values [..., keys, channels]. */
 export function weightedValues(c: RuleContext, scores: Scores, values: Activation): Value[] {
+  if (scores.turned) throw new Unsupported('weights [..., queries, keys] before the values');
   if (!scores.weighted) throw new Unsupported('a softmax between the two products of an attention');
   if (values.rank !== scores.query.rank || item(values.shape, values.rank - 2) !== item(scores.key.shape, scores.key.rank - 1))
     throw new Unsupported(`values for every key ([${values.shape}] for keys of [${scores.key.shape}])`);
@@ -132,7 +152,14 @@ export function attention(c: RuleContext): Value[] {
   const isCausal = node.int('is_causal', 0) !== 0;
   if (isCausal && queries !== keys) throw new Unsupported(`as many queries as keys where it is causal (${queries} and ${keys})`);
   const turned = key.with({ axes: [0, 1, 3, 2].map((axis) => item(key.axes, axis)) });
-  let scores: Scores = { query, key: turned, scale: node.float('scale', 0) || 1 / Math.sqrt(width), causal: isCausal, weighted: false };
+  let scores: Scores = {
+    query,
+    key: turned,
+    scale: node.float('scale', 0) || 1 / Math.sqrt(width),
+    causal: isCausal,
+    weighted: false,
+    turned: false,
+  };
   if (mask) {
     const isBoolean = mask.isInteger; // true: it takes part
     const numbers = isBoolean ? { ...mask, data: Float32Array.from(mask.data, (x) => (x ? 0 : -1e9)) } : mask;

@@ -1,6 +1,6 @@
 /** Convolutions and transposed ones. */
 import { item } from '../../../indexing.js';
-import { channelNumbers } from '../affine.js';
+import { applyAffine, channelNumbers, spread } from '../affine.js';
 import { arrange } from '../arrange.js';
 import { activationOf, constantOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
@@ -8,6 +8,7 @@ import { type Activation, plain } from '../layout.js';
 import { imageSizes, pairOf, value } from '../results.js';
 import { type Constant, elementsOf } from '../tensors.js';
 import { checkEach, type Window, windowOf } from '../windows.js';
+import { contract } from './products.js';
 
 /** A node whose output is an image, or a sequence, with axis 1 as its channels. */
 export const imageOf = (c: RuleContext, x: Activation): string => {
@@ -23,12 +24,30 @@ export const imageResult = (x: Activation, node: string, channels: number, posit
 export const padded = (c: RuleContext, node: string, uneven: Window['uneven'], mode = 'zeros') =>
   uneven ? c.build.add('pad', `${c.node.label}_pad`, [node], { ...uneven, mode }) : node;
 
+/** One position at a time, each of them. */
+function isPointwise({ node }: RuleContext, weight: Constant): boolean {
+  const ones = (values: number[] | undefined) => !values || values.every((n) => n === 1);
+  const noPads = !node.ints('pads')?.some((n) => n !== 0);
+  return weight.shape.slice(2).every((n) => n === 1) && ones(node.ints('strides')) && noPads && ones(node.ints('kernel_shape'));
+}
+
+/** A linear layer at every position, of any number of axes. */
+function pointwise(c: RuleContext, x: Activation, weight: Constant, bias: Constant | undefined): Value[] {
+  const [outChannels = 0, inChannels = 0] = weight.shape;
+  const y = contract(c, x, 1, { ...weight, shape: [outChannels, inChannels] });
+  if (!bias) return value(y);
+  const shape = [outChannels, ...x.shape.slice(2).map(() => 1)];
+  const numbers = { shape, data: channelNumbers(bias, outChannels, 'a bias'), isInteger: false };
+  return value(applyAffine(c, spread(c, y, numbers), (shift) => ({ scale: 1, shift })));
+}
+
 export function conv(c: RuleContext): Value[] {
   const x = activationOf(c);
-  imageSizes(x);
   const weight = constantOf(c, 1, 'weights');
   const bias = optionalConstant(c, 2, 'a bias');
   const groups = c.node.int('group', 1);
+  if (x.rank > 4 && groups === 1 && isPointwise(c, weight)) return pointwise(c, x, weight, bias);
+  imageSizes(x);
   const [outChannels = 0, perGroup = 0, ...kernel] = weight.shape;
   if (weight.shape.length !== x.rank) throw new Unsupported(`weights of as many axes as the input ([${weight.shape}] and [${x.shape}])`);
   if (!(groups >= 1) || outChannels % groups || perGroup * groups !== x.shape[1])

@@ -7,10 +7,10 @@ import { Unsupported } from '../errors.js';
 import { Activation, atom, BATCH, fileOrder, placesOf, withoutBatch } from '../layout.js';
 import { value } from '../results.js';
 import { broadcastShape, type Constant, elementsOf, expand, transpose } from '../tensors.js';
-import { scoresOf, weightedValues } from './attention.js';
+import { scoresOf, valuesTimesWeights, weightedValues } from './attention.js';
 
 /** A matrix [outputs, inputs] times the elements along an axis, which stays where it is. */
-function contract(c: RuleContext, x: Activation, axis: number, rows: Constant): Activation {
+export function contract(c: RuleContext, x: Activation, axis: number, rows: Constant): Activation {
   withoutBatch(x, [axis]);
   const [outFeatures = 0, inputs = 0] = rows.shape;
   if (inputs !== item(x.shape, axis)) throw new Unsupported(`weights for ${x.shape[axis]} inputs (they are [${rows.shape}])`);
@@ -101,6 +101,7 @@ function withWeights(c: RuleContext, given: Activation, weight: Constant, first:
 export function matMul(c: RuleContext): Value[] {
   const [a, b] = c.inputs;
   if (a && 'scores' in a && isActivation(b)) return weightedValues(c, a.scores, b.activation);
+  if (isActivation(a) && b && 'scores' in b) return valuesTimesWeights(c, a.activation, b.scores);
   if (isActivation(a) && isActivation(b)) return scoresOf(a.activation, b.activation);
   const first = isActivation(a);
   return value(withWeights(c, activationOf(c, first ? 0 : 1), constantOf(c, first ? 1 : 0, 'weights'), first));

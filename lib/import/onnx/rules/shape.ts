@@ -8,6 +8,7 @@ import { type Activation, reshapedAxes } from '../layout.js';
 import { axisWithin, onlyFirstOutput, type Rule, value } from '../results.js';
 import { broadcastShape, elementsOf, integers, isPermutation, scalarOf } from '../tensors.js';
 import { applied } from './activations.js';
+import { turnedScores } from './attention.js';
 
 /** The elements row by row under another shape. */
 export function toShape(c: RuleContext, x: Activation, shape: number[]): Activation {
@@ -47,6 +48,8 @@ export const unsqueeze: Rule = (c) => value(toShape(c, activationOf(c), unsqueez
 export const squeeze: Rule = (c) => value(toShape(c, activationOf(c), squeezed(activationOf(c).shape, axesOf(c))));
 
 export const transpose: Rule = (c) => {
+  const [first] = c.inputs;
+  if (first && 'scores' in first) return turnedScores(first.scores, c.node.ints('perm') ?? []);
   const x = activationOf(c);
   const perm = c.node.ints('perm') ?? x.shape.map((_, i) => x.rank - 1 - i);
   if (!isPermutation(perm, x.rank)) throw new Unsupported(`every axis of [${x.shape}] once (they are [${perm}])`);
