@@ -828,7 +828,8 @@ export class Network {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Raw operations on plain arrays. Equations are in native/include/selfcompress/ops/*.h.
+// Raw operations on plain arrays. Equations are in native/include/selfcompress/ops/*.h. Each is there a second time with Sync
+// behind its name (below).
 
 export interface QuantizeArguments {
   /** [channels × perChannel] */
@@ -859,7 +860,12 @@ export function quantizeBackward(
  */
 export function quantizeCodes(args: QuantizeArguments & { codes: Int32Array; codeBits: Int32Array }): Promise<void>;
 
+/** Of images in memory: [batch, channels, height, width], the default, or [batch, height, width, channels] as TensorFlow has them. */
+export type ImageLayout = 'nchw' | 'nhwc';
+
 export interface Conv2dGeometry {
+  /** With `nhwc` weights are [KH, KW, C/groups, O] and gradients of weights too. */
+  layout?: ImageLayout | undefined;
   batch: number;
   inChannels: number;
   height: number;
@@ -868,6 +874,8 @@ export interface Conv2dGeometry {
   kernel: [number, number];
   stride?: [number, number] | undefined;
   padding?: [number, number] | undefined;
+  /** Zeros below and right of the image; default: as `padding`, which then is above and left. */
+  paddingEnd?: [number, number] | undefined;
   dilation?: [number, number] | undefined;
   groups?: number | undefined;
 }
@@ -896,6 +904,7 @@ export interface ImageShape {
 }
 export function batchNormForward(
   args: ImageShape & {
+    layout?: ImageLayout | undefined;
     training: boolean;
     epsilon?: number | undefined;
     momentum?: number | undefined;
@@ -912,6 +921,7 @@ export function batchNormForward(
 ): Promise<void>;
 export function batchNormBackward(
   args: ImageShape & {
+    layout?: ImageLayout | undefined;
     input: Float32Array;
     gradOutput: Float32Array;
     weight?: Float32Array | undefined;
@@ -922,20 +932,84 @@ export function batchNormBackward(
     gradBias?: Float32Array | undefined;
   },
 ): Promise<void>;
-export function activationForward(args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; output: Float32Array }): Promise<void>;
+/** Element by element, in any layout; `alpha` and `beta` (default 0) as native/include/selfcompress/ops/activation.h has them. */
+export interface ActivationArguments extends ImageShape {
+  kind:
+    | 'relu'
+    | 'gelu'
+    | 'silu'
+    | 'geluTanh'
+    | 'sigmoid'
+    | 'tanh'
+    | 'hardSigmoid'
+    | 'hardSwish'
+    | 'leakyRelu'
+    | 'clip'
+    | 'elu'
+    | 'softplus'
+    | 'exp'
+    | 'log'
+    | 'sqrt'
+    | 'abs'
+    | 'square'
+    | 'reciprocal'
+    | 'affine';
+  alpha?: number | undefined;
+  beta?: number | undefined;
+}
+export function activationForward(args: ActivationArguments & { input: Float32Array; output: Float32Array }): Promise<void>;
 export function activationBackward(
-  args: ImageShape & { kind: 'relu' | 'gelu' | 'silu'; input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array },
+  args: ActivationArguments & { input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array },
 ): Promise<void>;
 
 export interface PoolGeometry extends ImageShape {
+  layout?: ImageLayout | undefined;
   kind: 'max' | 'average';
   kernel: [number, number];
   stride?: [number, number] | undefined;
   padding?: [number, number] | undefined;
+  /** Below and right of the image, where that differs from `padding`; of `max` alone. */
+  paddingEnd?: [number, number] | undefined;
   countIncludePad?: boolean | undefined;
 }
 export function poolForward(args: PoolGeometry & { input: Float32Array; output: Float32Array }): Promise<void>;
 export function poolBackward(args: PoolGeometry & { input: Float32Array; gradOutput: Float32Array; gradInput: Float32Array }): Promise<void>;
+
+/**
+ * output [batch, rows, columns] = A B + bias, negative values set to 0 with `relu`. `a` holds A [batch, rows, inner], or with
+ * `transposeA` [batch, inner, rows]; `b` holds B [batch, inner, columns], or [batch, columns, inner]. One matrix in place of `batch`
+ * of them serves the whole batch.
+ */
+export function matmul(args: {
+  batch?: number | undefined;
+  rows: number;
+  inner: number;
+  columns: number;
+  transposeA?: boolean | undefined;
+  transposeB?: boolean | undefined;
+  a: Float32Array;
+  b: Float32Array;
+  /** [columns] */
+  bias?: Float32Array | undefined;
+  relu?: boolean | undefined;
+  output: Float32Array;
+}): Promise<void>;
+
+/**
+ * output [rows, columns] = a op b for arrays in any layout: b is as large as a, a row [columns] for all rows, or one number. With
+ * `reversed` b op a. `output` may be `a`.
+ */
+export function elementwise(args: {
+  kind: 'add' | 'subtract' | 'multiply' | 'divide';
+  rows: number;
+  columns: number;
+  reversed?: boolean | undefined;
+  a: Float32Array;
+  b: Float32Array;
+  output: Float32Array;
+}): Promise<void>;
+/** output [columns] = sum of input [rows, columns] over its rows, added in double. */
+export function sumOfRows(args: { rows: number; columns: number; input: Float32Array; output: Float32Array }): Promise<void>;
 
 /** Mean loss over the batch; writes ∂L/∂logits if `gradLogits` is given. logits [batch × classes]. */
 export function crossEntropy(args: {
@@ -973,3 +1047,26 @@ export function optimizerStep(args: {
   epsilon?: number | undefined;
   weightDecay?: number | undefined;
 }): Promise<void>;
+
+// The raw operations on the calling thread, with all cores, done when they return: for callers that cannot wait for a promise. They do
+// not wait for queued work, and hold the event loop for as long as they take.
+/** @internal */
+type Synchronous<Operation> = Operation extends (args: infer Arguments) => Promise<infer Result> ? (args: Arguments) => Result : never;
+export const quantizeForwardSync: Synchronous<typeof quantizeForward>;
+export const quantizeBackwardSync: Synchronous<typeof quantizeBackward>;
+export const quantizeCodesSync: Synchronous<typeof quantizeCodes>;
+export const conv2dForwardSync: Synchronous<typeof conv2dForward>;
+export const conv2dGradInputSync: Synchronous<typeof conv2dGradInput>;
+export const conv2dGradWeightSync: Synchronous<typeof conv2dGradWeight>;
+export const batchNormForwardSync: Synchronous<typeof batchNormForward>;
+export const batchNormBackwardSync: Synchronous<typeof batchNormBackward>;
+export const activationForwardSync: Synchronous<typeof activationForward>;
+export const activationBackwardSync: Synchronous<typeof activationBackward>;
+export const poolForwardSync: Synchronous<typeof poolForward>;
+export const poolBackwardSync: Synchronous<typeof poolBackward>;
+export const matmulSync: Synchronous<typeof matmul>;
+export const elementwiseSync: Synchronous<typeof elementwise>;
+export const sumOfRowsSync: Synchronous<typeof sumOfRows>;
+export const crossEntropySync: Synchronous<typeof crossEntropy>;
+export const meanSquaredErrorSync: Synchronous<typeof meanSquaredError>;
+export const optimizerStepSync: Synchronous<typeof optimizerStep>;

@@ -54,10 +54,14 @@ const calls = {
   activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
   poolForward: () => ({ ...image, kind: 'max', kernel: [2, 2], input: f(96), output: f(24) }),
   poolBackward: () => ({ ...image, kind: 'average', kernel: [2, 2], input: f(96), gradOutput: f(24), gradInput: f(96) }),
+  matmul: () => ({ batch: 2, rows: 2, inner: 3, columns: 4, a: f(12), b: f(12), bias: f(4), output: f(16) }),
+  elementwise: () => ({ kind: 'divide', rows: 2, columns: 3, reversed: true, a: f(6), b: f(3), output: f(6) }),
+  sumOfRows: () => ({ rows: 2, columns: 3, input: f(6), output: f(3) }),
   crossEntropy: () => ({ batch: 2, classes: 3, logits: f(6), labels: i(2), gradLogits: f(6) }),
   meanSquaredError: () => ({ batch: 2, features: 3, output: f(6), target: f(6), gradOutput: f(6) }),
   optimizerStep: () => ({ kind: 'adam', parameter: f(4), gradient: f(4), moment1: f(4), moment2: f(4), step: 1, learningRate: 0.1 }),
 };
+for (const [name, make] of Object.entries(calls)) calls[`${name}Sync`] = make;
 
 const detached = () => {
   const array = f(96);

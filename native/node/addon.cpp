@@ -52,6 +52,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exportRawQuantize(exports);
     exportRawConv2d(exports);
     exportRawImages(exports);
+    exportRawMatmul(exports);
+    exportRawElements(exports);
     exportRawTraining(exports);
     return nullptr;
   });

@@ -15,13 +15,18 @@ namespace selfcompress::node {
 
 struct AddonData {
   // Throws EnvironmentError where SELFCOMPRESS_ISA or SELFCOMPRESS_THREADS cannot be used.
-  explicit AddonData(Napi::Env env) : intrinsics(env), stream(env), backend(cpu::makeBackend(cpu::chooseIsa())) {
+  explicit AddonData(Napi::Env env)
+      : intrinsics(env),
+        stream(env),
+        backend(cpu::makeBackend(cpu::chooseIsa())),
+        synchronous(cpu::makeBackend(cpu::chooseIsa())) {
     cpu::threads();
   }
   Intrinsics intrinsics;
   Stream stream;
-  std::shared_ptr<Backend> backend;    // of the raw operations
-  Napi::FunctionReference modelClass;  // engine.cpp
+  std::shared_ptr<Backend> backend;      // of the raw operations, for the stream's thread
+  std::unique_ptr<Backend> synchronous;  // of those that end in Sync, for the JavaScript thread
+  Napi::FunctionReference modelClass;    // engine.cpp
 };
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
@@ -46,9 +51,9 @@ napi_value callback(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value { return method(Napi::CallbackInfo(env, info)); });
 }
 template <Method method>
-void exportFunction(Napi::Object exports, const char* name) {
+void exportFunction(Napi::Object exports, const char* name, void* data = nullptr) {  // data: CallbackInfo::Data
   napi_value function;
-  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, callback<method>, nullptr, &function);
+  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, callback<method>, data, &function);
   exports.Set(name, Napi::Value(exports.Env(), function));
 }
 
@@ -60,6 +65,8 @@ void exportEngine(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);
 void exportRawImages(Napi::Object exports);
+void exportRawMatmul(Napi::Object exports);
+void exportRawElements(Napi::Object exports);
 void exportRawTraining(Napi::Object exports);
 
 }  // namespace selfcompress::node

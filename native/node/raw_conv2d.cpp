@@ -1,4 +1,5 @@
 // Raw convolutions on plain arrays.
+#include "backends/cpu/threads.h"
 #include "graph/infer.h"
 #include "node/describe.h"
 #include "node/raw.h"
@@ -10,9 +11,9 @@ namespace {
 
 using Access = TypedArrays::Access;
 
-#define CONV2D_FIELDS                                                                                           \
-  "batch", "inChannels", "height", "width", "outChannels", "kernel", "stride", "padding", "dilation", "groups", \
-      "liveIn", "liveOut"
+#define CONV2D_FIELDS                                                                                               \
+  "batch", "inChannels", "height", "width", "outChannels", "kernel", "stride", "padding", "paddingEnd", "dilation", \
+      "groups", "liveIn", "liveOut", "layout"
 
 // A list of channels as it was given: nullptr: all.
 struct GivenList {
@@ -21,13 +22,54 @@ struct GivenList {
   std::size_t length = 0;
 };
 struct Convolution {
-  Conv2dGeometry geometry;
+  Conv2dGeometry geometry;  // of the padded image where padding is asymmetric
+  Shape image;              // as it was given
+  AsymmetricPadding padding;
+  ImageLayout layout = ImageLayout::kNchw;
   int batch = 0;
   GivenList givenIn{"liveIn"}, givenOut{"liveOut"};
   std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;  // copies, once the arrays have been verified
-  std::int64_t inputs() const { return geometry.input().elements() * batch; }
+  std::int64_t inputs() const { return image.elements() * batch; }
   std::int64_t outputs() const { return geometry.output().elements() * batch; }
+
+  // The image that the operation reads, in lanes.
+  float* input(Backend& backend, LaneBuffers& lanes, const float* plain) const {
+    float* x = lanes.from(image, batch, plain);
+    if (!padding.needed()) return x;
+    float* padded = lanes.empty(geometry.input(), batch);
+    backend.run(PadForward{padding.geometry(image, 0), batch, x, nullptr, nullptr, padded});
+    return padded;
+  }
 };
+
+// Weights as the operations take them, [out][in/groups][height][width]. With images [.., channels] they are given as
+// [height][width][in/groups][out].
+float* weightsFrom(const Convolution& c, DeviceMemory& memory, const float* plain) {
+  if (c.layout == ImageLayout::kNchw) return const_cast<float*>(plain);
+  const int area = c.geometry.kernelHeight * c.geometry.kernelWidth, in = c.geometry.inPerGroup(),
+            out = c.geometry.outChannels;
+  float* weights = memory.allocate<float>(std::size_t(c.geometry.weights()));
+  cpu::parallelFor(out,
+                   [=](std::int64_t o) {
+                     for (int i = 0; i < in; i++)
+                       for (int k = 0; k < area; k++)
+                         weights[(std::size_t(o) * in + i) * area + k] = plain[(std::size_t(k) * in + i) * out + o];
+                   },
+                   {double(area) * in});
+  return weights;
+}
+
+// The way back.
+void weightsTo(const Convolution& c, const float* weights, float* plain) {
+  const int area = c.geometry.kernelHeight * c.geometry.kernelWidth, in = c.geometry.inPerGroup(),
+            out = c.geometry.outChannels;
+  cpu::parallelFor(std::int64_t(area) * in,
+                   [=](std::int64_t ki) {
+                     const std::int64_t k = ki / in, i = ki % in;
+                     for (int o = 0; o < out; o++) plain[ki * out + o] = weights[(std::size_t(o) * in + i) * area + k];
+                   },
+                   {double(out)});
+}
 
 void readList(const Fields& f, TypedArrays& arrays, GivenList& list) {
   if (!f.has(list.name)) return;
@@ -47,12 +89,14 @@ std::shared_ptr<std::vector<std::int32_t>> copyList(const Fields& f, const Given
 
 Convolution readConvolution(const Fields& f, TypedArrays& arrays) {
   ImageBatch images = readImageBatch(f, "inChannels");
-  const NodeDescription node =
-      readRawNode(f, ops::conv2d, {"outChannels", "kernel", "stride", "padding", "dilation", "groups"});
+  NodeDescription node = readRawNode(f, ops::conv2d, {"outChannels", "kernel", "stride", "dilation", "groups"});
+  Convolution c;
+  c.image = images.shape, c.batch = images.batch, c.layout = readLayout(f), c.padding = readPadding(f);
+  if (c.padding.needed()) images.shape = c.padding.padded(images.shape);
+  else node.set("padding", {double(c.padding.begin[0]), double(c.padding.begin[1])});
   const NodeContext context = rawContext(node, images);
   readOutputShape(f, context, images);  // throws for what cannot be
-  Convolution c;
-  c.geometry = conv2dGeometry(context), c.batch = images.batch;
+  c.geometry = conv2dGeometry(context);
   readList(f, arrays, c.givenIn);
   readList(f, arrays, c.givenOut);
   return c;
@@ -88,12 +132,12 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
   float* output = arrays.floats(f, "output", c.outputs(), Access::kWrite);
   verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
-    LaneBuffers lanes(backend);
+    LaneBuffers lanes(backend, c.layout);
     float* y = lanes.empty(c.geometry.output(), c.batch);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dForward{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input), weight, bias, relu,
-                              upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
-                              nullptr, y, workspace});
+    backend.run(Conv2dForward{
+        c.geometry, c.batch, c.input(backend, lanes, input), weightsFrom(c, lanes.memory(), weight), bias, relu,
+        upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut), nullptr, y, workspace});
     lanes.to(c.geometry.output(), c.batch, y, output);
   });
 }
@@ -108,13 +152,18 @@ Napi::Value gradInput(const Napi::CallbackInfo& info) {
   float* result = arrays.floats(f, "gradInput", c.inputs(), Access::kWrite);
   verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
-    LaneBuffers lanes(backend);
+    LaneBuffers lanes(backend, c.layout);
     float* dx = lanes.empty(c.geometry.input(), c.batch);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dGradInput{c.geometry, c.batch, lanes.from(c.geometry.output(), c.batch, gradOutput), weight,
-                                upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
-                                nullptr, false, dx, workspace});
-    lanes.to(c.geometry.input(), c.batch, dx, result);
+    backend.run(Conv2dGradInput{c.geometry, c.batch, lanes.from(c.geometry.output(), c.batch, gradOutput),
+                                weightsFrom(c, lanes.memory(), weight), upload(backend, lanes.memory(), c.liveIn),
+                                upload(backend, lanes.memory(), c.liveOut), nullptr, false, dx, workspace});
+    if (c.padding.needed()) {
+      float* inside = lanes.empty(c.image, c.batch);
+      backend.run(PadBackward{c.padding.geometry(c.image, 0), c.batch, dx, nullptr, nullptr, inside});
+      dx = inside;
+    }
+    lanes.to(c.image, c.batch, dx, result);
   });
 }
 
@@ -129,21 +178,24 @@ Napi::Value gradWeight(const Napi::CallbackInfo& info) {
   float* bias = arrays.optionalFloats(f, "gradBias", c.geometry.outChannels, Access::kWrite);
   verify(f, arrays, c);
   return queueRaw(info, arrays, [=](Backend& backend) {
-    LaneBuffers lanes(backend);
+    LaneBuffers lanes(backend, c.layout);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
-    backend.run(Conv2dGradWeight{c.geometry, c.batch, lanes.from(c.geometry.input(), c.batch, input),
+    float* weights =
+        c.layout == ImageLayout::kNchw ? result : lanes.memory().allocate<float>(std::size_t(c.geometry.weights()));
+    backend.run(Conv2dGradWeight{c.geometry, c.batch, c.input(backend, lanes, input),
                                  lanes.from(c.geometry.output(), c.batch, gradOutput),
                                  upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),
-                                 result, bias, workspace});
+                                 weights, bias, workspace});
+    if (weights != result) weightsTo(c, weights, result);
   });
 }
 
 }  // namespace
 
 void exportRawConv2d(Napi::Object exports) {
-  exportFunction<forward>(exports, "conv2dForward");
-  exportFunction<gradInput>(exports, "conv2dGradInput");
-  exportFunction<gradWeight>(exports, "conv2dGradWeight");
+  exportRaw<forward>(exports, "conv2dForward");
+  exportRaw<gradInput>(exports, "conv2dGradInput");
+  exportRaw<gradWeight>(exports, "conv2dGradWeight");
 }
 
 }  // namespace selfcompress::node

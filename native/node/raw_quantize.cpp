@@ -75,9 +75,9 @@ Napi::Value codes(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void exportRawQuantize(Napi::Object exports) {
-  exportFunction<forward>(exports, "quantizeForward");
-  exportFunction<backward>(exports, "quantizeBackward");
-  exportFunction<codes>(exports, "quantizeCodes");
+  exportRaw<forward>(exports, "quantizeForward");
+  exportRaw<backward>(exports, "quantizeBackward");
+  exportRaw<codes>(exports, "quantizeCodes");
 }
 
 }  // namespace selfcompress::node

@@ -116,9 +116,9 @@ Napi::Value optimizerStep(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void exportRawTraining(Napi::Object exports) {
-  exportFunction<crossEntropy>(exports, "crossEntropy");
-  exportFunction<meanSquaredError>(exports, "meanSquaredError");
-  exportFunction<optimizerStep>(exports, "optimizerStep");
+  exportRaw<crossEntropy>(exports, "crossEntropy");
+  exportRaw<meanSquaredError>(exports, "meanSquaredError");
+  exportRaw<optimizerStep>(exports, "optimizerStep");
 }
 
 }  // namespace selfcompress::node

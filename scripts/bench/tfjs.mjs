@@ -1,50 +1,58 @@
-// A training step of the plain notebook net against TensorFlow.js, per image. Not among the dependencies:
-//   npm install --no-save @tensorflow/tfjs && node scripts/bench/tfjs.mjs [--batch 16]
-// Its WebAssembly backend has no gradient of the convolution's weights, and tfjs-node downloads its library when it is
-// installed, so the JavaScript backend is the one that can train this net from npm alone.
+// TensorFlow.js with our backend against its own ones, and against our trainer, on the notebook net; all in turn in one run.
+//   node scripts/bench/tfjs.mjs [--batch 64] [--rounds 3]
+// Its WebAssembly backend has no gradient of a convolution's weights: it predicts here and does not train. It is not among the
+// dependencies: npm install --no-save @tensorflow/tfjs-backend-wasm@4.22.0
+import * as tf from '@tensorflow/tfjs-core';
 import { binding } from '../../dist/index.js';
+import '../../dist/tfjs/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
+import { notebookModel } from '../tfjs/notebook.mjs';
 import { median } from './servers.mjs';
 import { notebookOfWidth, stepTimer } from './step.mjs';
 
-const batch = Number(scriptOptions({ batch: '16' }).batch);
-const tf = await import('@tensorflow/tfjs').catch(() => {
-  throw new Error('Expected TensorFlow.js: npm install --no-save @tensorflow/tfjs');
-});
-await tf.setBackend('cpu');
-const layers = [
-  tf.layers.conv2d({ inputShape: [28, 28, 1], filters: 32, kernelSize: 5, activation: 'relu' }),
-  tf.layers.conv2d({ filters: 32, kernelSize: 5, activation: 'relu' }),
-  tf.layers.batchNormalization(),
-  tf.layers.maxPooling2d({ poolSize: 2 }),
-  tf.layers.conv2d({ filters: 64, kernelSize: 3, activation: 'relu' }),
-  tf.layers.conv2d({ filters: 64, kernelSize: 3, activation: 'relu' }),
-  tf.layers.batchNormalization(),
-  tf.layers.maxPooling2d({ poolSize: 2 }),
-  tf.layers.flatten(),
-  tf.layers.dense({ units: 10, activation: 'softmax' }),
-];
-const model = tf.sequential({ layers });
-model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy' });
-const images = tf.randomNormal([batch, 28, 28, 1]);
-const labels = tf.oneHot(
-  tf.tensor1d(
-    Int32Array.from({ length: batch }, (_, i) => i % 10),
-    'int32',
-  ),
-  10,
+const { batch: batchText, rounds } = scriptOptions({ batch: '64', rounds: '3' });
+const batch = Number(batchText);
+const hasWasm = await import('@tensorflow/tfjs-backend-wasm').then(
+  () => true,
+  () => false,
 );
-await model.trainOnBatch(images, labels);
 
-const timer = await stepTimer(notebookOfWidth(1, false));
-const ratios = [];
-for (let round = 0; round < 3; round++) {
+/** A model under a backend, and what it trains and predicts on; `images` of them at a time. */
+async function setUp(backend, images) {
+  await tf.setBackend(backend);
+  const model = notebookModel();
+  const x = tf.randomUniform([images, 28, 28, 1], 0, 1, 'float32', 1);
+  const labels = Int32Array.from({ length: images }, (_, i) => i % 10);
+  return { backend, images, model, x, y: tf.oneHot(tf.tensor1d(labels, 'int32'), 10) };
+}
+/** Seconds an image. */
+async function timed({ backend, images }, work) {
+  await tf.setBackend(backend);
+  await work();
   const start = performance.now();
-  await model.trainOnBatch(images, labels);
-  const theirs = (performance.now() - start) / 1000 / batch;
-  ratios.push(theirs / ((await timer.seconds()) / 512));
+  await work();
+  return (performance.now() - start) / 1000 / images;
+}
+const training = (side) => timed(side, () => side.model.trainOnBatch(side.x, side.y));
+const predicting = (side) => timed(side, () => tf.tidy(() => side.model.predict(side.x).dataSync()));
+
+const ours = await setUp('selfcompress', batch);
+const cpu = await setUp('cpu', Math.min(batch, 2)); // seconds an image
+const wasm = hasWasm ? await setUp('wasm', batch) : undefined;
+const timer = await stepTimer(notebookOfWidth(1, false));
+const ratios = { fit: [], predict: [], wasm: [], trainer: [] };
+for (let round = 0; round < Number(rounds); round++) {
+  const fit = await training(ours);
+  ratios.fit.push((await training(cpu)) / fit);
+  ratios.trainer.push(fit / ((await timer.seconds()) / 512));
+  const predict = await predicting(ours);
+  ratios.predict.push((await predicting(cpu)) / predict);
+  if (wasm) ratios.wasm.push((await predicting(wasm)) / predict);
 }
 await timer.dispose();
-console.log(
-  `training, plain notebook net: ${median(ratios).toFixed(0)} times the images per second of TensorFlow.js ${tf.version.tfjs} (${tf.getBackend()} backend, batch ${batch}; ours: ${binding.info().isa}, ${binding.info().threads} threads, batch 512)`,
-);
+const show = (list) => `${median(list).toFixed(1)} (${list.map((ratio) => ratio.toFixed(1)).join(', ')})`;
+console.log(`notebook net of tf.layers, batch ${batch}, ${binding.info().isa}, ${binding.info().threads} threads; times the images a second:`);
+console.log(`fit, our backend against the cpu backend: ${show(ratios.fit)}`);
+console.log(`predict, our backend against the cpu backend: ${show(ratios.predict)}`);
+console.log(wasm ? `predict, our backend against the wasm backend: ${show(ratios.wasm)}` : 'the wasm backend is not installed');
+console.log(`our own trainer (batch 512) against fit on our backend: ${show(ratios.trainer)}`);

@@ -62,6 +62,7 @@ const libRules = {
     'arguments',
     'package-root',
   ],
+  tfjs: ['binding'],
   index: ['export', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 

@@ -34,16 +34,16 @@ writeFileSync(join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n');
 
 const { vendor, licences } = await import('./vendor.mjs');
 const metafiles = await vendor(root);
-for (const entry of ['index', 'binding']) {
+for (const entry of ['index', 'binding', 'tfjs/index']) {
   const { metafile } = await esbuild.build({
     entryPoints: [join(root, `lib/${entry}.ts`)],
-    outfile: join(dist, `${entry}.cjs`),
+    outfile: join(dist, `${entry.replace('/index', '')}.cjs`),
     bundle: true,
     platform: 'node',
     target: 'node20',
     format: 'cjs',
     // Native code and data files are found beside their own package; pure JavaScript is bundled, some of it has no CommonJS form.
-    external: ['node-gyp-build', 'sharp'],
+    external: ['node-gyp-build', 'sharp', '@tensorflow/*'],
     absWorkingDir: root,
     metafile: true,
     define: { 'import.meta.url': 'moduleUrl' },

@@ -71,7 +71,7 @@ const raw = {
     liveIn: i(1),
     liveOut: i(1),
   }),
-  conv2dGradInput: () => ({ ...conv(), gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
+  conv2dGradInput: () => ({ ...conv(), layout: 'nchw', paddingEnd: [0, 0], gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
   conv2dGradWeight: () => ({ ...conv(), input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5), liveOut: i(1) }),
   batchNormForward: () => ({
     ...image,
@@ -98,7 +98,7 @@ const raw = {
     gradWeight: f(3),
     gradBias: f(3),
   }),
-  activationForward: () => ({ ...image, kind: 'gelu', input: f(96), output: f(96) }),
+  activationForward: () => ({ ...image, kind: 'clip', alpha: 0, beta: 6, input: f(96), output: f(96) }),
   activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
   poolForward: () => ({
     ...image,
@@ -111,6 +111,21 @@ const raw = {
     output: f(24),
   }),
   poolBackward: () => ({ ...image, kind: 'average', kernel: [2, 2], input: f(96), gradOutput: f(24), gradInput: f(96) }),
+  matmul: () => ({
+    batch: 2,
+    rows: 2,
+    inner: 3,
+    columns: 4,
+    transposeA: false,
+    transposeB: true,
+    a: f(12),
+    b: f(12),
+    bias: f(4),
+    relu: true,
+    output: f(16),
+  }),
+  elementwise: () => ({ kind: 'divide', rows: 2, columns: 3, reversed: true, a: f(6), b: f(3), output: f(6) }),
+  sumOfRows: () => ({ rows: 2, columns: 3, input: f(6), output: f(3) }),
   crossEntropy: () => ({ batch: 2, classes: 3, labelSmoothing: 0.1, logits: f(6), labels: i(2), gradLogits: f(6) }),
   meanSquaredError: () => ({ batch: 2, features: 3, output: f(6), target: f(6), gradOutput: f(6) }),
   optimizerStep: () => ({
@@ -135,8 +150,14 @@ const raw = {
  * `slow`: reads real files; `proportional`: takes time in proportion to the sizes that it is given.
  */
 export const entries = {};
-for (const [name, make] of Object.entries(raw))
-  entries[name] = { make: () => [make()], names: ['the arguments'], call: (args) => binding[name](...args) };
+for (const operation of Object.keys(raw))
+  for (const name of [operation, `${operation}Sync`])
+    entries[name] = {
+      make: () => [raw[operation]()],
+      names: ['the arguments'],
+      call: (args) => binding[name](...args),
+      proportional: name !== operation,
+    };
 Object.assign(entries, {
   info: { make: () => [], names: [], call: (args) => binding.info(...args) },
   setThreads: { make: () => [2], names: ['count'], call: (args) => binding.setThreads(...args), small: true },
