@@ -1,5 +1,5 @@
 /**
- * A backend of TensorFlow.js: `import 'selfcompress/tfjs'`, then `await tf.setBackend('selfcompress')`.
+ * A backend of TensorFlow.js: with `selfcompress/tfjs` imported, `await tf.setBackend('selfcompress')`.
  *
  * Convolutions, products of matrices, poolings, their gradients, batch norm and common functions of single elements run on the native
  * kernels, with all cores and before they return. Every other kernel is the CPU backend's of TensorFlow.js, on the same memory.
