@@ -53,6 +53,12 @@ t.test('numbers, names, missing values, classes', async (t) => {
   t.same(data.std.slice(1, 3), [1, 1], 'names stay 0 and 1');
   t.same([...encodeRow(data.columns, { size: 7, colour: 'red', weight: '' })], [7, 0, 1, 20]);
   t.throws(() => encodeRow(data.columns, { size: 7, colour: 'red' }), { message: /row\["weight"\]/ });
+  const pretends = { get [Symbol.toStringTag]() { throw new Error('no tag'); } }; // biome-ignore format: one line
+  for (const missing of [pretends, new Proxy(new Set(), {}), Object.create(Set.prototype), new Map()])
+    t.throws(() => encodeRow([{ ...data.columns[0], missing }], { size: 7 }), {
+      code: 'ERR_SELFCOMPRESS_ARGUMENT',
+      message: /columns\[0\]\.missing/,
+    });
   t.throws(() => encodeRow(data.columns, { size: 'x', colour: 'red', weight: 1 }), { message: /row\["size"\]/ });
 });
 

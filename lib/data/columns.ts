@@ -1,6 +1,6 @@
 /** How the columns of a table become numbers. */
-
-import { readArgument, reading } from '../arguments.js';
+import { types } from 'node:util';
+import { readArgument } from '../arguments.js';
 import { checkInteger, checkNumber, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 
@@ -115,9 +115,8 @@ function checkColumns(columns: unknown): Column[] {
     checkNumber(mean, `${at}.mean`, -1e300);
     if (categories !== undefined && !(Array.isArray(categories) && categories.every((c) => typeof c === 'string')))
       throw wrongType('an array of strings', `${at}.categories`, categories);
-    // Not `instanceof`: an object with the prototype of a set is none.
-    if (Object.prototype.toString.call(missing) !== '[object Set]') throw wrongType('a Set of strings', `${at}.missing`, missing);
-    reading(`${at}.missing`, () => Set.prototype.has.call(missing, ''));
+    // Not `instanceof`, nor its tag: an object with the prototype of a set is none, and neither is a proxy of one.
+    if (!types.isSet(missing)) throw wrongType('a Set of strings', `${at}.missing`, missing);
   });
   return columns;
 }

@@ -1,4 +1,5 @@
-// args-child.mjs SEED FIRST COUNT [ENTRY,...]: says `case N ENTRY CHANGES` before each case, and what is wrong after it.
+// args-child.mjs SEED FIRST COUNT [ENTRY,...] [UNTIL]: says `case N ENTRY CHANGES` before each case, and `fault N WHAT` when something is wrong.
+// Calls are made one after another, but what they promise is waited for together: WINDOW cases are under way at a time.
 import { writeSync } from 'node:fs';
 import { armed, change, hostile, randomNumbers } from './hostile.mjs';
 import { entries, typescript } from './surface.mjs';
@@ -9,11 +10,14 @@ const all = { ...entries, ...typescript };
 const names = chosen.length > 0 ? chosen : Object.keys(all);
 for (const name of names) if (!(name in all)) throw new Error(`Expected one of ${Object.keys(all).join(', ')} for --entry but received ${name}`);
 
-const slow = 3000; // milliseconds that a call may hold the thread, on a machine that others use too
-const slowPromise = 30000;
+const WINDOW = 16;
+const HELD = 1000; // milliseconds of processor time that a call may hold the thread; others' work on the machine does not count
+const LATE = 30000; // milliseconds after which a promise is late; a case alone, which repeats one that was, has four times as long
 const say = (text) => writeSync(1, `${text.replaceAll('\n', ' ').slice(0, 600)}\n`);
-process.on('unhandledRejection', (error) => say(`unhandled rejection: ${error?.message}`));
-process.on('uncaughtException', (error) => say(`uncaught exception: ${error?.stack}`));
+const alone = count === 1;
+let current = first;
+process.on('unhandledRejection', (error) => say(`fault ${current} unhandled rejection: ${error?.message}`));
+process.on('uncaughtException', (error) => say(`fault ${current} uncaught exception: ${error?.stack}`));
 
 const form = /^Expected ([\s\S]+) for ([\s\S]+?) but received ([\s\S]+)$/;
 const codes = /^ERR_SELFCOMPRESS_(ARGUMENT|MEMORY|DEVICE|DISPOSED|MODEL_FILE|DATA|CHECKPOINT)$/;
@@ -53,8 +57,9 @@ function wrong(error, entry) {
 
 async function settled(promise) {
   let timer;
+  const patience = alone ? 4 * LATE : LATE;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('late')), slowPromise);
+    timer = setTimeout(() => reject(new Error('late')), patience);
   });
   try {
     await Promise.race([promise, late]);
@@ -63,11 +68,12 @@ async function settled(promise) {
   }
 }
 
-async function runCase(number) {
+/** The arguments of a case, changed. */
+function prepare(number) {
   const random = randomNumbers(seed * 1000003 + number);
   for (let i = 0; i < 3; i++) random();
   let name = names[Math.floor(random() * names.length)];
-  if (all[name].slow && random() < 0.95) name = names[Math.floor(random() * names.length)]; // reads real files
+  if (all[name].slow && random() < 0.999) name = names[Math.floor(random() * names.length)]; // reads real files
   const entry = all[name];
   const subject = entry.subject?.();
   const args = entry.make();
@@ -77,7 +83,13 @@ async function runCase(number) {
   const other = random() < 0.03 ? hostile(random) : subject; // a method of another object
   say(`case ${number} ${name} ${done.join('+') || 'nothing'}`);
   const list = Array.from({ length: args.length }, (_, i) => args[i]); // its own getters run here, unarmed
+  return { name, entry, subject, other, list };
+}
+
+/** Makes the call; what it returns or throws. */
+function call(number, { name, entry, subject, other, list }) {
   const start = performance.now();
+  const used = alone ? process.cpuUsage() : undefined; // a system call, and not a quick one
   let result;
   let error;
   armed.on = true;
@@ -88,27 +100,44 @@ async function runCase(number) {
   }
   armed.on = false;
   const took = performance.now() - start;
-  if (took > slow && !entry.proportional) say(`held the thread for ${took.toFixed(0)} ms`);
-  if (error === undefined) {
-    try {
-      await settled(result);
-    } catch (thrown) {
-      error = thrown ?? new Error('rejected with nothing');
-    }
+  if (took > HELD && !entry.proportional) {
+    const { user, system } = used ? process.cpuUsage(used) : { user: took * 1000, system: 0 };
+    const busy = Math.min(took, (user + system) / 1000);
+    if (busy > HELD) say(`fault ${number} held the thread for ${busy.toFixed(0)} ms`);
   }
-  if (error?.message === 'late') say(`no answer after ${slowPromise} ms`);
-  else if (error !== undefined) {
-    const fault = wrong(error, entry);
-    if (fault) say(fault);
-  }
-  try {
-    await subject?.dispose();
-  } catch {} // a getter may have put something else there
+  return { result, error };
 }
 
-for (let number = first; number < first + count; number++) {
-  await runCase(number);
-  if (number % 50 === 0) gc();
+/** @returns the rest of the case, which waits for what the call promised */
+function begin(number) {
+  current = number;
+  const prepared = prepare(number);
+  let { result, error } = call(number, prepared);
+  return async () => {
+    if (error === undefined) {
+      try {
+        await settled(result);
+      } catch (thrown) {
+        error = thrown ?? new Error('rejected with nothing');
+      }
+    }
+    if (error?.message === 'late') say(`fault ${number} no answer in time`);
+    else if (error !== undefined) {
+      const fault = wrong(error, prepared.entry);
+      if (fault) say(`fault ${number} ${fault}`);
+    }
+    try {
+      await prepared.subject?.dispose();
+    } catch {} // a getter may have put something else there
+  };
+}
+
+const until = Number(process.argv[6] ?? Number.POSITIVE_INFINITY);
+for (let number = first; number < first + count && Date.now() < until; ) {
+  const window = [];
+  for (const end = Math.min(number + WINDOW, first + count); number < end; number++) window.push(begin(number)());
+  await Promise.all(window);
+  if (number % 480 === 0) gc();
 }
 say('end');
 process.exit(0);

@@ -2,7 +2,7 @@
 // its kind, within bounds of time and memory. A child process reads them; its parent sees to it that the child does not hang or die.
 //   node scripts/fuzz/data.mjs --seconds 60 --seed 1 [--only npz] [--case 1234]
 import { fork } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,9 +12,13 @@ import { formats } from './data-formats.mjs';
 import { mutate } from './mutate.mjs';
 import { savedFormats } from './saved-formats.mjs';
 
-/** Bounds of one file: the files are below 100 kB. */
+/** Bounds of one file, of processor time and memory: the files are below 100 kB. */
 const MOST_SECONDS = 5;
 const MOST_GROWTH = 256 * 2 ** 20;
+/** Files that are read at a time. What takes too much among others, or ends the process, is read once more alone. */
+const WINDOW = 16;
+/** Seconds without an answer after which a process hangs; others may keep the machine busy. */
+const PATIENCE = 60;
 
 const { values } = parseArgs({
   options: {
@@ -63,7 +67,6 @@ async function runCase(number, folder) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), bytes);
   }
-  const before = process.resourceUsage().maxRSS * 1024;
   const started = performance.now();
   let outcome = 'read';
   let problem;
@@ -76,58 +79,93 @@ async function runCase(number, folder) {
     if (!refusal.includes(error?.name) || !error.code) problem = `${error?.stack ?? error}`;
     else if ((error.name === 'DataError' && !error.path) || !error.message) problem = 'a DataError without a path';
   }
-  const seconds = (performance.now() - started) / 1000;
-  const growth = process.resourceUsage().maxRSS * 1024 - before;
-  if (seconds > MOST_SECONDS) problem ??= `took ${seconds.toFixed(1)} s`;
-  if (growth > MOST_GROWTH) problem ??= `took ${(growth / 2 ** 20).toFixed(0)} MB`;
-  return { number, format: format.name, outcome, seconds, problem };
+  return { number, format: format.name, outcome, seconds: (performance.now() - started) / 1000, problem };
+}
+
+/** Reads the files of some cases at once; `doubtful`: whether they took more time or memory than one of them may. */
+async function runCases(from, count, folder) {
+  const { maxRSS } = process.resourceUsage();
+  const used = process.cpuUsage();
+  const results = await Promise.all(Array.from({ length: count }, (_, i) => runCase(from + i, join(folder, String(i)))));
+  const { user, system } = process.cpuUsage(used);
+  rmSync(folder, { recursive: true, force: true });
+  const seconds = (user + system) / 1e6;
+  const growth = process.resourceUsage().maxRSS * 1024 - maxRSS * 1024;
+  const doubtful =
+    seconds > MOST_SECONDS ? `took ${seconds.toFixed(1)} s` : growth > MOST_GROWTH ? `took ${(growth / 2 ** 20).toFixed(0)} MB` : undefined;
+  return { results, doubtful };
 }
 
 async function child() {
-  const folder = mkdtempSync(join(tmpdir(), 'selfcompress-fuzz-'));
-  const clean = () => rmSync(folder, { recursive: true, force: true });
-  process.on('exit', clean);
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'selfcompress-fuzz-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   process.on('disconnect', () => process.exit());
-  const end = Number(process.env.FUZZ_END);
-  for (let number = Number(process.env.FUZZ_FROM); Date.now() < end; number++) {
-    process.send({ begun: number });
-    rmSync(folder, { recursive: true, force: true });
-    process.send({ ended: await runCase(number, folder) });
-    if (values.case !== undefined) break;
-  }
+  const [end, count] = [Number(process.env.FUZZ_END), Number(process.env.FUZZ_COUNT)];
+  let from = Number(process.env.FUZZ_FROM);
+  do {
+    process.send({ begun: from });
+    process.send({ ended: await runCases(from, count, folder) });
+    from += count;
+  } while (count > 1 && Date.now() < end);
   process.disconnect();
+}
+
+/** A child that reads `count` files at a time, from a case on; resolves to the first case without an answer and how the child ended, if it died. */
+async function supervise(from, count, end, take) {
+  let begun = from;
+  let last = Date.now();
+  const worker = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
+    env: { ...process.env, FUZZ_CHILD: '1', FUZZ_FROM: String(from), FUZZ_COUNT: String(count), FUZZ_END: String(end) },
+  });
+  worker.on('message', (message) => {
+    last = Date.now();
+    begun = message.begun ?? begun + count;
+    if (message.ended) take(message.ended);
+  });
+  const watch = setInterval(() => {
+    if (Date.now() - last > PATIENCE * 1000) worker.kill('SIGKILL');
+  }, 500);
+  const [code, signal] = await new Promise((resolve) => worker.on('exit', (...how) => resolve(how)));
+  clearInterval(watch);
+  return { begun, died: code === 0 ? undefined : `the process ended with ${signal ?? code}` };
 }
 
 async function parent() {
   const end = Date.now() + Number(values.seconds) * 1000;
   const counts = new Map(chosen.map(({ name }) => [name, { read: 0, refused: 0, slowest: 0 }]));
   const problems = [];
+  const doubts = [];
+  const add = (number, problem) => problems.push({ number, format: chosen[number % chosen.length].name, problem });
+  const take = ({ results, doubtful }) => {
+    for (const { number, format, outcome, seconds, problem } of results) {
+      const count = counts.get(format);
+      count[outcome]++;
+      count.slowest = Math.max(count.slowest, seconds);
+      if (problem) add(number, problem);
+    }
+    if (doubtful) doubts.push({ from: results[0].number, count: results.length, doubtful });
+  };
+  /** Reads every file of a doubtful number of them alone: which is at fault, or that none is. */
+  const settle = async ({ from, count, doubtful, died }) => {
+    let found = count === 1;
+    for (let number = from; !found && number < from + count; number++) {
+      const alone = await supervise(number, 1, end, ({ results, doubtful }) => {
+        const problem = doubtful ?? results[0].problem;
+        if (problem) found = add(number, problem) > 0;
+      });
+      if (alone.died) found = add(number, alone.died) > 0;
+    }
+    if (count === 1) add(from, doubtful ?? died);
+    else if (died && !found) add(from, `${died} among ${count} cases, and not when they are read alone`);
+  };
+  const count = values.case === undefined ? WINDOW : 1;
   let from = Number(values.case ?? 0);
-  while (Date.now() < end) {
-    let begun = from;
-    let last = Date.now();
-    const worker = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
-      env: { ...process.env, FUZZ_CHILD: '1', FUZZ_FROM: String(from), FUZZ_END: String(end) },
-    });
-    worker.on('message', ({ begun: number, ended }) => {
-      last = Date.now();
-      if (number !== undefined) begun = number;
-      if (!ended) return;
-      const count = counts.get(ended.format);
-      count[ended.outcome]++;
-      count.slowest = Math.max(count.slowest, ended.seconds);
-      if (ended.problem) problems.push({ number: ended.number, format: ended.format, problem: ended.problem });
-    });
-    const watch = setInterval(() => {
-      if (Date.now() - last > 4 * MOST_SECONDS * 1000) worker.kill('SIGKILL');
-    }, 500);
-    const [code, signal] = await new Promise((resolve) => worker.on('exit', (...how) => resolve(how)));
-    clearInterval(watch);
-    if (code === 0) break;
-    problems.push({ number: begun, format: chosen[begun % chosen.length].name, problem: `the process ended with ${signal ?? code}` });
-    from = begun + 1;
-    if (values.case !== undefined) break;
-  }
+  do {
+    const { begun, died } = await supervise(from, count, end, take);
+    if (died) doubts.push({ from: begun, count, died });
+    for (const doubt of doubts.splice(0)) await settle(doubt);
+    from = begun + count;
+  } while (Date.now() < end && values.case === undefined);
   report(counts, problems);
   process.exitCode = problems.length ? 1 : 0;
 }
