@@ -43,4 +43,5 @@ export type { EpochMetrics } from './training/epoch-metrics.js';
 export { type LayerSize, measureSize, type NetworkSize, type Origin, originOf } from './training/metrics.js';
 export { defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
 export { type Schedule, scheduleFactor } from './training/schedule.js';
+export type { StopAt, Target, TargetOutcome } from './training/target.js';
 export { type RemovalEvent, type StepEvent, type StopReason, Trainer } from './training/trainer.js';

@@ -97,9 +97,9 @@ t.test('targets and stop end a run early', async (t) => {
     ...quick,
     epochs: 50,
     gamma: 1,
-    target: { bitsFraction: 0.1, accuracy: 0.5 },
+    stopAt: { bitsFraction: 0.1, accuracy: 0.5 },
   });
-  t.equal(await target.run(), 'target');
+  t.equal(await target.run(), 'early');
   t.ok(target.history.at(-1).bitsFraction <= 0.1);
   t.ok(target.epoch < 50);
   const stopped = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });

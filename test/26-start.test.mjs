@@ -142,7 +142,7 @@ t.test('what is no plain object of plain data is refused by name', async (t) => 
     new Float32Array(2),
     Promise.resolve(),
   ];
-  for (const name of ['augmentation', 'bits', 'target', 'loss', 'optimizer', 'schedule']) {
+  for (const name of ['augmentation', 'bits', 'target', 'stopAt', 'loss', 'optimizer', 'schedule']) {
     for (const value of nonsense)
       t.throws(() => create({ [name]: value }), { name: 'TypeError', message: new RegExp(`for options\\.${name}`) }, `${name}: ${String(value)}`);
   }
@@ -153,7 +153,7 @@ t.test('what is no plain object of plain data is refused by name', async (t) => 
     ['bits', 'initial'],
     ['bits', 'keepRange'],
     ['bits', 'schedule'],
-    ['target', 'accuracy'],
+    ['stopAt', 'accuracy'],
     ['target', 'bitsFraction'],
     ['optimizer', 'kind'],
     ['loss', 'kind'],
@@ -193,11 +193,11 @@ t.test('what is no plain object of plain data is refused by name', async (t) => 
   t.throws(() => create({ schedule: cycle }), { name: 'TypeError', message: /levels for options\.schedule\.warmup/ });
   t.throws(() => create({ network: { ...toyNetwork(), nodes: [() => {}] } }), { name: 'TypeError', message: /network\.nodes\[0\]/ });
   const watched = new Proxy({ accuracy: 0.5 }, {});
-  t.same(create({ target: watched }).options.target, { accuracy: 0.5 }, 'a proxy is read like the object behind it');
+  t.same(create({ stopAt: watched }).options.stopAt, { accuracy: 0.5 }, 'a proxy is read like the object behind it');
   const given = { accuracy: 0.5 };
-  const trainer = create({ target: given });
+  const trainer = create({ stopAt: given });
   given.accuracy = 2;
-  t.same(trainer.options.target, { accuracy: 0.5 }, 'options are a copy');
+  t.same(trainer.options.stopAt, { accuracy: 0.5 }, 'options are a copy');
 });
 
 t.test('a batch that does not fit into memory is named, with what it would need', async (t) => {

@@ -108,8 +108,8 @@ t.test('a network from a JSON file, plain weights, a target', async (t) => {
   const plain = run('train', '--model', file, '--limit', 500, '--epochs', 1, '--out', join(folder, 'plain'));
   t.equal(plain.status, 0, plain.stderr);
   t.equal(lines(join(folder, 'plain/metrics.jsonl'))[0].bitsFraction, 1);
-  const target = run('train', ...quick, '--epochs', 30, '--target-accuracy', 0.3, '--out', join(folder, 'target'));
-  t.match(target.stdout, /Target reached/);
+  const target = run('train', ...quick, '--epochs', 30, '--stop-accuracy', 0.3, '--out', join(folder, 'target'));
+  t.match(target.stdout, /stop-accuracy ask for was met/);
   t.ok(lines(join(folder, 'target/metrics.jsonl')).length < 30);
 });
 

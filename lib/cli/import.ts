@@ -46,7 +46,7 @@ export const isWholeModel = (path: string) => path.endsWith('.onnx');
 export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
 
 /** The network with plain weights in every layer. */
-function withoutBits(network: NetworkDescription): NetworkDescription {
+export function withoutBits(network: NetworkDescription): NetworkDescription {
   const layers = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
   return { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
 }

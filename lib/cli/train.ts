@@ -12,13 +12,15 @@ import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
 import { durationText, percentText } from '../report/text.js';
 import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
+import { targetKind } from '../training/target.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
 import { modelName, normalisedBy, startingPoint } from './import.js';
-import { loadModel } from './load-model.js';
+import { type LoadedModel, loadModel } from './load-model.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
+import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 
-interface TrainFlags {
+interface TrainFlags extends TargetFlags {
   model: string;
   width: number;
   from?: string;
@@ -51,8 +53,6 @@ interface TrainFlags {
   freezeAt: number;
   keep: 'range' | 'step';
   augment?: ReturnType<typeof augmentation>;
-  targetBits?: number;
-  targetAccuracy?: number;
   seed: number;
   threads?: number;
   device: Device;
@@ -74,7 +74,7 @@ const rate = defaultsWith('rate');
 export function addTrainCommand(program: Command): void {
   const choice = (flags: string, description: string, choices: readonly string[], value: string) =>
     new Option(flags, description).choices(choices).default(value);
-  program
+  const command = program
     .command('train')
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
@@ -120,9 +120,8 @@ export function addTrainCommand(program: Command): void {
     .addOption(
       choice('--keep <what>', "what stays when a bit depth changes: the channel's range, or the size of its steps", ['range', 'step'], 'range'),
     )
-    .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,cutout=PIXELS', augmentation)
-    .option('--target-bits <share>', 'stop once the share of bits left is at most this', number(0, 1))
-    .option('--target-accuracy <share>', 'stop once the test accuracy (0..1) is at least this', number(0, 1))
+    .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,cutout=PIXELS', augmentation);
+  addTargetOptions(command)
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))
     .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, defaults.device)
@@ -170,7 +169,7 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
       keepRange: given('keep', flags.keep === 'range'),
     },
     augmentation: flags.augment ?? {},
-    target: { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy },
+    stopAt: stopAtFrom(flags),
   };
 }
 
@@ -182,22 +181,23 @@ function newRunPath(flags: TrainFlags): string {
 }
 
 /** Weights, biases and norms to start from; the quantizers start anew. */
-async function startState(path: string): Promise<State> {
-  const { state } = await loadModel(path);
+function startState({ state }: LoadedModel): State {
   return Object.fromEntries(Object.entries(state).filter(([name]) => !/\/moment[12]$|\.(bitDepth|exponent|idle)$/.test(name)));
 }
 
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const model = modelName(flags);
-  const { dataset, limit, threads, checkpointEvery } = flags;
+  const { dataset, limit, validation, splitSeed, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const { mean, std } = flags;
-  const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), { mean, std });
+  const data = normalisedBy(await loadDataset(dataset, { dataDir, limit, validation, seed: splitSeed }), { mean, std });
   const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
-  if (flags.start !== undefined) begin.state = await startState(flags.start);
-  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command) });
+  const started = flags.start === undefined ? undefined : await loadModel(flags.start);
+  const target = await targetFrom(flags, data, flags.device, started ?? asModel(begin, data));
+  if (started) begin.state = startState(started);
+  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target });
   await trainer.memory(); // nothing is written for a run that does not fit
-  const run = { model, dataset, dataDir, limit, mean, std, threads, checkpointEvery };
+  const run = { model, dataset, dataDir, limit, validation, splitSeed, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);
   return { trainer, directory };
@@ -207,8 +207,7 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
 const RESUMABLE: (keyof TrainFlags)[] = [
   'resume',
   'epochs',
-  'targetBits',
-  'targetAccuracy',
+  ...RESUMABLE_TARGETS,
   'device',
   'precision',
   'memoryLimit',
@@ -240,16 +239,13 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
     checkpointEvery: given('checkpointEvery', flags.checkpointEvery),
   });
   try {
-    const { dataset, dataDir, limit, threads } = directory.run;
+    const { dataset, dataDir, limit, validation, splitSeed, threads } = directory.run;
     if (threads !== undefined) binding.setThreads(threads);
-    const data = normalisedBy(await loadDataset(dataset, { dataDir, limit }), directory.run);
-    const target =
-      flags.targetBits === undefined && flags.targetAccuracy === undefined
-        ? undefined
-        : { bitsFraction: flags.targetBits, accuracy: flags.targetAccuracy };
+    const data = normalisedBy(await loadDataset(dataset, { dataDir, limit, validation, seed: splitSeed }), directory.run);
     const trainer = await directory.resume(data, {
       epochs: flags.epochs,
-      target,
+      target: await targetFrom(flags, data, flags.device),
+      stopAt: stopAtFrom(flags),
       device: given('device', flags.device),
       precision: given('precision', flags.precision),
       memoryLimit: given('memoryLimit', flags.memoryLimit),
@@ -263,12 +259,13 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
 
 async function announce({ trainer, directory }: Run): Promise<void> {
   const { data, options } = trainer;
+  const held = data.validation ? `, ${data.validation.count} validation` : '';
   const { weights } = inspectNetwork(trainer.description);
   const { parameterBytes, activationBytes } = await trainer.memory();
   const memory = bytesText(parameterBytes + activationBytes);
   console.log(
-    `${directory.run.model} on ${data.name}: ${data.train.count} training and ${data.test.count} test images, ${weights} weights, ` +
-      `γ = ${options.gamma}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
+    `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test images, ${weights} weights, ` +
+      `γ = ${options.gamma}${targetKind(options.target) ? ' at first' : ''}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
 }
 
@@ -276,10 +273,11 @@ function conclude({ trainer, directory }: Run, reason: StopReason, seconds: numb
   const last = trainer.history.at(-1);
   const inside = trainer.step - (last?.step ?? 0);
   const where = inside > 0 ? ` in epoch ${trainer.epoch + 1}, after ${inside} of its ${trainer.stepsPerEpoch} steps` : '';
-  const why = { epochs: 'Finished', target: 'Target reached', stopped: `Stopped${where}` }[reason];
+  const why = { epochs: 'Finished', early: 'What --stop-bits and --stop-accuracy ask for was met', stopped: `Stopped${where}` }[reason];
   const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
   console.log(`${why} after ${durationText(seconds)}.${goOn}`);
   if (!last) return;
+  if (trainer.outcome) console.log(trainer.outcome.text);
   console.log(
     `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
       `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,

@@ -48,6 +48,14 @@ export function bytes(text: string): number {
   return Number(digits) * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
 }
 
+/** `20kB`, `1.5 MB` or bytes, as sizes of files are printed: k is 1000. */
+export function fileSize(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,15}(?:\.\d{1,6})?)\s*([kKmM]?)B?$/.exec(text) ?? [];
+  const size = Math.floor(Number(digits) * 1000 ** ' km'.indexOf(unit.toLowerCase() || ' '));
+  if (!digits || size === 0) throw new InvalidArgumentError(`Expected a size such as 20kB or 1.5MB but received ${JSON.stringify(text)}.`);
+  return size;
+}
+
 /** `shift=2,flip,cutout=8` */
 export function augmentation(text: string): { shift?: number; flip?: boolean; cutout?: number } {
   const result: Record<string, number | boolean> = {};

@@ -11,6 +11,7 @@ const table: { head: string; width: number; rank: number; cell: (m: EpochMetrics
   { head: 'train loss', width: 10, rank: 5, cell: (m) => m.trainLoss.toFixed(4) },
   { head: 'test loss', width: 10, rank: 4, cell: (m) => m.testLoss.toFixed(4) },
   { head: 'accuracy', width: 9, rank: 1, cell: (m) => percentText(m.testAccuracy) },
+  { head: 'validation', width: 10, rank: 1.5, cell: (m) => (m.validationAccuracy === undefined ? '' : percentText(m.validationAccuracy)) },
   { head: 'bits', width: 8, rank: 2, cell: (m) => percentText(m.bitsFraction) },
   { head: 'weights', width: 8, rank: 7, cell: (m) => percentText(m.weightsFraction) },
   { head: 'channels', width: 8, rank: 6, cell: (m) => `${m.channels}` },
@@ -26,8 +27,8 @@ function fitting<T extends { rank: number }>(items: T[], width: (item: T) => num
   return kept;
 }
 
-function tableLine(columns: number, text: (column: (typeof table)[number]) => string): string {
-  const fit = fitting(table, (c) => c.width, 1, columns);
+function tableLine(shown: typeof table, columns: number, text: (column: (typeof table)[number]) => string): string {
+  const fit = fitting(shown, (c) => c.width, 1, columns);
   const line = fit.map((c) => text(c).padStart(c.width)).join(' ');
   return columns === Number.POSITIVE_INFINITY ? line : line.slice(0, columns);
 }
@@ -66,8 +67,9 @@ export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () =
   const { epochs, batchSize } = trainer.options;
   // One column less: a line that fills the last one wraps in some terminals.
   const columns = () => (output.isTTY ? (output.columns || 80) - 1 : Number.POSITIVE_INFINITY);
-  output.write(`${tableLine(columns(), (c) => c.head)}\n`);
-  const epochLine = (m: EpochMetrics) => `${tableLine(columns(), (c) => c.cell(m, epochs))}\n`;
+  const shownColumns = trainer.data.validation ? table : table.filter(({ head }) => head !== 'validation');
+  output.write(`${tableLine(shownColumns, columns(), (c) => c.head)}\n`);
+  const epochLine = (m: EpochMetrics) => `${tableLine(shownColumns, columns(), (c) => c.cell(m, epochs))}\n`;
   let shown: { event: StepEvent; length: number; time: number } | undefined;
   let channels = trainer.history.at(-1)?.channels.toString() ?? 'all';
   /** A line that was drawn in a wider terminal takes several rows now. */

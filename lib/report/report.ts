@@ -11,6 +11,8 @@ export interface ReportInput {
   /** What the run was started with, shown at the end of the page. */
   config: unknown;
   history: EpochMetrics[];
+  /** What was asked for and what was reached. */
+  outcome?: string | undefined;
 }
 
 const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
@@ -29,6 +31,7 @@ function facts(last: EpochMetrics): string {
   const fact = (value: string, label: string) => `<div class="fact"><b>${value}</b>${label}</div>`;
   return `<div class="row">${[
     fact(percentText(last.testAccuracy), 'test accuracy'),
+    ...(last.validationAccuracy === undefined ? [] : [fact(percentText(last.validationAccuracy), 'validation accuracy')]),
     fact(percentText(last.bitsFraction), 'of the bits'),
     fact(percentText(last.weightsFraction), 'of the weights'),
     fact(`${last.channels}`, 'channels left'),
@@ -43,30 +46,30 @@ function table(last: EpochMetrics): string {
 }
 
 /** HTML without scripts or links: figures are SVG inside the page. */
-export function renderReport({ title, config, history }: ReportInput): string {
+export function renderReport({ title, config, history, outcome }: ReportInput): string {
   const last = item(history, history.length - 1);
   const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
+  const validated = (pick: (metrics: EpochMetrics) => number | undefined) =>
+    history.every((m) => pick(m) !== undefined) ? [{ name: 'validation', values: of((m) => pick(m) as number) }] : [];
   const depths = [0, 1, 2, 3, 4, 5, 6, 8].map(
     (bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`,
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title><style>${style}</style></head><body>
 <h1>${escapeHtml(title)}</h1>
-${facts(last)}
+${facts(last)}${outcome ? `\n<p>${escapeHtml(outcome)}</p>` : ''}
 <h2>Accuracy and loss</h2>
 <div class="row">
 ${lineChart(
   [
     { name: 'train', values: of((m) => m.trainAccuracy) },
     { name: 'test', values: of((m) => m.testAccuracy) },
+    ...validated((m) => m.validationAccuracy),
   ],
   { label: 'accuracy', percent: true },
 )}
 ${lineChart(
-  [
-    { name: 'train', values: of((m) => m.trainLoss) },
-    { name: 'test', values: of((m) => m.testLoss) },
-  ],
+  [{ name: 'train', values: of((m) => m.trainLoss) }, { name: 'test', values: of((m) => m.testLoss) }, ...validated((m) => m.validationLoss)],
   { label: 'loss', logarithmic: true },
 )}
 </div>

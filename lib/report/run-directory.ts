@@ -15,6 +15,7 @@ import type { Fingerprint } from '../training/fingerprint.js';
 import { type Lock, takeLock } from '../training/lock.js';
 import type { TrainOptions } from '../training/options.js';
 import { checkFingerprint } from '../training/same-data.js';
+import { targetKind } from '../training/target.js';
 import { type ResumeChanges, Trainer } from '../training/trainer.js';
 import { renderReport } from './report.js';
 
@@ -24,6 +25,9 @@ export interface DataSource {
   /** Absolute: a run may be resumed from another working directory. */
   dataDir?: string | undefined;
   limit?: number | undefined;
+  /** Training images held back, and the seed that chose them and those of `limit`. */
+  validation?: number | undefined;
+  splitSeed?: number | undefined;
   /** Normalisation in place of the data set's own. */
   mean?: number[] | undefined;
   std?: number[] | undefined;
@@ -215,9 +219,9 @@ export class RunDirectory {
   }
 
   async #writeReport(trainer: Trainer): Promise<void> {
-    const { history, options, data } = trainer;
-    const title = `${this.run.model} on ${data.name}, γ = ${options.gamma}`;
-    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history })]);
+    const { history, options, data, outcome } = trainer;
+    const title = `${this.run.model} on ${data.name}, ${targetKind(options.target) ? 'γ steered' : `γ = ${options.gamma}`}`;
+    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history, outcome: outcome?.text })]);
   }
 
   async #write(name: string, chunks: (Uint8Array | string)[]): Promise<void> {

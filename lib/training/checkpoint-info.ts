@@ -3,6 +3,8 @@ import { checkInteger, checkNumber, checkObject, wrongType, wrongValue } from '.
 import { inspectNetwork } from '../network/description.js';
 import type { Checkpoint } from './checkpoint.js';
 import { completeOptions, type PartialTrainOptions } from './options.js';
+import { LAG } from './steering.js';
+import { targetKind } from './target.js';
 
 const ANY = Number.MAX_VALUE;
 
@@ -56,6 +58,9 @@ function checkHistory(value: unknown, epochs: number): void {
     for (const name of ['epoch', 'step', 'testLoss', 'testAccuracy', 'bitsFraction', 'weightsFraction', 'modelBytes']) {
       checkNumber(fields[name], `${at}.${name}`, -ANY, ANY);
     }
+    for (const name of ['validationLoss', 'validationAccuracy']) {
+      if (fields[name] !== undefined) checkNumber(fields[name], `${at}.${name}`, -ANY, ANY);
+    }
     checkArray(fields.layers, `${at}.layers`).forEach((layer, k) => {
       const { name, channelBits, originalChannels } = checkObject(layer, `${at}.layers[${k}]`);
       if (typeof name !== 'string') throw wrongType('a string', `${at}.layers[${k}].name`, name);
@@ -65,13 +70,27 @@ function checkHistory(value: unknown, epochs: number): void {
   });
 }
 
+function checkSteering(value: unknown): void {
+  const { gammas, last, integral, begin, scale } = checkObject(value, 'steering');
+  checkNumbers(gammas, 'steering.gammas');
+  if ((gammas as number[]).length !== LAG) throw wrongValue(`${LAG} numbers`, 'steering.gammas', gammas);
+  checkNumber(last, 'steering.last', 0, ANY);
+  checkNumber(integral, 'steering.integral', -ANY, ANY);
+  checkNumber(scale, 'steering.scale', 0, ANY);
+  if (begin === null) return;
+  const { progress, size } = checkObject(begin, 'steering.begin');
+  checkNumber(progress, 'steering.begin.progress', 0, 1);
+  checkNumber(size, 'steering.begin.size', -ANY, ANY);
+}
+
 /** @throws TypeError or RangeError that names the part at fault */
 export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
-  const { description, options, origin, data, epoch, step, progress, history } = checkObject(value, 'info');
+  const { description, options, origin, data, epoch, step, progress, history, steering } = checkObject(value, 'info');
   checkInteger(epoch, 'epoch', 0, 1_000_000);
   checkInteger(step, 'step', 0);
   const { parameters } = inspectNetwork(description as Checkpoint['description']);
-  completeOptions(checkObject(options, 'options') as PartialTrainOptions);
+  const { target } = completeOptions(checkObject(options, 'options') as PartialTrainOptions);
+  if (targetKind(target) !== undefined) checkSteering(steering);
   checkOrigin(origin, new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape[0] ?? 1])));
   checkData(data);
   checkHistory(history, epoch as number);

@@ -15,6 +15,7 @@ import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
+import type { Steering } from './steering.js';
 
 export interface DataInfo {
   name: string;
@@ -54,12 +55,14 @@ export interface Checkpoint {
   /** Where training stands inside an epoch, if it does. */
   progress?: EpochProgress;
   history: EpochMetrics[];
+  /** Of gamma, where the options have a target. */
+  steering?: Steering;
   /** All parameters and optimizer moments. */
   state: State;
 }
 
-/** Version 2 may stand inside an epoch, which version 1 could not; it is read as well. */
-const VERSION = 2;
+/** Version 2 may stand inside an epoch, which version 1 could not; version 3 may have a target. The others are read as well. */
+const VERSION = 3;
 
 /** A run's folder holds the state after its last epoch, and one inside the epoch that follows, if that has been saved. */
 export const EPOCH_FILE = 'checkpoint';
@@ -132,8 +135,9 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   if (!isPlainObject(header)) throw damaged('its header is no object');
   const metadata = header.__metadata__ as Record<string, unknown> | null | undefined;
   if (metadata?.format !== 'selfcompress-checkpoint') throw new CheckpointError(`${file} is not a checkpoint of selfcompress`);
-  if (metadata.version !== '1' && metadata.version !== String(VERSION))
-    throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads versions 1 and ${VERSION}`);
+  const version = Number(metadata.version);
+  if (!(version >= 1 && version <= VERSION))
+    throw new CheckpointError(`${file} is a checkpoint of version ${metadata.version}; this program reads versions 1 to ${VERSION}`);
   const data = bytes.subarray(8 + headerLength);
   const state: [string, Float32Array][] = [];
   const hash = createHash('sha256');
@@ -151,10 +155,17 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
   hash.update(JSON.stringify(tensors)).update(info);
   if (expected !== data.length || hash.digest('hex') !== metadata.sha256) throw damaged('its contents do not match their checksum');
   try {
-    return { ...checkCheckpointInfo(JSON.parse(info)), state: Object.fromEntries(state) };
+    return { ...checkCheckpointInfo(version < 3 ? withStopAt(JSON.parse(info)) : JSON.parse(info)), state: Object.fromEntries(state) };
   } catch (cause) {
     throw damaged((cause as Error).message, cause);
   }
+}
+
+/** Before version 3, `target` was what is `stopAt` now. */
+function withStopAt(info: unknown): unknown {
+  if (!isPlainObject(info) || !isPlainObject(info.options) || info.options.stopAt !== undefined) return info;
+  const { target = {}, ...options } = info.options;
+  return { ...info, options: { ...options, target: {}, stopAt: target } };
 }
 
 /** Where a tensor's bytes are, undefined for what is no description of a tensor. */

@@ -11,6 +11,9 @@ export interface EpochMetrics extends NetworkSize {
   testLoss: number;
   /** 0..1; 0 for losses without classes. */
   testAccuracy: number;
+  /** The same of the validation split, where the data have one: early decisions are made on it. */
+  validationLoss?: number;
+  validationAccuracy?: number;
   /** Q of the epoch's last step: mean real-valued bit depth per original weight. */
   bitsPerWeight: number;
   /** Size of the model file in bytes. */

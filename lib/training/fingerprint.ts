@@ -24,13 +24,13 @@ const digestValues = (values: Uint8Array | Int32Array | Float32Array) =>
   digest(values instanceof Uint8Array ? 'bytes' : values.constructor.name, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 
 /** Of shape, classes, normalisation, images, labels and targets; names and paths do not matter. */
-export async function fingerprintOf({ shape, classes, mean, std, train, test }: Dataset): Promise<Fingerprint> {
+export async function fingerprintOf({ shape, classes, mean, std, train, test, validation }: Dataset): Promise<Fingerprint> {
   const digestJson = (value: unknown) => digest('json', Buffer.from(JSON.stringify(value)));
   const result: Fingerprint = {
     'shape and classes': await digestJson({ shape, classes }),
     'mean and std': await digestJson({ mean, std }),
   };
-  for (const [name, split] of Object.entries({ train, test })) {
+  for (const [name, split] of Object.entries({ train, test, ...(validation && { validation }) })) {
     for (const part of ['images', 'labels', 'targets'] as const) {
       const values = split[part];
       if (values) result[`${name}.${part}`] = await digestValues(values);

@@ -4,7 +4,7 @@
  */
 import type { DataSet, EvaluationResult, Network, NetworkDescription, StepResult, StepSettings } from '../binding.js';
 import { entry, item } from '../indexing.js';
-import { type ModelInfo, metadataOf } from '../model-file/model-file.js';
+import { encodeModel, type ModelInfo, metadataOf } from '../model-file/model-file.js';
 import type { State } from '../network/initial.js';
 import { checkFinite } from './finite.js';
 import { type Compiled, compileNetwork } from './memory.js';
@@ -91,6 +91,12 @@ export class LiveNetwork {
     this.#model ??= this.#network.encodeModel(metadataOf(info));
     this.#model.catch(() => {});
     return this.#model;
+  }
+
+  /** Bytes of the model file with some of the state changed, as rounding will change it later. */
+  async bytesWith(info: ModelInfo, change: (state: State) => State): Promise<number> {
+    const state = await this.exportState();
+    return (await encodeModel(this.description, { ...state, ...change(state) }, info)).length;
   }
 
   dispose(): Promise<void> {

@@ -4,6 +4,7 @@ import { reading } from '../arguments.js';
 import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
 import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { checkSchedule, type Schedule } from './schedule.js';
+import { checkStopAt, checkTarget, type StopAt, type Target } from './target.js';
 
 export interface BitOptions {
   /** Bit depth of every channel at the start. Default 8. */
@@ -32,13 +33,6 @@ export interface BitOptions {
   keepRange: boolean;
   /** Round bit depths to whole numbers when they freeze: a depth of 2.4 takes 3 bits in the file. Default true. */
   round: boolean;
-}
-
-export interface Target {
-  /** Stop after an epoch whose share of bits is at most this … */
-  bitsFraction?: number | undefined;
-  /** … and whose test accuracy (0..1) is at least this. */
-  accuracy?: number | undefined;
 }
 
 export interface TrainOptions {
@@ -72,7 +66,10 @@ export interface TrainOptions {
   augmentation: Augmentation;
   /** Remove dead channels after every epoch. Default true. */
   remove: boolean;
+  /** Where the run is to end: gamma, from the one that is given, is steered there. Default: nowhere, gamma stays. */
   target: Target;
+  /** When it may end early. */
+  stopAt: StopAt;
 }
 
 export const defaultTrainOptions: TrainOptions = {
@@ -106,6 +103,7 @@ export const defaultTrainOptions: TrainOptions = {
   augmentation: {},
   remove: true,
   target: {},
+  stopAt: {},
 };
 
 /**
@@ -229,8 +227,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
   if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
   checkAugmentation(o.augmentation);
-  checkNames(o.target, 'options.target', ['bitsFraction', 'accuracy']);
-  if (o.target.bitsFraction !== undefined) checkNumber(o.target.bitsFraction, 'options.target.bitsFraction', 0, 1);
-  if (o.target.accuracy !== undefined) checkNumber(o.target.accuracy, 'options.target.accuracy', 0, 1);
+  checkTarget(o.target, o.gamma);
+  checkStopAt(o.stopAt);
   return o;
 }

@@ -7,8 +7,8 @@ import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 /** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
 export function checkData(data: unknown): asserts data is Dataset {
   const split = (value: unknown) => typeof value === 'object' && value !== null && 'images' in value && 'count' in value;
-  const { shape, train, test } = (typeof data === 'object' && data !== null ? data : {}) as Partial<Dataset>;
-  if (!Array.isArray(shape) || !split(train) || !split(test)) {
+  const { shape, train, test, validation } = (typeof data === 'object' && data !== null ? data : {}) as Partial<Dataset>;
+  if (!Array.isArray(shape) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
     throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
   }
 }

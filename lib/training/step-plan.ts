@@ -18,8 +18,8 @@ export function batchRange(index: number, images: number, batchSize: number): [n
 /** Last epoch in which bit depths change. */
 export const freezeEpoch = ({ bits, epochs }: TrainOptions): number => Math.round(bits.freezeAt * epochs);
 
-/** Settings of the step with this number, counted from 1. */
-export function stepSettings(options: TrainOptions, stepsPerEpoch: number, step: number): StepSettings {
+/** Settings of the step with this number, counted from 1. @param gamma in place of that of the options, where it is steered */
+export function stepSettings(options: TrainOptions, stepsPerEpoch: number, step: number, gamma?: number): StepSettings {
   const total = options.epochs * stepsPerEpoch;
   const progress = (step - 1) / Math.max(1, total - 1);
   const frozen = Math.ceil(step / stepsPerEpoch) > freezeEpoch(options);
@@ -28,7 +28,7 @@ export function stepSettings(options: TrainOptions, stepsPerEpoch: number, step:
   return {
     step,
     seed: options.seed,
-    gamma: frozen ? 0 : gammaAt(options.gamma, options.gammaWarmup, 2, progress),
+    gamma: frozen ? 0 : (gamma ?? gammaAt(options.gamma, options.gammaWarmup, 2, progress)),
     learningRate: options.learningRate * factor,
     bitDepthLearningRate: frozen ? 0 : options.bits.learningRate * bitFactor,
     exponentLearningRate: options.bits.exponentLearningRate * (frozen ? factor : bitFactor),

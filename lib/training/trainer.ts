@@ -1,24 +1,28 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
 import { readArgument, reading } from '../arguments.js';
-import { binding, type DataSet, type MemoryReport, type NetworkDescription, type StepResult } from '../binding.js';
+import type { MemoryReport, NetworkDescription } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
-import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType } from '../errors.js';
+import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { inspectNetwork } from '../network/description.js';
 import { initialState, type State } from '../network/initial.js';
-import { type Checkpoint, type DataInfo, type EpochProgress, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { type Checkpoint, type DataInfo, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { checkFinite, NotFiniteError } from './finite.js';
 import { LiveNetwork } from './live-network.js';
 import { originOf } from './metrics.js';
+import { evaluateOn, type NativeData, nativeData } from './native-data.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
 import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
-import { allIndices, shuffledIndices } from './shuffle.js';
+import { shuffledIndices } from './shuffle.js';
+import { afterStep, epochMetrics, type Standing, standingAt } from './standing.js';
+import { beginSteering, checkSteerable, gammaState, LAG, resteered, type SteeringPlan, steerByEpoch, steeredGamma } from './steering.js';
 import { batchCount, batchRange, freezeEpoch, stepSettings } from './step-plan.js';
+import { mayStop, type TargetOutcome, targetKind, targetOutcome } from './target.js';
 
 export interface TrainerInput extends PartialTrainOptions {
   network: NetworkDescription;
@@ -33,16 +37,15 @@ export interface TrainerInput extends PartialTrainOptions {
 
 export type { RemovalEvent, StepEvent };
 
-export type StopReason = 'epochs' | 'target' | 'stopped';
+/** 'early': what `stopAt` asks for was met. */
+export type StopReason = 'epochs' | 'early' | 'stopped';
 
 /** What may change when a run goes on. With other epochs the schedules change as well. */
-export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'device' | 'precision' | 'memoryLimit'>;
-const CHANGEABLE = ['epochs', 'target', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
+export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'stopAt' | 'device' | 'precision' | 'memoryLimit'>;
+const CHANGEABLE = ['epochs', 'target', 'stopAt', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
 
 /** Steps that are queued at once: enough that the native stream never waits for JavaScript. */
-const QUEUED_STEPS = 3;
-
-const NO_STEPS: EpochProgress = { steps: 0, images: 0, lossSum: 0, correct: 0, bitsPerWeight: 0, seconds: 0 };
+const QUEUED_STEPS = LAG;
 
 /**
  * Events: `step`, `removal`, `epoch`. Seeded runs repeat exactly, whatever the number of threads; a run that is resumed
@@ -60,13 +63,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /** Steps of completed epochs. */
   #stepsBefore: number;
   /** After all steps of the present epoch that are queued; rejects for good when one of them fails. */
-  #progress: Promise<EpochProgress>;
+  #progress: Promise<Standing>;
   /** After those that are known to be done. */
-  #settled: EpochProgress;
-  #train: DataSet;
-  #test: DataSet;
-  #testIndices: Int32Array;
+  #settled: Standing;
+  #sets: NativeData;
   /** Work that no one may look into: loading, rounding, the end of an epoch. */
+  #plan: SteeringPlan;
   #busy: Promise<unknown> | undefined;
   #spoilt: TrainingDivergedError | undefined;
   #lastSaved: GoodCheckpoint | undefined;
@@ -77,19 +79,17 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   private constructor(data: Dataset, checkpoint: Omit<Checkpoint, 'data'>) {
     super();
-    const { description, origin, options, progress = NO_STEPS } = checkpoint;
+    const { description, origin, options, progress } = checkpoint;
     this.data = data;
     this.options = options;
     this.history = [...checkpoint.history];
     this.#epoch = checkpoint.epoch;
-    this.#stepsBefore = checkpoint.step - progress.steps;
-    this.#settled = progress;
-    this.#progress = Promise.resolve(progress);
-    const { shape, classes, mean, std } = data;
-    const common = classes > 0 ? { shape, mean, std, classes } : { shape, mean, std };
-    this.#train = new binding.DataSet({ ...common, images: data.train.images, labels: data.train.labels, targets: data.train.targets });
-    this.#test = new binding.DataSet({ ...common, images: data.test.images, labels: data.test.labels, targets: data.test.targets });
-    this.#testIndices = allIndices(data.test.count);
+    this.#stepsBefore = checkpoint.step - (progress?.steps ?? 0);
+    checkSteerable(options, data, description);
+    this.#plan = { options, stepsPerEpoch: this.stepsPerEpoch, weights: origin.weights };
+    this.#settled = standingAt(progress, checkpoint.steering ?? beginSteering(this.#plan, checkpoint.step + 1));
+    this.#progress = Promise.resolve(this.#settled);
+    this.#sets = nativeData(data);
     this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
     const loaded = this.#network.loadState(checkpoint.state);
     loaded.catch(() => {}); // where memory ran out, the error of `memory` says more
@@ -129,7 +129,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { checkpoint, path } = found;
     const fingerprint = await checkSameData(checkpoint.data, data);
     const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
-    const trainer = new Trainer(data, { ...checkpoint, options: completeOptions({ ...checkpoint.options, ...defined }) });
+    const options = completeOptions({ ...checkpoint.options, ...defined });
+    const sameTarget = JSON.stringify(options.target) === JSON.stringify(checkpoint.options.target);
+    const steering = sameTarget ? checkpoint.steering : checkpoint.steering && resteered(checkpoint.steering);
+    const { steering: _, ...rest } = checkpoint;
+    const trainer = new Trainer(data, { ...rest, options, ...(steering && targetKind(options.target) && { steering }) });
     trainer.#fingerprint = Promise.resolve(fingerprint);
     if (path !== undefined) trainer.#lastSaved = { path, epoch: checkpoint.epoch, step: checkpoint.step };
     return trainer;
@@ -162,7 +166,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return batchCount(this.data.train.count, this.options.batchSize);
   }
 
-  /** Trains until all epochs are done, the target is met, or `stop` is called. */
+  /** What the last epoch reached of the target, and why; undefined: there is none, or no epoch yet. */
+  get outcome(): TargetOutcome | undefined {
+    const last = this.history.at(-1);
+    const { steering } = this.#settled;
+    return last && steering && targetOutcome(this.options.target, last, gammaState(steering));
+  }
+
+  /** Trains until all epochs are done, `stopAt` is met, or `stop` is called. */
   async run(): Promise<StopReason> {
     if (this.#running) throw new Error('Expected a trainer at rest for run() but it is already running');
     this.#running = true;
@@ -171,13 +182,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     try {
       while (this.#busy) await this.#busy;
       if (this.#spoilt) throw this.#spoilt;
-      if (this.#settled.steps === 0 && this.#reached(this.history.at(-1))) return 'target';
+      if (this.#settled.steps === 0 && mayStop(this.options.stopAt, this.history.at(-1))) return 'early';
       while (this.#epoch < this.options.epochs) {
         const metrics = await this.#runEpoch();
         if (metrics) await this.onEpochEnd?.(metrics);
         this.#throwListenerError();
         if (!metrics) return 'stopped';
-        if (this.#reached(metrics)) return 'target';
+        if (mayStop(this.options.stopAt, metrics)) return 'early';
         if (this.#stopping && this.#epoch < this.options.epochs) return 'stopped';
       }
       return 'epochs';
@@ -236,9 +247,19 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const results = Promise.all([this.#progress, this.dataFingerprint()]);
     results.catch(() => {});
     const state = await this.#named(exported);
-    const [progress, fingerprint] = await results;
+    const [{ steering, ...progress }, fingerprint] = await results;
     const data: DataInfo = { ...this.#modelInfo(), trainCount: this.data.train.count, testCount: this.data.test.count, fingerprint };
-    const checkpoint = { description, options, origin, data, epoch, step: stepsBefore + progress.steps, history, state };
+    const checkpoint = {
+      description,
+      options,
+      origin,
+      data,
+      epoch,
+      step: stepsBefore + progress.steps,
+      history,
+      ...(steering && { steering }),
+      state,
+    };
     return progress.steps > 0 ? { ...checkpoint, progress } : checkpoint;
   }
 
@@ -248,11 +269,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#fingerprint;
   }
 
-  /** Loss and accuracy on the test images. */
-  async evaluate(): Promise<{ loss: number; accuracy: number }> {
+  /** Loss and accuracy on the test images, or those of the validation split. */
+  async evaluate(split: 'test' | 'validation' = 'test'): Promise<{ loss: number; accuracy: number }> {
+    checkChoice(split, 'split', ['test', 'validation']);
     while (this.#busy) await this.#busy;
-    const { loss, correct, count } = await this.#network.evaluate(this.#test, this.#testIndices);
-    return { loss, accuracy: correct / count };
+    const examples = this.#sets[split];
+    if (!examples) throw wrongValue('a split that the data have', 'split', split);
+    return evaluateOn(this.#network, examples);
   }
 
   /** Frees native memory; the trainer cannot be used afterwards. */
@@ -263,12 +286,6 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   #modelInfo() {
     const { name, classes, classNames, mean, std } = this.data;
     return { name, classes, classNames, mean, std };
-  }
-
-  #reached(metrics: EpochMetrics | undefined): boolean {
-    const { target } = this.options;
-    if (!metrics || (target.bitsFraction === undefined && target.accuracy === undefined)) return false;
-    return metrics.bitsFraction <= (target.bitsFraction ?? 1) && metrics.testAccuracy >= (target.accuracy ?? 0);
   }
 
   /** Lets everyone else wait for `work`, which nobody may see half done. */
@@ -323,7 +340,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const stepsPerEpoch = this.stepsPerEpoch;
     const clockStart = performance.now() - 1000 * this.#settled.seconds;
     const goesOn = () => this.#stopping !== 'step' && !this.#listenerError;
-    const window: Promise<EpochProgress>[] = [];
+    const window: Promise<Standing>[] = [];
     let next = this.#settled.steps;
     try {
       while (window.length > 0 || (next < stepsPerEpoch && goesOn())) {
@@ -344,24 +361,16 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   /** @param index of the step in the epoch, counted from 0 */
-  #queueStep(epoch: number, index: number, order: Int32Array, clockStart: number): Promise<EpochProgress> {
+  #queueStep(epoch: number, index: number, order: Int32Array, clockStart: number): Promise<Standing> {
     const [from, to] = batchRange(index, order.length, this.options.batchSize);
     const step = this.#stepsBefore + index + 1;
-    const settings = stepSettings(this.options, this.stepsPerEpoch, step);
-    const add = ([sums, { loss, correct, bitsPerWeight }]: [EpochProgress, StepResult]): EpochProgress => {
-      if (!Number.isFinite(loss)) throw this.#diverged(epoch, step, loss, 'The loss');
-      const { steps, images, lossSum } = sums;
-      return {
-        steps: steps + 1,
-        images: images + to - from,
-        lossSum: lossSum + loss * (to - from),
-        correct: sums.correct + correct,
-        bitsPerWeight,
-        seconds: (performance.now() - clockStart) / 1000,
-      };
-    };
-    const train = async () => this.#network.trainStep(this.#train, order.subarray(from, to), settings);
-    const after = Promise.all([this.#progress, train()]).then(add);
+    const { steering, steps } = this.#settled;
+    const settings = stepSettings(this.options, this.stepsPerEpoch, step, steering && steeredGamma(steering, index - steps));
+    const train = async () => this.#network.trainStep(this.#sets.train, order.subarray(from, to), settings);
+    const after = Promise.all([this.#progress, train()]).then(([before, result]) => {
+      if (!Number.isFinite(result.loss)) throw this.#diverged(epoch, step, result.loss, 'The loss');
+      return afterStep(before, { ...result, step, images: to - from, seconds: (performance.now() - clockStart) / 1000 }, this.#plan);
+    });
     after.catch(() => {}); // whoever waits for it sees the error
     this.#progress = after;
     return after;
@@ -385,37 +394,36 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   async #endEpoch(epoch: number) {
     const { options } = this;
     const network = this.#network;
-    const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
+    const standing = this.#settled;
     await this.#named(network.exportState());
     const pruned = options.remove ? await network.prune() : undefined;
     if (epoch === options.epochs && options.biasBits > 0) await network.loadState(roundedBiases(await network.state(), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
-    const test = await network.evaluate(this.#test, this.#testIndices);
-    const step = this.#stepsBefore + steps;
+    const test = await evaluateOn(network, this.#sets.test);
+    const validation = this.#sets.validation && (await evaluateOn(network, this.#sets.validation));
+    const step = this.#stepsBefore + standing.steps;
     if (!Number.isFinite(test.loss)) throw this.#diverged(epoch, step, test.loss, 'The loss on the test images');
-    const { gamma, learningRate } = stepSettings(options, this.stepsPerEpoch, step);
-    const metrics: EpochMetrics = {
-      epoch,
-      step,
-      trainLoss: lossSum / images,
-      trainAccuracy: correct / images,
-      testLoss: test.loss,
-      testAccuracy: test.correct / test.count,
-      bitsPerWeight,
-      modelBytes,
-      gamma,
-      learningRate,
-      epochSeconds: seconds,
-      imagesPerSecond: images / seconds,
-      ...size,
-    };
+    const metrics = epochMetrics(standing, this.#plan, epoch, step, { size, modelBytes, test, validation });
+    const steering = standing.steering && steerByEpoch(standing.steering, this.#plan, metrics, await this.#steeredSize(metrics));
     this.#epoch = epoch;
     this.#stepsBefore = step;
-    this.#settled = NO_STEPS;
-    this.#progress = Promise.resolve(NO_STEPS);
+    this.#settled = standingAt(undefined, steering);
+    this.#progress = Promise.resolve(this.#settled);
     this.history.push(metrics);
     return { metrics, pruned };
+  }
+
+  /** What a target of a size compares: the file with what will be rounded later, or the share of bits. */
+  async #steeredSize({ epoch, bitsFraction, modelBytes }: EpochMetrics): Promise<number> {
+    const { target, biasBits, bits } = this.options;
+    if (target.bytes === undefined) return bitsFraction;
+    const depths = bits.round && epoch <= freezeEpoch(this.options) && bits.freezeAt < 1;
+    if (!depths && biasBits === 0) return modelBytes;
+    return this.#network.bytesWith(this.#modelInfo(), (state) => ({
+      ...(depths && roundedDepths(state, bits.keepRange)),
+      ...(biasBits > 0 && roundedBiases(state, biasBits)),
+    }));
   }
 
   #diverged(epoch: number, step: number, value: number, what: string): TrainingDivergedError {

@@ -15,18 +15,18 @@ export function readMetrics(directory) {
     .map((line) => JSON.parse(line));
 }
 
-/** Trains with the options (`{gamma: 0.1}` → `--gamma 0.1`, `true` → a bare flag) unless the directory holds all epochs. */
+/** Trains with the options (`{gamma: 0.1}` → `--gamma 0.1`, `true` → a bare flag) unless the directory holds all epochs; goes on with a run that it holds. */
 export async function train(directory, options) {
   const done = readMetrics(directory);
   if (done.length >= options.epochs && existsSync(`${directory}/model.scnn`)) return done;
   const flags = Object.entries(options).flatMap(([name, value]) =>
     value === true ? [`--${name}`] : value === false || value === undefined ? [] : [`--${name}`, String(value)],
   );
-  console.error(`train ${flags.join(' ')} --out ${directory}`);
+  const goesOn = existsSync(`${directory}/config.json`);
+  const all = goesOn ? ['--resume', directory] : [...flags, '--out', directory];
+  console.error(`train ${all.join(' ')}`);
   await new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, 'train', ...flags, '--out', directory, '--force'], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
+    const child = spawn(process.execPath, [cli, 'train', ...all], { stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', reject);
     child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`training ended with code ${code}`))));
   });
