@@ -59,6 +59,51 @@ struct ImageRow {
   EpilogueView epilogue;
 };
 
+// Winograd's form of a convolution (isa/winograd.inc) of 16 images: a tile of points x points inputs gives 4 x 4
+// outputs, points = 3 + size of the kernel, 6 or 8. Tiles lie in rows from left to right; a task has `count` of them.
+struct TileRange {
+  int points = 6;
+  int first = 0, count = 0, across = 1;  // across: tiles of a row
+};
+
+// Inputs of one channel to their points: to[point * pointStride + tile * 16 + image].
+struct TileInputs {
+  TileRange tiles;
+  const float* plane = nullptr;  // [height][width][16]
+  int height = 0, width = 0, padH = 0, padW = 0;
+  float* to = nullptr;
+  std::int64_t pointStride = 0;
+};
+
+// Points of one output channel, as above, to its outputs.
+struct TileOutputs {
+  TileRange tiles;
+  const float* from = nullptr;
+  std::int64_t pointStride = 0;
+  float* plane = nullptr;  // [height][width][16]
+  int height = 0, width = 0;
+  EpilogueView epilogue;  // its arrays begin with this channel
+};
+
+// At one point: target[o][tile][image] = sum over k of source[k][tile][image] * weight[k][o].
+struct TileProducts {
+  const float* source = nullptr;
+  const float* weight = nullptr;
+  float* target = nullptr;
+  std::int64_t stride = 0;  // floats of a channel in source and target
+  int terms = 0, outputs = 0, count = 0;
+};
+
+// Kernels of one input channel and up to 16 output channels to their points: to[point * pointStride + output].
+struct TileWeights {
+  int points = 6;
+  const float* rows = nullptr;  // the kernel of output o begins at rows + o * rowStride
+  std::int64_t rowStride = 0;
+  int outputs = 0;
+  float* to = nullptr;
+  std::int64_t pointStride = 0;
+};
+
 struct Kernels {
   const char* isa;
   int width;         // floats of a vector
@@ -67,6 +112,10 @@ struct Kernels {
   void (*channelRow)(const ChannelRow&);
   void (*depthwiseRow)(const DepthwiseRow&);
   void (*imageRow)(const ImageRow&);
+  void (*tileInputs)(const TileInputs&);
+  void (*tileOutputs)(const TileOutputs&);
+  void (*tileProducts)(const TileProducts&);
+  void (*tileWeights)(const TileWeights&);
 };
 
 extern const Kernels kScalarKernels;

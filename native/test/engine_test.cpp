@@ -105,6 +105,22 @@ TEST_CASE("the engine predicts what the training network predicts: random networ
   }
 }
 
+TEST_CASE("the engine predicts what the training network predicts: convolutions that 16 images take by tiles") {
+  Random random(3);
+  for (int trial = 0; trial < cases(30); trial++) {
+    const int in = random.integer(1, 40), size = random.integer(0, 1) ? 3 : 5;
+    const Axes input = Axes::image(in, random.integer(size, 19), random.integer(size, 19));
+    NetworkDescription n{input, {conv("a", "input", random.integer(1, 40), size, random.integer(0, size + 1))}, "a"};
+    for (const char* kind : {"relu", "batchNorm", "relu"})
+      if (random.integer(0, 1)) {
+        const std::string name = "n" + std::to_string(n.nodes.size());
+        n.nodes.push_back(simple(kind, name, {n.output})), n.output = name;
+      }
+    CAPTURE(trial);
+    compare(n, random);
+  }
+}
+
 // Whole networks with each of them: operators_test and its neighbours call checkEngine for their cases.
 TEST_CASE("the engine runs every kind of the table of operators, and no other") {
   std::vector<std::string> missing, unknown;

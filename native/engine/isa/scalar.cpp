@@ -5,7 +5,10 @@ namespace {
 #include "engine/isa/vector.h"
 constexpr int kTileVectors = 2, kPixels[] = {4, 2};
 constexpr int kTileChannels = 3, kImagePixels = 2;
+constexpr int kTileSums = 8;  // of tileProducts, in registers
 #include "engine/isa/kernels.inc"
+#include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kScalarKernels{"scalar", kWidth, kTileVectors, kTileChannels, channelRow, depthwiseRow, imageRow};
+const Kernels kScalarKernels{"scalar", kWidth,     kTileVectors, kTileChannels, channelRow, depthwiseRow,
+                             imageRow, tileInputs, tileOutputs,  tileProducts,  tileWeights};
 }  // namespace selfcompress::engine

@@ -15,6 +15,8 @@ inline Vector loadFirst(const float* p, int n) { return {_mm512_maskz_loadu_ps(f
 inline void store(float* p, Vector a) { _mm512_storeu_ps(p, a.v); }
 inline void storeFirst(float* p, Vector a, int n) { _mm512_mask_storeu_ps(p, firstLanes(n), a.v); }
 inline Vector add(Vector a, Vector b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vector subtract(Vector a, Vector b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vector multiply(Vector a, Vector b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Vector multiplyAdd(Vector a, Vector b, Vector c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vector relu(Vector a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }  // the second one if it is NaN
 
@@ -34,6 +36,8 @@ inline Vector loadFirst(const float* p, int n) { return {_mm256_maskload_ps(p, f
 inline void store(float* p, Vector a) { _mm256_storeu_ps(p, a.v); }
 inline void storeFirst(float* p, Vector a, int n) { _mm256_maskstore_ps(p, firstLanes(n), a.v); }
 inline Vector add(Vector a, Vector b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline Vector subtract(Vector a, Vector b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline Vector multiply(Vector a, Vector b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline Vector multiplyAdd(Vector a, Vector b, Vector c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vector relu(Vector a) { return {_mm256_max_ps(_mm256_setzero_ps(), a.v)}; }
 
@@ -67,6 +71,14 @@ inline void storeFirst(float* p, Vector a, int n) {
 }
 inline Vector add(Vector a, Vector b) {
   for (int i = 0; i < kWidth; i++) a.v[i] += b.v[i];
+  return a;
+}
+inline Vector subtract(Vector a, Vector b) {
+  for (int i = 0; i < kWidth; i++) a.v[i] -= b.v[i];
+  return a;
+}
+inline Vector multiply(Vector a, Vector b) {
+  for (int i = 0; i < kWidth; i++) a.v[i] *= b.v[i];
   return a;
 }
 inline Vector multiplyAdd(Vector a, Vector b, Vector c) {

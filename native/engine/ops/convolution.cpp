@@ -1,7 +1,10 @@
 // conv2d and linear: sums of products, rows of output pixels at a time.
 #include <algorithm>
 #include <mutex>
+#include <optional>
 
+#include "engine/ops/winograd.h"
+#include "engine/panel.h"
 #include "engine/weights.h"
 #include "ops/convolution/weight_layer.h"
 
@@ -26,29 +29,29 @@ class Convolution final : public Step {
     rows_ = oneRow_ ? 1 : g_.outHeight();
     pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
     width16_ = p.kernels.width;
+    if (Winograd::isWorth(g_)) winograd_.emplace(g_);
     makeRuns();
   }
 
   void run(const Run& r) const override {
-    const float* input = r.inputs[0];
+    const float *input = r.inputs[0], *panel = panelFor(r);
+    if (byTiles(r.layout)) return winograd_->run(r, panel, r.scratch, epilogueAt(0));
     if (isPadded_) input = pad(r);
-    const float* panel = panelFor(r);
     if (r.layout == Layout::kImages) runImages(r, input, panel);
     else runChannels(r, input, panel);
   }
 
   std::int64_t scratchFloats(Layout layout) const override {
-    return paddedFloats(layout) + (keep_ ? 0 : panelFloats(layout) + weights_.perChannel());
+    return runFloats(layout) + (keep_ ? 0 : panelFloats(layout) + rowFloats(layout));
   }
   std::size_t weightBytes() const override {
     return weights_.bytes() + (epilogue_.bias.size() + epilogue_.scale.size() + epilogue_.shift.size()) * sizeof(float);
   }
   std::size_t panelBytes() const override {
-    std::size_t floats = 0;
-    for (const std::vector<float>& panel : panels_) floats += panel.size();
-    return floats * sizeof(float) + places_.size() * sizeof(std::int64_t);
+    return panels_[0].bytes() + panels_[1].bytes() + places_.size() * sizeof(std::int64_t);
   }
   double cost(Layout layout, const Kernels& kernels) const override {
+    if (byTiles(layout)) return Winograd::costOf(g_) * (16.0 / kernels.width);
     const double perPixel = double(weights_.perChannel()) * double(g_.outHeight()) * g_.outWidth();
     if (layout == Layout::kImages) return perPixel * g_.outChannels * (16.0 / kernels.width);
     if (depthwise_) return perPixel * double(roundUp(g_.outChannels, kernels.width)) / kernels.width;
@@ -105,23 +108,29 @@ class Convolution final : public Step {
     return weights_.perChannel() * (layout == Layout::kImages ? outGroup_ : roundUp(outGroup_, width16_));
   }
   std::int64_t panelFloats(Layout layout) const {
+    if (byTiles(layout)) return winograd_->panelFloats();
     if (depthwise_) return weights_.perChannel() * g_.outChannels;
     return groupPanel(layout) * g_.groups;
   }
+  // Beside the panel, while it is made.
+  std::int64_t rowFloats(Layout layout) const {
+    return byTiles(layout) ? winograd_->rowFloats() : weights_.perChannel();
+  }
+  // Beside input, output and panel.
+  std::int64_t runFloats(Layout layout) const {
+    return byTiles(layout) ? winograd_->scratchFloats() : paddedFloats(layout);
+  }
+  bool byTiles(Layout layout) const { return layout == Layout::kImages && winograd_; }
 
   const float* panelFor(const Run& r) const {
-    if (!keep_) {
-      float* panel = r.scratch + paddedFloats(r.layout);
-      makePanel(r.layout, r.kernels, panel, panel + panelFloats(r.layout));
-      return panel;
-    }
-    const std::size_t which = std::size_t(r.layout);
-    std::call_once(made_[which], [&] {
-      std::vector<float> panel(std::size_t(panelFloats(r.layout))), row(std::size_t(weights_.perChannel()));
-      makePanel(r.layout, r.kernels, panel.data(), row.data());
-      panels_[which] = std::move(panel);
+    const std::int64_t floats = panelFloats(r.layout);
+    float* const scratch = r.scratch + runFloats(r.layout);
+    return panels_[std::size_t(r.layout)].get(keep_, floats, scratch, [&](float* panel) {
+      std::vector<float> own(keep_ ? std::size_t(rowFloats(r.layout)) : 0);
+      float* const rows = keep_ ? own.data() : scratch + floats;
+      if (byTiles(r.layout)) winograd_->makePanel(weights_, r.kernels, panel, rows);
+      else makePanel(r.layout, r.kernels, panel, rows);
     });
-    return panels_[which].data();
   }
 
   // `row`: memory for the weights of one channel.
@@ -224,8 +233,9 @@ class Convolution final : public Step {
   int rows_ = 1, pixels_ = 1, width16_ = 8;
   std::vector<std::int64_t> runs_;
   mutable std::vector<std::int64_t> places_;
-  mutable std::once_flag made_[2], placesMade_;
-  mutable std::vector<float> panels_[2];
+  mutable std::once_flag placesMade_;
+  Panel panels_[2];
+  std::optional<Winograd> winograd_;
 };
 
 std::unique_ptr<Step> prepareConv2d(const Preparation& p) {

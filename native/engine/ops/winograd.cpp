@@ -1,0 +1,108 @@
+#include "engine/ops/winograd.h"
+
+#include <algorithm>
+
+namespace selfcompress::engine {
+namespace {
+
+constexpr int kOutputs = 4;  // of a tile, along each axis
+// Floats of the points that a task holds: they stay in the second-level cache.
+constexpr std::int64_t kTaskFloats = 56 * 1024;
+constexpr int kMostTiles = 24;
+
+bool hasForm(const Conv2dGeometry& g) {
+  const int size = g.kernelHeight;
+  return (size == 3 || size == 5) && g.kernelWidth == size && g.strideH == 1 && g.strideW == 1 && g.dilationH == 1 &&
+         g.dilationW == 1 && g.groups == 1;
+}
+
+int tilesAlong(int outputs) { return (outputs + kOutputs - 1) / kOutputs; }
+
+EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
+  for (const float** values : {&view.bias, &view.scale, &view.shift})
+    if (*values) *values += channel;
+  return view;
+}
+
+}  // namespace
+
+// Beside the products at each point, a source channel takes about 10 and a target channel about 7 multiplications to
+// transform a point. Direct sums take more time the more planes they read, which compete for the sets of the cache.
+double Winograd::costOf(const Conv2dGeometry& g) {
+  const double points = g.kernelHeight + kOutputs - 1, in = g.inChannels, out = g.outChannels;
+  return double(tilesAlong(g.outHeight())) * tilesAlong(g.outWidth()) * points * points *
+         (in * out + 10 * in + 7 * out);
+}
+
+bool Winograd::isWorth(const Conv2dGeometry& g) {
+  const double direct = double(g.outHeight()) * g.outWidth() * g.kernelHeight * g.kernelWidth * g.inChannels *
+                        g.outChannels * (1.1 + g.inChannels / 150.0);
+  return hasForm(g) && costOf(g) < direct;
+}
+
+Winograd::Winograd(const Conv2dGeometry& g)
+    : g_(g),
+      points_(g.kernelHeight + kOutputs - 1),
+      across_(tilesAlong(g.outWidth())),
+      tiles_(across_ * tilesAlong(g.outHeight())),
+      area_(std::int64_t(points_) * points_),
+      taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
+  const std::int64_t perTile = area_ * kBlock * (std::int64_t(g.inChannels) + g.outChannels);
+  const int most = int(std::clamp<std::int64_t>(kTaskFloats / perTile, 4, kMostTiles));
+  const int tasks = (tiles_ + most - 1) / most;
+  perTask_ = (tiles_ + tasks - 1) / tasks;
+}
+
+void Winograd::makePanel(const Weights& weights, const Kernels& kernels, float* panel, float* rows) const {
+  const std::int64_t perChannel = taps_ * g_.inChannels;
+  for (int first = 0; first < g_.outChannels; first += kRows) {
+    const int count = std::min(kRows, g_.outChannels - first);
+    for (int o = 0; o < count; o++) weights.unpack(first + o, rows + o * perChannel);
+    TileWeights w;
+    w.points = points_, w.rowStride = perChannel, w.outputs = count;
+    w.pointStride = std::int64_t(g_.inChannels) * g_.outChannels;
+    for (int c = 0; c < g_.inChannels; c++) {
+      w.rows = rows + c * taps_, w.to = panel + std::int64_t(c) * g_.outChannels + first;
+      kernels.tileWeights(w);
+    }
+  }
+}
+
+void Winograd::runTask(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
+                       int count) const {
+  const TileRange tiles{points_, first, count, across_};
+  float *source = scratch, *target = scratch + area_ * sourceStride();
+  TileInputs in{tiles, nullptr, g_.height, g_.width, g_.padH, g_.padW, nullptr, sourceStride()};
+  for (int c = 0; c < g_.inChannels; c++) {
+    in.plane = r.inputs[0] + std::int64_t(c) * g_.height * g_.width * kBlock;
+    in.to = source + std::int64_t(c) * perTask_ * kBlock;
+    r.kernels.tileInputs(in);
+  }
+  for (std::int64_t point = 0; point < area_; point++)
+    r.kernels.tileProducts({source + point * sourceStride(), panel + point * g_.inChannels * g_.outChannels,
+                            target + point * targetStride(), std::int64_t(perTask_) * kBlock, g_.inChannels,
+                            g_.outChannels, count});
+  TileOutputs out{tiles, nullptr, targetStride(), nullptr, g_.outHeight(), g_.outWidth(), {}};
+  for (int o = 0; o < g_.outChannels; o++) {
+    out.from = target + std::int64_t(o) * perTask_ * kBlock;
+    out.plane = r.output + std::int64_t(o) * out.height * out.width * kBlock;
+    out.epilogue = ofChannel(epilogue, o);
+    r.kernels.tileOutputs(out);
+  }
+}
+
+void Winograd::run(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
+  const std::int64_t tasks = (tiles_ + perTask_ - 1) / perTask_,
+                     workers = std::clamp<std::int64_t>(r.parallel.threads, 1, tasks);
+  r.parallel.run(workers, [&](std::int64_t w) {
+    thread_local std::vector<float> own;
+    float* memory = scratch;
+    if (w > 0) own.resize(std::max(own.size(), std::size_t(scratchFloats()))), memory = own.data();
+    for (std::int64_t task = tasks * w / workers; task < tasks * (w + 1) / workers; task++) {
+      const int first = int(task) * perTask_;
+      runTask(r, panel, memory, epilogue, first, std::min(perTask_, tiles_ - first));
+    }
+  });
+}
+
+}  // namespace selfcompress::engine
