@@ -59,10 +59,11 @@ struct ImageRow {
   EpilogueView epilogue;
 };
 
-// Winograd's form of a convolution (isa/winograd.inc) of 16 images: a tile of points x points inputs gives 4 x 4
-// outputs, points = 3 + size of the kernel, 6 or 8. Tiles lie in rows from left to right; a task has `count` of them.
+// Winograd's form of a convolution (isa/winograd.inc) of 16 images: a tile of points x points inputs gives outputs x
+// outputs, points = outputs - 1 + size of the kernel: 6 = 4 - 1 + 3, 8 = 6 - 1 + 3 or 8 = 4 - 1 + 5. Tiles lie in rows
+// from left to right; a task has `count` of them.
 struct TileRange {
-  int points = 6;
+  int points = 6, outputs = 4;
   int first = 0, count = 0, across = 1;  // across: tiles of a row
 };
 
@@ -85,18 +86,19 @@ struct TileOutputs {
   EpilogueView epilogue;  // its arrays begin with this channel
 };
 
-// At one point: target[o][tile][image] = sum over k of source[k][tile][image] * weight[k][o].
+// At one point: target[o][tile][image] = sum over k of source[k][tile][image] * weight[k][o]. weight: blocks of
+// kernels.tileSums / group output channels, each [terms][channels of the block]; group: tiles at a time, 1 to 4.
 struct TileProducts {
   const float* source = nullptr;
   const float* weight = nullptr;
   float* target = nullptr;
   std::int64_t stride = 0;  // floats of a channel in source and target
-  int terms = 0, outputs = 0, count = 0;
+  int terms = 0, outputs = 0, count = 0, group = 1;
 };
 
-// Kernels of one input channel and up to 16 output channels to their points: to[point * pointStride + output].
+// Kernels of one input channel and some output channels to their points: to[point * pointStride + output].
 struct TileWeights {
-  int points = 6;
+  int points = 6, size = 3;
   const float* rows = nullptr;  // the kernel of output o begins at rows + o * rowStride
   std::int64_t rowStride = 0;
   int outputs = 0;
@@ -109,6 +111,7 @@ struct Kernels {
   int width;         // floats of a vector
   int tileVectors;   // of ChannelRow
   int tileChannels;  // of ImageRow
+  int tileSums;      // of TileProducts
   void (*channelRow)(const ChannelRow&);
   void (*depthwiseRow)(const DepthwiseRow&);
   void (*imageRow)(const ImageRow&);
@@ -121,6 +124,8 @@ struct Kernels {
 extern const Kernels kScalarKernels;
 #if SELFCOMPRESS_X86
 extern const Kernels kAvx2Kernels, kAvx512Kernels;
+#elif defined(__wasm_simd128__)
+extern const Kernels kWasmKernels;
 #endif
 
 }  // namespace selfcompress::engine

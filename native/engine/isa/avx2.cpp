@@ -12,6 +12,6 @@ constexpr int kTileSums = 12;  // of tileProducts, in registers
 #include "engine/isa/kernels.inc"
 #include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kAvx2Kernels{"avx2",   kWidth,     kTileVectors, kTileChannels, channelRow, depthwiseRow,
-                           imageRow, tileInputs, tileOutputs,  tileProducts,  tileWeights};
+const Kernels kAvx2Kernels{"avx2",       kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+                           depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
 }  // namespace selfcompress::engine

@@ -9,6 +9,6 @@ constexpr int kTileSums = 8;  // of tileProducts, in registers
 #include "engine/isa/kernels.inc"
 #include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kScalarKernels{"scalar", kWidth,     kTileVectors, kTileChannels, channelRow, depthwiseRow,
-                             imageRow, tileInputs, tileOutputs,  tileProducts,  tileWeights};
+const Kernels kScalarKernels{"scalar",     kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+                             depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
 }  // namespace selfcompress::engine

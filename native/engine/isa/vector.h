@@ -41,6 +41,32 @@ inline Vector multiply(Vector a, Vector b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline Vector multiplyAdd(Vector a, Vector b, Vector c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vector relu(Vector a) { return {_mm256_max_ps(_mm256_setzero_ps(), a.v)}; }
 
+#elif defined(SELFCOMPRESS_ENGINE_WASM)
+
+constexpr int kWidth = 4;
+struct Vector {
+  v128_t v;
+};
+inline Vector zero() { return {wasm_f32x4_const(0, 0, 0, 0)}; }
+inline Vector broadcast(float x) { return {wasm_f32x4_splat(x)}; }
+inline Vector load(const float* p) { return {wasm_v128_load(p)}; }
+inline Vector loadFirst(const float* p, int n) {
+  float lanes[kWidth] = {};
+  for (int i = 0; i < n; i++) lanes[i] = p[i];
+  return load(lanes);
+}
+inline void store(float* p, Vector a) { wasm_v128_store(p, a.v); }
+inline void storeFirst(float* p, Vector a, int n) {
+  float lanes[kWidth];
+  store(lanes, a);
+  for (int i = 0; i < n; i++) p[i] = lanes[i];
+}
+inline Vector add(Vector a, Vector b) { return {wasm_f32x4_add(a.v, b.v)}; }
+inline Vector subtract(Vector a, Vector b) { return {wasm_f32x4_sub(a.v, b.v)}; }
+inline Vector multiply(Vector a, Vector b) { return {wasm_f32x4_mul(a.v, b.v)}; }
+inline Vector multiplyAdd(Vector a, Vector b, Vector c) { return add(multiply(a, b), c); }  // two roundings
+inline Vector relu(Vector a) { return {wasm_f32x4_max(zero().v, a.v)}; }  // NaN stays one
+
 #else
 
 constexpr int kWidth = 8;

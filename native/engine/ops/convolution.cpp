@@ -29,7 +29,7 @@ class Convolution final : public Step {
     rows_ = oneRow_ ? 1 : g_.outHeight();
     pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
     width16_ = p.kernels.width;
-    if (Winograd::isWorth(g_)) winograd_.emplace(g_);
+    if (Winograd::isWorth(g_)) winograd_.emplace(g_, p.kernels);
     makeRuns();
   }
 

@@ -5,18 +5,30 @@
 namespace selfcompress::engine {
 namespace {
 
-constexpr int kOutputs = 4;  // of a tile, along each axis
 // Floats of the points that a task holds: they stay in the second-level cache.
 constexpr std::int64_t kTaskFloats = 56 * 1024;
 constexpr int kMostTiles = 24;
+
+int tilesAlong(int outputs, int ofTile) { return (outputs + ofTile - 1) / ofTile; }
+int tilesOf(const Conv2dGeometry& g, int outputs) {
+  return tilesAlong(g.outHeight(), outputs) * tilesAlong(g.outWidth(), outputs);
+}
+
+// Beside the products at each point, a source channel takes about 10 and a target channel about 7 multiplications to
+// transform a point.
+double cost(const Conv2dGeometry& g, int outputs) {
+  const double points = g.kernelHeight + outputs - 1, in = g.inChannels, out = g.outChannels;
+  return tilesOf(g, outputs) * points * points * (in * out + 10 * in + 7 * out);
+}
+
+// The tile that takes the least time; larger ones round more, and have to be worth it.
+int bestOutputs(const Conv2dGeometry& g) { return g.kernelHeight == 3 && cost(g, 6) < 0.85 * cost(g, 4) ? 6 : 4; }
 
 bool hasForm(const Conv2dGeometry& g) {
   const int size = g.kernelHeight;
   return (size == 3 || size == 5) && g.kernelWidth == size && g.strideH == 1 && g.strideW == 1 && g.dilationH == 1 &&
          g.dilationW == 1 && g.groups == 1;
 }
-
-int tilesAlong(int outputs) { return (outputs + kOutputs - 1) / kOutputs; }
 
 EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
   for (const float** values : {&view.bias, &view.scale, &view.shift})
@@ -26,43 +38,39 @@ EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
 
 }  // namespace
 
-// Beside the products at each point, a source channel takes about 10 and a target channel about 7 multiplications to
-// transform a point. Direct sums take more time the more planes they read, which compete for the sets of the cache.
-double Winograd::costOf(const Conv2dGeometry& g) {
-  const double points = g.kernelHeight + kOutputs - 1, in = g.inChannels, out = g.outChannels;
-  return double(tilesAlong(g.outHeight())) * tilesAlong(g.outWidth()) * points * points *
-         (in * out + 10 * in + 7 * out);
-}
+double Winograd::costOf(const Conv2dGeometry& g) { return cost(g, bestOutputs(g)); }
 
+// Direct sums take more time the more planes they read, which compete for the sets of the cache.
 bool Winograd::isWorth(const Conv2dGeometry& g) {
   const double direct = double(g.outHeight()) * g.outWidth() * g.kernelHeight * g.kernelWidth * g.inChannels *
                         g.outChannels * (1.1 + g.inChannels / 150.0);
   return hasForm(g) && costOf(g) < direct;
 }
 
-Winograd::Winograd(const Conv2dGeometry& g)
-    : g_(g),
-      points_(g.kernelHeight + kOutputs - 1),
-      across_(tilesAlong(g.outWidth())),
-      tiles_(across_ * tilesAlong(g.outHeight())),
-      area_(std::int64_t(points_) * points_),
-      taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
+Winograd::Winograd(const Conv2dGeometry& g, const Kernels& kernels)
+    : g_(g), taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
+  form_.outputs = bestOutputs(g), form_.points = g.kernelHeight + form_.outputs - 1;
+  form_.across = tilesAlong(g.outWidth(), form_.outputs);
+  area_ = std::int64_t(form_.points) * form_.points, tiles_ = tilesOf(g, form_.outputs);
   const std::int64_t perTile = area_ * kBlock * (std::int64_t(g.inChannels) + g.outChannels);
   const int most = int(std::clamp<std::int64_t>(kTaskFloats / perTile, 4, kMostTiles));
   const int tasks = (tiles_ + most - 1) / most;
   perTask_ = (tiles_ + tasks - 1) / tasks;
+  const int groups = (perTask_ + 3) / 4;
+  group_ = (perTask_ + groups - 1) / groups;
+  blockChannels_ = kernels.tileSums / group_;
 }
 
 void Winograd::makePanel(const Weights& weights, const Kernels& kernels, float* panel, float* rows) const {
   const std::int64_t perChannel = taps_ * g_.inChannels;
-  for (int first = 0; first < g_.outChannels; first += kRows) {
-    const int count = std::min(kRows, g_.outChannels - first);
+  for (int first = 0; first < g_.outChannels; first += blockChannels_) {
+    const int count = std::min(blockChannels_, g_.outChannels - first);
     for (int o = 0; o < count; o++) weights.unpack(first + o, rows + o * perChannel);
     TileWeights w;
-    w.points = points_, w.rowStride = perChannel, w.outputs = count;
+    w.points = form_.points, w.size = g_.kernelHeight, w.rowStride = perChannel, w.outputs = count;
     w.pointStride = std::int64_t(g_.inChannels) * g_.outChannels;
     for (int c = 0; c < g_.inChannels; c++) {
-      w.rows = rows + c * taps_, w.to = panel + std::int64_t(c) * g_.outChannels + first;
+      w.rows = rows + c * taps_, w.to = panel + std::int64_t(first) * g_.inChannels + std::int64_t(c) * count;
       kernels.tileWeights(w);
     }
   }
@@ -70,7 +78,8 @@ void Winograd::makePanel(const Weights& weights, const Kernels& kernels, float* 
 
 void Winograd::runTask(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
                        int count) const {
-  const TileRange tiles{points_, first, count, across_};
+  TileRange tiles = form_;
+  tiles.first = first, tiles.count = count;
   float *source = scratch, *target = scratch + area_ * sourceStride();
   TileInputs in{tiles, nullptr, g_.height, g_.width, g_.padH, g_.padW, nullptr, sourceStride()};
   for (int c = 0; c < g_.inChannels; c++) {
@@ -81,7 +90,7 @@ void Winograd::runTask(const Run& r, const float* panel, float* scratch, const E
   for (std::int64_t point = 0; point < area_; point++)
     r.kernels.tileProducts({source + point * sourceStride(), panel + point * g_.inChannels * g_.outChannels,
                             target + point * targetStride(), std::int64_t(perTask_) * kBlock, g_.inChannels,
-                            g_.outChannels, count});
+                            g_.outChannels, count, group_});
   TileOutputs out{tiles, nullptr, targetStride(), nullptr, g_.outHeight(), g_.outWidth(), {}};
   for (int o = 0; o < g_.outChannels; o++) {
     out.from = target + std::int64_t(o) * perTask_ * kBlock;

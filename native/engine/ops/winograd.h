@@ -11,15 +11,15 @@ class Winograd {
  public:
   // Whether the geometry has such a form that takes less time than direct sums.
   static bool isWorth(const Conv2dGeometry&);
-  explicit Winograd(const Conv2dGeometry&);
+  Winograd(const Conv2dGeometry&, const Kernels&);
 
   // About how many multiplications of vectors of 16 floats a block takes.
   static double costOf(const Conv2dGeometry&);
 
   std::int64_t panelFloats() const { return area_ * g_.inChannels * g_.outChannels; }
   // Floats that makePanel needs beside the panel.
-  std::int64_t rowFloats() const { return kRows * taps_ * g_.inChannels; }
-  // panel: [points][input channels][output channels]
+  std::int64_t rowFloats() const { return blockChannels_ * taps_ * g_.inChannels; }
+  // panel: [points][blocks of output channels][input channels][channels of the block]
   void makePanel(const Weights&, const Kernels&, float* panel, float* rows) const;
 
   std::int64_t scratchFloats() const { return area_ * (sourceStride() + targetStride()); }
@@ -27,8 +27,6 @@ class Winograd {
   void run(const Run&, const float* panel, float* scratch, const EpilogueView&) const;
 
  private:
-  static constexpr int kRows = 16;  // output channels whose kernels are transformed at a time
-
   // Floats from one point to the next: an odd number of vectors, since the points of a channel would otherwise compete
   // for the same few sets of the first-level cache.
   std::int64_t sourceStride() const { return (std::int64_t(g_.inChannels) * perTask_ | 1) * kBlock; }
@@ -36,7 +34,8 @@ class Winograd {
   void runTask(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int count) const;
 
   Conv2dGeometry g_;
-  int points_, across_, tiles_, perTask_;
+  TileRange form_;
+  int tiles_, perTask_, group_, blockChannels_;
   std::int64_t area_, taps_;
 };
 
