@@ -65,7 +65,7 @@ inline Vector add(Vector a, Vector b) { return {wasm_f32x4_add(a.v, b.v)}; }
 inline Vector subtract(Vector a, Vector b) { return {wasm_f32x4_sub(a.v, b.v)}; }
 inline Vector multiply(Vector a, Vector b) { return {wasm_f32x4_mul(a.v, b.v)}; }
 inline Vector multiplyAdd(Vector a, Vector b, Vector c) { return add(multiply(a, b), c); }  // two roundings
-inline Vector relu(Vector a) { return {wasm_f32x4_max(zero().v, a.v)}; }  // NaN stays one
+inline Vector relu(Vector a) { return {wasm_f32x4_max(zero().v, a.v)}; }                    // NaN stays one
 
 #else
 
