@@ -47,7 +47,8 @@ export const isImportable = (path: string) => isWeights(path) || isWholeModel(pa
 
 /** The network with plain weights in every layer. */
 export function withoutBits(network: NetworkDescription): NetworkDescription {
-  const layers = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
+  const compresses = (fields: { name: string }[]) => fields.some(({ name }) => name === 'compress');
+  const layers = new Set(binding.operators().flatMap(({ kind, fields }) => (compresses(fields) ? [kind] : [])));
   return { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
 }
 

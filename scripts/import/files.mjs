@@ -1,11 +1,16 @@
-// Imports ONNX files and compares each with ONNX Runtime: one row for each file.   node scripts/import/files.mjs FOLDER|FILE...
-import { readdirSync, statSync } from 'node:fs';
+// Imports model files, compares each output with ONNX Runtime and trains a step: one row for each output.
+//   node scripts/import/files.mjs [--input 3,48,192] FOLDER|FILE...      (--input: sizes that a file leaves open)
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import ort from 'onnxruntime-node';
+import { decodeModelProto } from '../../dist/import/onnx/proto.js';
 import { inspectNetwork } from '../../dist/index.js';
-import { compareWithRuntime } from './judge.mjs';
+import { compareWithRuntime, trainStep } from './judge.mjs';
 
-const paths = process.argv.slice(2).flatMap((path) =>
+const { values, positionals } = parseArgs({ options: { input: { type: 'string' } }, allowPositionals: true });
+const sizes = values.input?.split(',').map(Number);
+const paths = positionals.flatMap((path) =>
   statSync(path).isDirectory()
     ? readdirSync(path)
         .filter((name) => name.endsWith('.onnx'))
@@ -22,20 +27,39 @@ function reasons(faults) {
   }
   return [...counts].map(([text, count]) => (count > 1 ? `${text} (${count}×)` : text)).join('; ');
 }
-console.log('| file | result | weights | difference | |\n|---|---|---:|---:|---|');
+
+async function rowOf(path, options) {
+  const { model, difference } = await compareWithRuntime(path, ort, options);
+  const [before, after] = await trainStep(model);
+  const good = difference < 1e-4 && Number.isFinite(before) && Number.isFinite(after);
+  if (!good) failed++;
+  const tail = model.report.tail.map(({ operator }) => operator).join(', ');
+  const { weights } = inspectNetwork(model.network);
+  return [
+    good ? 'imported' : 'FAILED',
+    weights,
+    difference.toExponential(1),
+    `${before.toPrecision(3)} → ${after.toPrecision(3)}`,
+    tail && `without its ${tail}`,
+  ];
+}
+
+console.log('| file | result | weights | difference | loss of a step | |\n|---|---|---:|---:|---|---|');
 for (const path of paths) {
-  let row;
-  try {
-    const { model, difference } = await compareWithRuntime(path, ort);
-    const agrees = difference < 1e-4;
-    if (!agrees) failed++;
-    const tail = model.report.tail.map(({ operator }) => operator).join(', ');
-    row = [agrees ? 'imported' : 'FAILED', inspectNetwork(model.network).weights, difference.toExponential(1), tail && `without its ${tail}`];
-  } catch (error) {
-    if (error.name !== 'ImportError') failed++;
-    row = error.name === 'ImportError' ? ['refused', '', '', reasons(error.faults)] : ['FAILED', '', '', error.message];
-    if (process.env.SELFCOMPRESS_DEBUG) console.error(error);
+  const outputs = decodeModelProto(readFileSync(path)).graph.output.map(({ name }) => name);
+  for (const output of outputs) {
+    let row;
+    const options = { ...(outputs.length > 1 && { output }) };
+    try {
+      row = await rowOf(path, options).catch((error) =>
+        error.name === 'ImportError' && sizes ? rowOf(path, { ...options, input: sizes }) : Promise.reject(error),
+      );
+    } catch (error) {
+      if (error.name !== 'ImportError') failed++;
+      row = error.name === 'ImportError' ? ['refused', '', '', '', reasons(error.faults)] : ['FAILED', '', '', '', error.message];
+      if (process.env.SELFCOMPRESS_DEBUG) console.error(error);
+    }
+    console.log(`| ${[outputs.length > 1 ? `${basename(path)} ${output}` : basename(path), ...row].join(' | ')} |`);
   }
-  console.log(`| ${[basename(path), ...row].join(' | ')} |`);
 }
 process.exitCode = failed ? 1 : 0;

@@ -1,10 +1,10 @@
 /** A scale and a shift for every element, which files write as Mul, Add, Sub and Div with constants. */
 import type { NodeDescription } from '../../binding.js';
 import { entry, item } from '../../indexing.js';
-import { expanded, MOST_INDICES, vectorOf, withRank } from './arrange.js';
+import { expanded, vectorOf, withRank } from './arrange.js';
 import type { RuleContext } from './context.js';
 import { Unsupported } from './errors.js';
-import { type Activation, BATCH } from './layout.js';
+import { type Activation, BATCH, MOST_INDICES } from './layout.js';
 import { broadcastShape, type Constant, elementsOf } from './tensors.js';
 
 /** x becomes scale · x + shift. */

@@ -2,11 +2,22 @@
 import { item } from '../../indexing.js';
 import type { RuleContext } from './context.js';
 import { Unsupported } from './errors.js';
-import { type Activation, type Atom, atom, BATCH, cut, fileOrder, isWhole, merged, ofVector, placesOf, withoutBatch } from './layout.js';
+import {
+  type Activation,
+  type Atom,
+  atom,
+  BATCH,
+  cut,
+  fileOrder,
+  isWhole,
+  MOST_INDICES,
+  merged,
+  ofVector,
+  placesOf,
+  withoutBatch,
+} from './layout.js';
 import { elementsOf } from './tensors.js';
 
-/** Elements that a list of indices in a network may name. */
-export const MOST_INDICES = 2 ** 22;
 const MOST_POSITION_AXES = 3;
 
 const sizeOf = (atoms: Atom[]) => elementsOf(atoms.map(({ size }) => size));

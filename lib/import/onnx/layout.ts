@@ -117,8 +117,13 @@ export function reshapedAxes(x: Activation, shape: number[]): Atom[][] | undefin
 
 const strides = (sizes: number[]) => sizes.map((_, i) => elementsOf(sizes.slice(i + 1)));
 
+/** Elements that a list of indices in a network may name. */
+export const MOST_INDICES = 2 ** 22;
+
 /** Places of elements in the node's output, in the order of the atoms. */
 export function placesOf(atoms: Atom[], sizes: number[]): Int32Array {
+  const count = elementsOf(atoms.map(({ size }) => size));
+  if (count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements in another order (they are ${count})`);
   const along = strides(sizes);
   let places = Int32Array.of(0);
   for (const { axis, size, stride } of atoms) {

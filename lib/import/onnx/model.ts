@@ -80,6 +80,8 @@ export interface Translated {
   /** Where the elements of the file's tensors lie in the network's. */
   input: Activation;
   output: Activation;
+  /** The file's tensor that is the output, before what is left out. */
+  tensor: string;
 }
 
 function reportOf(x: Activation): TensorReport {
@@ -102,12 +104,12 @@ export async function translateOnnx(path: string, options: TranslationOptions = 
     const other = await run(true);
     if (other.faults.length <= best.faults.length && other.build.rearranged < best.build.rearranged) best = other;
   }
-  const { build, faults, tail, operators, input, output } = best;
+  const { build, faults, tail, operators, input, output, tensor } = best;
   if (faults.length || !input || !output) throw new ImportError(path, faults);
   const { nodes, state } = build;
   const network = { input: input.sizes, nodes, output: output.node } as NetworkDescription;
   const report = { producer: model.producerName, opset, tail, operators, input: reportOf(input), output: reportOf(output) };
-  return { network, state, report, input, output };
+  return { network, state, report, input, output, tensor };
 }
 
 /** What the native side says of the description, as a fault of the file. */

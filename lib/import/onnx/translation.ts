@@ -42,6 +42,7 @@ export class Translation {
   readonly #values = new Map<string, Value>();
   readonly #readers = new Map<string, number>();
   #nodes: NodeProto[];
+  /** The file's tensor that is the output, before what is left out. */
   #output = '';
 
   private constructor(given: TranslationInput) {
@@ -60,6 +61,10 @@ export class Translation {
     for (const [index, proto] of result.#nodes.entries()) await result.#node(new OnnxNode(proto, index, given.opset));
     result.#finish();
     return result;
+  }
+
+  get tensor(): string {
+    return this.#output;
   }
 
   #fault(node: string, operator: string, needs: string): void {
@@ -112,9 +117,14 @@ export class Translation {
     }
     const dims = tensor.shape?.dim.map(({ dimValue }) => dimValue) ?? (sizes ? [undefined, ...sizes.map(() => undefined)] : []);
     const batch = this.#batchAxis(dims.length);
+    const own = dims.filter((_, i) => i !== batch);
+    // Sizes of images may be given channels first for a file that has them last.
+    const fits = (list: number[]) => list.length === own.length && own.every((size, i) => !size || size === list[i]);
+    const last = sizes && [...sizes.slice(1), ...sizes.slice(0, 1)];
+    const chosen = sizes && last && !fits(sizes) && fits(last) ? last : sizes;
     let next = 0;
     const shape = dims.map((size, i) => {
-      const given = i === batch ? 1 : (sizes?.[next++] ?? 0);
+      const given = i === batch ? 1 : (chosen?.[next++] ?? 0);
       return size || given;
     });
     if (!tensor.shape && !sizes) shape.push(0); // of unknown rank
@@ -164,7 +174,7 @@ export class Translation {
       const value = fixed.get(name);
       return value && scalarOf(value);
     };
-    this.#nodes = recognise({ nodes: this.#nodes, scalar, isConstant: (name) => fixed.has(name), opset: this.#given.opset });
+    this.#nodes = recognise({ nodes: this.#nodes, scalar });
     const needed = new Set([this.#output]);
     const kept: NodeProto[] = [];
     for (const node of [...this.#nodes].reverse()) {
@@ -268,12 +278,18 @@ export class Translation {
 }
 
 function constantNumber(node: NodeProto): Constant | undefined {
-  const of = (value: number): Constant => ({ shape: [], data: Float32Array.of(value), isInteger: false });
-  const number = node.attribute.find(({ name }) => name === 'value_float');
-  if (number) return of(number.f);
-  const tensor = node.attribute.find(({ name }) => name === 'value')?.t;
-  const [value, ...more] = tensor ? [...tensor.floatData, ...tensor.doubleData] : [];
+  const of = (value: number): Constant => ({ shape: [], data: Float64Array.of(value), isInteger: false });
+  const attribute = (name: string) => node.attribute.find((a) => a.name === name);
+  const number = attribute('value_float')?.f ?? attribute('value_int')?.i;
+  if (number !== undefined) return of(number);
+  const list = attribute('value_ints')?.ints;
+  if (list) return list.length === 1 ? of(list[0] as number) : undefined;
+  const tensor = attribute('value')?.t;
+  const [value, ...more] = tensor ? [...tensor.floatData, ...tensor.doubleData, ...tensor.int64Data] : [];
   if (value !== undefined && more.length === 0) return of(value);
+  if (tensor?.rawData?.length === 8 && tensor.dataType === 7) {
+    return of(Number(new DataView(tensor.rawData.buffer, tensor.rawData.byteOffset).getBigInt64(0, true)));
+  }
   if (tensor?.rawData?.length !== 4 || tensor.dataType !== 1) return undefined;
   return of(new DataView(tensor.rawData.buffer, tensor.rawData.byteOffset).getFloat32(0, true));
 }

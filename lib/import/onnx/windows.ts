@@ -33,12 +33,15 @@ export interface Window {
   all: { before: Pair; after: Pair };
 }
 
+/** Of a kernel, a stride, a padding. */
+const MOST = 2 ** 20;
+
 const asPair = (values: number[], ones: number): Pair => (values.length === 1 ? [ones, item(values, 0)] : [item(values, 0), item(values, 1)]);
 
 /** @throws Unsupported unless there is a whole number of at least `low` for each of `count` */
 export function checkEach(what: string, values: number[], count: number, low: number): void {
-  const pass = values.length === count && values.every((value) => Number.isSafeInteger(value) && value >= low);
-  if (!pass) throw new Unsupported(`${count} whole numbers of at least ${low} as ${what} (they are [${values}])`);
+  const pass = values.length === count && values.every((value) => Number.isInteger(value) && value >= low && value <= MOST);
+  if (!pass) throw new Unsupported(`${count} whole numbers from ${low} to ${MOST} as ${what} (they are [${values}])`);
 }
 
 /** Padding at the beginning and the end of an axis. */

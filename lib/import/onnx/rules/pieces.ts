@@ -4,7 +4,7 @@ import { applyAffine, spread } from '../affine.js';
 import { arrange, gatherChannels, laidOut, otherAxes, pick } from '../arrange.js';
 import { activationOf, constantOf, isActivation, numberOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import { type Activation, atom, isWhole, withoutBatch } from '../layout.js';
+import { type Activation, atom, isWhole, MOST_INDICES, withoutBatch } from '../layout.js';
 import { axesWithin, axisOf, axisWithin, pairOf, type Rule, value } from '../results.js';
 import { broadcastShape, type Constant, elementsOf, expand } from '../tensors.js';
 import { toShape } from './shape.js';
@@ -212,6 +212,7 @@ export function concat(c: RuleContext): Value[] {
   if (computed.length === c.inputs.length) return value(together);
   const total = shapes.reduce((sum, shape) => sum + item(shape, axis), 0);
   const shape = first.exampleShape.map((size, i) => (i === axis ? total : size));
+  if (elementsOf(shape) > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements beside constants (they are ${elementsOf(shape)})`);
   const numbers = { shape, data: new Float32Array(elementsOf(shape)), isInteger: false };
   const places: number[] = [];
   let read = 0;
@@ -271,6 +272,7 @@ export function pad(c: RuleContext): Value[] {
     if (before === 0 && after === 0) continue;
     const size = item(x.shape, axis);
     if (size + before + after < 1) throw new Unsupported(`something that is left (of axis ${axis} of [${x.shape}])`);
+    if (size + before + after > MOST_PADDING) throw new Unsupported(`at most ${MOST_PADDING} places of an axis (they are ${size + before + after})`);
     const places = Array.from({ length: size + before + after }, (_, i) => source(mode, i - before, size));
     y = alongAxis(c, y, axis, places);
     const outside = {

@@ -4,7 +4,7 @@ import { applyAffine, spread } from '../affine.js';
 import { pick } from '../arrange.js';
 import { activationOf, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import type { Activation } from '../layout.js';
+import { type Activation, MOST_INDICES } from '../layout.js';
 import { onlyFirstOutput, type Rule, value } from '../results.js';
 import { elementsOf } from '../tensors.js';
 import { type Window, windowOf } from '../windows.js';
@@ -19,8 +19,8 @@ function counts(w: Window, sizes: number[], includePad: boolean): number[][] {
       const start = i * item(w.strides, axis) - begin;
       // ONNX counts padding that the file names, never what ceil_mode adds behind it.
       const [from, to] = includePad ? [-begin, item(sizes, axis) + end] : [0, item(sizes, axis)];
-      const places = Array.from({ length: item(w.kernelShape, axis) }, (_, k) => start + k * item(w.dilations, axis));
-      return places.filter((p) => p >= from && p < to).length;
+      const below = (limit: number) => Math.min(Math.max(Math.ceil((limit - start) / item(w.dilations, axis)), 0), item(w.kernelShape, axis));
+      return below(to) - below(from);
     });
   });
 }
@@ -28,6 +28,8 @@ function counts(w: Window, sizes: number[], includePad: boolean): number[][] {
 /** Windows of any kind as elements side by side; outside of the input are zeros, or with `repeat` once more what is inside. */
 function windowElements(c: RuleContext, x: Activation, w: Window, repeat: boolean): Activation {
   const sizes = x.shape.slice(2);
+  const count = elementsOf([item(x.shape, 1), ...w.positions, ...w.kernelShape]);
+  if (count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements in windows that no node has (they are ${count})`);
   const placesOfWindow = (start: number, i: number): number[] => {
     const all = Array.from({ length: item(w.kernelShape, i) }, (_, k) => start + k * item(w.dilations, i));
     const isInside = (p: number) => p >= 0 && p < item(sizes, i);
@@ -92,6 +94,7 @@ export const averagePool: Rule = (c) => {
   const padAll = () => c.build.add('averagePool', c.node.label, [padded(c, imageOf(c, x), w.all)], { kernel, stride, padding: [0, 0] });
   const means = isPlain ? imageResult(x, padAll(), item(x.shape, 1), w.positions) : poolOfElements(c, x, w, MEAN);
   const area = elementsOf(w.kernelShape);
+  if (elementsOf(w.positions) > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} windows that reach outside unevenly`);
   const factors = counts(w, x.shape.slice(2), includePad)
     .reduce<number[]>((all, next) => all.flatMap((a) => next.map((b) => a * b)), [1])
     .map((n) => area / n);
