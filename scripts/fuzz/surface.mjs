@@ -336,8 +336,8 @@ export const typescript = {
     with: (args) => library.Trainer.create(...args).dispose(),
   },
   importModel: {
-    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { input: [1, 6, 6], output: 'y' }],
-    names: ['path', 'options', 'input', 'output'],
+    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { input: [1, 6, 6], output: 'y', batchAxis: 0 }],
+    names: ['path', 'options', 'input', 'output', 'batchAxis'],
   },
   loadModel: { make: () => [new Uint8Array(64), { weights: 'packed', maxWeights: 100 }], names: ['file', 'options', 'model'] },
 };
