@@ -192,7 +192,7 @@ t.test('a loss that is no number ends the run with a clear error', async (t) => 
   const images = Float32Array.from(toy.train.images);
   images[5] = 8e37; // finite, as data must be, but no sum of its products is
   const test = { images: toy.test.images, labels: toy.test.labels };
-  const data = datasetFromArrays({ shape: toy.shape, classes: 4, mean: [0], std: [1], train: { images, labels: toy.train.labels }, test });
+  const data = await datasetFromArrays({ shape: toy.shape, classes: 4, mean: [0], std: [1], train: { images, labels: toy.train.labels }, test });
   await t.rejects(Trainer.create({ network: toyNetwork(), data, ...quick }).run(), TrainingDivergedError);
 });
 

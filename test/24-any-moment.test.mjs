@@ -187,7 +187,7 @@ t.test('a checkpoint inside an epoch is looked at as well, and so is the loss on
   images.fill(8e37, 0, 144); // finite, as data must be; the sum over such an image is not
   const test = { images, labels: toy.test.labels };
   const train = { images: Float32Array.from(toy.train.images, (x) => x / 255), labels: toy.train.labels };
-  const data = datasetFromArrays({ shape: toy.shape, classes: 4, mean: [0], std: [1], train, test });
+  const data = await datasetFromArrays({ shape: toy.shape, classes: 4, mean: [0], std: [1], train, test });
   const network = { ...toyNetwork(), nodes: toyNetwork().nodes.filter(({ kind }) => kind === 'flatten' || kind === 'linear') };
   network.nodes[0].inputs = ['input'];
   const state = { 'linear.weight': new Float32Array(4 * 144).fill(1) };

@@ -164,14 +164,14 @@ t.test('Fashion-MNIST where its package puts it', async (t) => {
 t.test('arrays in memory', async (t) => {
   const split = { images: new Uint8Array(8), labels: [0, 1] };
   const good = { shape: [1, 2, 2], classes: 2, train: split, test: split };
-  t.equal(datasetFromArrays(good).train.count, 2);
-  const wrong = (change, message) => t.throws(() => datasetFromArrays({ ...good, ...change }), { message });
-  wrong({ train: { images: new Uint8Array(7), labels: [0, 1] } }, /train\.images/);
-  wrong({ train: { images: new Uint8Array(8), labels: [0] } }, /2 labels or 2×4 labels for train\.labels/);
-  wrong({ test: { images: new Uint8Array(8), labels: [0, 2] } }, /from 0 to 1 for test\.labels\[1\] but received 2/);
-  wrong({ shape: [1, 2, 2, 1] }, /shape/);
-  wrong({ train: { images: [1, 2, 3, 4], labels: [0] } }, /train\.images/);
-  wrong({ train: { images: new Uint8Array(8) } }, /labels or targets/);
+  t.equal((await datasetFromArrays(good)).train.count, 2);
+  const wrong = (change, message) => t.rejects(datasetFromArrays({ ...good, ...change }), { message });
+  await wrong({ train: { images: new Uint8Array(7), labels: [0, 1] } }, /train\.images/);
+  await wrong({ train: { images: new Uint8Array(8), labels: [0] } }, /2 labels or 2×4 labels for train\.labels/);
+  await wrong({ test: { images: new Uint8Array(8), labels: [0, 2] } }, /from 0 to 1 for test\.labels\[1\] but received 2/);
+  await wrong({ shape: [1, 2, 2, 1] }, /shape/);
+  await wrong({ train: { images: [1, 2, 3, 4], labels: [0] } }, /train\.images/);
+  await wrong({ train: { images: new Uint8Array(8) } }, /labels or targets/);
 });
 
 t.test('names and limits', async (t) => {

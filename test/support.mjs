@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { datasetSteps } from '../dist/data/arrays.js';
+import { runNow } from '../dist/data/pace.js';
 import * as library from '../dist/index.js';
 
 export const { binding } = library;
@@ -50,7 +52,7 @@ export function toyDataset({ count = 256, size = 12, classes = 4, seed = 1 } = {
     }
     return { images, labels };
   };
-  return library.datasetFromArrays({ name: 'toy', shape: [1, size, size], classes, train: split(count), test: split(Math.ceil(count / 2)) });
+  return runNow(datasetSteps({ name: 'toy', shape: [1, size, size], classes, train: split(count), test: split(Math.ceil(count / 2)) }));
 }
 
 /** Convolution, norm, ReLU, a residual connection, pooling, linear: small enough for many steps. */

@@ -4,7 +4,7 @@ import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '..
 import { item } from '../indexing.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
 import type { Answers, AnyDataset, Dataset, Split, Task, TokenDataset, TokenSplit } from './dataset.js';
-import { runNow, SLICE, type Steps } from './pace.js';
+import { runPaced, SLICE, type Steps } from './pace.js';
 import { holdBack } from './sampling.js';
 import { channelStatistics, checkNormalisation } from './statistics.js';
 
@@ -168,7 +168,7 @@ function* checkArrays(split: unknown, argument: string, plan: Plan): Steps<(Spli
   return { images: values as Uint8Array | Float32Array, ...answers };
 }
 
-/** The work of `datasetFromArrays` in slices, for readers that must not hold up the event loop. */
+/** The work of `datasetFromArrays` in slices. */
 export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<AnyDataset> {
   if (typeof options !== 'object' || options === null) throw wrongType('an object', 'datasetFromArrays', options);
   const tokens = 'vocabulary' in options || (typeof options.train === 'object' && options.train !== null && 'tokens' in options.train);
@@ -210,11 +210,12 @@ export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<
 
 /**
  * Examples in memory: images, vectors, sequences or tokens, each with a class, a class per position, several classes or
- * numbers to predict. All values are checked and the statistics taken at once, which takes time in proportion to the data.
+ * numbers to predict. All values are checked and the statistics taken, in slices between which the event loop turns; the arrays
+ * must stay as they are. Images, and labels and targets of the right type, are used in place.
  * @throws TypeError or RangeError that names the value at fault, such as `train.labels[17]`
  */
-export function datasetFromArrays(options: ArrayDataset): Dataset;
-export function datasetFromArrays(options: TokenArrayDataset): TokenDataset;
-export function datasetFromArrays(options: ArrayDataset | TokenArrayDataset): AnyDataset {
-  return runNow(datasetSteps(readArgument(options, 'options')));
+export function datasetFromArrays(options: ArrayDataset): Promise<Dataset>;
+export function datasetFromArrays(options: TokenArrayDataset): Promise<TokenDataset>;
+export async function datasetFromArrays(options: ArrayDataset | TokenArrayDataset): Promise<AnyDataset> {
+  return runPaced(datasetSteps(readArgument(options, 'options')));
 }

@@ -8,7 +8,7 @@ const steps = Number(scriptOptions({ steps: '40' }).steps);
 const images = Uint8Array.from({ length: 512 * steps * 784 }, (_, i) => (i * 2654435761) >>> 24);
 const labels = Int32Array.from({ length: 512 * steps }, (_, i) => i % 10);
 const small = { images: images.subarray(0, 784 * 512), labels: labels.subarray(0, 512) };
-const data = datasetFromArrays({ shape: [1, 28, 28], classes: 10, train: { images, labels }, test: small });
+const data = await datasetFromArrays({ shape: [1, 28, 28], classes: 10, train: { images, labels }, test: small });
 const trainer = Trainer.create({ network: createModel('notebook', { input: data.shape, classes: 10 }), data, epochs: 1, gamma: 0.05 });
 
 let before;

@@ -245,6 +245,7 @@ const tensorOptions = () => ({
   holdOut: 0.2,
   seed: 1,
 });
+const sound = await library.datasetFromArrays(dataset());
 /** Entry points in TypeScript. `with` makes the call of what is not simply a function. */
 export const typescript = {
   createModel: { make: () => ['mlp', { input: [1, 4, 4], classes: 3, compress: true }], names: ['name', 'options', 'model'] },
@@ -266,7 +267,7 @@ export const typescript = {
     names: ['parameters', 'seed', 'quantizer', 'state', 'options'],
   },
   originOf: { make: () => [library.inspectNetwork(description()).parameters], names: ['parameters'] },
-  taskOf: { make: () => [library.datasetFromArrays(dataset())], names: ['data'] },
+  taskOf: { make: () => [{ ...sound, train: { ...sound.train }, test: { ...sound.test } }], names: ['data'] },
   encodeRow: { make: () => [columns(), { a: 2, b: 'x' }], names: ['columns', 'row'] },
   CharacterVocabulary: {
     make: () => [['a', 'b', 'c'], 1],
@@ -325,7 +326,7 @@ export const typescript = {
     make: () => [
       {
         network: description(),
-        data: library.datasetFromArrays(dataset()),
+        data: { ...sound, train: { ...sound.train }, test: { ...sound.test } },
         state: { 'conv1.weight': f(36) },
         epochs: 1,
         batchSize: 4,
