@@ -1,67 +1,17 @@
 // No argument of any type, shape or size may crash the process: each is a TypeError or RangeError that names it.
 import t from 'tap';
+import { rawArguments } from './raw-arguments.mjs';
 import { binding, floats, NetworkBuilder, randomNumbers, range, toyNetwork } from './support.mjs';
 
 const f = (n) => new Float32Array(n);
 const i = (n) => new Int32Array(n);
-const image = { batch: 2, channels: 3, height: 4, width: 4 };
-const conv = { batch: 2, inChannels: 3, height: 4, width: 4, outChannels: 5, kernel: [3, 3] };
 const networkOptions = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 8 };
 const settings = { step: 1, seed: 1, gamma: 0, learningRate: 0.1, bitDepthLearningRate: 0.1, exponentLearningRate: 0.1 };
 const dataOptions = () => ({ shape: [1, 12, 12], images: f(144 * 8), labels: i(8), classes: 4 });
 
-/** Every function with arguments that are right. */
-const calls = {
-  quantizeForward: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), output: f(6) }),
-  quantizeBackward: () => ({
-    weight: f(6),
-    bitDepth: f(2),
-    exponent: f(2),
-    gradOutput: f(6),
-    penalty: f(2),
-    gradWeight: f(6),
-    gradBitDepth: f(2),
-    gradExponent: f(2),
-  }),
-  quantizeCodes: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), codes: i(6), codeBits: i(2) }),
-  conv2dForward: () => ({ ...conv, input: f(96), weight: f(135), bias: f(5), output: f(40), liveIn: i(1), liveOut: i(1) }),
-  conv2dGradInput: () => ({ ...conv, gradOutput: f(40), weight: f(135), gradInput: f(96) }),
-  conv2dGradWeight: () => ({ ...conv, input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5) }),
-  batchNormForward: () => ({
-    ...image,
-    training: true,
-    input: f(96),
-    weight: f(3),
-    bias: f(3),
-    runningMean: f(3),
-    runningVar: f(3),
-    savedMean: f(3),
-    savedInvStd: f(3),
-    output: f(96),
-  }),
-  batchNormBackward: () => ({
-    ...image,
-    input: f(96),
-    gradOutput: f(96),
-    weight: f(3),
-    savedMean: f(3),
-    savedInvStd: f(3),
-    gradInput: f(96),
-    gradWeight: f(3),
-    gradBias: f(3),
-  }),
-  activationForward: () => ({ ...image, kind: 'gelu', input: f(96), output: f(96) }),
-  activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
-  poolForward: () => ({ ...image, kind: 'max', kernel: [2, 2], input: f(96), output: f(24) }),
-  poolBackward: () => ({ ...image, kind: 'average', kernel: [2, 2], input: f(96), gradOutput: f(24), gradInput: f(96) }),
-  matmul: () => ({ batch: 2, rows: 2, inner: 3, columns: 4, a: f(12), b: f(12), bias: f(4), output: f(16) }),
-  elementwise: () => ({ kind: 'divide', rows: 2, columns: 3, reversed: true, a: f(6), b: f(3), output: f(6) }),
-  sumOfRows: () => ({ rows: 2, columns: 3, input: f(6), output: f(3) }),
-  crossEntropy: () => ({ batch: 2, classes: 3, logits: f(6), labels: i(2), gradLogits: f(6) }),
-  meanSquaredError: () => ({ batch: 2, features: 3, output: f(6), target: f(6), gradOutput: f(6) }),
-  optimizerStep: () => ({ kind: 'adam', parameter: f(4), gradient: f(4), moment1: f(4), moment2: f(4), step: 1, learningRate: 0.1 }),
-};
-for (const [name, make] of Object.entries(calls)) calls[`${name}Sync`] = make;
+/** Every raw operation with arguments that are right, and its synchronous form. */
+const calls = { ...rawArguments };
+for (const [name, make] of Object.entries(rawArguments)) calls[`${name}Sync`] = make;
 
 const detached = () => {
   const array = f(96);

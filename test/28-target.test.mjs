@@ -6,7 +6,7 @@ import t from 'tap';
 import {
   cli,
   createModel,
-  datasetFromArrays,
+  datasetNow,
   loadDataset,
   readCheckpoint,
   Trainer,
@@ -23,7 +23,7 @@ const quick = { epochs: 3, batchSize: 32, seed: 2, penalty: 'rate' };
 function toyWithValidation(held = 64) {
   const { shape, classes, train, test } = toyDataset();
   const part = (from, to) => ({ images: train.images.slice(from * 144, to * 144), labels: train.labels.slice(from, to) });
-  return datasetFromArrays({
+  return datasetNow({
     name: 'toy',
     shape,
     classes,

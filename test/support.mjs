@@ -18,6 +18,9 @@ export function temporaryFolder(t) {
   return path;
 }
 
+/** `datasetFromArrays` of small data, without a promise. */
+export const datasetNow = (options) => runNow(datasetSteps(options));
+
 /** Seeded uniform numbers in [0, 1): mulberry32. */
 export function randomNumbers(seed) {
   let a = seed >>> 0;
@@ -52,7 +55,7 @@ export function toyDataset({ count = 256, size = 12, classes = 4, seed = 1 } = {
     }
     return { images, labels };
   };
-  return runNow(datasetSteps({ name: 'toy', shape: [1, size, size], classes, train: split(count), test: split(Math.ceil(count / 2)) }));
+  return datasetNow({ name: 'toy', shape: [1, size, size], classes, train: split(count), test: split(Math.ceil(count / 2)) });
 }
 
 /** Convolution, norm, ReLU, a residual connection, pooling, linear: small enough for many steps. */

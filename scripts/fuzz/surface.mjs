@@ -2,12 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as library from '../../dist/index.js';
+import { rawArguments } from '../../test/raw-arguments.mjs';
 
 const { binding } = library;
 const f = (n) => new Float32Array(n);
 const i = (n) => new Int32Array(n);
-const image = { batch: 2, channels: 3, height: 4, width: 4 };
-const conv = () => ({ batch: 2, inChannels: 3, height: 4, width: 4, outChannels: 5, kernel: [3, 3] }); // fresh: cases change what they get
 
 function description() {
   const net = new library.NetworkBuilder([1, 6, 6]);
@@ -44,116 +43,15 @@ const states = () => {
 };
 const data = () => new binding.DataSet(dataOptions());
 
-const raw = {
-  quantizeForward: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), output: f(6) }),
-  quantizeBackward: () => ({
-    weight: f(6),
-    bitDepth: f(2),
-    exponent: f(2),
-    gradOutput: f(6),
-    penalty: f(2),
-    gradWeight: f(6),
-    gradBitDepth: f(2),
-    gradExponent: f(2),
-  }),
-  quantizeCodes: () => ({ weight: f(6), bitDepth: f(2), exponent: f(2), codes: i(6), codeBits: i(2) }),
-  conv2dForward: () => ({
-    ...conv(),
-    stride: [1, 1],
-    padding: [0, 0],
-    dilation: [1, 1],
-    groups: 1,
-    input: f(96),
-    weight: f(135),
-    bias: f(5),
-    relu: true,
-    output: f(40),
-    liveIn: i(1),
-    liveOut: i(1),
-  }),
-  conv2dGradInput: () => ({ ...conv(), layout: 'nchw', paddingEnd: [0, 0], gradOutput: f(40), weight: f(135), gradInput: f(96), liveIn: i(1) }),
-  conv2dGradWeight: () => ({ ...conv(), input: f(96), gradOutput: f(40), gradWeight: f(135), gradBias: f(5), liveOut: i(1) }),
-  batchNormForward: () => ({
-    ...image,
-    training: true,
-    epsilon: 1e-5,
-    momentum: 0.1,
-    input: f(96),
-    weight: f(3),
-    bias: f(3),
-    runningMean: f(3),
-    runningVar: f(3),
-    savedMean: f(3),
-    savedInvStd: f(3),
-    output: f(96),
-  }),
-  batchNormBackward: () => ({
-    ...image,
-    input: f(96),
-    gradOutput: f(96),
-    weight: f(3),
-    savedMean: f(3),
-    savedInvStd: f(3),
-    gradInput: f(96),
-    gradWeight: f(3),
-    gradBias: f(3),
-  }),
-  activationForward: () => ({ ...image, kind: 'clip', alpha: 0, beta: 6, input: f(96), output: f(96) }),
-  activationBackward: () => ({ ...image, kind: 'relu', input: f(96), gradOutput: f(96), gradInput: f(96) }),
-  poolForward: () => ({
-    ...image,
-    kind: 'max',
-    kernel: [2, 2],
-    stride: [2, 2],
-    padding: [0, 0],
-    countIncludePad: true,
-    input: f(96),
-    output: f(24),
-  }),
-  poolBackward: () => ({ ...image, kind: 'average', kernel: [2, 2], input: f(96), gradOutput: f(24), gradInput: f(96) }),
-  matmul: () => ({
-    batch: 2,
-    rows: 2,
-    inner: 3,
-    columns: 4,
-    transposeA: false,
-    transposeB: true,
-    a: f(12),
-    b: f(12),
-    bias: f(4),
-    relu: true,
-    output: f(16),
-  }),
-  elementwise: () => ({ kind: 'divide', rows: 2, columns: 3, reversed: true, a: f(6), b: f(3), output: f(6) }),
-  sumOfRows: () => ({ rows: 2, columns: 3, input: f(6), output: f(3) }),
-  crossEntropy: () => ({ batch: 2, classes: 3, labelSmoothing: 0.1, logits: f(6), labels: i(2), gradLogits: f(6) }),
-  meanSquaredError: () => ({ batch: 2, features: 3, output: f(6), target: f(6), gradOutput: f(6) }),
-  optimizerStep: () => ({
-    kind: 'adam',
-    parameter: f(4),
-    gradient: f(4),
-    moment1: f(4),
-    moment2: f(4),
-    step: 1,
-    learningRate: 0.1,
-    momentum: 0.9,
-    nesterov: true,
-    beta1: 0.9,
-    beta2: 0.99,
-    epsilon: 1e-8,
-    weightDecay: 0,
-  }),
-};
-
 /**
  * name → { make: fresh arguments, call: with them, names: of the parameters }. `subject` is a network that getters may dispose of;
  * `slow`: reads real files; `proportional`: takes time in proportion to the sizes that it is given.
  */
 export const entries = {};
-for (const operation of Object.keys(raw))
+for (const operation of Object.keys(rawArguments))
   for (const name of [operation, `${operation}Sync`])
     entries[name] = {
-      make: () => [raw[operation]()],
+      make: () => [rawArguments[operation]()],
       names: ['the arguments'],
       call: (args) => binding[name](...args),
       proportional: name !== operation,
@@ -165,7 +63,12 @@ Object.assign(entries, {
   Network: {
     make: () => [description(), networkOptions()],
     names: ['network', 'options', 'node'],
-    call: (args) => new binding.Network(...args).dispose(),
+    call: (args) => {
+      const network = new binding.Network(...args);
+      const compiled = network.memory(); // on the native thread
+      network.dispose();
+      return compiled;
+    },
   },
 });
 const metadata = () => ({ name: 'toy', classes: 3, labels: ['a', 'b'], mean: [0.5], std: [0.25], flag: true });
