@@ -138,7 +138,7 @@ t.test('train --from, and the run goes on with the normalisation it was given', 
   const quick = ['--limit', 100, '--batch-size', 50, '--threads', 1, '--lr', 0, '--bits-lr', 0, '--exponent-lr', 0, '--mean', 0.5, '--std', 0.25];
   const first = run('train', '--model', file, '--from', weights, ...quick, '--epochs', 1, '--out', out);
   t.equal(first.status, 0, first.stderr);
-  t.match(first.stdout, /4 parameters: 4 by name/);
+  t.match(first.stderr, /4 parameters: 4 by name/);
   const layers = JSON.parse(run('inspect', out, '--json').stdout).layers;
   t.equal(layers[0].channels, 3, 'the channel of zeros');
   const again = run('train', '--resume', out, '--epochs', 2);

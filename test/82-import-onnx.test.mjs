@@ -337,7 +337,7 @@ t.test('the command line', async (t) => {
   const out = join(folder, 'run');
   const trained = run('train', '--from', path, '--limit', 200, '--epochs', 1, '--threads', 1, '--out', out);
   t.equal(trained.status, 0, trained.stderr);
-  t.match(trained.stdout, /digits on digits/);
+  t.match(trained.stderr, /digits on digits/);
   t.match(run('train', '--from', path, '--model', 'mlp', '--out', out, '--force').stderr, /Expected no --model and no --width/);
   t.equal(JSON.parse(run('eval', path, '--dataset', 'digits', '--json').stdout).images, 2004);
 });

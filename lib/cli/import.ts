@@ -9,7 +9,9 @@ import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { createModel, modelNames } from '../network/models.js';
 import { originOf } from '../training/metrics.js';
+import { UsageError } from './faults.js';
 import type { LoadedModel } from './load-model.js';
+import { note } from './voice.js';
 
 interface NetworkFlags {
   model: string;
@@ -24,7 +26,7 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: D
   try {
     text = await readFile(model, 'utf8');
   } catch (cause) {
-    throw new Error(
+    throw new UsageError(
       `Expected one of ${modelNames.join(', ')} or a readable JSON file for --model but received "${model}" (${(cause as Error).message})`,
       { cause },
     );
@@ -80,18 +82,18 @@ interface ImportFlags extends NetworkFlags {
 /** Network and given parameters of `selfcompress train`. `named`: the user has given --model. */
 export async function startingPoint(flags: ImportFlags, data: Dataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
   const { from, map } = flags;
-  if (map !== undefined && !isWeights(from ?? '')) throw new Error(`Expected --from FILE.safetensors with --map but received ${from ?? 'none'}`);
+  if (map !== undefined && !isWeights(from ?? '')) throw new UsageError(`Expected --from FILE.safetensors with --map but received ${from ?? 'none'}`);
   if (from === undefined) return { network: await readNetwork(flags, data) };
   if (isWholeModel(from)) {
-    if (named || flags.width !== 1) throw new Error(`Expected no --model and no --width with --from "${from}", which is a whole network`);
+    if (named || flags.width !== 1) throw new UsageError(`Expected no --model and no --width with --from "${from}", which is a whole network`);
     const imported = await importModel(from, { input: data.shape });
-    console.log(`${from}: ${describeImport(imported)}`);
+    note(`${from}: ${describeImport(imported)}`);
     return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
   }
-  if (!isWeights(from)) throw new Error(`Expected a .safetensors or .onnx file for --from but received "${from}"`);
+  if (!isWeights(from)) throw new UsageError(`Expected a .safetensors or .onnx file for --from but received "${from}"`);
   const network = await readNetwork(flags, data);
   const weights = await loadWeights(network, from, { map });
-  console.log(`${from}: ${describeMatches(weights)}`);
+  note(`${from}: ${describeMatches(weights)}`);
   return { network, state: weights.state };
 }
 
@@ -116,10 +118,10 @@ export async function importWhole(path: string, data?: Dataset): Promise<{ model
 /** The model of another program's file for evaluation, in plain floats. */
 export async function importFor(path: string, data: Dataset, flags: { model?: string; width: number; map?: string }): Promise<LoadedModel> {
   if (isWholeModel(path)) {
-    if (flags.model !== undefined) throw new Error(`Expected no --model for "${path}", which is a whole network, but received "${flags.model}"`);
+    if (flags.model !== undefined) throw new UsageError(`Expected no --model for "${path}", which is a whole network, but received "${flags.model}"`);
     return (await importWhole(path, data)).model;
   }
-  if (flags.model === undefined) throw new Error(`Expected --model NAME for the weights in ${path} but received none`);
+  if (flags.model === undefined) throw new UsageError(`Expected --model NAME for the weights in ${path} but received none`);
   const network = withoutBits(await readNetwork({ ...flags, model: flags.model }, data));
   const { state } = await loadWeights(network, path, { map: flags.map });
   const { parameters } = inspectNetwork(network);

@@ -14,11 +14,13 @@ import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { targetKind } from '../training/target.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
+import { UsageError } from './faults.js';
 import { modelName, normalisedBy, startingPoint } from './import.js';
 import { type LoadedModel, loadModel } from './load-model.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
+import { detail, isQuiet, note, result } from './voice.js';
 
 interface TrainFlags extends TargetFlags {
   model: string;
@@ -61,6 +63,10 @@ interface TrainFlags extends TargetFlags {
   out?: string;
   force?: boolean;
   resume?: string;
+  json?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+  config?: string;
   checkpointEvery: SaveInterval;
 }
 
@@ -135,6 +141,8 @@ export function addTrainCommand(program: Command): void {
     .option('--out <dir>', 'folder for metrics, checkpoint, model file and report (default: a new one under runs/)')
     .option('--force', 'replace a run that the folder holds already')
     .option('--resume <dir>', 'go on with the run of this folder')
+    .option('--config <file>', 'JSON file with options, such as {"gamma": 0.1, "batch-size": 64}; the command line goes before it')
+    .option('--json', 'a line of JSON on standard output for each epoch')
     .action(train);
 }
 
@@ -206,6 +214,10 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
 /** Options that --resume takes; a run keeps the others. */
 const RESUMABLE: (keyof TrainFlags)[] = [
   'resume',
+  'json',
+  'quiet',
+  'verbose',
+  'config',
   'epochs',
   ...RESUMABLE_TARGETS,
   'device',
@@ -221,7 +233,7 @@ function checkResumable(command: Command): void {
   const fixed = given.filter((option) => !(RESUMABLE as string[]).includes(option.attributeName()));
   if (fixed.length === 0) return;
   const changeable = command.options.filter(({ long }) => long !== '--resume' && (RESUMABLE as string[]).includes(optionName(long)));
-  throw new Error(
+  throw new UsageError(
     `Expected no ${fixed.map((option) => option.long).join(', ')} with --resume: a run keeps what it was started with. ` +
       `What can change: ${changeable.map((option) => option.long).join(', ')}`,
   );
@@ -263,32 +275,39 @@ async function announce({ trainer, directory }: Run): Promise<void> {
   const { weights } = inspectNetwork(trainer.description);
   const { parameterBytes, activationBytes } = await trainer.memory();
   const memory = bytesText(parameterBytes + activationBytes);
-  console.log(
+  note(
     `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test images, ${weights} weights, ` +
       `γ = ${options.gamma}${targetKind(options.target) ? ' at first' : ''}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
 }
 
-function conclude({ trainer, directory }: Run, reason: StopReason, seconds: number): void {
+function conclude({ trainer, directory }: Run, reason: StopReason, seconds: number, tell: (text: string) => void): void {
   const last = trainer.history.at(-1);
   const inside = trainer.step - (last?.step ?? 0);
   const where = inside > 0 ? ` in epoch ${trainer.epoch + 1}, after ${inside} of its ${trainer.stepsPerEpoch} steps` : '';
   const why = { epochs: 'Finished', early: 'What --stop-bits and --stop-accuracy ask for was met', stopped: `Stopped${where}` }[reason];
   const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
-  console.log(`${why} after ${durationText(seconds)}.${goOn}`);
+  note(`${why} after ${durationText(seconds)}.${goOn}`);
   if (!last) return;
-  if (trainer.outcome) console.log(trainer.outcome.text);
-  console.log(
+  if (trainer.outcome) tell(trainer.outcome.text);
+  tell(
     `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
       `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,
   );
 }
 
-async function follow(run: Run, signals: EndSignals): Promise<void> {
+const removalText = (removed: Record<string, number>) =>
+  Object.entries(removed)
+    .map(([layer, count]) => `${count} of ${layer}`)
+    .join(', ');
+
+async function follow(run: Run, signals: EndSignals, json: boolean): Promise<void> {
   const { trainer, directory } = run;
-  const hideProgress = showProgress(trainer, process.stdout);
+  const hideProgress = isQuiet() ? () => {} : showProgress(trainer, process.stderr);
+  if (json) trainer.on('epoch', (metrics) => result(JSON.stringify(metrics)));
+  trainer.on('removal', ({ epoch, removed }) => detail(`Epoch ${epoch}: removed ${removalText(removed)}`));
   signals.onFirst(() => {
-    process.stderr.write('\nSaving and stopping; a second signal stops at once.\n');
+    note('\nSaving and stopping; a second signal stops at once.');
     trainer.stop('step');
   });
   trainer.onEpochEnd = (metrics) => directory.record(trainer, metrics);
@@ -299,7 +318,7 @@ async function follow(run: Run, signals: EndSignals): Promise<void> {
     hideProgress();
     const inside = trainer.step > (trainer.history.at(-1)?.step ?? 0);
     if (reason === 'stopped' && inside) await directory.saveStep(trainer);
-    conclude(run, reason, (performance.now() - started) / 1000);
+    conclude(run, reason, (performance.now() - started) / 1000, json ? note : result);
     if (reason === 'stopped') process.exitCode = signals.status;
   } finally {
     hideProgress();
@@ -312,7 +331,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
   const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags, command);
   try {
     await announce(run);
-    await follow(run, signals);
+    await follow(run, signals, flags.json ?? false);
   } finally {
     await run.trainer.dispose();
     await run.directory.close();

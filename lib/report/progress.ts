@@ -35,8 +35,14 @@ function tableLine(shown: typeof table, columns: number, text: (column: (typeof 
 
 const BAR = { most: 24, least: 5 };
 
-/** The moving line, in at most `columns` columns. */
-export function stepLine(s: StepEvent, { epochs, batchSize, channels }: { epochs: number; batchSize: number; channels: string }, columns: number) {
+interface Course {
+  epochs: number;
+  batchSize: number;
+  channels: string;
+}
+
+/** Where training is, in at most `columns` columns where they are enough for the epoch. */
+function stepText(s: StepEvent, { epochs, batchSize, channels }: Course, columns: number): string {
   const stepsLeft = (epochs - s.epoch) * s.stepsPerEpoch + s.stepsPerEpoch - s.stepInEpoch;
   const texts = [
     { rank: 0, text: `epoch ${s.epoch}/${epochs}` },
@@ -47,9 +53,14 @@ export function stepLine(s: StepEvent, { epochs, batchSize, channels }: { epochs
     { rank: 5, text: `${s.imagesPerSecond.toFixed(0)} images/s` },
     { rank: 1, text: `${durationText((stepsLeft * batchSize) / s.imagesPerSecond)} left` },
   ];
-  const text = fitting(texts, (t) => t.text.length, 3, columns - BAR.least - 2)
+  return fitting(texts, (t) => t.text.length, 3, columns)
     .map((t) => t.text)
     .join(' | ');
+}
+
+/** The moving line, in at most `columns` columns. */
+export function stepLine(s: StepEvent, course: Course, columns: number) {
+  const text = stepText(s, course, columns - BAR.least - 2);
   const size = Math.min(BAR.most, columns - text.length - 2);
   if (size < BAR.least) return text.slice(0, Math.max(0, columns));
   const full = Math.round((size * s.stepInEpoch) / s.stepsPerEpoch);
@@ -58,6 +69,8 @@ export function stepLine(s: StepEvent, { epochs, batchSize, channels }: { epochs
 
 /** Time between two drawings of the line. */
 const DRAW_MS = 80;
+/** Longest silence where no line can move. */
+const SILENCE_MS = 30_000;
 
 /**
  * Follows `trainer` on `output` until the function that it returns is called. Cursor and line wrapping of the terminal are
@@ -68,7 +81,13 @@ export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () =
   // One column less: a line that fills the last one wraps in some terminals.
   const columns = () => (output.isTTY ? (output.columns || 80) - 1 : Number.POSITIVE_INFINITY);
   const shownColumns = trainer.data.validation ? table : table.filter(({ head }) => head !== 'validation');
-  output.write(`${tableLine(shownColumns, columns(), (c) => c.head)}\n`);
+  const moves = Boolean(output.isTTY) && process.env.TERM !== 'dumb';
+  let written = performance.now();
+  const write = (text: string) => {
+    output.write(text);
+    written = performance.now();
+  };
+  write(`${tableLine(shownColumns, columns(), (c) => c.head)}\n`);
   const epochLine = (m: EpochMetrics) => `${tableLine(shownColumns, columns(), (c) => c.cell(m, epochs))}\n`;
   let shown: { event: StepEvent; length: number; time: number } | undefined;
   let channels = trainer.history.at(-1)?.channels.toString() ?? 'all';
@@ -88,24 +107,27 @@ export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () =
   const onStep = (event: StepEvent) => {
     if (!shown || performance.now() - shown.time >= DRAW_MS) draw(event);
   };
+  const onPlainStep = (event: StepEvent) => {
+    if (performance.now() - written >= SILENCE_MS) write(`${stepText(event, { epochs, batchSize, channels }, Number.POSITIVE_INFINITY)}\n`);
+  };
   const onResize = () => {
     if (shown) draw(shown.event);
   };
   const onEpoch = (m: EpochMetrics) => {
-    if (output.isTTY) clear();
+    clear();
     channels = `${m.channels}`;
-    output.write(epochLine(m));
+    write(epochLine(m));
   };
   trainer.on('epoch', onEpoch);
-  if (output.isTTY) {
-    trainer.on('step', onStep);
+  trainer.on('step', moves ? onStep : onPlainStep);
+  if (moves) {
     output.on('resize', onResize);
     process.on('exit', clear);
   }
   return () => {
     clear();
     trainer.off('epoch', onEpoch);
-    trainer.off('step', onStep);
+    trainer.off('step', moves ? onStep : onPlainStep);
     output.off('resize', onResize);
     process.off('exit', clear);
   };

@@ -69,7 +69,7 @@ const mingw = (prefix) => ({
       // GCC does not align the stack of Windows for 32-byte vectors (bug 54412): no instruction may rely on it.
       CMAKE_CXX_FLAGS: '-Wa,-muse-unaligned-vector-move',
       CMAKE_SHARED_LINKER_FLAGS: '-static -Wl,--exclude-all-symbols -Wl,--gc-sections',
-      CMAKE_JS_LIB: join(work, 'libnode.a'),
+      SELFCOMPRESS_NODE_LIBRARY: join(work, 'libnode.a'),
     };
   },
   check(addon) {

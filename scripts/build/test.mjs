@@ -56,7 +56,7 @@ function hasBoostContext() {
   return spawnSync(process.env.CXX ?? 'c++', header).status === 0;
 }
 
-// As in install.mjs. The sanitizers' instrumentation and other compilers warn of more, so it is for builds like the addon's alone.
+// As in native.mjs. The sanitizers' instrumentation and other compilers warn of more, so it is for builds like the addon's alone.
 const warnings = process.env.SELFCOMPRESS_WERROR && ['all', 'native', 'cuda-host'].includes(what) ? ['-DSELFCOMPRESS_WERROR=ON'] : [];
 
 /** Whether the C++ tests could be built. Without doctest there are none to build. */
