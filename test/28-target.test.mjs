@@ -215,13 +215,13 @@ t.test('from the command line', async (t) => {
   const common = ['--dataset', 'digits', '--model', 'mlp', '--limit', '1500', '--batch-size', '64', '--threads', '1'];
   const plain = run(...common, '--plain', '--epochs', '3', '--validation', '400', '--out', join(folder, 'plain'));
   t.equal(plain.status, 0, plain.stderr);
-  t.match(plain.stdout, /1100 training, 400 validation and 2004 test images/);
-  t.match(plain.stdout, /accuracy validation/);
+  t.match(plain.stderr, /1100 training, 400 validation and 2004 test images/);
+  t.match(plain.stderr, /accuracy validation/);
   t.match(readFileSync(join(folder, 'plain', 'report.html'), 'utf8'), /validation accuracy/);
   const small = [...common, '--validation', '400', '--penalty', 'rate', '--start', join(folder, 'plain'), '--epochs', '4'];
   const drop = run(...small, '--target-drop', '3', '--out', join(folder, 'drop'));
   t.equal(drop.status, 0, drop.stderr);
-  t.match(drop.stdout, /The network as it comes: [\d.]+ % on the 400 validation images/);
+  t.match(drop.stderr, /The network as it comes: [\d.]+ % on the 400 validation images/);
   t.match(drop.stdout, /Target: at least [\d.]+ % on the validation split \(3 points below/);
   const { run: kept, options } = JSON.parse(readFileSync(join(folder, 'drop', 'config.json'), 'utf8'));
   t.match(kept, { validation: 400, limit: 1500 });

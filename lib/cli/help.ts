@@ -21,7 +21,7 @@ const trainGroups: Record<string, string[]> = {
     'freeze-at',
     'keep',
   ],
-  'When to stop': ['target-bits', 'target-size', 'target-drop', 'target-accuracy', 'stop-at-bits', 'stop-at-accuracy'],
+  Targets: ['target-size', 'target-bits', 'target-drop', 'reference', 'stop-bits', 'stop-accuracy'],
   Machine: ['threads', 'device', 'precision', 'memory-limit'],
   Run: ['out', 'force', 'resume', 'checkpoint-every', 'config', 'dashboard', 'tensorboard'],
   Output: ['json', 'quiet', 'verbose', 'help'],

@@ -4,9 +4,11 @@ import type { Device } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
 import { evaluateOn, nativeData } from '../training/native-data.js';
 import type { StopAt, Target } from '../training/target.js';
+import { UsageError } from './faults.js';
 import { withoutBits } from './import.js';
 import { compileModel, type LoadedModel, loadModel } from './load-model.js';
 import { fileSize, integer, number } from './values.js';
+import { note } from './voice.js';
 
 export interface TargetFlags {
   validation?: number;
@@ -63,15 +65,16 @@ export function stopAtFrom({ stopBits, stopAccuracy }: TargetFlags): StopAt | un
 export async function targetFrom(flags: TargetFlags, data: Dataset, device: Device, original?: LoadedModel): Promise<Target | undefined> {
   const { targetSize, targetBits, targetDrop, reference } = flags;
   if (targetDrop === undefined && reference !== undefined)
-    throw new Error(`Expected --target-drop POINTS with --reference but received ${reference}`);
+    throw new UsageError(`Expected --target-drop POINTS with --reference but received ${reference}`);
   if (targetDrop === undefined)
     return targetSize === undefined && targetBits === undefined ? undefined : { bytes: targetSize, bitsFraction: targetBits };
-  if (!data.validation) throw new Error(`Expected --validation N with --target-drop but received ${targetDrop} without a validation split`);
+  if (!data.validation) throw new UsageError(`Expected --validation N with --target-drop but received ${targetDrop} without a validation split`);
   if (typeof reference === 'number') return { drop: targetDrop, reference };
   const model = reference === undefined ? original : await loadModel(reference);
-  if (!model) throw new Error(`Expected --reference ACCURACY, RUN or FILE (or --start, --from) with --target-drop but received ${targetDrop} alone`);
+  if (!model)
+    throw new UsageError(`Expected --reference ACCURACY, RUN or FILE (or --start, --from) with --target-drop but received ${targetDrop} alone`);
   const accuracy = await validationAccuracy(model, data, device);
-  console.log(`${reference ?? 'The network as it comes'}: ${(100 * accuracy).toFixed(2)} % on the ${data.validation.count} validation images`);
+  note(`${reference ?? 'The network as it comes'}: ${(100 * accuracy).toFixed(2)} % on the ${data.validation.count} validation images`);
   return { bytes: targetSize, bitsFraction: targetBits, drop: targetDrop, reference: accuracy };
 }
 
