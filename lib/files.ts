@@ -47,7 +47,7 @@ async function write(path: string, chunks: readonly (Uint8Array | string)[]): Pr
 }
 
 /** Adds `text` to the end of a file and syncs it. A crash may leave a part of it. */
-export async function appendSynced(path: string, text: string): Promise<void> {
+export async function appendSynced(path: string, text: string | Uint8Array): Promise<void> {
   const file = await open(path, 'a');
   try {
     await writeAll(file, text);

@@ -12,6 +12,7 @@ import { formatHelp } from './help.js';
 import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { addPredictCommand } from './predict.js';
+import { addServeCommand } from './serve.js';
 import { addTrainCommand } from './train.js';
 import { setVoice } from './voice.js';
 
@@ -34,6 +35,7 @@ export const program = new Command('selfcompress')
 addTrainCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
+addServeCommand(program);
 addPredictCommand(program);
 addExportCommand(program);
 addInfoCommand(program);

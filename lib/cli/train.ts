@@ -9,6 +9,7 @@ import type { State } from '../network/initial.js';
 import { modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
+import { EventFile } from '../report/tensorboard.js';
 import { durationText, percentText } from '../report/text.js';
 import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
@@ -17,10 +18,12 @@ import { type StopReason, Trainer } from '../training/trainer.js';
 import { UsageError } from './faults.js';
 import { modelName, normalisedBy, startingPoint } from './import.js';
 import { type LoadedModel, loadModel } from './load-model.js';
+import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
 import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
 import { detail, isQuiet, note, result } from './voice.js';
+import { watchRun } from './watch.js';
 
 interface TrainFlags extends TargetFlags {
   model: string;
@@ -64,13 +67,15 @@ interface TrainFlags extends TargetFlags {
   force?: boolean;
   resume?: string;
   json?: boolean;
+  dashboard?: number;
+  tensorboard?: string;
   quiet?: boolean;
   verbose?: boolean;
   config?: string;
   checkpointEvery: SaveInterval;
 }
 
-interface Run {
+export interface Run {
   trainer: Trainer;
   directory: RunDirectory;
 }
@@ -142,6 +147,12 @@ export function addTrainCommand(program: Command): void {
     .option('--force', 'replace a run that the folder holds already')
     .option('--resume <dir>', 'go on with the run of this folder')
     .option('--config <file>', 'JSON file with options, such as {"gamma": 0.1, "batch-size": 64}; the command line goes before it')
+    .addOption(
+      new Option('--dashboard [port]', `show the run in a live page for the browser of this machine, at port ${DASHBOARD_PORT} where none is given`)
+        .argParser(integer(0, 65535))
+        .preset(`${DASHBOARD_PORT}`),
+    )
+    .option('--tensorboard <dir>', 'write event files that TensorBoard reads')
     .option('--json', 'a line of JSON on standard output for each epoch')
     .action(train);
 }
@@ -215,6 +226,8 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
 const RESUMABLE: (keyof TrainFlags)[] = [
   'resume',
   'json',
+  'dashboard',
+  'tensorboard',
   'quiet',
   'verbose',
   'config',
@@ -301,8 +314,9 @@ const removalText = (removed: Record<string, number>) =>
     .map(([layer, count]) => `${count} of ${layer}`)
     .join(', ');
 
-async function follow(run: Run, signals: EndSignals, json: boolean): Promise<void> {
+async function follow(run: Run, signals: EndSignals, { json = false, tensorboard }: TrainFlags): Promise<void> {
   const { trainer, directory } = run;
+  const events = tensorboard === undefined ? undefined : await EventFile.create(tensorboard);
   const hideProgress = isQuiet() ? () => {} : showProgress(trainer, process.stderr);
   if (json) trainer.on('epoch', (metrics) => result(JSON.stringify(metrics)));
   trainer.on('removal', ({ epoch, removed }) => detail(`Epoch ${epoch}: removed ${removalText(removed)}`));
@@ -310,7 +324,10 @@ async function follow(run: Run, signals: EndSignals, json: boolean): Promise<voi
     note('\nSaving and stopping; a second signal stops at once.');
     trainer.stop('step');
   });
-  trainer.onEpochEnd = (metrics) => directory.record(trainer, metrics);
+  trainer.onEpochEnd = async (metrics) => {
+    await directory.record(trainer, metrics);
+    await events?.add(metrics);
+  };
   trainer.on('step', (event) => directory.saveWhenDue(trainer, event));
   const started = performance.now();
   try {
@@ -328,11 +345,14 @@ async function follow(run: Run, signals: EndSignals, json: boolean): Promise<voi
 async function train(flags: TrainFlags, command: Command): Promise<void> {
   const signals = watchEndSignals();
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
+  let watching: { close(): Promise<void> } | undefined;
   const run = flags.resume ? await resume(flags.resume, flags, command) : await start(flags, command);
   try {
     await announce(run);
-    await follow(run, signals, flags.json ?? false);
+    watching = flags.dashboard === undefined ? undefined : await watchRun(run, flags.dashboard);
+    await follow(run, signals, flags);
   } finally {
+    await watching?.close();
     await run.trainer.dispose();
     await run.directory.close();
     signals.detach();

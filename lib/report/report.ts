@@ -3,7 +3,7 @@
 import { bytesText } from '../bytes-text.js';
 import { item } from '../indexing.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
-import { bitsHeatMap, depthColor, lineChart } from './charts.js';
+import { bitsHeatMap, depthColor, depthHistogram, lineChart } from './charts.js';
 import { layerTable, percentText } from './text.js';
 
 export interface ReportInput {
@@ -13,6 +13,8 @@ export interface ReportInput {
   history: EpochMetrics[];
   /** What was asked for and what was reached. */
   outcome?: string | undefined;
+  /** What the run was made with and when: names and texts. */
+  about?: Record<string, string> | undefined;
 }
 
 const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
@@ -25,6 +27,7 @@ const style = `
   .fact { min-width: 9rem; } .fact b { display: block; font-size: 1.5rem; font-weight: 600; }
   table { border-collapse: collapse; } td, th { padding: .15rem .8rem; text-align: right; border-bottom: 1px solid #ddd; } td:first-child, th:first-child { text-align: left; }
   .swatch { display: inline-block; width: 1.1em; height: 1.1em; vertical-align: -0.2em; border: 1px solid #999; margin: 0 .2em 0 .7em; }
+  td.text { text-align: left; }
   pre { background: #f5f5f5; padding: 1rem; overflow: auto; font-size: 12px; }`;
 
 function facts(last: EpochMetrics): string {
@@ -45,8 +48,15 @@ function table(last: EpochMetrics): string {
   return `<table>${line(head, 'th')}${rows.map((row) => line(row, 'td')).join('')}</table>`;
 }
 
+function factsTable(about: Record<string, string>): string {
+  const rows = Object.entries(about).map(
+    ([name, text]) => `<tr><th scope="row">${escapeHtml(name)}</th><td class="text">${escapeHtml(text)}</td></tr>`,
+  );
+  return `<table>${rows.join('')}</table>`;
+}
+
 /** HTML without scripts or links: figures are SVG inside the page. */
-export function renderReport({ title, config, history, outcome }: ReportInput): string {
+export function renderReport({ title, config, history, outcome, about }: ReportInput): string {
   const last = item(history, history.length - 1);
   const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
   const validated = (pick: (metrics: EpochMetrics) => number | undefined) =>
@@ -90,11 +100,19 @@ ${lineChart([{ name: 'model file', values: of((m) => m.modelBytes / 1000) }], { 
 ${lineChart([{ name: 'seconds', values: of((m) => m.epochSeconds) }], { label: 'seconds of training per epoch', from: 0 })}
 ${lineChart([{ name: 'images/s', values: of((m) => m.imagesPerSecond) }], { label: 'images per second', from: 0 })}
 </div>
+<h2>Rates</h2>
+<div class="row">
+${lineChart([{ name: 'learning rate', values: of((m) => m.learningRate) }], { label: 'learning rate of weights at the end of the epoch', from: 0 })}
+${lineChart([{ name: 'γ', values: of((m) => m.gamma) }], { label: 'factor γ of the size penalty', from: 0 })}
+</div>
+<h2>Bit depths after the last epoch</h2>
+<div class="row">${depthHistogram(last)}</div>
 <h2>Bits per channel, epoch by epoch</h2>
 <p>Each row is an output channel of the original network.${depths.join('')}</p>
 <div class="row">${last.layers.map((layer) => bitsHeatMap(history, layer.name)).join('\n')}</div>
 <h2>Layers</h2>
 ${table(last)}
+${about ? `<h2>Made by</h2>\n${factsTable(about)}` : ''}
 <h2>Configuration</h2>
 <pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre>
 </body></html>

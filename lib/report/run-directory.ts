@@ -17,6 +17,7 @@ import type { TrainOptions } from '../training/options.js';
 import { checkFingerprint } from '../training/same-data.js';
 import { targetKind } from '../training/target.js';
 import { type ResumeChanges, Trainer } from '../training/trainer.js';
+import { about } from './about.js';
 import { renderReport } from './report.js';
 
 /** Where the data came from, so that a run can be resumed by its folder alone. */
@@ -221,7 +222,7 @@ export class RunDirectory {
   async #writeReport(trainer: Trainer): Promise<void> {
     const { history, options, data, outcome } = trainer;
     const title = `${this.run.model} on ${data.name}, ${targetKind(options.target) ? 'γ steered' : `γ = ${options.gamma}`}`;
-    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history, outcome: outcome?.text })]);
+    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history, outcome: outcome?.text, about: about() })]);
   }
 
   async #write(name: string, chunks: (Uint8Array | string)[]): Promise<void> {

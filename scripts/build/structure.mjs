@@ -45,7 +45,9 @@ const libRules = {
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   export: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  dashboard: ['package-root'],
   cli: [
+    'dashboard',
     'export',
     'report',
     'training',

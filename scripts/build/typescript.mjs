@@ -52,6 +52,21 @@ for (const entry of ['index', 'binding', 'tfjs/index']) {
   });
   metafiles.push(metafile);
 }
+const browser = await esbuild.build({
+  entryPoints: [join(root, 'lib/dashboard/page/page.js')],
+  outfile: join(dist, 'dashboard/page.js'),
+  absWorkingDir: root,
+  bundle: true,
+  minify: true,
+  platform: 'browser',
+  target: 'es2022',
+  format: 'esm',
+  legalComments: 'none',
+  logLevel: 'warning',
+  metafile: true,
+});
+metafiles.push(browser.metafile);
+copyFileSync(join(root, 'lib/dashboard/page/page.css'), join(dist, 'dashboard/page.css'));
 writeFileSync(join(dist, 'vendor/LICENSES.txt'), licences(metafiles, root));
 copyFileSync(digitsFile(join(root, 'build')), join(dist, 'digits.br'));
 chmodSync(join(dist, 'cli/main.js'), 0o755);
