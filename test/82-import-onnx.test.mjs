@@ -213,7 +213,7 @@ t.test('all faults are in one error', async (t) => {
   );
   for (const part of [
     'outputs y, z',
-    'AveragePool "uneven" needs 4 whole numbers of at least 0 as padding',
+    'AveragePool "uneven" needs 4 whole numbers from 0 to 1048576 as padding',
     'LRN "norm"',
     'an import rule for NonZero',
     'a scale or a size for each of 4 axes',

@@ -24,7 +24,10 @@ export function addEvalCommand(program: Command): void {
   program
     .command('eval')
     .description('loss and accuracy of a checkpoint or model file on the test images of a data set')
-    .argument('<checkpoint|file>', "a checkpoint, a run's folder, a model file, another program's .onnx, or its .safetensors (with --model)")
+    .argument(
+      '<checkpoint|file>',
+      "a checkpoint, a run's folder, a model file, another program's .onnx, model.json or .h5, or its .safetensors (with --model)",
+    )
     .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).makeOptionMandatory())
     .option('--data-dir <dir>', "folder with the data set's standard files")
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))

@@ -1,9 +1,9 @@
 /** What a command starts from: a network by name, by description, or with another program's weights. */
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { binding, type NetworkDescription } from '../binding.js';
 import type { Dataset } from '../data/dataset.js';
-import { type ImportedModel, importModel } from '../import/import.js';
+import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
 import { type LoadedWeights, loadWeights } from '../import/weights.js';
 import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
@@ -44,7 +44,7 @@ export function normalisedBy(data: Dataset, { mean, std }: { mean?: number[] | u
 }
 
 export const isWeights = (path: string) => path.endsWith('.safetensors');
-export const isWholeModel = (path: string) => path.endsWith('.onnx');
+export const isWholeModel = (path: string) => wholeModelEndings.some((ending) => path.endsWith(ending));
 export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
 
 /** The network with plain weights in every layer. */
@@ -58,7 +58,8 @@ export function withoutBits(network: NetworkDescription): NetworkDescription {
 export function describeImport({ report, network }: ImportedModel): string {
   const operators = Object.entries(report.operators).map(([name, count]) => `${count} ${name}`);
   const tail = report.tail.length ? `; left out at the output: ${report.tail.map(({ operator, node }) => `${operator} "${node}"`).join(', ')}` : '';
-  return `opset ${report.opset}${report.producer && ` by ${report.producer}`}, input ${network.input.join('×')}: ${operators.join(', ')}${tail}`;
+  const origin = [report.opset !== undefined && `opset ${report.opset}`, report.producer && `by ${report.producer}`].filter(Boolean).join(' ');
+  return `${origin}, input ${network.input.join('×')}: ${operators.join(', ')}${tail}`;
 }
 
 /** How the parameters were found, in one line. */
@@ -90,7 +91,8 @@ export async function startingPoint(flags: ImportFlags, data: Dataset, named: bo
     note(`${from}: ${describeImport(imported)}`);
     return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
   }
-  if (!isWeights(from)) throw new UsageError(`Expected a .safetensors or .onnx file for --from but received "${from}"`);
+  if (!isWeights(from))
+    throw new UsageError(`Expected a file by the name of .safetensors, ${wholeModelEndings.join(', ')} for --from but received "${from}"`);
   const network = await readNetwork(flags, data);
   const weights = await loadWeights(network, from, { map });
   note(`${from}: ${describeMatches(weights)}`);
@@ -99,7 +101,7 @@ export async function startingPoint(flags: ImportFlags, data: Dataset, named: bo
 
 /** What a run is called: its model's name, or its file's. */
 export function modelName({ model, from }: ImportFlags): string {
-  return from !== undefined && isWholeModel(from) ? basename(from, '.onnx') : model;
+  return from !== undefined && isWholeModel(from) ? basename(from, extname(from)) : model;
 }
 
 /** A whole model of another program in plain floats. */

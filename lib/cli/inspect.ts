@@ -18,7 +18,10 @@ export function addInspectCommand(program: Command): void {
   program
     .command('inspect')
     .description('what is left of every layer: channels, mean bits, weights, bytes; or the program of a step')
-    .argument('<checkpoint|file>', "a checkpoint, a run's folder, a model file, or another program's .onnx; with --plan also a network as JSON")
+    .argument(
+      '<checkpoint|file>',
+      "a checkpoint, a run's folder, a model file, or another program's .onnx, model.json or .h5; with --plan also a network as JSON",
+    )
     .option('--json', 'print JSON')
     .option('--plan', 'print the operations of a training step with shapes, memory and multiply-adds')
     .option('--evaluation', 'with --plan: of an evaluation')

@@ -1,6 +1,9 @@
 /** Models of other programs: which reader a file is for. */
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { readHdf5 } from './keras/hdf5.js';
+import { importKeras } from './keras/model.js';
+import { readTfjs } from './keras/tfjs.js';
 import { type ImportedModel, importOnnx, type OnnxOptions } from './onnx/model.js';
 
 export type { ImportedModel, ImportReport } from './onnx/model.js';
@@ -8,8 +11,18 @@ export type ImportOptions = OnnxOptions;
 
 const MOST_AXES = 16;
 
+const readers: Record<string, (path: string, options: OnnxOptions) => Promise<ImportedModel>> = {
+  '.onnx': importOnnx,
+  '.json': async (path, options) => importKeras(path, await readTfjs(path), options),
+  '.h5': async (path, options) => importKeras(path, await readHdf5(path), options),
+  '.hdf5': async (path, options) => importKeras(path, await readHdf5(path), options),
+};
+/** Endings of the names of files that hold a whole model. */
+export const wholeModelEndings = Object.keys(readers);
+
 /**
- * Network and parameters of another program's file, `.onnx`. Weights alone (`.safetensors`) are for `loadWeights`.
+ * Network and parameters of another program's file: `.onnx`, a layers model of TensorFlow.js (`model.json`), or a model that Keras saved
+ * as HDF5 (`.h5`; read by the package h5wasm, which is to be installed beside this one). Weights alone (`.safetensors`) are for `loadWeights`.
  * @throws DataError for a damaged file; ImportError for what has no counterpart here
  */
 export async function importModel(path: string, given: ImportOptions = {}): Promise<ImportedModel> {
@@ -23,6 +36,7 @@ export async function importModel(path: string, given: ImportOptions = {}): Prom
   input?.forEach((size, i) => {
     checkInteger(size, `options.input[${i}]`, 1);
   });
-  if (!path.endsWith('.onnx')) throw wrongValue('a file by the name of .onnx', 'path', path);
-  return importOnnx(path, options);
+  const reader = Object.entries(readers).find(([ending]) => path.endsWith(ending))?.[1];
+  if (!reader) throw wrongValue(`a file by the name of ${wholeModelEndings.join(', ')}`, 'path', path);
+  return reader(path, options);
 }

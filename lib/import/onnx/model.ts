@@ -5,7 +5,7 @@ import { DataError, ImportError } from '../../errors.js';
 import { entry } from '../../indexing.js';
 import { initialState, type State } from '../../network/initial.js';
 import type { Activation } from './layout.js';
-import { decodeModelProto, type ModelProto } from './proto.js';
+import { decodeModelProto, type GraphProto, type ModelProto } from './proto.js';
 import { type Constant, readTensor } from './tensors.js';
 import { Translation } from './translation.js';
 
@@ -36,12 +36,13 @@ export interface TensorReport {
 
 export interface ImportReport {
   producer: string;
-  opset: number;
+  /** Of a file of ONNX. */
+  opset?: number | undefined;
   /** Nodes at the output that are left out: what training's loss does itself, and what makes integers of the prediction. */
   tail: { node: string; operator: string /** Of the file's output. */; axis?: number }[];
   input: TensorReport;
   output: TensorReport;
-  /** Nodes of the file that were read, by operator. */
+  /** Nodes, or layers, of the file that were read, by operator. */
   operators: Record<string, number>;
 }
 
@@ -89,6 +90,30 @@ function reportOf(x: Activation): TensorReport {
   return { shape: x.shape, axes };
 }
 
+interface GraphInput {
+  path: string;
+  graph: GraphProto;
+  opset: number;
+  constants: Map<string, Constant>;
+  options: TranslationOptions;
+}
+
+/** @throws ImportError with every node at fault */
+export async function translateGraph(given: GraphInput): Promise<Translated> {
+  const run = (channelsLast: boolean) => Translation.run({ ...given, channelsLast });
+  let best = await run(false);
+  if (best.build.rearranged > 0 && best.input && best.input.sizes.length > 1) {
+    const other = await run(true);
+    if (other.faults.length <= best.faults.length && other.build.rearranged < best.build.rearranged) best = other;
+  }
+  const { build, faults, tail, operators, input, output, tensor } = best;
+  if (faults.length || !input || !output) throw new ImportError(given.path, faults);
+  const { nodes, state } = build;
+  const network = { input: input.sizes, nodes, output: output.node } as NetworkDescription;
+  const report = { producer: '', opset: given.opset, tail, operators, input: reportOf(input), output: reportOf(output) };
+  return { network, state, report, input, output, tensor };
+}
+
 /** @throws DataError for what is no ONNX file; ImportError with every node at fault */
 export async function translateOnnx(path: string, options: TranslationOptions = {}): Promise<Translated> {
   const model = await readModel(path);
@@ -98,18 +123,8 @@ export async function translateOnnx(path: string, options: TranslationOptions = 
   const constants = new Map<string, Constant>();
   for (const tensor of graph.initializer) constants.set(tensor.name, await readTensor(tensor, path));
   for (const [name, value] of options.constants ?? []) constants.set(name, value);
-  const run = (channelsLast: boolean) => Translation.run({ path, graph, opset, constants, options, channelsLast });
-  let best = await run(false);
-  if (best.build.rearranged > 0 && best.input && best.input.sizes.length > 1) {
-    const other = await run(true);
-    if (other.faults.length <= best.faults.length && other.build.rearranged < best.build.rearranged) best = other;
-  }
-  const { build, faults, tail, operators, input, output, tensor } = best;
-  if (faults.length || !input || !output) throw new ImportError(path, faults);
-  const { nodes, state } = build;
-  const network = { input: input.sizes, nodes, output: output.node } as NetworkDescription;
-  const report = { producer: model.producerName, opset, tail, operators, input: reportOf(input), output: reportOf(output) };
-  return { network, state, report, input, output, tensor };
+  const { report, ...rest } = await translateGraph({ path, graph, opset, constants, options });
+  return { ...rest, report: { ...report, producer: model.producerName } };
 }
 
 /** What the native side says of the description, as a fault of the file. */

@@ -34,21 +34,27 @@ const types: Record<number, ElementType> = {
 export const elementsOf = (shape: number[]) => shape.reduce((product, size) => product * size, 1);
 export const isFloatType = (dataType: number) => (types[dataType] ?? '').includes('f');
 
-/** The bytes of a tensor kept beside the model: a file in the model's folder or below it. */
-async function externalBytes(proto: TensorProto, modelPath: string): Promise<Uint8Array> {
-  const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
-  const location = entries.get('location') ?? '';
-  const wrong = (what: string) => new DataError(`tensor "${proto.name}": external data ${what}`, modelPath);
-  if (location === '' || isAbsolute(location) || location.includes('\0')) throw wrong(`at ${JSON.stringify(location)}, which is no relative path`);
-  const folder = await realpath(dirname(modelPath));
+/** The path of a file that a model names, in the model's folder or below it. `what` is said of one that is not. */
+export async function fileInside(modelFolder: string, location: string, what: string, modelPath: string): Promise<string> {
+  if (location === '' || isAbsolute(location) || location.includes('\0')) throw new DataError(`${what}, which is no relative path`, modelPath);
+  const folder = await realpath(modelFolder);
   let path: string;
   try {
     path = await realpath(join(folder, location));
   } catch (cause) {
-    throw new DataError(`tensor "${proto.name}": external data at ${JSON.stringify(location)} (${(cause as Error).message})`, modelPath, { cause });
+    throw new DataError(`${what} (${(cause as Error).message})`, modelPath, { cause });
   }
   const inside = relative(folder, path);
-  if (inside.startsWith('..') || isAbsolute(inside)) throw wrong(`at ${JSON.stringify(location)}, outside of the model's folder`);
+  if (inside.startsWith('..') || isAbsolute(inside)) throw new DataError(`${what}, outside of the model's folder`, modelPath);
+  return path;
+}
+
+/** The bytes of a tensor kept beside the model. */
+async function externalBytes(proto: TensorProto, modelPath: string): Promise<Uint8Array> {
+  const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
+  const location = entries.get('location') ?? '';
+  const wrong = (what: string) => new DataError(`tensor "${proto.name}": external data ${what}`, modelPath);
+  const path = await fileInside(dirname(modelPath), location, `tensor "${proto.name}": external data at ${JSON.stringify(location)}`, modelPath);
   const file = await open(path, 'r');
   try {
     const info = await file.stat();

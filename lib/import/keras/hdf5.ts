@@ -1,0 +1,88 @@
+/** Models that Keras saved as HDF5: its configuration is an attribute, the weights of each layer are a group. Read by h5wasm, an optional peer. */
+import { readFile } from 'node:fs/promises';
+import { DataError } from '../../errors.js';
+import type { Weights } from './graph.js';
+import type { KerasFile } from './model.js';
+import { addWeight } from './tfjs.js';
+
+/** What is used of h5wasm: the HDF5 library in WebAssembly, with files in its own memory. */
+interface Entity {
+  attrs: Record<string, { value: unknown }>;
+}
+interface Dataset extends Entity {
+  shape: number[] | null;
+  value: unknown;
+}
+interface Group extends Entity {
+  keys(): string[];
+  get(path: string): Group | Dataset | null;
+}
+interface Hdf5 {
+  ready: Promise<{ FS: { writeFile(path: string, bytes: Uint8Array): void; unlink(path: string): void } }>;
+  File: new (path: string, mode: string) => Group & { close(): void };
+}
+
+async function library(path: string): Promise<Hdf5> {
+  const name: string = 'h5wasm';
+  try {
+    const module = (await import(name)) as { default?: Hdf5 } & Hdf5;
+    return module.default ?? module;
+  } catch (cause) {
+    throw new DataError('HDF5 files are read by the package h5wasm, which is not installed. Run: npm install h5wasm', path, { cause });
+  }
+}
+
+const isGroup = (entity: Group | Dataset | null): entity is Group => entity !== null && 'keys' in entity;
+const attribute = (entity: Entity, name: string): unknown => (Object.hasOwn(entity.attrs, name) ? entity.attrs[name]?.value : undefined);
+
+function weightsOf(file: Group, path: string): Map<string, Weights> {
+  const all = new Map<string, Weights>();
+  const saved = file.get('model_weights');
+  const root = isGroup(saved) ? saved : file;
+  const names = attribute(root, 'layer_names');
+  for (const layer of Array.isArray(names) ? names.map(String) : root.keys()) {
+    const group = root.get(layer);
+    if (!isGroup(group)) continue;
+    const list = attribute(group, 'weight_names');
+    for (const name of Array.isArray(list) ? list.map(String) : []) {
+      const dataset = group.get(name);
+      if (!dataset || isGroup(dataset)) throw new DataError(`no data set for the weights "${name}" of layer "${layer}"`, path);
+      const { shape, value } = dataset;
+      if (!(value instanceof Float32Array || value instanceof Float64Array) || !shape) throw new DataError(`weights "${name}" are no floats`, path);
+      const count = shape.reduce((a, b) => a * b, 1);
+      if (count !== value.length) throw new DataError(`weights "${name}" of [${shape}] have ${value.length} elements`, path);
+      addWeight(all, name, { shape: [...shape], data: Float32Array.from(value) }, layer);
+    }
+  }
+  return all;
+}
+
+let opened = 0;
+
+/** @throws DataError where h5wasm is not installed, for what is no HDF5 file, and for one without a Keras model */
+export async function readHdf5(path: string): Promise<KerasFile> {
+  const bytes = await readFile(path).catch((cause) => {
+    throw new DataError(`it cannot be read (${(cause as Error).message})`, path, { cause });
+  });
+  const hdf5 = await library(path);
+  const { FS } = await hdf5.ready;
+  const name = `model-${opened++}.h5`;
+  FS.writeFile(name, bytes);
+  try {
+    const file = new hdf5.File(name, 'r');
+    try {
+      const config = attribute(file, 'model_config');
+      if (typeof config !== 'string') throw new DataError('no model of Keras: it has no model_config (weights alone are for loadWeights)', path);
+      const version = String(attribute(file, 'keras_version') ?? '');
+      const topology = { model_config: JSON.parse(config) as unknown, keras_version: version };
+      return { topology, producer: `Keras ${version}`.trim(), weights: weightsOf(file, path) };
+    } finally {
+      file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof DataError) throw cause;
+    throw new DataError(`no HDF5 file of Keras (${(cause as Error).message})`, path, { cause });
+  } finally {
+    FS.unlink(name);
+  }
+}
