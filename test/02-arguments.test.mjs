@@ -3,6 +3,7 @@ import t from 'tap';
 import { rawArguments } from './raw-arguments.mjs';
 import { binding, floats, NetworkBuilder, randomNumbers, range, toyNetwork } from './support.mjs';
 
+t.setTimeout(600_000);
 const f = (n) => new Float32Array(n);
 const i = (n) => new Int32Array(n);
 const networkOptions = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: 8 };
