@@ -2,9 +2,10 @@
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { isDeepStrictEqual, promisify } from 'node:util';
 import sharp from 'sharp';
 import t from 'tap';
+import { Prediction } from '../dist/inference/prediction.js';
 import {
   binding,
   cli,
@@ -105,12 +106,26 @@ t.test('labels and probabilities', async (t) => {
   t.equal(prediction.label, info.classNames[all[0].index]);
   t.equal(prediction.probability, all[0].probability);
   t.equal(prediction.top(2).length, 2);
+  for (const k of [-1, 0.5, '2', Number.NaN, undefined]) t.throws(() => prediction.top(k), { message: /an integer >= 0 for k/ });
   const plain = new NetworkBuilder([2, 1, 1]);
   const regression = plain.build(plain.linear('input', { name: 'a', outFeatures: 3 }));
   const file = await binding.encodeModelFile({ network: regression, state: toyState(regression, 1), metadata: { task: 'regression' } });
   const numbers = await (await loadModel(file)).predict(new Float32Array(2));
   t.same([numbers.label, numbers.probability, numbers.top(5)], [undefined, undefined, []]);
   t.equal(numbers.scores.length, 3);
+});
+
+t.test('the k likeliest, against sorting all', (t) => {
+  const random = randomNumbers(12);
+  const below = (n) => Math.floor(random() * n);
+  for (let trial = 0; trial < 500; trial++) {
+    const scores = Float32Array.from({ length: below(90) }, () => (trial % 9 === 8 ? Number.NaN : below(6)));
+    const k = below(100);
+    const byScore = Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
+    const found = new Prediction(scores, true, undefined).top(k).map(({ index }) => index);
+    if (!isDeepStrictEqual(found, byScore.slice(0, k))) t.fail(`top(${k}) of ${scores}: ${found}`);
+  }
+  t.end();
 });
 
 t.test('the number of threads changes nothing', async (t) => {

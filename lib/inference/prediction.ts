@@ -1,4 +1,7 @@
 /** What a model says of one example. */
+import { checkInteger } from '../errors.js';
+import { item } from '../indexing.js';
+
 export interface ClassScore {
   /** Of the class, 0.. */
   index: number;
@@ -27,22 +30,45 @@ export class Prediction {
   get probability(): number | undefined {
     return this.top(1)[0]?.probability;
   }
-  /** The k likeliest classes, the likeliest first; none where the model does not classify. */
+  /**
+   * The k likeliest classes, the likeliest first; none where the model does not classify.
+   * @throws TypeError or RangeError when k is no integer from 0
+   */
   top(k: number): ClassScore[] {
     const probabilities = this.#probabilities;
+    checkInteger(k, 'k', 0);
     if (!probabilities) return [];
-    return Array.from(probabilities, (probability, index) => ({ index, label: this.#labels?.[index] ?? String(index), probability }))
-      .sort((a, b) => b.probability - a.probability || a.index - b.index)
-      .slice(0, k);
+    return largest(probabilities, k).map((index) => ({
+      index,
+      label: this.#labels?.[index] ?? String(index),
+      probability: item(probabilities, index),
+    }));
   }
   toJSON(): { scores: number[]; label: string | undefined; probability: number | undefined } {
     return { scores: Array.from(this.scores), label: this.label, probability: this.probability };
   }
 }
 
+/** Indices of the k largest values, the largest first and equal ones in their order. What may be among them is sorted whenever it is 2k long. */
+function largest(values: Float64Array, k: number): number[] {
+  let best: number[] = [];
+  let least = Number.NEGATIVE_INFINITY; // of the k best so far
+  const cut = () => {
+    best = best.sort((a, b) => item(values, b) - item(values, a) || a - b).slice(0, k);
+    if (k > 0 && best.length === k) least = item(values, item(best, k - 1));
+  };
+  for (let i = 0; i < values.length; i++) {
+    if ((values[i] as number) <= least) continue;
+    best.push(i);
+    if (best.length >= 2 * k + 16) cut();
+  }
+  cut();
+  return best;
+}
+
 function softmax(scores: Float32Array): Float64Array {
-  const largest = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const powers = Float64Array.from(scores, (score) => Math.exp(score - largest));
+  const most = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const powers = Float64Array.from(scores, (score) => Math.exp(score - most));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / sum);
 }
