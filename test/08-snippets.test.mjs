@@ -27,7 +27,7 @@ for (const scope of ['@tensorflow'])
 
 /** A trained network, as a model file and as a run's folder. */
 async function train(folder) {
-  const data = toyDataset({ size: 12 });
+  const data = await toyDataset({ size: 12 });
   const trainer = library.Trainer.create({ network: toyNetwork(), data, epochs: 1, batchSize: 64 });
   await trainer.run();
   writeFileSync(join(folder, 'model.scnn'), await trainer.encodeModel());
@@ -65,7 +65,7 @@ function writeFashion(folder) {
 }
 
 const toyData = `const split = (n) => ({ images: new Uint8Array(n * 144).map((_, i) => i), labels: new Int32Array(n).map((_, i) => i % 4) });
-  const data = datasetFromArrays({ shape: [1, 12, 12], classes: 4, train: split(64), test: split(16) });`;
+  const data = await datasetFromArrays({ shape: [1, 12, 12], classes: 4, train: split(64), test: split(16) });`;
 const images = async (names) => {
   const sharp = require('sharp');
   for (const name of names)
