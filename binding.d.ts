@@ -527,6 +527,20 @@ export interface OptimizerDescription {
   maxGradientNorm?: number | undefined;
 }
 
+/** What is different for one layer of a network in training. */
+export interface LayerRule {
+  /** Of a node. */
+  name: string;
+  /** Its weights, biases, bit depths and exponents stay as they are. Default false. */
+  frozen?: boolean | undefined;
+  /** Least bits of its channels, 0..mostBits; above 0 none of them dies. Default 0. */
+  leastBits?: number | undefined;
+  /** Most bits of its channels, up to 24. Default 24. */
+  mostBits?: number | undefined;
+  /** Only so many channels are removed that a multiple of this many is left. Default 1. */
+  multipleOf?: number | undefined;
+}
+
 export interface NetworkOptions {
   /** Default 'auto'. A CUDA device that is not there is an Error that says what was looked for. */
   device?: Device | undefined;
@@ -561,6 +575,8 @@ export interface NetworkOptions {
   batchSize: number;
   /** Per step, dead channels' biases and norm shifts shrink by this share. Default 0.05. */
   deadDecay?: number | undefined;
+  /** Rules of single layers, at most one for each. */
+  layers?: LayerRule[] | undefined;
 }
 
 export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope' | 'idle';

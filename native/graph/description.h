@@ -33,6 +33,14 @@ enum class SizePenalty { kOwn, kCoupled, kRate };
 // All but the first compare every element of the prediction with a target (ops/loss.h).
 enum class Loss { kCrossEntropy, kMeanSquaredError, kBinaryCrossEntropy, kAbsolute, kHuber };
 
+// What is different for one layer.
+struct LayerRule {
+  std::string name;     // of the node
+  bool frozen = false;  // its parameters do not change
+  float leastBits = 0, mostBits = 24;  // of its channels; above 0: none of them dies
+  int multipleOf = 1;   // so many of its channels leave that the rest is a multiple, or none
+};
+
 struct NetworkOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
@@ -45,6 +53,7 @@ struct NetworkOptions {
   double originalWeights = 0;   // N of the penalty; 0: the weights of this network
   int batchSize = 1;
   float deadDecay = 0.05f;
+  std::vector<LayerRule> layers;  // those that have one
   bool shareMemory = true;  // false: every buffer has memory of its own, to test the sharing
   bool recordSteps = true;  // false: every operation is queued anew, to test the recording
 };

@@ -209,10 +209,34 @@ Napi::Value toOperators(Napi::Env env) {
   return list;
 }
 
+namespace {
+
+std::vector<LayerRule> readLayerRules(const Fields& options) {
+  std::vector<LayerRule> rules;
+  const Napi::Array list = options.array("layers");
+  if (list.Length() > 100000)
+    throwRange(options.env(), "at most 100000 layers", options.path("layers"), received(list));
+  for (std::uint32_t i = 0; i < list.Length(); i++) {
+    const std::string path = options.path("layers") + "[" + std::to_string(i) + "]";
+    Fields f(elementOf(list, i, path), path);
+    f.allowOnly({"name", "frozen", "leastBits", "mostBits", "multipleOf"});
+    LayerRule rule;
+    rule.name = f.string("name");
+    rule.frozen = f.boolean("frozen", false);
+    rule.mostBits = float(f.number("mostBits", 0, 24, 24));
+    rule.leastBits = float(f.number("leastBits", 0, rule.mostBits, 0));
+    rule.multipleOf = f.integer("multipleOf", 1, kMostChannels, 1);
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
+}  // namespace
+
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
-               "deadDecay", "coupling", "idleSteps", "exponents"});
+               "deadDecay", "coupling", "idleSteps", "exponents", "layers"});
   NetworkOptions options;
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
@@ -230,6 +254,7 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   options.originalWeights = f.number("originalWeights", 0, 1e15, 0);
   options.batchSize = f.integer("batchSize", 1, kMostBatch);
   options.deadDecay = float(f.number("deadDecay", 0, 1, 0.05));
+  if (f.has("layers")) options.layers = readLayerRules(f);
   return options;
 }
 

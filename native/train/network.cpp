@@ -1,5 +1,7 @@
 #include "train/network.h"
 
+#include "train/layer_rules.h"
+
 #include <algorithm>
 
 #include "train/penalty.h"
@@ -20,6 +22,7 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
   if (options.layerExponents && !backend.supports("TieExponents"))
     throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
                            backend.name());
+  layerRules(network, options);  // throws for a name that no node has
   return topology;
 }
 

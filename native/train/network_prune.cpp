@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/quantize/quantize_math.h"
+#include "train/layer_rules.h"
 #include "train/network.h"
 
 namespace selfcompress {
@@ -26,8 +27,8 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   Network& old = *network;
   old.requireIdle();
   const State small = old.download(false);
-  std::optional<Pruning> pruning =
-      findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_, small);
+  std::optional<Pruning> pruning = findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_,
+                                                 layerRules(old.description_, old.options_), small);
   if (!pruning) return std::nullopt;
   State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;

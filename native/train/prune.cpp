@@ -15,11 +15,13 @@ bool foldable(const Constant& c) {
 class Removable {
  public:
   Removable(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
-            const Parameters& parameters, const std::vector<std::vector<MaybeConstant>>& constants)
+            const Parameters& parameters, const std::vector<LayerRule>& rules,
+            const std::vector<std::vector<MaybeConstant>>& constants)
       : network_(network),
         topology_(topology),
         channels_(channels),
         parameters_(parameters),
+        rules_(rules),
         constants_(constants),
         pinned_(std::size_t(channels.classCount()), false) {
     pinTensor(0);
@@ -127,11 +129,17 @@ class Removable {
     }
     for (int i = 0; i < int(network_.nodes.size()); i++)
       for (const ChannelRule::Contraction& sum : channels_.rule(i).contractions) pinContraction(i, sum);
+    for (int i = 0; i < int(network_.nodes.size()); i++) keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
     for (int t = 0; t < int(topology_.axes.size()); t++) {  // no tensor is emptied
       bool all = true;
       for (int c = 0; c < count(t) && all; c++) all = canGo(t, c);
       if (all) pin(t, 0);
     }
+  }
+  void keepMultiple(int t, int multiple) {
+    if (multiple == 1) return;
+    const int stay = count(t) - goingOf(t, 1, 0);
+    limitGroup(t, 1, 0, std::max(0, count(t) - (stay + multiple - 1) / multiple * multiple));
   }
   // Of the groups that stay, each loses as many channels of t.
   void equalise(int i, int t, int groups) {
@@ -146,6 +154,7 @@ class Removable {
   const Topology& topology_;
   const ChannelAnalysis& channels_;
   const Parameters& parameters_;
+  const std::vector<LayerRule>& rules_;
   const std::vector<std::vector<MaybeConstant>>& constants_;
   std::vector<bool> pinned_;
   bool changed_ = false;
@@ -155,10 +164,10 @@ class Removable {
 
 std::optional<Pruning> findRemovable(const NetworkDescription& network, const Topology& topology,
                                      const ChannelAnalysis& channels, const Parameters& parameters,
-                                     const State& small) {
+                                     const std::vector<LayerRule>& rules, const State& small) {
   Pruning result;
   result.constants = constantsOf(network, topology, channels, parameters, small);
-  const Removable removable(network, topology, channels, parameters, result.constants);
+  const Removable removable(network, topology, channels, parameters, rules, result.constants);
   if (!removable.any()) return std::nullopt;
   for (int t = 0; t < int(topology.axes.size()); t++) {
     std::vector<int>& kept = result.kept.emplace_back();

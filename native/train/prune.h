@@ -26,7 +26,7 @@ struct Pruning {
 
 // What can go, from the values of all parameters but weights. nullopt: nothing.
 std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
-                                     const Parameters&, const State& small);
+                                     const Parameters&, const std::vector<LayerRule>&, const State& small);
 
 // The state of the smaller network: `state` cut, after constants were folded into the biases of their readers.
 State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,

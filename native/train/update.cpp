@@ -1,6 +1,9 @@
 #include "train/update.h"
 
+#include <algorithm>
+
 #include "train/families.h"
+#include "train/layer_rules.h"
 
 namespace selfcompress {
 namespace {
@@ -35,17 +38,34 @@ void emitParameter(Emitter& e, const Parameter& p, const OptimizerDescription& o
   e.program().add(p.node, args);
 }
 
+// The range without the parameters of this role that belong to frozen layers.
+std::vector<BlockRange> moving(const Parameters& p, BlockRange range, Role role, const std::vector<LayerRule>& rules) {
+  std::vector<BlockRange> ranges;
+  std::int64_t first = range.first;
+  for (const Parameter& parameter : p.all()) {  // in the order of their offsets
+    if (parameter.role != role || !rules[std::size_t(parameter.node)].frozen) continue;
+    if (parameter.offset > first) ranges.push_back({first, parameter.offset - first});
+    constexpr std::int64_t kAligned = kAlignment / sizeof(float);  // as every parameter
+    first = (parameter.offset + parameter.count + kAligned - 1) / kAligned * kAligned;
+  }
+  if (range.first + range.count > first) ranges.push_back({first, range.first + range.count - first});
+  return ranges;
+}
+
 // Bit depths, or exponents, of all layers at once.
-void emitQuantizers(Emitter& e, BlockRange range, const float* rate, const OptimizerDescription& o) {
+void emitQuantizers(Emitter& e, BlockRange block, Role role, const std::vector<LayerRule>& rules, const float* rate,
+                    const OptimizerDescription& o) {
   const Parameters& p = e.parameters();
-  OptimizerStep args;
-  args.count = range.count, args.perChannel = 1;
-  args.parameter = p.values + range.first, args.gradient = p.gradients + range.first;
-  args.moment1 = p.moment1 + range.first, args.moment2 = p.moment2 + range.first;
-  addOptimizerRule(args, o, true, *e.scalars());
-  args.learningRate = rate;
-  args.frozenBitDepth = p.values + p.bitDepths.first;
-  e.program().add(-1, args);
+  for (BlockRange range : moving(p, block, role, rules)) {
+    OptimizerStep args;
+    args.count = range.count, args.perChannel = 1;
+    args.parameter = p.values + range.first, args.gradient = p.gradients + range.first;
+    args.moment1 = p.moment1 + range.first, args.moment2 = p.moment2 + range.first;
+    addOptimizerRule(args, o, true, *e.scalars());
+    args.learningRate = rate;
+    args.frozenBitDepth = p.values + p.bitDepths.first + (range.first - block.first);
+    e.program().add(-1, args);
+  }
 }
 
 void emitClip(Emitter& e, float maxNorm) {
@@ -55,7 +75,7 @@ void emitClip(Emitter& e, float maxNorm) {
   e.program().add(-1, ClipScale{&s->sumOfSquares, maxNorm, &s->clipScale, &s->gradientNorm});
 }
 
-void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
+void emitClamp(Emitter& e, const ChannelAnalysis& channels, const std::vector<LayerRule>& rules) {
   const Parameters& p = e.parameters();
   const auto count = std::size_t(p.bitDepths.count);
   std::vector<float> least(count, 0.0f), most(count, 0.0f);  // what is between two layers stays zero
@@ -63,8 +83,10 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels) {
     if (bits.role != Role::kBitDepth) continue;
     const auto first = std::size_t(bits.offset - p.bitDepths.first);
     for (std::size_t c = first; c < first + std::size_t(bits.count); c++) {
-      least[c] = channels.reachesOutput(e.output(bits.node)) ? 1.0f : 0.0f;
-      most[c] = kMostBits;
+      const LayerRule& rule = rules[std::size_t(bits.node)];
+      most[c] = rule.frozen ? kMostBits : rule.mostBits;
+      least[c] = channels.reachesOutput(e.output(bits.node)) ? std::min(1.0f, most[c]) : 0.0f;
+      if (!rule.frozen) least[c] = std::max(least[c], rule.leastBits);
     }
   }
   e.program().add(-1,
@@ -82,12 +104,12 @@ void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology
         *before = e.device().allocate<float>(std::size_t(count));
   // Without keepRange this only remembers the bit depths, which the families ask for.
   e.program().add(-1, RangeGradients{count, bits, o.keepRange ? gradExponent : nullptr, gradBits, before});
-  emitQuantizers(e, p.bitDepths, &e.scalars()->bitDepthLearningRate, o);
+  emitQuantizers(e, p.bitDepths, Role::kBitDepth, rules, &e.scalars()->bitDepthLearningRate, o);
   for (int i = 0; i < int(network.nodes.size()); i++)
-    if (const RateCount* rows = e.rate(i).rows)
+    if (const RateCount* rows = rules[std::size_t(i)].frozen ? nullptr : e.rate(i).rows)
       e.program().add(i, IdleChannels{int(p.find(i, Role::kIdle)->count), options.idleSteps, rows,
                                       p.value(i, Role::kIdle), p.value(i, Role::kBitDepth)});
-  emitClamp(e, channels);
+  emitClamp(e, channels, rules);
   emitFamilies(e, familiesOf(network, topology, channels, p), before);
   if (o.keepRange) e.program().add(-1, KeepRange{count, before, bits, exponent});
 }
@@ -119,16 +141,20 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
                 const ChannelAnalysis& channels, const NetworkOptions& options) {
   const OptimizerDescription& o = options.optimizer;
   const Parameters& parameters = e.parameters();
+  const std::vector<LayerRule> rules = layerRules(network, options);
   for (const Parameter& p : parameters.all())
     if (options.layerExponents && p.role == Role::kExponent)
       e.program().add(p.node, TieExponents{int(p.count), parameters.value(p.node, Role::kBitDepth), p.gradient});
   if (o.maxGradientNorm > 0) emitClip(e, o.maxGradientNorm);
   // Bit depths last: the others ask which channels were dead in this step.
   for (const Parameter& p : parameters.all())
-    if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent) emitParameter(e, p, o);
-  if (parameters.exponents.count) emitQuantizers(e, parameters.exponents, &e.scalars()->exponentLearningRate, o);
-  emitBitDepths(e, network, topology, channels, options);
-  for (int i = 0; i < int(network.nodes.size()); i++) emitDecay(e, channels, i, options.deadDecay);
+    if (p.moments && p.role != Role::kBitDepth && p.role != Role::kExponent && !rules[std::size_t(p.node)].frozen)
+      emitParameter(e, p, o);
+  if (parameters.exponents.count)
+    emitQuantizers(e, parameters.exponents, Role::kExponent, rules, &e.scalars()->exponentLearningRate, o);
+  emitBitDepths(e, network, topology, channels, rules, options);
+  for (int i = 0; i < int(network.nodes.size()); i++)
+    if (!rules[std::size_t(i)].frozen) emitDecay(e, channels, i, options.deadDecay);
 }
 
 }  // namespace selfcompress
