@@ -40,6 +40,7 @@ export { initialState, type State } from './network/initial.js';
 export { createModel, type ModelName, type ModelOptions, modelNames } from './network/models.js';
 export { type Checkpoint, readCheckpoint, writeCheckpoint } from './training/checkpoint.js';
 export type { EpochMetrics } from './training/epoch-metrics.js';
+export type { LayerOptions } from './training/layers.js';
 export { type LayerSize, measureSize, type NetworkSize, type Origin, originOf } from './training/metrics.js';
 export { defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
 export { type Schedule, scheduleFactor } from './training/schedule.js';

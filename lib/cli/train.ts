@@ -11,6 +11,7 @@ import { showProgress } from '../report/progress.js';
 import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
 import { EventFile } from '../report/tensorboard.js';
 import { durationText, percentText } from '../report/text.js';
+import type { LayerOptions } from '../training/layers.js';
 import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions } from '../training/options.js';
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { targetKind } from '../training/target.js';
@@ -21,7 +22,7 @@ import { type LoadedModel, loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
-import { augmentation, bytes, device, integer, number, numbers, saveInterval } from './values.js';
+import { augmentation, bytes, device, integer, layer, number, numbers, saveInterval } from './values.js';
 import { detail, isQuiet, note, result } from './voice.js';
 import { watchRun } from './watch.js';
 
@@ -57,6 +58,7 @@ interface TrainFlags extends TargetFlags {
   exponents: 'channel' | 'layer';
   freezeAt: number;
   keep: 'range' | 'step';
+  layer?: LayerOptions[];
   augment?: ReturnType<typeof augmentation>;
   seed: number;
   threads?: number;
@@ -187,6 +189,7 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
       freezeAt: given('freezeAt', flags.freezeAt),
       keepRange: given('keep', flags.keep === 'range'),
     },
+    layers: flags.layer ?? [],
     augmentation: flags.augment ?? {},
     stopAt: stopAtFrom(flags),
   };

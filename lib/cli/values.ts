@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Device } from '../binding.js';
 import { checkDevice } from '../errors.js';
+import type { LayerOptions } from '../training/layers.js';
 
 export function number(low: number, high = Number.POSITIVE_INFINITY): (text: string) => number {
   const what = high === Number.POSITIVE_INFINITY ? `a number >= ${low}` : `a number from ${low} to ${high}`;
@@ -71,4 +72,26 @@ export function augmentation(text: string): { shift?: number; flip?: boolean; cu
 /** `0.5,0.25`: finite numbers. */
 export function numbers(text: string): number[] {
   return text.split(',').map(number(-(2 ** 100), 2 ** 100));
+}
+
+/** `conv*:frozen,least=2,most=8,multiple=4` or `head:float`, gathered over all times that the option is given */
+export function layer(text: string, before: LayerOptions[] = []): LayerOptions[] {
+  const fail = () =>
+    new InvalidArgumentError(
+      `Expected NAME:SETTING,... with the settings frozen, float, least=BITS, most=BITS and multiple=CHANNELS but received ${JSON.stringify(text)}.`,
+    );
+  const at = text.lastIndexOf(':');
+  if (at <= 0) throw fail();
+  const layer: LayerOptions = { name: text.slice(0, at) };
+  for (const part of text.slice(at + 1).split(',')) {
+    const [setting, value, ...rest] = part.split('=');
+    if (setting === 'frozen' && value === undefined) layer.frozen = true;
+    else if (setting === 'float' && value === undefined) layer.compress = false;
+    else if (value === undefined || rest.length > 0) throw fail();
+    else if (setting === 'least') layer.leastBits = number(0, 24)(value);
+    else if (setting === 'most') layer.mostBits = number(0, 24)(value);
+    else if (setting === 'multiple') layer.multipleOf = integer(1, 1 << 24)(value);
+    else throw fail();
+  }
+  return [...before, layer];
 }

@@ -1,6 +1,7 @@
 /** Options of single layers, by the names of nodes or patterns of them. */
-import type { LayerRule, NetworkDescription } from '../binding.js';
+import { binding, type LayerRule, type NetworkDescription } from '../binding.js';
 import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
+import type { State } from '../network/initial.js';
 
 export interface LayerOptions {
   /** The name of a node, or a pattern in which `*` stands for any characters: `conv*`. Of several that match the last says what it says. */
@@ -57,29 +58,42 @@ function layersOf(description: NetworkDescription, layers: readonly LayerOptions
   return result;
 }
 
-/** @throws RangeError for a pattern that stands for no node */
-export function checkLayerNames(description: NetworkDescription, layers: readonly LayerOptions[]): void {
-  layers.forEach(({ name: pattern }, i) => {
-    if (!description.nodes.some(({ name }) => matches(pattern, name)))
-      throw wrongValue(`the name of a node, or a pattern of one (${namesOf(description)}),`, `options.layers[${i}].name`, pattern);
-  });
-}
-
 function namesOf({ nodes }: NetworkDescription): string {
   const names = nodes.slice(0, 8).map(({ name }) => name);
   return `${names.join(', ')}${nodes.length > names.length ? ', ...' : ''}`;
 }
 
-/** The network with layers left out of compression as the options say. */
-export function withCompression(description: NetworkDescription, layers: readonly LayerOptions[]): NetworkDescription {
+/**
+ * The network with layers left out of compression as the options say.
+ * @throws TypeError or RangeError for a description that is none, or a name or pattern that stands for no node
+ */
+export function withLayers(description: NetworkDescription, layers: readonly LayerOptions[]): NetworkDescription {
+  if (layers.length === 0) return description;
+  binding.inspectNetwork(description); // checks it
+  layers.forEach(({ name: pattern }, i) => {
+    if (!description.nodes.some(({ name }) => matches(pattern, name)))
+      throw wrongValue(`the name of a node, or a pattern of one (${namesOf(description)}),`, `options.layers[${i}].name`, pattern);
+  });
+  const compressing = new Set(
+    binding
+      .operators()
+      .filter(({ fields }) => fields.some(({ name }) => name === 'compress'))
+      .map(({ kind }) => kind),
+  );
   const options = layersOf(description, layers);
   const nodes = description.nodes.map((node) => {
     const compress = options.get(node.name)?.compress;
-    return compress === undefined || !('compress' in node || hasWeights(node)) ? node : { ...node, compress };
+    return compress === undefined || !compressing.has(node.kind) ? node : { ...node, compress };
   });
   return { ...description, nodes } as NetworkDescription;
 }
 
 export function layerRules(description: NetworkDescription, layers: readonly LayerOptions[]): LayerRule[] {
   return [...layersOf(description, layers)].map(([name, { compress: _, ...rule }]) => ({ name, ...rule }));
+}
+
+/** The part of a state that does not belong to frozen layers. */
+export function withoutFrozen(state: State, layers: readonly LayerOptions[]): State {
+  const isFrozen = (node: string) => layers.reduce((frozen, layer) => (matches(layer.name, node) ? (layer.frozen ?? frozen) : frozen), false);
+  return Object.fromEntries(Object.entries(state).filter(([name]) => !isFrozen(name.slice(0, name.lastIndexOf('.')))));
 }

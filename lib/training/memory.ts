@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { binding, type MemoryReport, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { wrongValue } from '../errors.js';
+import { layerRules } from './layers.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
 
@@ -27,6 +28,7 @@ export function compileNetwork(description: NetworkDescription, origin: Origin, 
     exponents: options.bits.exponents,
     batchSize,
     originalWeights: origin.weights,
+    layers: layerRules(description, options.layers),
   };
   const network = new binding.Network(description, settings);
   const memory = async () => {

@@ -3,6 +3,7 @@
 import { reading } from '../arguments.js';
 import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
 import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { checkLayers, type LayerOptions } from './layers.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import { checkStopAt, checkTarget, type StopAt, type Target } from './target.js';
 
@@ -63,6 +64,8 @@ export interface TrainOptions {
   /** Biases of layers that compress are rounded to so many bits after the last epoch; 0: never. Default 0; with 'rate' 5. */
   biasBits: number;
   bits: BitOptions;
+  /** What is different for single layers, by name or pattern; later ones override earlier ones. Default []. */
+  layers: LayerOptions[];
   augmentation: Augmentation;
   /** Remove dead channels after every epoch. Default true. */
   remove: boolean;
@@ -100,6 +103,7 @@ export const defaultTrainOptions: TrainOptions = {
     keepRange: true,
     round: true,
   },
+  layers: [],
   augmentation: {},
   remove: true,
   target: {},
@@ -226,6 +230,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
     throw wrongValue("false, which options.bits.exponents 'layer' needs,", 'options.bits.keepRange', true);
   if (typeof o.bits.round !== 'boolean') throw wrongType('a boolean', 'options.bits.round', o.bits.round);
   if (typeof o.remove !== 'boolean') throw wrongType('a boolean', 'options.remove', o.remove);
+  checkLayers(o.layers);
   checkAugmentation(o.augmentation);
   checkTarget(o.target, o.gamma);
   checkStopAt(o.stopAt);

@@ -12,6 +12,7 @@ import type { EpochMetrics } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { checkFinite, NotFiniteError } from './finite.js';
+import { withLayers, withoutFrozen } from './layers.js';
 import { LiveNetwork } from './live-network.js';
 import { originOf } from './metrics.js';
 import { evaluateOn, type NativeData, nativeData } from './native-data.js';
@@ -111,7 +112,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const data = readArgument(givenData, 'data');
     checkData(data);
     const options = completeOptions(rest);
-    const description = plainCopy(network, 'network') as NetworkDescription;
+    const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialState(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
@@ -397,7 +398,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const standing = this.#settled;
     await this.#named(network.exportState());
     const pruned = options.remove ? await network.prune() : undefined;
-    if (epoch === options.epochs && options.biasBits > 0) await network.loadState(roundedBiases(await network.state(), options.biasBits));
+    if (epoch === options.epochs && options.biasBits > 0)
+      await network.loadState(roundedBiases(withoutFrozen(await network.state(), options.layers), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
     const test = await evaluateOn(network, this.#sets.test);
@@ -443,7 +445,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** Before the first epoch with frozen sizes: whole depths, which the rest of the training gets used to. */
   async #roundBitDepths(): Promise<void> {
-    const rounded = roundedDepths(await this.#network.state(), this.options.bits.keepRange);
+    const rounded = roundedDepths(withoutFrozen(await this.#network.state(), this.options.layers), this.options.bits.keepRange);
     await this.#network.loadState(rounded);
   }
 }

@@ -85,8 +85,9 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels, const std::vector<La
     for (std::size_t c = first; c < first + std::size_t(bits.count); c++) {
       const LayerRule& rule = rules[std::size_t(bits.node)];
       most[c] = rule.frozen ? kMostBits : rule.mostBits;
-      least[c] = channels.reachesOutput(e.output(bits.node)) ? std::min(1.0f, most[c]) : 0.0f;
-      if (!rule.frozen) least[c] = std::max(least[c], rule.leastBits);
+      if (rule.frozen) continue;
+      const bool stays = channels.reachesOutput(e.output(bits.node));
+      least[c] = std::max(rule.leastBits, stays ? std::min(1.0f, most[c]) : 0.0f);
     }
   }
   e.program().add(-1,
@@ -94,7 +95,8 @@ void emitClamp(Emitter& e, const ChannelAnalysis& channels, const std::vector<La
 }
 
 void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology& topology,
-                   const ChannelAnalysis& channels, const NetworkOptions& options) {
+                   const ChannelAnalysis& channels, const std::vector<LayerRule>& rules,
+                   const NetworkOptions& options) {
   const OptimizerDescription& o = options.optimizer;
   const Parameters& p = e.parameters();
   if (p.bitDepths.count == 0) return;
