@@ -133,6 +133,11 @@ export function addTrainCommand(program: Command): void {
     .addOption(
       choice('--keep <what>', "what stays when a bit depth changes: the channel's range, or the size of its steps", ['range', 'step'], 'range'),
     )
+    .option(
+      '--layer <name:settings>',
+      'for a layer, or all that a pattern names (conv*): frozen, float (not compressed), least=BITS, most=BITS, multiple=CHANNELS; may be repeated',
+      layer,
+    )
     .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,cutout=PIXELS', augmentation);
   addTargetOptions(command)
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
