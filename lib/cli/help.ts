@@ -20,6 +20,7 @@ const trainGroups: Record<string, string[]> = {
     'exponents',
     'freeze-at',
     'keep',
+    'layer',
   ],
   Targets: ['target-size', 'target-bits', 'target-drop', 'reference', 'stop-bits', 'stop-accuracy'],
   Machine: ['threads', 'device', 'precision', 'memory-limit'],
