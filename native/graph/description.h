@@ -35,10 +35,10 @@ enum class Loss { kCrossEntropy, kMeanSquaredError, kBinaryCrossEntropy, kAbsolu
 
 // What is different for one layer.
 struct LayerRule {
-  std::string name;     // of the node
-  bool frozen = false;  // its parameters do not change
+  std::string name;                    // of the node
+  bool frozen = false;                 // its parameters do not change
   float leastBits = 0, mostBits = 24;  // of its channels; above 0: none of them dies
-  int multipleOf = 1;   // so many of its channels leave that the rest is a multiple, or none
+  int multipleOf = 1;                  // so many of its channels leave that the rest is a multiple, or none
 };
 
 struct NetworkOptions {
@@ -54,8 +54,8 @@ struct NetworkOptions {
   int batchSize = 1;
   float deadDecay = 0.05f;
   std::vector<LayerRule> layers;  // those that have one
-  bool shareMemory = true;  // false: every buffer has memory of its own, to test the sharing
-  bool recordSteps = true;  // false: every operation is queued anew, to test the recording
+  bool shareMemory = true;        // false: every buffer has memory of its own, to test the sharing
+  bool recordSteps = true;        // false: every operation is queued anew, to test the recording
 };
 
 inline constexpr const char* kInputName = "input";
