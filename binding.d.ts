@@ -71,7 +71,7 @@ export interface DataSetOptions {
   shape: [number, number, number];
   /** [count × channels × height × width], finite; bytes are divided by 255. Copied into native memory. */
   images: Uint8Array | Float32Array;
-  /** [count], class of each image in 0..classes-1; for cross-entropy. */
+  /** [count], class of each image in 0..classes-1, or [count × height × width] with -1 for pixels that do not count; for cross-entropy. */
   labels?: Int32Array | undefined;
   /** Number of classes; required with `labels`. */
   classes?: number | undefined;
@@ -85,10 +85,27 @@ export interface DataSetOptions {
   std?: number[] | undefined;
 }
 
-/** Images and their labels or targets, held in native memory. Never changes once made. */
+export interface TokenDataSetOptions {
+  /** [count × length], each in 0..vocabulary-1; with `windows` a text of more than `length` of them. */
+  tokens: Int32Array;
+  /** Tokens of an example. */
+  length: number;
+  vocabulary: number;
+  /**
+   * Example i is the `length` tokens that begin at token i of the text, and its labels are the tokens that follow each of them.
+   * Default false: examples are rows, with labels or targets of their own.
+   */
+  windows?: boolean | undefined;
+  labels?: Int32Array | undefined;
+  classes?: number | undefined;
+  targets?: Float32Array | undefined;
+}
+
+/** Images, or rows of tokens, and their labels or targets, held in native memory. Never changes once made. */
 export class DataSet {
-  constructor(options: DataSetOptions);
+  constructor(options: DataSetOptions | TokenDataSetOptions);
   readonly count: number;
+  /** Of tokens [1, 1, length]. */
   readonly shape: [number, number, number];
   readonly classes: number;
 }
@@ -435,6 +452,26 @@ export interface GruNode extends NodeBase {
   /** The hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
   resetFirst?: boolean | undefined;
 }
+/** A row of a table for every token of the network's input. Weight [dimensions, vocabulary]: a bit depth for each dimension. */
+export interface EmbeddingNode extends NodeBase {
+  kind: 'embedding';
+  /** Channels of the output. */
+  dimensions: number;
+  /** Tokens are below it. */
+  vocabulary: number;
+  compress?: boolean | undefined;
+}
+/**
+ * A tensor of its own, the same for every example: learned positions, or anything else to add or multiply by. It has the
+ * positions of its input, of which it reads nothing else, or one, to be broadcast. Weight [channels, positions].
+ */
+export interface ParameterNode extends NodeBase {
+  kind: 'parameter';
+  channels: number;
+  /** Default 'all'. */
+  positions?: 'all' | 'one' | undefined;
+  compress?: boolean | undefined;
+}
 export interface DropoutNode extends NodeBase {
   kind: 'dropout';
   /** Probability of dropping an element, 0 ≤ p < 1. */
@@ -479,15 +516,18 @@ export type NodeDescription =
   | RotaryNode
   | LstmNode
   | GruNode
+  | EmbeddingNode
+  | ParameterNode
   | DropoutNode;
 
 /**
- * crossEntropy: of an example's label. The others compare every element z of the prediction with a target t of the data set,
+ * crossEntropy: of an example's label, or with `perPosition` of one at each position, whose channels are the classes; `classWeights`
+ * [classes] weigh the classes, and the mean is over these weights. The others compare every element z of the prediction with a target t of the data set,
  * and take the mean: (z − t)²; binaryCrossEntropy (several labels at once) of logits z with t in [0, 1]; l1: |z − t|; huber:
  * (z − t)² / 2 up to a distance of `delta` (default 1), beyond it delta·(|z − t| − delta / 2).
  */
 export type LossDescription =
-  | { kind: 'crossEntropy'; labelSmoothing?: number }
+  | { kind: 'crossEntropy'; labelSmoothing?: number; perPosition?: boolean; classWeights?: number[] }
   | { kind: 'meanSquaredError' | 'binaryCrossEntropy' | 'l1' }
   | { kind: 'huber'; delta?: number };
 
@@ -497,6 +537,8 @@ export type AxesSizes = [channels: number, ...positions: number[]];
 export interface NetworkDescription {
   /** Axes of the node named "input": [channels, height, width] for images. */
   input: AxesSizes;
+  /** Tokens are whole numbers that name rows of an embedding: input [1, length]. Default 'float'. */
+  inputType?: 'float' | 'token' | undefined;
   /** In any order in which inputs come before their readers. */
   nodes: NodeDescription[];
   /** Node whose output is the prediction. */
@@ -729,8 +771,12 @@ export interface StepSettings {
 export interface StepResult {
   /** Mean of the task loss over the batch, without the penalty. Not finite: the parameters are spoilt. */
   loss: number;
-  /** Images of the batch classified correctly (0 for the mean squared error). */
+  /** What the mean was taken over: images, or positions that count, times the weights of their classes. */
+  weight: number;
+  /** Images, or positions that count, classified correctly (0 for losses without classes). */
   correct: number;
+  /** Of images, or positions that count. */
+  count: number;
   /** Q at this step: mean bits per original weight, live input channels only (plain weights count 32). */
   bitsPerWeight: number;
   /** Norm of the gradient if maxGradientNorm is set, else 0. */
@@ -738,10 +784,13 @@ export interface StepResult {
 }
 
 export interface EvaluationResult {
-  /** Mean over the images. */
+  /** Mean over the images, or over the positions that count. */
   loss: number;
   correct: number;
+  /** Of images, or positions that count. */
   count: number;
+  /** Positions whose label is among the five largest outputs; 0 where examples have one label. */
+  topFive: number;
 }
 
 export interface MemoryReport {
@@ -821,6 +870,8 @@ export class Network {
   evaluate(data: DataSet, indices: Int32Array): Promise<EvaluationResult>;
   /** Evaluation mode on `count` images [count × C × H × W], already normalised → [count × features]. */
   predict(images: Float32Array, count: number): Promise<Float32Array>;
+  /** The same on `count` rows of tokens [count × length]. */
+  predict(tokens: Int32Array, count: number): Promise<Float32Array>;
   /**
    * Gradients of loss + gamma·Q in training mode at the present parameters, by parameter name, without an update; for
    * tests and for analysis. Running statistics are not changed.

@@ -1,7 +1,7 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
 import { readArgument } from '../arguments.js';
-import type { FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
-import { wrongType } from '../errors.js';
+import type { AxesSizes, FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
+import { checkInteger, wrongType } from '../errors.js';
 
 type Named<Fields> = Fields & { name?: string };
 type Pair = number | [number, number];
@@ -35,6 +35,8 @@ export interface Conv2dOptions {
 export interface LinearOptions {
   name?: string | undefined;
   outFeatures: number;
+  /** The channels at each position by themselves. Default false: all elements as one vector. */
+  perPosition?: boolean | undefined;
   bias?: boolean | undefined;
   compress?: boolean | undefined;
 }
@@ -66,14 +68,31 @@ export interface PoolOptions {
  * ```
  */
 export class NetworkBuilder {
-  readonly #input: [number, number, number];
+  readonly #input: AxesSizes;
+  readonly #inputType: 'float' | 'token';
   readonly #nodes: NodeDescription[] = [];
   readonly #counts = new Map<string, number>();
 
-  /** @param input shape of an image: [channels, height, width] */
-  constructor(input: [number, number, number]) {
-    if (!Array.isArray(input)) throw wrongType('[channels, height, width]', 'input', input);
-    this.#input = readArgument(input, 'input');
+  /** @param input axes of an example: [channels, height, width] of an image; or { tokens: length } */
+  constructor(input: AxesSizes | { tokens: number }) {
+    const given = readArgument(input, 'input');
+    if (Array.isArray(given)) {
+      this.#input = given;
+      this.#inputType = 'float';
+    } else {
+      if (typeof given !== 'object' || given === null) throw wrongType('[channels, height, width] or { tokens: length }', 'input', given);
+      this.#input = [1, checkInteger((given as { tokens: unknown }).tokens, 'input.tokens', 1, 1 << 15)];
+      this.#inputType = 'token';
+    }
+  }
+
+  /** A row of a table for every token of the input. */
+  embedding(input: string, options: Options<'embedding'>): string {
+    return this.#of('embedding', [input], options);
+  }
+  /** A tensor of its own, such as learned positions; `input` says what positions there are. */
+  parameter(input: string, options: Options<'parameter'>): string {
+    return this.#of('parameter', [input], options);
   }
 
   conv2d(input: string, options: Conv2dOptions): string {
@@ -249,7 +268,8 @@ export class NetworkBuilder {
 
   /** The network whose prediction is the output of the node `output`. */
   build(output: string): NetworkDescription {
-    return readArgument({ input: this.#input, nodes: this.#nodes, output }, 'network');
+    const inputType = this.#inputType === 'token' ? { inputType: this.#inputType } : {};
+    return readArgument({ input: this.#input, ...inputType, nodes: this.#nodes, output }, 'network');
   }
 
   #recurrent(kind: 'lstm' | 'gru', gates: number, input: string, { name, units, compress, ...rest }: RecurrentOptions): string {

@@ -40,6 +40,8 @@ export interface TrainOptions {
   epochs: number;
   /** Images of a step. Default 512. */
   batchSize: number;
+  /** Steps of an epoch, after which the network is evaluated and saved: of texts any number, else at most all images. Default 0: all images. */
+  stepsPerEpoch: number;
   /** Of initial weights, shuffling, augmentation and dropout. Default 1. */
   seed: number;
   device: Device;
@@ -78,6 +80,7 @@ export interface TrainOptions {
 export const defaultTrainOptions: TrainOptions = {
   epochs: 10,
   batchSize: 512,
+  stepsPerEpoch: 0,
   seed: 1,
   device: 'auto',
   precision: 'fp32',
@@ -197,11 +200,12 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   const o: TrainOptions = { ...defaults, ...plain, bits: { ...defaults.bits, ...plain.bits } };
   checkInteger(o.epochs, 'options.epochs', 1, 1_000_000);
   checkInteger(o.batchSize, 'options.batchSize', 1, 1 << 20);
+  checkInteger(o.stepsPerEpoch, 'options.stepsPerEpoch', 0, 2 ** 31 - 1);
   checkInteger(o.seed, 'options.seed', 0);
   checkDevice(o.device, 'options.device');
   checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
-  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing', 'delta']);
+  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing', 'delta', 'perPosition', 'classWeights']);
   checkChoice(o.loss.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError', 'binaryCrossEntropy', 'l1', 'huber']);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');

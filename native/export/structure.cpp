@@ -32,6 +32,8 @@ NetworkDescription networkOf(const model::Structure& structure) {
     else network.input.channels = int(size);
   }
   network.input.rank = int(structure.inputAxes.size()) - 1;
+  if (structure.valueType == "token") network.input.type = ValueType::kToken;
+  else if (structure.valueType != "float") model::fail("\"float\" or \"token\"", "input", quoted(structure.valueType));
   const std::vector<std::string> names = model::defaultNames(structure);
   auto nameOf = [&](int value) {
     if (value == 0) return std::string(kInputName);

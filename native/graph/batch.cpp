@@ -1,5 +1,6 @@
 #include "graph/batch.h"
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -17,20 +18,25 @@ void gatherRows(std::byte* to, const void* from, std::size_t rowBytes, const std
 
 }  // namespace
 
-BatchInput::BatchInput(Backend& backend, DeviceMemory& device, Shape image, std::int64_t targets, int batchSize)
-    : backend_(backend), device_(device), shape_(image), targets_(targets), batchSize_(batchSize) {
-  indices_ = device.allocate<std::int32_t>(std::size_t(batchSize));
+BatchInput::BatchInput(Backend& backend, DeviceMemory& device, const ExampleLayout& layout, int batchSize)
+    : backend_(backend), device_(device), layout_(layout), batchSize_(batchSize) {
+  const std::size_t batch = std::size_t(batchSize), labels = batch * std::size_t(layout.labels),
+                    tokens = layout.tokens ? batch * std::size_t(layout.shape.pixels()) : 0;
+  indices_ = device.allocate<std::int32_t>(batch);
   if (!staged()) {
-    labels_ = device.allocate<std::int32_t>(std::size_t(batchSize));
+    labels_ = device.allocate<std::int32_t>(labels);
+    if (tokens) tokens_ = device.allocate<std::int32_t>(tokens);
+    hostLabels_.resize(labels), hostTokens_.resize(tokens);
     return;
   }
-  std::vector<std::int32_t> ascending(static_cast<std::size_t>(batchSize));
+  std::vector<std::int32_t> ascending(batch);
   std::iota(ascending.begin(), ascending.end(), 0);
   backend.upload(indices_, ascending.data(), ascending.size() * sizeof(std::int32_t));
   labelsAt_ = aligned(sizeof(StepScalars));
-  meanAt_ = labelsAt_ + aligned(std::size_t(batchSize) * sizeof(std::int32_t));
-  invStdAt_ = meanAt_ + aligned(std::size_t(image.channels) * sizeof(float));
-  headBytes_ = invStdAt_ + aligned(std::size_t(image.channels) * sizeof(float));
+  tokensAt_ = labelsAt_ + aligned(labels * sizeof(std::int32_t));
+  meanAt_ = tokensAt_ + aligned(tokens * sizeof(std::int32_t));
+  invStdAt_ = meanAt_ + aligned(std::size_t(layout.shape.channels) * sizeof(float));
+  headBytes_ = invStdAt_ + aligned(std::size_t(layout.shape.channels) * sizeof(float));
   for (Slot& slot : slots_) {
     slot.device = device.allocate<std::byte>(headBytes_);
     slot.staging = device.allocateStaging<std::byte>(headBytes_);
@@ -41,11 +47,12 @@ BatchMemory BatchInput::put(int slot, const DataSet& data, const std::int32_t* i
                             const StepScalars* numbers) {
   if (!staged()) return putDirectly(data, indices, count);
   stageHead(slot, data, indices, count, numbers);
-  if (targets_ && !data.targets.empty()) stageTargets(slot, data, indices, count);
-  stageImages(slot, data, indices, count);
+  if (layout_.targets && !data.targets.empty()) stageTargets(slot, data, indices, count);
+  if (!layout_.tokens) stageImages(slot, data, indices, count);
   const Slot& s = slots_[std::size_t(slot)];
   BatchMemory memory;
-  if (data.bytes.empty()) memory.floats = reinterpret_cast<float*>(s.images[1]);
+  if (layout_.tokens) memory.tokens = reinterpret_cast<std::int32_t*>(s.device + tokensAt_);
+  else if (data.bytes.empty()) memory.floats = reinterpret_cast<float*>(s.images[1]);
   else memory.bytes = reinterpret_cast<std::uint8_t*>(s.images[0]);
   memory.indices = indices_;
   memory.labels = reinterpret_cast<std::int32_t*>(s.device + labelsAt_);
@@ -56,15 +63,38 @@ BatchMemory BatchInput::put(int slot, const DataSet& data, const std::int32_t* i
   return memory;
 }
 
+BatchMemory BatchInput::putTokens(int slot, const std::int32_t* tokens, int count) {
+  const std::size_t bytes = std::size_t(count) * std::size_t(layout_.shape.pixels()) * sizeof(std::int32_t);
+  BatchMemory memory;
+  if (!staged()) {
+    backend_.upload(tokens_, tokens, bytes);
+    memory.tokens = tokens_;
+    return memory;
+  }
+  auto* device = reinterpret_cast<std::int32_t*>(slots_[std::size_t(slot)].device + tokensAt_);
+  backend_.upload(device, tokens, bytes);
+  memory.tokens = device;
+  return memory;
+}
+
+void BatchInput::gatherIntegers(const DataSet& data, const std::int32_t* indices, int count, std::int32_t* labels,
+                                std::int32_t* tokens) const {
+  const std::size_t perExample = std::size_t(layout_.labels), length = std::size_t(layout_.shape.pixels());
+  for (int i = 0; i < count; i++) {
+    if (data.hasLabels()) std::copy_n(data.labelsOf(indices[i]), perExample, labels + std::size_t(i) * perExample);
+    if (layout_.tokens) std::copy_n(data.tokensOf(indices[i]), length, tokens + std::size_t(i) * length);
+  }
+}
+
 BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* indices, int count) {
   backend_.upload(indices_, indices, std::size_t(count) * sizeof(std::int32_t));
-  if (!data.labels.empty()) {
-    hostLabels_.resize(std::size_t(batchSize_));
-    for (int i = 0; i < count; i++) hostLabels_[std::size_t(i)] = data.labels[std::size_t(indices[i])];
-    backend_.upload(labels_, hostLabels_.data(), std::size_t(count) * sizeof(std::int32_t));
-  }
+  gatherIntegers(data, indices, count, hostLabels_.data(), hostTokens_.data());
+  if (data.hasLabels())
+    backend_.upload(labels_, hostLabels_.data(),
+                    std::size_t(count) * std::size_t(layout_.labels) * sizeof(std::int32_t));
   BatchMemory memory;
-  if (data.bytes.empty()) memory.floats = data.floats.data();
+  if (layout_.tokens) memory = putTokens(0, hostTokens_.data(), count);
+  else if (data.bytes.empty()) memory.floats = data.floats.data();
   else memory.bytes = data.bytes.data();
   memory.indices = indices_;
   memory.labels = labels_;
@@ -77,15 +107,17 @@ void BatchInput::stageHead(int slot, const DataSet& data, const std::int32_t* in
                            const StepScalars* numbers) {
   Slot& s = slots_[std::size_t(slot)];
   if (numbers) std::memcpy(s.staging, numbers, sizeof *numbers);
-  if (!data.labels.empty()) gatherRows(s.staging + labelsAt_, data.labels.data(), sizeof(std::int32_t), indices, count);
-  std::memcpy(s.staging + meanAt_, data.mean.data(), data.mean.size() * sizeof(float));
-  std::memcpy(s.staging + invStdAt_, data.invStd.data(), data.invStd.size() * sizeof(float));
+  gatherIntegers(data, indices, count, reinterpret_cast<std::int32_t*>(s.staging + labelsAt_),
+                 reinterpret_cast<std::int32_t*>(s.staging + tokensAt_));
+  if (!data.mean.empty()) std::memcpy(s.staging + meanAt_, data.mean.data(), data.mean.size() * sizeof(float));
+  if (!data.invStd.empty()) std::memcpy(s.staging + invStdAt_, data.invStd.data(), data.invStd.size() * sizeof(float));
   backend_.stage(slot, s.device, s.staging, headBytes_);
 }
 
 void BatchInput::stageTargets(int slot, const DataSet& data, const std::int32_t* indices, int count) {
   Slot& s = slots_[std::size_t(slot)];
-  std::size_t most = std::size_t(targets_) * std::size_t(batchSize_), row = std::size_t(targets_) * sizeof(float);
+  std::size_t most = std::size_t(layout_.targets) * std::size_t(batchSize_),
+              row = std::size_t(layout_.targets) * sizeof(float);
   if (!s.targets) s.targets = device_.allocate<float>(most);
   if (!s.stagingTargets) s.stagingTargets = device_.allocateStaging<float>(most);
   gatherRows(reinterpret_cast<std::byte*>(s.stagingTargets), data.targets.data(), row, indices, count);
@@ -95,7 +127,7 @@ void BatchInput::stageTargets(int slot, const DataSet& data, const std::int32_t*
 void BatchInput::stageImages(int slot, const DataSet& data, const std::int32_t* indices, int count) {
   Slot& s = slots_[std::size_t(slot)];
   bool isFloat = data.bytes.empty();
-  std::size_t row = std::size_t(shape_.elements()) * (isFloat ? sizeof(float) : 1);
+  std::size_t row = std::size_t(layout_.shape.elements()) * (isFloat ? sizeof(float) : 1);
   if (!s.images[isFloat]) s.images[isFloat] = device_.allocate<std::byte>(row * std::size_t(batchSize_));
   if (!s.stagingImages[isFloat])
     s.stagingImages[isFloat] = device_.allocateStaging<std::byte>(row * std::size_t(batchSize_));

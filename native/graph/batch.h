@@ -23,10 +23,17 @@ struct StepScalars {
   LossResult loss;
 };
 
+// What an example of a batch is.
+struct ExampleLayout {
+  Shape shape;               // of an image, or of a row of tokens
+  bool tokens = false;       // the example is `shape.pixels()` tokens
+  std::int64_t targets = 0;  // values
+  int labels = 1;
+};
+
 class BatchInput {
  public:
-  // Batches of at most `batchSize` images of this shape, with `targets` values each.
-  BatchInput(Backend&, DeviceMemory&, Shape image, std::int64_t targets, int batchSize);
+  BatchInput(Backend&, DeviceMemory&, const ExampleLayout&, int batchSize);
   BatchInput(const BatchInput&) = delete;
 
   bool staged() const { return !backend_.readsHostMemory(); }
@@ -34,9 +41,11 @@ class BatchInput {
   // them after Backend::useStaged(slot). The former operations of the slot are done (Backend::waitFor). The addresses
   // depend on the slot and on whether the images are bytes, nothing else.
   BatchMemory put(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars* numbers);
+  // `count` rows of tokens, [count][positions] in host memory, for a prediction.
+  BatchMemory putTokens(int slot, const std::int32_t* tokens, int count);
 
  private:
-  // What is copied: numbers, labels, mean and 1/std in one piece, then targets, then images.
+  // What is copied: numbers, labels, tokens, mean and 1/std in one piece, then targets, then images.
   struct Slot {
     std::byte *staging = nullptr, *device = nullptr;                                    // the first piece
     float *stagingTargets = nullptr, *targets = nullptr;                                // allocated when first needed
@@ -45,16 +54,19 @@ class BatchInput {
   BatchMemory putDirectly(const DataSet&, const std::int32_t* indices, int count);
   void stageHead(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars*);
   void stageImages(int slot, const DataSet&, const std::int32_t* indices, int count);
+  // Labels and tokens of the batch, each of its rows into memory of the host.
+  void gatherIntegers(const DataSet&, const std::int32_t* indices, int count, std::int32_t* labels,
+                      std::int32_t* tokens) const;
   void stageTargets(int slot, const DataSet&, const std::int32_t* indices, int count);
 
   Backend& backend_;
   DeviceMemory& device_;
-  Shape shape_;
-  std::int64_t targets_;
+  ExampleLayout layout_;
   int batchSize_;
-  std::int32_t *indices_ = nullptr, *labels_ = nullptr;                   // staged: 0, 1, 2, ... and unused
-  std::vector<std::int32_t> hostLabels_;                                  // not staged: of the batch
-  std::size_t labelsAt_ = 0, meanAt_ = 0, invStdAt_ = 0, headBytes_ = 0;  // offsets in the first piece
+  std::int32_t* indices_ = nullptr;                                                      // staged: 0, 1, 2, ...
+  std::int32_t *labels_ = nullptr, *tokens_ = nullptr;                                   // not staged: of the batch
+  std::vector<std::int32_t> hostLabels_, hostTokens_;                                    // the same, on the host
+  std::size_t labelsAt_ = 0, tokensAt_ = 0, meanAt_ = 0, invStdAt_ = 0, headBytes_ = 0;  // offsets in the first piece
   std::array<Slot, kStagingSlots> slots_;
 };
 

@@ -225,7 +225,7 @@ void ChannelAnalysis::readersOfNode(int i) {
       forEachJoined(rule, pass);
       break;
     case ChannelRule::Kind::kFresh:
-      for (int c = 0; c < inChannels && !rule.readsItself; c++)
+      for (int c = 0; c < inChannels && !rule.readsItself && !rule.readsNothing; c++)
         for (int r = 0; r < rule.repeat; r++)
           readers_[std::size_t(in[0])][std::size_t(c)].push_back({i, c * rule.repeat + r});
       if (rule.depthwise(inChannels))

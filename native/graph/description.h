@@ -44,6 +44,9 @@ struct LayerRule {
 struct NetworkOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
+  bool perPosition =
+      false;  // of cross-entropy: a label for each position of the prediction, whose channels are the classes
+  std::vector<float> classWeights;  // of cross-entropy: [classes]; empty: all 1
   float huberDelta = 1;
   OptimizerDescription optimizer;
   SizePenalty penalty = SizePenalty::kOwn;

@@ -61,6 +61,10 @@ void Emitter::passGradient(int t, BufferId from) {
 }
 
 void Emitter::emitInput() {
+  if (in_.topology.axes[0].type == ValueType::kToken) {  // whoever reads tokens takes them from the batch
+    program_.mark(Mark::kInput);
+    return;
+  }
   GatherImages args;
   args.shape = shape(0);
   args.counter = training() ? &in_.scalars->counter : nullptr;
@@ -110,12 +114,26 @@ void Emitter::compareElements(Shape shape, BufferId output, BufferId target, Buf
       .at(&ElementLoss::gradOutput, gradient);
 }
 
+void Emitter::comparePositions(int t, BufferId gradient) {
+  PositionCrossEntropy args;
+  args.shape = in_.options.perPosition ? shape(t) : Shape{int(shape(t).elements()), 1, 1};
+  args.labelSmoothing = in_.options.labelSmoothing, args.ignored = kIgnoredLabel;
+  if (!in_.options.classWeights.empty()) args.classWeight = constant(in_.options.classWeights);
+  args.result = &in_.scalars->loss;
+  program_.add(-1, args)
+      .at(&PositionCrossEntropy::logits, value(t))
+      .at(&PositionCrossEntropy::gradLogits, gradient)
+      .from(&PositionCrossEntropy::labels, BatchPart::kLabels);
+}
+
 void Emitter::emitLoss() {
   int t = in_.topology.output;
   int features = int(shape(t).elements());
   BufferId gradient = kNoBuffer;
   if (training()) takeGradient(t, gradient = program_.floats(elements(t)));
-  if (in_.options.loss == Loss::kCrossEntropy) {
+  if (in_.options.loss == Loss::kCrossEntropy && (in_.options.perPosition || !in_.options.classWeights.empty())) {
+    comparePositions(t, gradient);
+  } else if (in_.options.loss == Loss::kCrossEntropy) {
     CrossEntropy args;
     args.classes = features, args.labelSmoothing = in_.options.labelSmoothing, args.result = &in_.scalars->loss;
     program_.add(-1, args)
@@ -139,7 +157,8 @@ void Emitter::emitLoss() {
 
 void Emitter::emitBackward() {
   for (int i = int(in_.network.nodes.size()) - 1; i >= 0; i--) {
-    if (!needsGradient(output(i))) continue;
+    // Nobody uses a value of which only the axes are read: no gradient comes back to it.
+    if (!needsGradient(output(i)) || gradient(output(i)) == kNoBuffer) continue;
     if (node(i).op->fusion.alias) {
       if (needsGradient(input(i))) passGradient(input(i), gradient(output(i)));
     } else {

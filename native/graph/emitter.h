@@ -125,6 +125,7 @@ class Emitter {
   void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
+  void comparePositions(int t, BufferId gradient);
   void compareElements(Shape, BufferId output, BufferId target, BufferId gradient);
 
   EmitterInput in_;

@@ -22,6 +22,13 @@ void checkSize(const Axes& axes, int batchSize, const std::string& where) {
     failDescription("at most 2^40 elements in a batch", where, std::to_string(batchSize) + " images of " + axes.text());
 }
 
+void checkType(const NodeDescription& node, const Axes& in) {
+  const bool tokens = in.type == ValueType::kToken;
+  if (node.op->reads != Operator::Reads::kEither && tokens != (node.op->reads == Operator::Reads::kTokens))
+    failDescription(tokens ? "numbers (an embedding makes them of tokens)" : "the network's input of tokens",
+                    node.where("inputs"), tokens ? "tokens" : "numbers");
+}
+
 void checkName(const NodeDescription& node, const std::string& where) {
   if (node.name.empty() || node.name.find_first_of("/.") != std::string::npos ||
       node.name.find('\0') != std::string::npos)
@@ -56,7 +63,10 @@ NodeContext Topology::context(const NetworkDescription& network, int node) const
 }
 
 Axes inferNode(const NodeContext& context, int batchSize) {
-  for (const Axes& in : context.inputs) checkSize(in, batchSize, context.node.where("inputs"));
+  for (const Axes& in : context.inputs) {
+    checkSize(in, batchSize, context.node.where("inputs"));
+    checkType(context.node, in);
+  }
   Axes out = context.node.op->infer(context);
   checkSize(out, batchSize, context.node.where());
   return out;
@@ -66,6 +76,8 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
   Topology topology;
   std::unordered_map<std::string, int> tensorOf{{kInputName, 0}};
   checkSize(network.input, batchSize, "network.input");
+  if (network.input.type == ValueType::kToken && network.input.channels != 1)
+    failDescription("1 channel of tokens", "network.input", network.input.text());
   addTensor(topology, network.input);
   bool weights = false;
   for (std::size_t i = 0; i < network.nodes.size(); i++) {

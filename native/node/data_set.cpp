@@ -75,19 +75,65 @@ void checkNormalisation(const Fields& options, const std::vector<double>& mean, 
   }
 }
 
-void checkLabels(Napi::Env env, const std::string& path, const DataSet& data) {
-  for (std::size_t i = 0; i < data.labels.size(); i++)
-    if (data.labels[i] < 0 || data.labels[i] >= data.classes)
-      throwRange(env, "0 to " + std::to_string(data.classes - 1), path + "[" + std::to_string(i) + "]",
-                 std::to_string(data.labels[i]));
+// Classes, and for examples of many positions kIgnoredLabel.
+void checkLabels(Napi::Env env, const std::string& path, DataSet& data) {
+  const bool mayIgnore = data.labelsPerExample > 1;
+  for (std::size_t i = 0; i < data.labels.size(); i++) {
+    const std::int32_t label = data.labels[i];
+    if (mayIgnore && label == kIgnoredLabel) data.ignores = true;
+    else if (label < 0 || label >= data.classes)
+      throwRange(env, "0 to " + std::to_string(data.classes - 1) + (mayIgnore ? ", or -1," : ""),
+                 path + "[" + std::to_string(i) + "]", std::to_string(label));
+  }
 }
 
-Napi::Value construct(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Fields options(info[0], "options");
+// What has been read of the answers; the memory is only touched once all of it is verified.
+struct Answers {
+  const std::int32_t* labels = nullptr;
+  const float* targets = nullptr;
+  std::size_t labelCount = 0, targetCount = 0;
+};
+
+// One label for an example, or one for each of its positions.
+Answers readAnswers(const Fields& options, TypedArrays& arrays, DataSet& data, std::int64_t positions) {
+  Napi::Env env = options.env();
+  Answers answers;
+  if (options.has("labels")) {
+    data.classes = options.integer("classes", 1, kMostChannels);
+    answers.labels = arrays.integers(options, "labels", -1, TypedArrays::Access::kRead);
+    answers.labelCount = arrays.lengthOf("labels");
+    const bool perPosition = positions > 1 && std::int64_t(answers.labelCount) == data.count * positions;
+    if (!perPosition && std::int64_t(answers.labelCount) != data.count)
+      throwRange(env,
+                 "Int32Array of length " + std::to_string(data.count) +
+                     (positions > 1 ? " or " + std::to_string(data.count * positions) : std::string()),
+                 options.path("labels"), "length " + std::to_string(answers.labelCount));
+    data.labelsPerExample = perPosition ? int(positions) : 1;
+  } else if (options.has("classes")) {
+    throwType(env, "labels beside classes", options.path("labels"), "undefined");
+  }
+  answers.targets = arrays.optionalFloats(options, "targets", -1, TypedArrays::Access::kRead);
+  answers.targetCount = answers.targets ? arrays.lengthOf("targets") : 0;
+  if (answers.targets) {
+    if (answers.targetCount == 0 || std::int64_t(answers.targetCount) % data.count)
+      throwRange(env, "the same number of values for each of " + std::to_string(data.count) + " images",
+                 options.path("targets"), "length " + std::to_string(answers.targetCount));
+    data.features = std::int64_t(answers.targetCount) / data.count;
+  }
+  return answers;
+}
+
+void takeAnswers(const Fields& options, const Answers& answers, DataSet& data) {
+  if (answers.labels) {
+    data.labels.assign(answers.labels, answers.labels + answers.labelCount);
+    checkLabels(options.env(), options.path("labels"), data);
+  }
+  if (answers.targets) data.targets.assign(answers.targets, answers.targets + answers.targetCount);
+}
+
+void readImages(const Fields& options, DataSet& data) {
+  Napi::Env env = options.env();
   options.allowOnly({"shape", "images", "labels", "classes", "targets", "mean", "std"});
-  auto object = std::make_shared<DataSetObject>();
-  DataSet& data = object->data;
   auto shape = options.imageShape("shape");
   data.shape = {shape[0], shape[1], shape[2]};
   TypedArrays arrays;
@@ -98,21 +144,7 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
     throwRange(env, "a whole number of images of " + std::to_string(elements) + " values, at least one,",
                options.path("images"), "length " + std::to_string(length));
   data.count = length / elements;
-  const std::int32_t* labels = nullptr;
-  if (options.has("labels")) {
-    data.classes = options.integer("classes", 1, kMostChannels);
-    labels = arrays.integers(options, "labels", data.count, TypedArrays::Access::kRead);
-  } else if (options.has("classes")) {
-    throwType(env, "labels beside classes", options.path("labels"), "undefined");
-  }
-  const float* targets = arrays.optionalFloats(options, "targets", -1, TypedArrays::Access::kRead);
-  std::int64_t targetLength = std::int64_t(arrays.lengthOf("targets"));
-  if (targets) {
-    if (targetLength == 0 || targetLength % data.count)
-      throwRange(env, "the same number of values for each of " + std::to_string(data.count) + " images",
-                 options.path("targets"), "length " + std::to_string(targetLength));
-    data.features = targetLength / data.count;
-  }
+  const Answers answers = readAnswers(options, arrays, data, data.shape.pixels());
   const std::vector<double> mean = perChannel(options, "mean", data.shape.channels, 0),
                             deviation = perChannel(options, "std", data.shape.channels, 1);
   arrays.verify();  // all getters have run: the pointers hold until this function ends
@@ -122,15 +154,50 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   checkNormalisation(options, mean, deviation, checkImages(env, options.path("images"), data));
   for (double m : mean) data.mean.push_back(float(m));
   for (double s : deviation) data.invStd.push_back(1 / float(s));
-  if (labels) {
-    data.labels.assign(labels, labels + data.count);
-    checkLabels(env, options.path("labels"), data);
-  }
-  if (targets) data.targets.assign(targets, targets + targetLength);
+  takeAnswers(options, answers, data);
+}
+
+void readTokens(const Fields& options, DataSet& data) {
+  Napi::Env env = options.env();
+  options.allowOnly({"tokens", "length", "vocabulary", "windows", "labels", "classes", "targets"});
+  const int length = options.integer("length", 1, kMostPixels);
+  data.shape = {1, 1, length};
+  data.vocabulary = options.integer("vocabulary", 1, kMostChannels);
+  data.windows = options.boolean("windows", false);
+  for (const char* name : {"labels", "classes", "targets"})
+    if (data.windows && options.has(name))
+      throwType(env, "no answers beside windows, whose labels are the next tokens,", options.path(name), "some");
+  TypedArrays arrays;
+  const std::int32_t* tokens = arrays.integers(options, "tokens", -1, TypedArrays::Access::kRead);
+  const std::int64_t total = std::int64_t(arrays.lengthOf("tokens"));
+  if (data.windows ? total <= length || total - length > INT32_MAX
+                   : total == 0 || total % length || total / length > INT32_MAX)
+    throwRange(env,
+               data.windows ? "more than " + std::to_string(length) + " tokens"
+                            : "whole examples of " + std::to_string(length) + " tokens, at least one,",
+               options.path("tokens"), "length " + std::to_string(total));
+  data.count = data.windows ? total - length : total / length;
+  const Answers answers = readAnswers(options, arrays, data, length);
+  arrays.verify();
+  data.tokens.assign(tokens, tokens + total);
+  checkTokens(env, options.path("tokens"), data.tokens, data.vocabulary);
+  takeAnswers(options, answers, data);
+  if (data.windows) data.classes = data.vocabulary, data.labelsPerExample = length;
+}
+
+Napi::Value construct(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Fields options(info[0], "options");
+  auto object = std::make_shared<DataSetObject>();
+  DataSet& data = object->data;
+  if (options.has("tokens")) readTokens(options, data);
+  else readImages(options, data);
   wrap(info, object,
-       std::int64_t(data.bytes.size() + 4 * (data.floats.size() + data.targets.size() + data.labels.size())));
+       std::int64_t(data.bytes.size() +
+                    4 * (data.floats.size() + data.targets.size() + data.labels.size() + data.tokens.size())));
   Napi::Object self = info.This().As<Napi::Object>();
   Napi::Array shapeArray = Napi::Array::New(env, 3);
+  const int shape[] = {data.shape.channels, data.shape.height, data.shape.width};
   for (std::uint32_t i = 0; i < 3; i++) shapeArray.Set(i, shape[i]);
   shapeArray.Freeze();
   defineReadOnly(self, "count", Napi::Number::New(env, double(data.count)));
@@ -140,6 +207,13 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void checkTokens(Napi::Env env, const std::string& path, const std::vector<std::int32_t>& tokens, int vocabulary) {
+  for (std::size_t i = 0; i < tokens.size(); i++)
+    if (tokens[i] < 0 || tokens[i] >= vocabulary)
+      throwRange(env, "0 to " + std::to_string(vocabulary - 1), path + "[" + std::to_string(i) + "]",
+                 std::to_string(tokens[i]));
+}
 
 void exportDataSet(Napi::Object exports) { exportClass<DataSetObject, construct>(exports, {}); }
 

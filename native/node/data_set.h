@@ -10,4 +10,7 @@ struct DataSetObject {
   DataSet data;
 };
 
+// RangeError for a token that is not in 0..vocabulary-1.
+void checkTokens(Napi::Env, const std::string& path, const std::vector<std::int32_t>& tokens, int vocabulary);
+
 }  // namespace selfcompress::node

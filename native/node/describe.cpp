@@ -142,6 +142,19 @@ OptimizerDescription readOptimizer(const Napi::Value& value, const std::string& 
   return o;
 }
 
+std::vector<float> readClassWeights(const Fields& loss) {
+  Napi::Array given = loss.array("classWeights");
+  const std::uint32_t most = std::uint32_t(node::kMostChannels);
+  if (given.Length() < 1 || given.Length() > most)
+    throwRange(loss.env(), "1 to " + std::to_string(most) + " numbers", loss.path("classWeights"), received(given));
+  std::vector<float> weights;
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const std::string at = loss.path("classWeights") + "[" + std::to_string(i) + "]";
+    weights.push_back(float(numberFrom(elementOf(given, i, at), at, 0, 1e6)));
+  }
+  return weights;
+}
+
 }  // namespace
 
 NodeDescription readRawNode(const Fields& f, const Operator& op, std::initializer_list<const char*> names) {
@@ -155,9 +168,10 @@ NodeDescription readRawNode(const Fields& f, const Operator& op, std::initialize
 
 NetworkDescription readDescription(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  f.allowOnly({"input", "nodes", "output"});
+  f.allowOnly({"input", "inputType", "nodes", "output"});
   NetworkDescription network;
   network.input = readAxes(f, "input");
+  if (f.choice("inputType", {"float", "token"}, 0) == 1) network.input.type = ValueType::kToken;
   Napi::Array nodes = f.array("nodes");
   if (nodes.Length() > 100000) throwRange(f.env(), "at most 100000 nodes", f.path("nodes"), received(nodes));
   for (std::uint32_t i = 0; i < nodes.Length(); i++)
@@ -189,6 +203,7 @@ Napi::Value toDescription(Napi::Env env, const NetworkDescription& network) {
     nodes.Set(i, object);
   }
   result.Set("input", toAxes(env, network.input));
+  if (network.input.type == ValueType::kToken) result.Set("inputType", "token");
   result.Set("nodes", nodes);
   result.Set("output", network.output);
   return result;
@@ -241,11 +256,13 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields loss(f.get("loss"), f.path("loss"));
   options.loss =
       Loss(loss.choice("kind", {"crossEntropy", "meanSquaredError", "binaryCrossEntropy", "l1", "huber"}));  // in order
-  if (options.loss == Loss::kCrossEntropy) loss.allowOnly({"kind", "labelSmoothing"});
+  if (options.loss == Loss::kCrossEntropy) loss.allowOnly({"kind", "labelSmoothing", "perPosition", "classWeights"});
   else if (options.loss == Loss::kHuber) loss.allowOnly({"kind", "delta"});
   else loss.allowOnly({"kind"});
   options.huberDelta = float(loss.number("delta", 1e-6, 1e6, 1));
   options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
+  options.perPosition = loss.boolean("perPosition", false);
+  if (loss.has("classWeights")) options.classWeights = readClassWeights(loss);
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
   options.penalty = SizePenalty(f.choice("penalty", {"own", "coupled", "rate"}, 0));
   options.coupling = float(f.number("coupling", 0, 1e6, 1));

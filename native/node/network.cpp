@@ -120,7 +120,7 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   const Topology topology = checkNetwork(*backend, description, options);
   auto object = std::make_shared<NetworkObject>();
   object->layout = layoutOf(description, topology, options);
-  object->rules = batchRulesOf(topology, options);
+  object->rules = batchRulesOf(description, topology, options);
   object->batchSize = options.batchSize, object->stepsOverlap = !backend->readsHostMemory();
   object->make = [=] { return std::make_unique<Network>(backend, description, options); };
   object->external = wrap(info, object, object->layout->floats() * std::int64_t(sizeof(float)));
@@ -208,7 +208,9 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
       [=](Napi::Env env) -> Napi::Value {
         Napi::Object out = Napi::Object::New(env);
         out.Set("loss", result->loss);
+        out.Set("weight", result->weight);
         out.Set("correct", double(result->correct));
+        out.Set("count", double(result->count));
         out.Set("bitsPerWeight", result->bitsPerWeight);
         out.Set("gradientNorm", result->gradientNorm);
         return out;
@@ -242,13 +244,29 @@ Napi::Value evaluate(const Napi::CallbackInfo& info) {
         out.Set("loss", result->loss);
         out.Set("correct", double(result->correct));
         out.Set("count", double(result->count));
+        out.Set("topFive", double(result->topFive));
         return out;
       });
+}
+
+Napi::Value predictTokens(const Napi::CallbackInfo& info, const Shared& object, int count) {
+  const std::int64_t length =
+      product(info.Env(), {{"count", count}, {"tokens of an example", object->rules.input.positionCount()}});
+  TypedArrays arrays;
+  const std::int32_t* tokens = arrays.integers(info[0], "tokens", length);
+  arrays.verify();
+  auto copy = std::make_shared<std::vector<std::int32_t>>(tokens, tokens + length);  // what was checked is what is used
+  checkTokens(info.Env(), "tokens", *copy, object->rules.vocabulary);
+  auto result = std::make_shared<std::vector<float>>();
+  return queue(
+      info, object, [=] { *result = object->network->predict(copy->data(), std::size_t(count)); },
+      [=](Napi::Env env) { return toFloat32Array(env, *result); });
 }
 
 Napi::Value predict(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   int count = integerFrom(info[1], "count", 0, INT32_MAX);
+  if (object->rules.input.type == ValueType::kToken) return predictTokens(info, object, count);
   const std::int64_t elements =
       product(info.Env(), {{"count", count}, {"elements of an image", object->rules.input.elements()}});
   TypedArrays arrays;

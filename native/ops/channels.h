@@ -86,7 +86,8 @@ struct ChannelRule {
   int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
   int kernelArea = 1;        // weights of an output channel for each of its inputs
   bool readsItself = false;  // its weights read its own output at another position, nothing of its input
-  bool padded = false;       // with zeros: then only a zero is a constant that may be taken out of its sums
+  bool readsNothing = false;  // of its input but the axes: its weights are rows that nobody else's channels choose
+  bool padded = false;        // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;

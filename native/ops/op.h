@@ -70,6 +70,9 @@ struct Operator {
   std::vector<FieldSpec> fields;
   FusionTraits fusion;
   bool isWeightLayer = false;  // its weights count for the size; it may compress them
+  // It reads tokens, the rows of a table whose number is its field `vocabulary`, and nothing else; all others read
+  // floats. kEither: of its input only the axes.
+  enum class Reads { kFloats, kTokens, kEither } reads = Reads::kFloats;
 
   // Axes of the output; throws DescriptionError.
   Axes (*infer)(const NodeContext&) = nullptr;

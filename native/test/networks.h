@@ -55,6 +55,69 @@ inline DataSet randomData(Shape shape, int count, int classes) {
   return data;
 }
 
+// Windows of a text of random tokens.
+inline DataSet randomText(int length, int count, int vocabulary) {
+  Random random(98);
+  DataSet data;
+  data.shape = {1, 1, length}, data.count = count;
+  data.vocabulary = data.classes = vocabulary;
+  data.windows = true, data.labelsPerExample = length;
+  for (int i = 0; i < count + length; i++) data.tokens.push_back(random.integer(0, vocabulary - 1));
+  return data;
+}
+
+// Predictions of the first `count` examples, as they are.
+inline std::vector<float> predictAll(Network& network, const DataSet& data, int count) {
+  if (!data.hasTokens()) return network.predict(data.floats.data(), std::size_t(count));
+  std::vector<std::int32_t> tokens;
+  for (int i = 0; i < count; i++) tokens.insert(tokens.end(), data.tokensOf(i), data.tokensOf(i) + data.shape.width);
+  return network.predict(tokens.data(), std::size_t(count));
+}
+
+inline NodeDescription positionwise(std::string name, std::string input, int out, bool bias = true) {
+  return makeNode("linear", std::move(name), {std::move(input)},
+                  {{"outFeatures", {double(out)}}, {"perPosition", {1}}, {"bias", {double(bias)}}});
+}
+inline NodeDescription embedding(std::string name, int dimensions, int vocabulary) {
+  return makeNode("embedding", std::move(name), {"input"},
+                  {{"dimensions", {double(dimensions)}}, {"vocabulary", {double(vocabulary)}}});
+}
+inline Axes tokens(int length) {
+  Axes axes = Axes::vector(1).withPositions({length});
+  axes.type = ValueType::kToken;
+  return axes;
+}
+
+// A block of a causal transformer between a stream and what comes out: attention and a hidden layer, each behind a
+// norm.
+inline std::string transformerBlock(std::vector<NodeDescription>& nodes, const std::string& p,
+                                    const std::string& stream, int width, int heads) {
+  nodes.push_back(simple("layerNorm", p + "norm1", {stream}));
+  for (const char* part : {"q", "k", "v"}) nodes.push_back(positionwise(p + part, p + "norm1", width));
+  nodes.push_back(
+      makeNode("attention", p + "core", {p + "q", p + "k", p + "v"}, {{"heads", {double(heads)}}, {"causal", {1}}}));
+  nodes.push_back(positionwise(p + "project", p + "core", width));
+  nodes.push_back(simple("add", p + "middle", {stream, p + "project"}));
+  nodes.push_back(simple("layerNorm", p + "norm2", {p + "middle"}));
+  nodes.push_back(positionwise(p + "hidden", p + "norm2", 2 * width));
+  nodes.push_back(simple("gelu", p + "gelu", {p + "hidden"}));
+  nodes.push_back(positionwise(p + "back", p + "gelu", width));
+  nodes.push_back(simple("add", p + "end", {p + "middle", p + "back"}));
+  return p + "end";
+}
+
+// A causal transformer that predicts the next of `vocabulary` tokens at every position.
+inline NetworkDescription languageModel(int vocabulary, int length, int width, int heads, int blocks) {
+  std::vector<NodeDescription> nodes{embedding("embedding", width, vocabulary),
+                                     makeNode("parameter", "positions", {"input"}, {{"channels", {double(width)}}}),
+                                     simple("add", "stream", {"embedding", "positions"})};
+  std::string stream = "stream";
+  for (int i = 0; i < blocks; i++) stream = transformerBlock(nodes, "b" + std::to_string(i), stream, width, heads);
+  nodes.push_back(simple("layerNorm", "norm", {stream}));
+  nodes.push_back(positionwise("head", "norm", vocabulary, false));
+  return {tokens(length), nodes, "head"};
+}
+
 inline State randomState(const Network& network, std::uint64_t seed, float bits) {
   Random random(seed);
   State state;

@@ -13,12 +13,37 @@ struct OperatorCase {
   bool smooth = true;      // false: has kinks, so that finite differences mean nothing
 };
 
+inline bool predictsPositions(const NetworkDescription& network) {
+  const Topology topology = inferShapes(network, 1);
+  return topology.axes[std::size_t(topology.output)].rank > 0;
+}
+
+// Predictions with positions are compared with a label for each of them.
+inline NetworkOptions optionsFor(const OperatorCase& c, int batch) {
+  NetworkOptions options;
+  options.batchSize = batch;
+  options.perPosition = predictsPositions(c.network);
+  return options;
+}
+
 inline NodeDescription node(std::string_view kind, std::string name, std::vector<std::string> inputs,
                             const std::map<std::string, FieldValue>& fields = {}) {
   return makeNode(kind, std::move(name), std::move(inputs), fields);
 }
 
 inline DataSet dataFor(const NetworkDescription& network, int count) {
+  if (network.input.type == ValueType::kToken) {
+    int classes = 4;  // tokens are classes as well, where the next one is predicted
+    for (const NodeDescription& n : network.nodes)
+      if (n.op->reads == Operator::Reads::kTokens) classes = n.integer("vocabulary");
+    DataSet data = randomText(int(network.input.positionCount()), count, classes);
+    if (predictsPositions(network)) return data;
+    DataSet rows = randomData(network.input.folded(), count, 4);  // a label for each example
+    rows.floats.clear(), rows.vocabulary = classes;
+    for (int i = 0; i < count; i++)
+      rows.tokens.insert(rows.tokens.end(), data.tokensOf(i), data.tokensOf(i) + data.shape.width);
+    return rows;
+  }
   return randomData(network.input.folded(), count, 4);
 }
 
@@ -32,8 +57,8 @@ inline float lossInTraining(Network& network, const DataSet& data, int count) {
 // Gradients of all trained parameters against finite differences, on the reference.
 inline void checkGradients(const OperatorCase& c, int batch = 5) {
   CAPTURE(c.name);
-  NetworkOptions options;
-  options.batchSize = batch, options.labelSmoothing = 0.1f;
+  NetworkOptions options = optionsFor(c, batch);
+  options.labelSmoothing = 0.1f;
   Network network(makeReferenceBackend(), c.network, options);
   const DataSet data = dataFor(c.network, batch);
   const auto indices = firstIndices(batch);
@@ -82,14 +107,13 @@ inline State withDeadChannels(const Network& network, std::uint64_t seed, double
 // Evaluation and steps with dead channels on every backend against the reference.
 inline void checkBackends(const OperatorCase& c, int batch = 21) {
   CAPTURE(c.name);
-  NetworkOptions options;
-  options.batchSize = batch;
+  const NetworkOptions options = optionsFor(c, batch);
   const DataSet data = dataFor(c.network, batch);
   const auto indices = firstIndices(batch);
   auto results = [&](std::unique_ptr<Backend> backend, double share) {
     Network network(std::move(backend), c.network, options);
     network.loadState(withDeadChannels(network, 11, share));
-    std::vector<float> all = network.predict(data.floats.data(), batch);
+    std::vector<float> all = predictAll(network, data, batch);
     StepSettings s = settings(1);
     for (auto& [name, values] : network.gradients(data, indices.data(), batch, s))
       all.insert(all.end(), values.begin(), values.end());
@@ -113,8 +137,7 @@ inline void checkBackends(const OperatorCase& c, int batch = 21) {
 // Random deaths, and the same function after removal: predictions, and the loss in training mode.
 inline void checkRemoval(const OperatorCase& c, int trials = 6) {
   CAPTURE(c.name);
-  NetworkOptions options;
-  options.batchSize = 7;
+  const NetworkOptions options = optionsFor(c, 7);
   const DataSet data = dataFor(c.network, 7);
   int most = 0;
   for (int trial = 0; trial < trials; trial++) {
@@ -123,7 +146,7 @@ inline void checkRemoval(const OperatorCase& c, int trials = 6) {
     const State state =
         withDeadChannels(*network, 40 + std::uint64_t(trial), trial % 2 ? 0.6 : 0.35, trial % 3 == 2 ? 0.0 : 0.25);
     network->loadState(state);
-    const auto before = network->predict(data.floats.data(), 7);
+    const auto before = predictAll(*network, data, 7);
     const float lossBefore = lossInTraining(*network, data, 7);
     network->loadState(state);  // the step has moved running statistics and decayed constants
     const auto removed = Network::prune(network);
@@ -131,7 +154,7 @@ inline void checkRemoval(const OperatorCase& c, int trials = 6) {
     int channels = 0;
     for (const auto& layer : removed->layers) channels += layer.removed;
     most = std::max(most, channels);
-    CHECK(difference(network->predict(data.floats.data(), 7), before) < 2e-5);
+    CHECK(difference(predictAll(*network, data, 7), before) < 2e-5);
     CHECK(lossInTraining(*network, data, 7) == doctest::Approx(lossBefore).epsilon(2e-5));
   }
   CHECK(most >= c.leastRemoved);

@@ -15,7 +15,8 @@ std::map<int, LifeTerms> lifeOfClasses(const NetworkDescription& network, const 
   for (int i = 0; i < int(network.nodes.size()); i++) {
     const ChannelRule& rule = channels.rule(i);
     const int t = topology.inputs[std::size_t(i)][0];
-    if (rule.kind == ChannelRule::Kind::kFresh && !rule.depthwise(topology.axes[std::size_t(t)].channels))
+    if (rule.kind == ChannelRule::Kind::kFresh && !rule.readsNothing &&
+        !rule.depthwise(topology.axes[std::size_t(t)].channels))
       seen.insert(t);
   }
   std::map<int, LifeTerms> life;

@@ -22,6 +22,10 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
   if (options.layerExponents && !backend.supports("TieExponents"))
     throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
                            backend.name());
+  const std::size_t classes = std::size_t(batchRulesOf(network, topology, options).classes);
+  if (!options.classWeights.empty() && options.classWeights.size() != classes)
+    failDescription("a weight for each of " + std::to_string(classes) + " classes", "options.loss.classWeights",
+                    "length " + std::to_string(options.classWeights.size()));
   layerRules(network, options);  // throws for a name that no node has
   return topology;
 }
@@ -56,8 +60,10 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
   scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
   layerBits_ = reinterpret_cast<float*>(scalars_ + 1);
   for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
-  input_ = std::make_unique<BatchInput>(*backend_, device_, topology_.shapes[0],
-                                        options_.loss == Loss::kCrossEntropy ? 0 : features, options_.batchSize);
+  const ExampleLayout layout{topology_.shapes[0], topology_.axes[0].type == ValueType::kToken,
+                             options_.loss == Loss::kCrossEntropy ? 0 : features,
+                             batchRulesOf(description_, topology_, options_).labels};
+  input_ = std::make_unique<BatchInput>(*backend_, device_, layout, options_.batchSize);
   recordings_ = std::make_unique<RecordedSteps>(*backend_, options_.recordSteps);
   compileTraining();
   compileEvaluation();
@@ -100,10 +106,13 @@ void Network::compileEvaluation() {
   emitter.emitLoss();
   evaluate_.image = emitter.value(0);
   evaluate_.output = emitter.value(topology_.output);
-  std::int64_t most = std::max(topology_.axes[0].elements(), topology_.axes[std::size_t(topology_.output)].elements());
+  const bool tokens = topology_.axes[0].type == ValueType::kToken;
+  std::int64_t most =
+      std::max(tokens ? 0 : topology_.axes[0].elements(), topology_.axes[std::size_t(topology_.output)].elements());
   evaluate_.plain = program.floats(most * options_.batchSize);
   // `predict` moves images and predictions through `plain` outside the program.
-  program.keepApart({evaluate_.plain, evaluate_.image, evaluate_.output});
+  program.keepApart({evaluate_.plain, evaluate_.output});
+  if (!tokens) program.keepApart({evaluate_.plain, evaluate_.image, evaluate_.output});
   program.place(options_.shareMemory);
 }
 
@@ -113,23 +122,61 @@ MemoryReport Network::memory() const {
           std::max(train.unsharedBytes(), evaluate.unsharedBytes())};
 }
 
-BatchRules batchRulesOf(const Topology& topology, const NetworkOptions& options) {
-  return {topology.axes[0], topology.axes[std::size_t(topology.output)].elements(), options.loss};
+BatchRules batchRulesOf(const NetworkDescription& network, const Topology& topology, const NetworkOptions& options) {
+  const Axes& output = topology.axes[std::size_t(topology.output)];
+  BatchRules rules{topology.axes[0], INT32_MAX, output.elements(), options.loss, int(output.elements()), 1};
+  if (options.loss == Loss::kCrossEntropy && options.perPosition)
+    rules.classes = output.channels, rules.labels = int(output.positionCount());
+  for (const NodeDescription& node : network.nodes)
+    if (node.op->reads == Operator::Reads::kTokens)
+      rules.vocabulary = std::min(rules.vocabulary, node.integer("vocabulary"));
+  return rules;
 }
 
+namespace {
+
+void checkInput(const BatchRules& rules, const DataSet& data) {
+  if (rules.input.type != ValueType::kToken) {
+    if (data.hasTokens())
+      failDescription("images of the network's input shape " + rules.input.text(), "data", "tokens");
+    if (!(data.shape == rules.input.folded()))
+      failDescription("images of the network's input shape " + rules.input.text(), "data",
+                      Axes::image(data.shape.channels, data.shape.height, data.shape.width).text());
+    return;
+  }
+  const std::string length = std::to_string(rules.input.positionCount()) + " tokens for an example";
+  if (!data.hasTokens()) failDescription(length, "data", "images");
+  if (data.shape.width != rules.input.positionCount())
+    failDescription(length, "data", std::to_string(data.shape.width));
+  if (data.vocabulary > rules.vocabulary)
+    failDescription("a vocabulary of at most " + std::to_string(rules.vocabulary) + " tokens, the network's,", "data",
+                    std::to_string(data.vocabulary));
+}
+
+void checkLabels(const BatchRules& rules, const DataSet& data) {
+  if (!data.hasLabels()) failDescription("a data set with labels", "data", "one without");
+  if (data.labelsPerExample != rules.labels)
+    failDescription(rules.labels == 1 ? std::string("one label for each example")
+                                      : "a label for each of " + std::to_string(rules.labels) + " positions",
+                    "data", std::to_string(data.labelsPerExample));
+  if (data.ignores && rules.labels == 1)
+    failDescription("labels that all count", "data", "some that are " + std::to_string(kIgnoredLabel));
+  if (data.classes > rules.classes)
+    failDescription("at most " + std::to_string(rules.classes) + " classes, the network's outputs,", "data",
+                    std::to_string(data.classes));
+}
+
+}  // namespace
+
 void checkBatch(const BatchRules& rules, const DataSet& data, const std::int32_t* indices, std::size_t count) {
-  if (!(data.shape == rules.input.folded()))
-    failDescription("images of the network's input shape " + rules.input.text(), "data",
-                    Axes::image(data.shape.channels, data.shape.height, data.shape.width).text());
-  const std::string features = std::to_string(rules.features);
+  checkInput(rules, data);
   if (rules.loss == Loss::kCrossEntropy) {
-    if (data.labels.empty()) failDescription("a data set with labels", "data", "one without");
-    if (data.classes > rules.features)
-      failDescription("at most " + features + " classes, the network's outputs,", "data", std::to_string(data.classes));
+    checkLabels(rules, data);
   } else {
     if (data.targets.empty()) failDescription("a data set with targets", "data", "one without");
     if (data.features != rules.features)
-      failDescription("targets of " + features + " features", "data", std::to_string(data.features));
+      failDescription("targets of " + std::to_string(rules.features) + " features", "data",
+                      std::to_string(data.features));
   }
   for (std::size_t i = 0; i < count; i++)
     if (indices[i] < 0 || indices[i] >= data.count)

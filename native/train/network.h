@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -21,14 +22,16 @@ struct StepSettings {
 
 struct StepResult {
   double loss = 0;  // mean over the batch, without the penalty
-  std::int64_t correct = 0;
-  double bitsPerWeight = 0;  // Q
+  double weight =
+      0;  // what the mean was taken over: images, or positions that count, times the weights of their classes
+  std::int64_t correct = 0, count = 0;  // of images, or positions that count
+  double bitsPerWeight = 0;             // Q
   double gradientNorm = 0;
 };
 
 struct EvaluationResult {
   double loss = 0;
-  std::int64_t correct = 0, count = 0;
+  std::int64_t correct = 0, count = 0, topFive = 0;  // the latter per position alone
 };
 
 struct MemoryReport {
@@ -57,10 +60,12 @@ struct LayerSize {
 // What a batch has to be; stays the same when channels are removed.
 struct BatchRules {
   Axes input;
+  int vocabulary = 0;         // tokens are below it
   std::int64_t features = 0;  // of the prediction
   Loss loss = Loss::kCrossEntropy;
+  int classes = 0, labels = 1;  // of cross-entropy, and labels of an example
 };
-BatchRules batchRulesOf(const Topology&, const NetworkOptions&);
+BatchRules batchRulesOf(const NetworkDescription&, const Topology&, const NetworkOptions&);
 // Throws DescriptionError when a network cannot be trained or evaluated on these images of this data set.
 void checkBatch(const BatchRules&, const DataSet&, const std::int32_t* indices, std::size_t count);
 
@@ -89,7 +94,7 @@ class Network {
   const Program& evaluationProgram() const { return evaluate_.program; }
 
   const NetworkOptions& options() const { return options_; }
-  BatchRules batchRules() const { return batchRulesOf(topology_, options_); }
+  BatchRules batchRules() const { return batchRulesOf(description_, topology_, options_); }
 
   State state() const;
   State parameterState() const;  // without optimizer moments
@@ -112,6 +117,8 @@ class Network {
   EvaluationResult evaluate(const DataSet&, const std::int32_t* indices, std::size_t count);
   // images: [count][C][H][W], normalised -> [count][features]
   std::vector<float> predict(const float* images, std::size_t count);
+  // tokens: [count][positions]
+  std::vector<float> predict(const std::int32_t* tokens, std::size_t count);
   // Gradients of loss + gamma * Q by parameter name; nothing is updated.
   std::map<std::string, std::vector<float>> gradients(const DataSet&, const std::int32_t* indices, int count,
                                                       const StepSettings&);
@@ -126,6 +133,8 @@ class Network {
   EmitterInput emitterInput();
   BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
   State download(bool weights) const;  // parameters: all of them, or all but weights
+  std::vector<float> predictBatches(std::size_t count,
+                                    const std::function<BatchMemory(std::size_t first, int batch)>& put);
   int nextSlot() { return slot_ = (slot_ + 1) % kStagingSlots; }
   void requireIdle() const;
   void settle() noexcept;  // waits for whatever is queued

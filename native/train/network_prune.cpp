@@ -50,6 +50,7 @@ namespace {
 
 // Whether each input of a layer's weights lives, by channel and position.
 std::vector<bool> liveInputs(const ChannelRule& rule, const std::vector<MaybeConstant>& constants) {
+  if (rule.readsNothing) return {true};
   std::vector<bool> live;
   for (const MaybeConstant& c : constants)
     for (int r = 0; r < rule.repeat; r++) live.push_back(!c);

@@ -20,6 +20,9 @@ StepScalars scalarsOf(const StepSettings& s) {
   return scalars;
 }
 
+// Positions that all do not count have no loss.
+double meanOf(const LossResult& loss) { return loss.weightSum > 0 ? loss.lossSum / loss.weightSum : 0; }
+
 }  // namespace
 
 void Network::settle() noexcept {
@@ -73,7 +76,8 @@ StepResult Network::finishStep() {
   backend_->waitFor(slot);
   StepScalars scalars;
   std::memcpy(&scalars, results_[std::size_t(slot)], sizeof scalars);
-  StepResult result{scalars.loss.lossSum / double(scalars.loss.count), scalars.loss.correct, 0, scalars.gradientNorm};
+  const LossResult& loss = scalars.loss;
+  StepResult result{meanOf(loss), loss.weightSum, loss.correct, loss.count, 0, scalars.gradientNorm};
   for (std::size_t i = 0; i < description_.nodes.size(); i++) {
     float bits;
     std::memcpy(&bits, results_[std::size_t(slot)] + sizeof scalars + i * sizeof bits, sizeof bits);
@@ -129,22 +133,42 @@ EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indi
   }
   backend_->synchronize();
   backend_->download(&scalars, scalars_, sizeof scalars);
-  return {count ? scalars.loss.lossSum / double(scalars.loss.count) : 0, scalars.loss.correct, std::int64_t(count)};
+  const LossResult& loss = scalars.loss;
+  return {meanOf(loss), loss.correct, loss.count, loss.topFive};
 }
 
 std::vector<float> Network::predict(const float* images, std::size_t count) {
+  const Shape in = topology_.shapes[0];
+  const auto elements = std::size_t(in.elements());
+  Program& program = evaluate_.program;
+  return predictBatches(count, [&](std::size_t first, int batch) {
+    float* plain = program.at(evaluate_.plain);
+    backend_->upload(plain, images + first * elements, std::size_t(batch) * elements * sizeof(float));
+    backend_->run(ToLanes{in, batch, plain, program.at(evaluate_.image)});
+    return BatchMemory{};
+  });
+}
+
+std::vector<float> Network::predict(const std::int32_t* tokens, std::size_t count) {
+  const auto positions = std::size_t(topology_.axes[0].positionCount());
+  return predictBatches(count, [&](std::size_t first, int batch) {
+    return input_->putTokens(nextSlot(), tokens + first * positions, batch);
+  });
+}
+
+// `put` brings a batch to where the forward pass finds it.
+std::vector<float> Network::predictBatches(std::size_t count, const std::function<BatchMemory(std::size_t, int)>& put) {
   requireIdle();
-  const Shape in = topology_.shapes[0], out = topology_.shapes[std::size_t(topology_.output)];
-  const auto inElements = std::size_t(in.elements()), outElements = std::size_t(out.elements());
+  const Shape out = topology_.shapes[std::size_t(topology_.output)];
+  const auto outElements = std::size_t(out.elements());
   std::vector<float> result(count * outElements);
   Program& program = evaluate_.program;
   program.run(*backend_, 0, program.end(Mark::kStates), 0, {}, {});
   for (std::size_t first = 0; first < count; first += std::size_t(options_.batchSize)) {
-    int batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    const int batch = int(std::min(count - first, std::size_t(options_.batchSize)));
+    const BatchMemory memory = put(first, batch);
+    program.run(*backend_, program.end(Mark::kInput), program.end(Mark::kForward), batch, memory, {});
     float* plain = program.at(evaluate_.plain);
-    backend_->upload(plain, images + first * inElements, std::size_t(batch) * inElements * sizeof(float));
-    backend_->run(ToLanes{in, batch, plain, program.at(evaluate_.image)});
-    program.run(*backend_, program.end(Mark::kInput), program.end(Mark::kForward), batch, {}, {});
     backend_->run(FromLanes{out, batch, program.at(evaluate_.output), plain});
     backend_->download(result.data() + first * outElements, plain, std::size_t(batch) * outElements * sizeof(float));
   }

@@ -51,7 +51,8 @@ void emitPenalty(Emitter& e, const NetworkDescription& network, const ChannelAna
     args.bitDepth = e.parameters().value(i, Role::kBitDepth);
     args.kernelArea = rule.kernelArea * rule.repeat, args.groups = rule.groups;
     const int read = rule.readsItself ? e.output(i) : e.input(i);
-    args.inChannels = e.shape(read).channels, args.inputState = e.state(read);
+    args.inChannels = rule.readsNothing ? 1 : e.shape(read).channels;
+    args.inputState = rule.readsNothing ? nullptr : e.state(read);
     args.originalWeights = originalWeights;
     args.gamma = &e.scalars()->gamma;
     args.layerBits = layerBits + i;

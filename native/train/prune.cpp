@@ -65,7 +65,7 @@ class Removable {
   // What a sum over channels reads has to be a constant that its bias can take over.
   void pinRead(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
-    if (rule.depthwise(count(t))) return;  // in the same class as what it reads
+    if (rule.readsNothing || rule.depthwise(count(t))) return;  // the latter is in the class of what it reads
     const bool canFold = !rule.padded && parameters_.find(i, Role::kBias);
     for (int c = 0; c < count(t); c++) {
       const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];

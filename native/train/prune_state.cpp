@@ -92,7 +92,7 @@ class Cut {
     const ChannelRule& rule = channels_.rule(i);
     const Parameter *weight = parameters_.find(i, Role::kWeight), *bias = parameters_.find(i, Role::kBias);
     const int t = input(i), inChannels = count(t), outs = count(i + 1);
-    if (rule.kind != ChannelRule::Kind::kFresh || rule.depthwise(inChannels) || !bias) return;
+    if (rule.kind != ChannelRule::Kind::kFresh || rule.readsNothing || rule.depthwise(inChannels) || !bias) return;
     std::vector<double> value(std::size_t(inChannels), 0.0);
     bool any = false;
     for (int c = 0; c < inChannels; c++)

@@ -17,7 +17,7 @@ RateCounts countsOf(Emitter& e, const ChannelRule& rule, int i, double originalW
   args.channels = int(bits.count), args.groups = rule.groups, args.perChannel = weight.count / bits.count;
   args.kernelArea = rule.kernelArea;
   args.weight = weight.value, args.bitDepth = bits.value, args.exponent = p.value(i, Role::kExponent);
-  args.inputState = e.state(e.input(i)), args.inputRepeat = rule.repeat;
+  args.inputState = rule.readsNothing ? nullptr : e.state(e.input(i)), args.inputRepeat = rule.repeat;
   args.originalWeights = originalWeights, args.layerBits = layerBits + i;
   args.rows = e.device().allocate<RateCount>(std::size_t(args.channels));
   args.columns = e.device().allocate<RateCount>(std::size_t(args.groups * args.perChannel / args.kernelArea));
