@@ -17,6 +17,9 @@ export interface ModelInfo {
   std: number[];
   /** Lowest and highest value of the input and of every node, for integers (docs/integer.md). */
   ranges?: number[] | undefined;
+  /** Of a language model: the characters that its tokens stand for, in their order, or the name of its tokenizer.json. */
+  characters?: string | undefined;
+  tokenizer?: string | undefined;
 }
 
 export interface DecodedModel {
@@ -39,11 +42,14 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  const { name, classes, classNames, mean, std, ranges = [] } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  const { name, classes, classNames, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
     throw wrongType('an array of strings', 'info.classNames', classNames);
+  for (const [argument, text] of Object.entries({ characters, tokenizer })) {
+    if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `info.${argument}`, text);
+  }
   for (const [argument, values] of Object.entries({ mean, std, ranges })) {
     if (!Array.isArray(values)) throw wrongType('an array of numbers', `info.${argument}`, values);
     values.forEach((value, i) => {
@@ -71,14 +77,11 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
   }
 }
 
-export const metadataOf = ({ name, classes, classNames, mean, std, ranges }: ModelInfo): Metadata => ({
-  name,
-  classes,
-  labels: classNames,
-  mean,
-  std,
-  ranges,
-});
+export function metadataOf({ name, classes, classNames, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
+  // What reads images has both, if of length 0; what reads tokens neither.
+  const normalisation = characters === undefined && tokenizer === undefined ? { mean, std } : { characters, tokenizer };
+  return { name, classes, labels: classNames, ...normalisation, ranges };
+}
 
 function checkLimits(limits: unknown): DecodeLimits {
   checkNames(limits, 'limits', ['maxWeights', 'maxNodes']);
@@ -88,10 +91,12 @@ function checkLimits(limits: unknown): DecodeLimits {
   return limits;
 }
 
-function infoOf({ name, classes, labels, mean, std, ranges }: Metadata): ModelInfo {
+function infoOf({ name, classes, labels, mean, std, ranges, characters, tokenizer }: Metadata): ModelInfo {
   const info: ModelInfo = { name: String(name ?? ''), classes: Number(classes ?? 0), mean: numbers(mean), std: numbers(std) };
   if (Array.isArray(labels)) info.classNames = labels.map(String);
   if (Array.isArray(ranges)) info.ranges = numbers(ranges);
+  if (typeof characters === 'string') info.characters = characters;
+  if (typeof tokenizer === 'string') info.tokenizer = tokenizer;
   return info;
 }
 const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.map(Number) : []);

@@ -48,7 +48,7 @@ export interface RecurrentOptions {
   /** Of the recurrence; the products of the inputs have one of their own. */
   bias?: boolean;
   /** The weights of the inputs; those of the recurrence are plain. */
-  compress?: boolean;
+  compress?: boolean | undefined;
 }
 export interface PoolOptions {
   name?: string | undefined;

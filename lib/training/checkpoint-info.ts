@@ -20,11 +20,14 @@ function checkNumbers(value: unknown, argument: string): void {
 }
 
 function checkData(value: unknown): void {
-  const { name, classes, classNames, mean, std, trainCount, testCount, fingerprint } = checkObject(value, 'data');
+  const { name, classes, classNames, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(value, 'data');
   if (typeof name !== 'string') throw wrongType('a string', 'data.name', name);
   for (const [field, count] of Object.entries({ classes, trainCount, testCount })) checkInteger(count, `data.${field}`, 0);
   if (classNames !== undefined && !checkArray(classNames, 'data.classNames').every((c) => typeof c === 'string'))
     throw wrongType('an array of strings', 'data.classNames', classNames);
+  for (const [field, text] of Object.entries({ characters, tokenizer })) {
+    if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `data.${field}`, text);
+  }
   checkNumbers(mean, 'data.mean');
   checkNumbers(std, 'data.std');
   if (fingerprint !== undefined && !Object.values(checkObject(fingerprint, 'data.fingerprint')).every((sum) => typeof sum === 'string'))
@@ -97,6 +100,9 @@ export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
   if (progress !== undefined) {
     const sums = checkObject(progress, 'progress');
     for (const name of ['steps', 'images', 'correct']) checkInteger(sums[name], `progress.${name}`, 0);
+    for (const name of ['weight', 'count']) {
+      if (sums[name] !== undefined) checkNumber(sums[name], `progress.${name}`, 0, ANY);
+    }
     for (const name of ['lossSum', 'bitsPerWeight', 'seconds']) checkNumber(sums[name], `progress.${name}`, -ANY, ANY);
     if ((sums.steps as number) > (step as number)) throw wrongValue(`at most ${step}`, 'progress.steps', sums.steps);
   }

@@ -23,6 +23,8 @@ export interface DataInfo {
   classNames?: string[] | undefined;
   mean: number[];
   std: number[];
+  characters?: string | undefined;
+  tokenizer?: string | undefined;
   /** Training images in use. */
   trainCount: number;
   testCount: number;
@@ -34,9 +36,12 @@ export interface DataInfo {
 export interface EpochProgress {
   steps: number;
   images: number;
-  /** Of all images' losses. */
+  /** Of all images' losses, or of all positions that count; `weight` is what their mean divides by, by default the images. */
   lossSum: number;
+  weight?: number;
   correct: number;
+  /** What `correct` is a part of, by default the images. */
+  count?: number;
   /** Q of the last of these steps. */
   bitsPerWeight: number;
   /** Spent on them. */

@@ -1,3 +1,5 @@
+import type { EvaluationResult } from '../binding.js';
+import type { EpochProgress } from './checkpoint.js';
 import type { NetworkSize } from './metrics.js';
 
 /** What is known at the end of an epoch; one line of metrics.jsonl. */
@@ -14,6 +16,10 @@ export interface EpochMetrics extends NetworkSize {
   /** The same of the validation split, where the data have one: early decisions are made on it. */
   validationLoss?: number;
   validationAccuracy?: number;
+  /** Of texts: e to the test loss, the test loss in bits, and the share of tokens that are among the five most probable. */
+  perplexity?: number;
+  bitsPerToken?: number;
+  testTopFive?: number;
   /** Q of the epoch's last step: mean real-valued bit depth per original weight. */
   bitsPerWeight: number;
   /** Size of the model file in bytes. */
@@ -23,4 +29,18 @@ export interface EpochMetrics extends NetworkSize {
   /** Seconds of the epoch's training steps, without evaluation and saving. */
   epochSeconds: number;
   imagesPerSecond: number;
+}
+
+/** 0 where nothing counts. */
+export const accuracyOf = ({ correct, count }: { correct: number; count: number }): number => (count > 0 ? correct / count : 0);
+
+/** Of the steps of an epoch so far. */
+export function meansOf({ images, lossSum, weight = images, correct, count = images }: EpochProgress): { loss: number; accuracy: number } {
+  return { loss: weight > 0 ? lossSum / weight : 0, accuracy: accuracyOf({ correct, count }) };
+}
+
+export type LanguageMetrics = Required<Pick<EpochMetrics, 'perplexity' | 'bitsPerToken' | 'testTopFive'>>;
+
+export function languageMetrics({ loss, topFive, count }: EvaluationResult): LanguageMetrics {
+  return { perplexity: Math.exp(loss), bitsPerToken: loss / Math.LN2, testTopFive: accuracyOf({ correct: topFive, count }) };
 }

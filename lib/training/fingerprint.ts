@@ -1,6 +1,6 @@
 /** Fingerprints of data sets: a run that is resumed on other data of the same size would train on without a word. */
 import { webcrypto } from 'node:crypto';
-import type { Dataset } from '../data/dataset.js';
+import type { AnyDataset } from '../data/dataset.js';
 
 /** SHA-256 of every part of a data set, in hexadecimal, by the part's name. */
 export type Fingerprint = Record<string, string>;
@@ -23,16 +23,20 @@ async function digest(kind: string, bytes: Uint8Array): Promise<string> {
 const digestValues = (values: Uint8Array | Int32Array | Float32Array) =>
   digest(values instanceof Uint8Array ? 'bytes' : values.constructor.name, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 
-/** Of shape, classes, normalisation, images, labels and targets; names and paths do not matter. */
-export async function fingerprintOf({ shape, classes, mean, std, train, test, validation }: Dataset): Promise<Fingerprint> {
+/** Of shape, classes, normalisation, images or tokens, labels and targets; names and paths do not matter. */
+export async function fingerprintOf(data: AnyDataset): Promise<Fingerprint> {
   const digestJson = (value: unknown) => digest('json', Buffer.from(JSON.stringify(value)));
-  const result: Fingerprint = {
-    'shape and classes': await digestJson({ shape, classes }),
-    'mean and std': await digestJson({ mean, std }),
-  };
+  const { classes, train, test, validation } = data;
+  const result: Fingerprint =
+    data.input === 'tokens'
+      ? { 'length, vocabulary and classes': await digestJson({ length: data.length, vocabulary: data.vocabulary, classes }) }
+      : {
+          'shape and classes': await digestJson({ shape: data.shape, classes }),
+          'mean and std': await digestJson({ mean: data.mean, std: data.std }),
+        };
   for (const [name, split] of Object.entries({ train, test, ...(validation && { validation }) })) {
-    for (const part of ['images', 'labels', 'targets'] as const) {
-      const values = split[part];
+    for (const part of ['images', 'tokens', 'labels', 'targets'] as const) {
+      const values = (split as Partial<Record<typeof part, Uint8Array | Int32Array | Float32Array>>)[part];
       if (values) result[`${name}.${part}`] = await digestValues(values);
     }
   }

@@ -1,20 +1,21 @@
 /** Whether a trainer's data are data at all, and those that a run was made with. */
-import type { Dataset } from '../data/dataset.js';
+import type { AnyDataset } from '../data/dataset.js';
 import { wrongType, wrongValue } from '../errors.js';
 import type { DataInfo } from './checkpoint.js';
 import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
 /** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
-export function checkData(data: unknown): asserts data is Dataset {
-  const split = (value: unknown) => typeof value === 'object' && value !== null && 'images' in value && 'count' in value;
-  const { shape, train, test, validation } = (typeof data === 'object' && data !== null ? data : {}) as Partial<Dataset>;
-  if (!Array.isArray(shape) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
+export function checkData(data: unknown): asserts data is AnyDataset {
+  const { input, shape, train, test, validation } = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
+  const isTokens = input === 'tokens';
+  const split = (value: unknown) => typeof value === 'object' && value !== null && (isTokens ? 'tokens' : 'images') in value && 'count' in value;
+  if (!(isTokens || Array.isArray(shape)) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
     throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
   }
 }
 
 /** @returns the fingerprint of `data` */
-export async function checkSameData(info: DataInfo, data: Dataset): Promise<Fingerprint> {
+export async function checkSameData(info: DataInfo, data: AnyDataset): Promise<Fingerprint> {
   const { trainCount, name, fingerprint: expected } = info;
   if (data.train.count !== trainCount) {
     throw wrongValue(

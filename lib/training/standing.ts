@@ -1,8 +1,9 @@
 /** Where training stands inside an epoch, and what an epoch's steps come to. */
 import type { StepResult } from '../binding.js';
 import type { EpochProgress } from './checkpoint.js';
-import type { EpochMetrics } from './epoch-metrics.js';
+import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { NetworkSize } from './metrics.js';
+import type { Evaluated } from './native-data.js';
 import { type Steering, type SteeringPlan, steerByStep } from './steering.js';
 import { stepSettings } from './step-plan.js';
 
@@ -11,7 +12,7 @@ export interface Standing extends EpochProgress {
   steering: Steering | undefined;
 }
 
-const NO_STEPS: EpochProgress = { steps: 0, images: 0, lossSum: 0, correct: 0, bitsPerWeight: 0, seconds: 0 };
+const NO_STEPS: EpochProgress = { steps: 0, images: 0, lossSum: 0, weight: 0, correct: 0, count: 0, bitsPerWeight: 0, seconds: 0 };
 
 /** Before an epoch's first step, or inside it. */
 export function standingAt(progress: EpochProgress | undefined, steering: Steering | undefined): Standing {
@@ -26,12 +27,15 @@ export interface StepDone extends StepResult {
   seconds: number;
 }
 
-export function afterStep(before: Standing, { loss, correct, bitsPerWeight, step, images, seconds }: StepDone, plan: SteeringPlan): Standing {
+export function afterStep(before: Standing, done: StepDone, plan: SteeringPlan): Standing {
+  const { loss, weight, correct, count, bitsPerWeight, step, images, seconds } = done;
   return {
     steps: before.steps + 1,
     images: before.images + images,
-    lossSum: before.lossSum + loss * images,
+    lossSum: before.lossSum + loss * weight,
+    weight: (before.weight ?? before.images) + weight,
     correct: before.correct + correct,
+    count: (before.count ?? before.images) + count,
     bitsPerWeight,
     seconds,
     steering: before.steering && steerByStep(before.steering, plan, step, bitsPerWeight),
@@ -41,8 +45,8 @@ export function afterStep(before: Standing, { loss, correct, bitsPerWeight, step
 interface Measured {
   size: NetworkSize;
   modelBytes: number;
-  test: { loss: number; accuracy: number };
-  validation: { loss: number; accuracy: number } | undefined;
+  test: Evaluated;
+  validation: Evaluated | undefined;
 }
 
 /** The metrics of an epoch whose last step was `step`. */
@@ -53,16 +57,19 @@ export function epochMetrics(
   step: number,
   measured: Measured,
 ): EpochMetrics {
-  const { images, lossSum, correct, bitsPerWeight, seconds } = standing;
+  const { images, bitsPerWeight, seconds } = standing;
+  const train = meansOf(standing);
   const { size, modelBytes, test, validation } = measured;
+  const { loss: testLoss, accuracy: testAccuracy, ...ofTokens } = test;
   const { gamma, learningRate } = stepSettings(options, stepsPerEpoch, step, standing.steering?.last);
   return {
     epoch,
     step,
-    trainLoss: lossSum / images,
-    trainAccuracy: correct / images,
-    testLoss: test.loss,
-    testAccuracy: test.accuracy,
+    trainLoss: train.loss,
+    trainAccuracy: train.accuracy,
+    testLoss,
+    testAccuracy,
+    ...ofTokens,
     ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
     bitsPerWeight,
     modelBytes,

@@ -17,7 +17,7 @@
  * `LAG` steps before it, so that a run which is resumed anywhere does the same.
  */
 import type { NetworkDescription } from '../binding.js';
-import type { Dataset } from '../data/dataset.js';
+import type { AnyDataset } from '../data/dataset.js';
 import { wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { inspectNetwork } from '../network/description.js';
@@ -137,7 +137,7 @@ export function gammaState({ integral, last }: Steering): GammaState {
 export const steeredGamma = (steering: Steering, ahead: number): number => item(steering.gammas, ahead);
 
 /** @throws TypeError or RangeError when these data or this network cannot be steered to the target of the options */
-export function checkSteerable({ target }: TrainOptions, data: Dataset, description: NetworkDescription): void {
+export function checkSteerable({ target }: TrainOptions, data: AnyDataset, description: NetworkDescription): void {
   if (targetKind(target) === undefined) return;
   if (target.drop !== undefined && !data.validation)
     throw wrongType('data with a validation split, which options.target.drop needs,', 'data', `${data.name} without one`);

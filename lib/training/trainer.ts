@@ -2,32 +2,33 @@
 import { EventEmitter } from 'node:events';
 import { readArgument, reading } from '../arguments.js';
 import type { MemoryReport, NetworkDescription } from '../binding.js';
-import type { Dataset } from '../data/dataset.js';
+import { type AnyDataset, taskOf } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import type { ModelInfo } from '../model-file/model-file.js';
 import { inspectNetwork } from '../network/description.js';
 import { initialState, type State } from '../network/initial.js';
 import { type Checkpoint, type DataInfo, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
-import type { EpochMetrics } from './epoch-metrics.js';
+import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { checkFinite, NotFiniteError } from './finite.js';
 import { withLayers, withoutFrozen } from './layers.js';
 import { LiveNetwork } from './live-network.js';
 import { originOf } from './metrics.js';
-import { evaluateOn, type NativeData, nativeData } from './native-data.js';
+import { modelInfoOf } from './model-info.js';
+import { evaluateOn, NativeData, type NativeSplit } from './native-data.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
 import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
-import { shuffledIndices } from './shuffle.js';
 import { afterStep, epochMetrics, type Standing, standingAt } from './standing.js';
 import { beginSteering, checkSteerable, gammaState, LAG, resteered, type SteeringPlan, steerByEpoch, steeredGamma } from './steering.js';
-import { batchCount, batchRange, freezeEpoch, stepSettings } from './step-plan.js';
+import { batchRange, freezeEpoch, stepSettings } from './step-plan.js';
 import { mayStop, type TargetOutcome, targetKind, targetOutcome } from './target.js';
 
 export interface TrainerInput extends PartialTrainOptions {
   network: NetworkDescription;
-  data: Dataset;
+  data: AnyDataset;
   /**
    * Parameters to start from, by name (`conv1.weight`); the others are initialised. Without bit depths and exponents of their
    * own, layers with given weights get theirs from these weights, and their channels of zeros start at b = 0. Optimizer
@@ -45,6 +46,15 @@ export type StopReason = 'epochs' | 'early' | 'stopped';
 export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'stopAt' | 'device' | 'precision' | 'memoryLimit'>;
 const CHANGEABLE = ['epochs', 'target', 'stopAt', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
 
+/** Where every position has a label, so has the loss, unless it says otherwise. */
+function withLossFor(data: AnyDataset, options: TrainOptions): TrainOptions {
+  const { loss } = options;
+  if (loss.kind !== 'crossEntropy' || loss.perPosition !== undefined || taskOf(data) !== 'perPosition') return options;
+  return { ...options, loss: { ...loss, perPosition: true } };
+}
+
+const predictsTokens = ({ input }: AnyDataset, { loss }: TrainOptions) => input === 'tokens' && loss.kind === 'crossEntropy' && loss.perPosition === true;
+
 /** Steps that are queued at once: enough that the native stream never waits for JavaScript. */
 const QUEUED_STEPS = LAG;
 
@@ -57,7 +67,7 @@ const QUEUED_STEPS = LAG;
  */
 export class Trainer extends EventEmitter<TrainerEvents> {
   readonly options: TrainOptions;
-  readonly data: Dataset;
+  readonly data: AnyDataset;
   readonly history: EpochMetrics[];
   #network: LiveNetwork;
   #epoch: number;
@@ -78,7 +88,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   #running = false;
   #listenerError: { error: unknown } | undefined;
 
-  private constructor(data: Dataset, checkpoint: Omit<Checkpoint, 'data'>) {
+  private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data'>) {
     super();
     const { description, origin, options, progress } = checkpoint;
     this.data = data;
@@ -86,11 +96,11 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.history = [...checkpoint.history];
     this.#epoch = checkpoint.epoch;
     this.#stepsBefore = checkpoint.step - (progress?.steps ?? 0);
+    this.#sets = new NativeData(data);
     checkSteerable(options, data, description);
     this.#plan = { options, stepsPerEpoch: this.stepsPerEpoch, weights: origin.weights };
     this.#settled = standingAt(progress, checkpoint.steering ?? beginSteering(this.#plan, checkpoint.step + 1));
     this.#progress = Promise.resolve(this.#settled);
-    this.#sets = nativeData(data);
     this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
     const loaded = this.#network.loadState(checkpoint.state);
     loaded.catch(() => {}); // where memory ran out, the error of `memory` says more
@@ -111,7 +121,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { network, data: givenData, state: given, ...rest } = reading('Trainer.create', () => ({ ...input }));
     const data = readArgument(givenData, 'data');
     checkData(data);
-    const options = completeOptions(rest);
+    const options = withLossFor(data, completeOptions(rest));
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
@@ -123,7 +133,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    * Goes on where a checkpoint (a file, a run's folder, or its contents) was written.
    * @throws RangeError when the data are not those of the checkpoint; CheckpointError when it cannot be read
    */
-  static async resume(from: string | Checkpoint, data: Dataset, changes: ResumeChanges = {}): Promise<Trainer> {
+  static async resume(from: string | Checkpoint, data: AnyDataset, changes: ResumeChanges = {}): Promise<Trainer> {
     checkData(data);
     checkNames(changes, 'changes', CHANGEABLE);
     const found = typeof from === 'string' ? await readLatestCheckpoint(from) : { checkpoint: from, path: undefined };
@@ -164,7 +174,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#network.memory();
   }
   get stepsPerEpoch(): number {
-    return batchCount(this.data.train.count, this.options.batchSize);
+    return this.#sets.stepsPerEpoch(this.options.batchSize, this.options.stepsPerEpoch);
   }
 
   /** What the last epoch reached of the target, and why; undefined: there is none, or no epoch yet. */
@@ -276,7 +286,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     while (this.#busy) await this.#busy;
     const examples = this.#sets[split];
     if (!examples) throw wrongValue('a split that the data have', 'split', split);
-    return evaluateOn(this.#network, examples);
+    const { loss, accuracy } = await this.#evaluate(examples);
+    return { loss, accuracy };
   }
 
   /** Frees native memory; the trainer cannot be used afterwards. */
@@ -284,9 +295,12 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     await this.#network.dispose();
   }
 
-  #modelInfo() {
-    const { name, classes, classNames, mean, std } = this.data;
-    return { name, classes, classNames, mean, std };
+  #evaluate(split: NativeSplit) {
+    return evaluateOn(this.#network, split, predictsTokens(this.data, this.options));
+  }
+
+  #modelInfo(): ModelInfo {
+    return modelInfoOf(this.data);
   }
 
   /** Lets everyone else wait for `work`, which nobody may see half done. */
@@ -337,8 +351,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** The steps of the epoch that are left. @returns whether all are done */
   async #runSteps(epoch: number): Promise<boolean> {
-    const order = shuffledIndices(this.data.train.count, this.options.seed, epoch);
     const stepsPerEpoch = this.stepsPerEpoch;
+    const order = this.#sets.order(this.options.seed, epoch, stepsPerEpoch, this.options.batchSize);
     const clockStart = performance.now() - 1000 * this.#settled.seconds;
     const goesOn = () => this.#stopping !== 'step' && !this.#listenerError;
     const window: Promise<Standing>[] = [];
@@ -378,14 +392,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   #notifyStep(epoch: number, stepsPerEpoch: number): void {
-    const { steps, images, lossSum, correct, bitsPerWeight, seconds } = this.#settled;
+    const { steps, images, bitsPerWeight, seconds } = this.#settled;
     this.#notify('step', {
       epoch,
       stepInEpoch: steps,
       stepsPerEpoch,
       step: this.#stepsBefore + steps,
-      loss: lossSum / images,
-      accuracy: correct / images,
+      ...meansOf(this.#settled),
       bitsPerWeight,
       imagesPerSecond: images / seconds,
     });
@@ -402,8 +415,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       await network.loadState(roundedBiases(withoutFrozen(await network.state(), options.layers), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
-    const test = await evaluateOn(network, this.#sets.test);
-    const validation = this.#sets.validation && (await evaluateOn(network, this.#sets.validation));
+    const test = await this.#evaluate(this.#sets.test);
+    const validation = this.#sets.validation && (await this.#evaluate(this.#sets.validation));
     const step = this.#stepsBefore + standing.steps;
     if (!Number.isFinite(test.loss)) throw this.#diverged(epoch, step, test.loss, 'The loss on the test images');
     const metrics = epochMetrics(standing, this.#plan, epoch, step, { size, modelBytes, test, validation });

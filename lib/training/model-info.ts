@@ -1,0 +1,15 @@
+import { basename } from 'node:path';
+import type { AnyDataset } from '../data/dataset.js';
+import type { TextDataset } from '../data/text.js';
+import { CharacterVocabulary, PeerVocabulary } from '../data/tokenizer.js';
+import type { ModelInfo } from '../model-file/model-file.js';
+
+/** What a model file and a checkpoint say of the data. */
+export function modelInfoOf(data: AnyDataset): ModelInfo {
+  const { name, classes, classNames } = data;
+  if (data.input !== 'tokens') return { name, classes, classNames, mean: data.mean, std: data.std };
+  const { tokenizer } = data as Partial<TextDataset>;
+  const characters = tokenizer instanceof CharacterVocabulary && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
+  const file = tokenizer instanceof PeerVocabulary ? basename(tokenizer.path) : undefined;
+  return { name, classes, classNames, mean: [], std: [], characters, tokenizer: file };
+}
