@@ -1,8 +1,11 @@
 /** selfcompress eval */
 import { type Command, Option } from 'commander';
 import { type AxesSizes, binding, type Device } from '../binding.js';
-import { datasetNames, loadDataset } from '../data/load.js';
+import { taskOf } from '../data/dataset.js';
 import { percentText } from '../report/text.js';
+import { accuracyOf, type EpochMetrics, languageMetrics } from '../training/epoch-metrics.js';
+import { TrainingData } from '../training/training-data.js';
+import { dataNames, isTokens, openData } from './data.js';
 import { importFor, isImportable } from './import.js';
 import { compileModel, loadModel } from './load-model.js';
 import { device, integer, number, numbers } from './values.js';
@@ -10,6 +13,7 @@ import { device, integer, number, numbers } from './values.js';
 interface EvalFlags {
   dataset: string;
   dataDir?: string;
+  tokenizer?: string;
   threads?: number;
   device: Device;
   model?: string;
@@ -28,8 +32,9 @@ export function addEvalCommand(program: Command): void {
       '<checkpoint|file>',
       "a checkpoint, a run's folder, a model file, another program's .onnx, model.json or .h5, or its .safetensors (with --model)",
     )
-    .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).makeOptionMandatory())
-    .option('--data-dir <dir>', "folder with the data set's standard files")
+    .addOption(new Option('--dataset <name>', 'data set').choices(dataNames).makeOptionMandatory())
+    .option('--data-dir <dir|file>', "folder with the data set's standard files, or the file of --dataset text")
+    .option('--tokenizer <file>', 'a tokenizer.json for texts', String)
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))
     .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
     .option('--model <name|file>', 'the network that the weights of a .safetensors file are for')
@@ -50,22 +55,31 @@ function imageShape([channels, ...positions]: AxesSizes): [number, number, numbe
 async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const trained = isImportable(path) ? undefined : await loadModel(path);
-  const loaded = await loadDataset(flags.dataset, {
-    dataDir: flags.dataDir,
-    ...(flags.dataset === 'images' && trained && { shape: imageShape(trained.network.input) }), // scaled to what the model reads
-  });
-  const { shape, classes, test } = loaded;
+  const { dataset, dataDir, tokenizer } = flags;
+  const length = dataset === 'text' ? trained?.network.input[1] : undefined; // windows as the model reads them
+  // Images are scaled to what the model reads.
+  const loaded = await openData({ dataset, dataDir, tokenizer, length }, trained && imageShape(trained.network.input));
   const model = trained ?? (await importFor(path, loaded, flags));
   const { mean = model.info.mean, std = model.info.std } = flags;
-  const network = await compileModel(model, flags.device);
+  const perPosition = taskOf(loaded) === 'perPosition';
+  const network = await compileModel(model, flags.device, { kind: 'crossEntropy', perPosition });
   // Images are normalised as in training, whatever the data set's own statistics are.
-  const data = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean, std });
-  const { loss, correct, count } = await network.evaluate(
-    data,
-    Int32Array.from({ length: test.count }, (_, i) => i),
-  );
+  const { test, testIndices } = new TrainingData(isTokens(loaded) ? loaded : { ...loaded, mean, std });
+  const evaluated = await network.evaluate(test, testIndices);
   await network.dispose();
-  const result = { testLoss: loss, testAccuracy: correct / count, images: count };
+  const result = {
+    testLoss: evaluated.loss,
+    testAccuracy: accuracyOf(evaluated),
+    images: testIndices.length,
+    ...(isTokens(loaded) && perPosition && languageMetrics(evaluated)),
+  };
+  const { perplexity, bitsPerToken } = result as Partial<EpochMetrics>;
+  const count = testIndices.length;
   if (flags.json) console.log(JSON.stringify(result));
+  else if (perplexity !== undefined && bitsPerToken !== undefined)
+    console.log(
+      `testLoss ${result.testLoss.toFixed(4)}   perplexity ${perplexity.toFixed(3)}   bits/token ${bitsPerToken.toFixed(4)}   ` +
+        `testAccuracy ${percentText(result.testAccuracy)}   (${count} windows)`,
+    );
   else console.log(`testLoss ${result.testLoss.toFixed(4)}   testAccuracy ${percentText(result.testAccuracy)}   (${count} images)`);
 }

@@ -2,13 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { binding, type NetworkDescription } from '../binding.js';
-import type { Dataset } from '../data/dataset.js';
+import type { AnyDataset } from '../data/dataset.js';
 import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
 import { type LoadedWeights, loadWeights } from '../import/weights.js';
 import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
-import { createModel, modelNames } from '../network/models.js';
+import { createModel, type LanguageModelOptions, languageModelNames, type ModelOptions, modelNames } from '../network/models.js';
 import { originOf } from '../training/metrics.js';
+import { modelInfoOf } from '../training/model-info.js';
+import { inputOf, isTokens } from './data.js';
 import { UsageError } from './faults.js';
 import type { LoadedModel } from './load-model.js';
 import { note } from './voice.js';
@@ -20,8 +22,13 @@ interface NetworkFlags {
 }
 
 /** The network of `--model`: by name, or a JSON file with its description. */
-export async function readNetwork({ model, width, plain }: NetworkFlags, data: Dataset): Promise<NetworkDescription> {
-  if ((modelNames as string[]).includes(model)) return createModel(model, { input: data.shape, classes: data.classes, compress: !plain, width });
+export async function readNetwork({ model, width, plain }: NetworkFlags, data: AnyDataset): Promise<NetworkDescription> {
+  if ((modelNames as string[]).includes(model)) {
+    const isLanguageModel = (languageModelNames as string[]).includes(model);
+    if (isLanguageModel !== isTokens(data))
+      throw new Error(`Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`);
+    return createModel(model, { input: inputOf(data), classes: data.classes, compress: !plain, width } as ModelOptions | LanguageModelOptions);
+  }
   let text: string;
   try {
     text = await readFile(model, 'utf8');
@@ -36,11 +43,6 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: D
   } catch (cause) {
     throw new Error(`Expected JSON in the file of --model "${model}" but received something else (${(cause as Error).message})`, { cause });
   }
-}
-
-/** The data set, normalised by other numbers than its own where they are given. */
-export function normalisedBy(data: Dataset, { mean, std }: { mean?: number[] | undefined; std?: number[] | undefined }): Dataset {
-  return { ...data, mean: mean ?? data.mean, std: std ?? data.std };
 }
 
 export const isWeights = (path: string) => path.endsWith('.safetensors');
@@ -80,14 +82,19 @@ interface ImportFlags extends NetworkFlags {
   map?: string;
 }
 
+function imageOf(data: AnyDataset, path: string): [number, number, number] {
+  if (isTokens(data)) throw new Error(`Expected a data set of images for "${path}" but received a text`);
+  return data.shape;
+}
+
 /** Network and given parameters of `selfcompress train`. `named`: the user has given --model. */
-export async function startingPoint(flags: ImportFlags, data: Dataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
+export async function startingPoint(flags: ImportFlags, data: AnyDataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
   const { from, map } = flags;
   if (map !== undefined && !isWeights(from ?? '')) throw new UsageError(`Expected --from FILE.safetensors with --map but received ${from ?? 'none'}`);
   if (from === undefined) return { network: await readNetwork(flags, data) };
   if (isWholeModel(from)) {
     if (named || flags.width !== 1) throw new UsageError(`Expected no --model and no --width with --from "${from}", which is a whole network`);
-    const imported = await importModel(from, { input: data.shape });
+    const imported = await importModel(from, { input: imageOf(data, from) });
     note(`${from}: ${describeImport(imported)}`);
     return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
   }
@@ -105,20 +112,19 @@ export function modelName({ model, from }: ImportFlags): string {
 }
 
 /** A whole model of another program in plain floats. */
-export async function importWhole(path: string, data?: Dataset): Promise<{ model: LoadedModel; text: string }> {
-  const imported = await importModel(path, data && { input: data.shape });
+export async function importWhole(path: string, data?: AnyDataset): Promise<{ model: LoadedModel; text: string }> {
+  const imported = await importModel(path, data && { input: imageOf(data, path) });
   const network = withoutBits(imported.network);
   const { parameters } = inspectNetwork(network);
-  const info = data ?? { name: basename(path), classes: 0, mean: [], std: [] };
-  const { name, classes, classNames, mean, std } = info as Dataset;
+  const info = data ? modelInfoOf(data) : { name: basename(path), classes: 0, mean: [], std: [] };
   return {
-    model: { network, state: imported.state, info: { name, classes, classNames, mean, std }, origin: originOf(parameters) },
+    model: { network, state: imported.state, info, origin: originOf(parameters) },
     text: describeImport(imported),
   };
 }
 
 /** The model of another program's file for evaluation, in plain floats. */
-export async function importFor(path: string, data: Dataset, flags: { model?: string; width: number; map?: string }): Promise<LoadedModel> {
+export async function importFor(path: string, data: AnyDataset, flags: { model?: string; width: number; map?: string }): Promise<LoadedModel> {
   if (isWholeModel(path)) {
     if (flags.model !== undefined) throw new UsageError(`Expected no --model for "${path}", which is a whole network, but received "${flags.model}"`);
     return (await importWhole(path, data)).model;
@@ -127,6 +133,5 @@ export async function importFor(path: string, data: Dataset, flags: { model?: st
   const network = withoutBits(await readNetwork({ ...flags, model: flags.model }, data));
   const { state } = await loadWeights(network, path, { map: flags.map });
   const { parameters } = inspectNetwork(network);
-  const { name, classes, classNames, mean, std } = data;
-  return { network, state, info: { name, classes, classNames, mean, std }, origin: originOf(parameters) };
+  return { network, state, info: modelInfoOf(data), origin: originOf(parameters) };
 }

@@ -3,7 +3,6 @@ import { resolve as resolvePath } from 'node:path';
 import { type Command, Option } from 'commander';
 import { binding, type Device, type Precision } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
-import { datasetNames, loadDataset } from '../data/load.js';
 import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { modelNames } from '../network/models.js';
@@ -16,8 +15,13 @@ import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { targetKind } from '../training/target.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
+<<<<<<< HEAD
 import { UsageError } from './faults.js';
 import { modelName, normalisedBy, startingPoint } from './import.js';
+=======
+import { dataNames, isTokens, openData, WINDOW } from './data.js';
+import { modelName, startingPoint } from './import.js';
+>>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
 import { type LoadedModel, loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
@@ -37,10 +41,16 @@ interface TrainFlags extends TargetFlags {
   dataset: string;
   dataDir?: string;
   limit?: number;
+  length?: number;
+  tokenizer?: string;
   epochs?: number;
   batchSize: number;
+  stepsPerEpoch?: number;
   lr: number;
   schedule: (typeof scheduleKinds)[number];
+  warmup?: number;
+  final?: number;
+  beta2?: number;
   optimizer: 'sgd' | 'adam' | 'adamw';
   weightDecay: number;
   clip: number;
@@ -96,16 +106,22 @@ export function addTrainCommand(program: Command): void {
     .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
     .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
     .option('--plain', 'train the same network with plain float weights')
-    .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', datasetNames, 'digits'))
-    .option('--data-dir <dir>', "folder with the data set's standard files")
+    .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', dataNames, 'digits'))
+    .option('--data-dir <dir|file>', "folder with the data set's standard files, or the file of --dataset text")
+    .option('--length <tokens>', `tokens of a window of a text (default: ${WINDOW})`, integer(1, 1 << 15))
+    .option('--tokenizer <file>', "a tokenizer.json for texts (default: a token for each of the text's characters)")
     .option('--mean <list>', "per channel, subtracted from images in 0..1 (default: the training images')", numbers)
     .option('--std <list>', "per channel, divided by then (default: the training images')", numbers)
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
     .option('--epochs <n>', `passes over the training images (default: ${defaults.epochs})`, integer(1))
-    .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), defaults.batchSize)
+    .option('--batch-size <n>', 'images of a step, or windows of a text', integer(1, 1 << 20), defaults.batchSize)
+    .option('--steps-per-epoch <n>', 'steps of an epoch (default: as many as all images take)', integer(1))
     .option('--lr <rate>', 'learning rate of weights', number(0), defaults.learningRate)
     .addOption(choice('--schedule <kind>', 'how the learning rate changes', scheduleKinds, defaults.schedule.kind))
+    .option('--warmup <share>', 'share of the training over which the learning rate rises from 0 (constant, step, cosine)', number(0, 1))
+    .option('--final <share>', 'what the learning rate ends at, as a share of it (cosine, oneCycle)', number(0, 1))
     .addOption(choice('--optimizer <kind>', 'of weights, biases and norms', ['sgd', 'adam', 'adamw'], defaults.optimizer.kind))
+    .option('--beta2 <share>', 'of Adam: how slowly the mean of squares changes (default: 0.999)', number(0, 0.999999))
     .option('--weight-decay <rate>', 'of weights', number(0), 0)
     .option('--clip <norm>', 'largest norm of the gradient; 0: no clipping', number(0), 0)
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
@@ -166,19 +182,30 @@ export function addTrainCommand(program: Command): void {
 
 const scheduleOf = (kind: (typeof scheduleKinds)[number]): Schedule => (kind === 'step' ? { kind, at: [0.5, 0.75] } : { kind });
 
+/** The schedule of the learning rate; undefined: the default. */
+function mainSchedule({ schedule: kind, warmup, final }: TrainFlags, isGiven: boolean): Schedule | undefined {
+  if (!isGiven && warmup === undefined && final === undefined) return undefined;
+  if (warmup !== undefined && kind === 'oneCycle')
+    throw new Error('Expected --schedule constant, step or cosine with --warmup but received oneCycle');
+  if (final !== undefined && kind !== 'cosine' && kind !== 'oneCycle')
+    throw new Error(`Expected --schedule cosine or oneCycle with --final but received ${kind}`);
+  return { ...scheduleOf(kind), ...(warmup !== undefined && { warmup }), ...(final !== undefined && { final }) } as Schedule;
+}
+
 function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
   // Undefined: the default, which depends on the penalty.
   const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
   return {
     epochs: flags.epochs,
     batchSize: flags.batchSize,
+    stepsPerEpoch: flags.stepsPerEpoch ?? defaults.stepsPerEpoch,
     seed: flags.seed,
     device: flags.device,
     precision: flags.precision,
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
-    optimizer: { kind: flags.optimizer, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
+    optimizer: { kind: flags.optimizer, beta2: flags.beta2, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     learningRate: flags.lr,
-    schedule: given('schedule', scheduleOf(flags.schedule)),
+    schedule: mainSchedule(flags, given('schedule', true) ?? false),
     gamma: flags.plain ? 0 : given('gamma', flags.gamma),
     gammaWarmup: flags.gammaWarmup,
     penalty: flags.penalty,
@@ -214,17 +241,18 @@ function startState({ state }: LoadedModel): State {
 
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const model = modelName(flags);
-  const { dataset, limit, validation, splitSeed, threads, checkpointEvery } = flags;
+  const { dataset, limit, validation, splitSeed, length, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
+  const tokenizer = flags.tokenizer && resolvePath(flags.tokenizer);
   const { mean, std } = flags;
-  const data = normalisedBy(await loadDataset(dataset, { dataDir, limit, validation, seed: splitSeed }), { mean, std });
+  const data = await openData({ dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std });
   const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
   const started = flags.start === undefined ? undefined : await loadModel(flags.start);
   const target = await targetFrom(flags, data, flags.device, started ?? asModel(begin, data));
   if (started) begin.state = startState(started);
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target });
   await trainer.memory(); // nothing is written for a run that does not fit
-  const run = { model, dataset, dataDir, limit, validation, splitSeed, mean, std, threads, checkpointEvery };
+  const run = { model, dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer);
   return { trainer, directory };
@@ -272,9 +300,9 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
     checkpointEvery: given('checkpointEvery', flags.checkpointEvery),
   });
   try {
-    const { dataset, dataDir, limit, validation, splitSeed, threads } = directory.run;
+    const { threads } = directory.run;
     if (threads !== undefined) binding.setThreads(threads);
-    const data = normalisedBy(await loadDataset(dataset, { dataDir, limit, validation, seed: splitSeed }), directory.run);
+    const data = await openData(directory.run);
     const trainer = await directory.resume(data, {
       epochs: flags.epochs,
       target: await targetFrom(flags, data, flags.device),
@@ -296,8 +324,13 @@ async function announce({ trainer, directory }: Run): Promise<void> {
   const { weights } = inspectNetwork(trainer.description);
   const { parameterBytes, activationBytes } = await trainer.memory();
   const memory = bytesText(parameterBytes + activationBytes);
+<<<<<<< HEAD
   note(
     `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test images, ${weights} weights, ` +
+=======
+  console.log(
+    `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test ${isTokens(data) ? 'windows' : 'images'}, ${weights} weights, ` +
+>>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
       `γ = ${options.gamma}${targetKind(options.target) ? ' at first' : ''}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
 }
@@ -310,9 +343,20 @@ function conclude({ trainer, directory }: Run, reason: StopReason, seconds: numb
   const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
   note(`${why} after ${durationText(seconds)}.${goOn}`);
   if (!last) return;
+<<<<<<< HEAD
   if (trainer.outcome) tell(trainer.outcome.text);
   tell(
     `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
+=======
+  if (trainer.outcome) console.log(trainer.outcome.text);
+  const { perplexity, testLoss } = last;
+  const quality =
+    perplexity === undefined
+      ? `Test accuracy ${percentText(last.testAccuracy)}`
+      : `Test loss ${testLoss.toFixed(4)} (perplexity ${perplexity.toFixed(3)})`;
+  console.log(
+    `${quality} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
+>>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
       `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,
   );
 }

@@ -6,7 +6,8 @@ import type { StepEvent, Trainer } from '../training/trainer.js';
 import { durationText, percentText } from './text.js';
 
 /** Columns of the table in their order; of those that do not fit, the one with the largest `rank` goes first. */
-const table: { head: string; width: number; rank: number; cell: (m: EpochMetrics, epochs: number) => string }[] = [
+type Column = { head: string; width: number; rank: number; cell: (m: EpochMetrics, epochs: number) => string };
+const imageTable: Column[] = [
   { head: 'epoch', width: 9, rank: 0, cell: (m, epochs) => `${m.epoch}/${epochs}` },
   { head: 'train loss', width: 10, rank: 5, cell: (m) => m.trainLoss.toFixed(4) },
   { head: 'test loss', width: 10, rank: 4, cell: (m) => m.testLoss.toFixed(4) },
@@ -19,6 +20,16 @@ const table: { head: string; width: number; rank: number; cell: (m: EpochMetrics
   { head: 'images/s', width: 9, rank: 8, cell: (m) => m.imagesPerSecond.toFixed(0) },
 ];
 
+/** Of texts: bits of a token and perplexity in place of the accuracy. */
+const textTable: Column[] = imageTable.flatMap((column): Column[] => {
+  if (column.head === 'images/s') return [{ ...column, head: 'windows/s' }];
+  if (column.head !== 'accuracy') return [column];
+  return [
+    { head: 'bits/token', width: 10, rank: 1, cell: (m) => (m.bitsPerToken ?? Number.NaN).toFixed(4) },
+    { head: 'perplexity', width: 10, rank: 6.5, cell: (m) => (m.perplexity ?? Number.NaN).toFixed(3) },
+  ];
+});
+
 /** The items that fit into `columns` with `gap` columns between them, in their order. */
 function fitting<T extends { rank: number }>(items: T[], width: (item: T) => number, gap: number, columns: number): T[] {
   const kept = [...items];
@@ -27,7 +38,7 @@ function fitting<T extends { rank: number }>(items: T[], width: (item: T) => num
   return kept;
 }
 
-function tableLine(shown: typeof table, columns: number, text: (column: (typeof table)[number]) => string): string {
+function tableLine(shown: Column[], columns: number, text: (column: Column) => string): string {
   const fit = fitting(shown, (c) => c.width, 1, columns);
   const line = fit.map((c) => text(c).padStart(c.width)).join(' ');
   return columns === Number.POSITIVE_INFINITY ? line : line.slice(0, columns);
@@ -78,6 +89,7 @@ const SILENCE_MS = 30_000;
  */
 export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () => void {
   const { epochs, batchSize } = trainer.options;
+  const table = trainer.data.input === 'tokens' ? textTable : imageTable;
   // One column less: a line that fills the last one wraps in some terminals.
   const columns = () => (output.isTTY ? (output.columns || 80) - 1 : Number.POSITIVE_INFINITY);
   const shownColumns = trainer.data.validation ? table : table.filter(({ head }) => head !== 'validation');

@@ -5,7 +5,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NetworkDescription } from '../binding.js';
-import type { Dataset } from '../data/dataset.js';
+import type { AnyDataset } from '../data/dataset.js';
 import { CheckpointError } from '../errors.js';
 import { appendSynced, isAside, obstacle, writeFileAtomic } from '../files.js';
 import { encodeModel } from '../model-file/model-file.js';
@@ -29,6 +29,9 @@ export interface DataSource {
   /** Training images held back, and the seed that chose them and those of `limit`. */
   validation?: number | undefined;
   splitSeed?: number | undefined;
+  /** Of texts: tokens of a window, and the absolute path of a tokenizer.json. */
+  length?: number | undefined;
+  tokenizer?: string | undefined;
   /** Normalisation in place of the data set's own. */
   mean?: number[] | undefined;
   std?: number[] | undefined;
@@ -147,7 +150,7 @@ export class RunDirectory {
    * The trainer of this folder's newest checkpoint, or of config.json when there is none yet. Everything else that the last
    * epoch should have left is compared with its checkpoint and written again where it is missing, cut off or older.
    */
-  async resume(data: Dataset, changes: ResumeChanges = {}): Promise<Trainer> {
+  async resume(data: AnyDataset, changes: ResumeChanges = {}): Promise<Trainer> {
     const { epoch, step } = await readRunCheckpoints(this.path);
     const newest = step ?? epoch;
     const trainer = newest ? await Trainer.resume(newest.path, data, changes) : await this.#restart(data, changes);
@@ -157,7 +160,7 @@ export class RunDirectory {
   }
 
   /** Killed before its first checkpoint: the same numbers come out of the same beginning. */
-  async #restart(data: Dataset, changes: ResumeChanges): Promise<Trainer> {
+  async #restart(data: AnyDataset, changes: ResumeChanges): Promise<Trainer> {
     const { network, options, data: made } = this.config as RunConfig;
     const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
     const trainer = Trainer.create({ network, data, ...options, ...defined });

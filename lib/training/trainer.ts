@@ -53,7 +53,8 @@ function withLossFor(data: AnyDataset, options: TrainOptions): TrainOptions {
   return { ...options, loss: { ...loss, perPosition: true } };
 }
 
-const predictsTokens = ({ input }: AnyDataset, { loss }: TrainOptions) => input === 'tokens' && loss.kind === 'crossEntropy' && loss.perPosition === true;
+const predictsTokens = ({ input }: AnyDataset, { loss }: TrainOptions) =>
+  input === 'tokens' && loss.kind === 'crossEntropy' && loss.perPosition === true;
 
 /** Steps that are queued at once: enough that the native stream never waits for JavaScript. */
 const QUEUED_STEPS = LAG;

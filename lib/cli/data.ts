@@ -1,0 +1,50 @@
+/** The data set of a command, by its name and where it lies. */
+import type { AnyDataset, Dataset, TokenDataset } from '../data/dataset.js';
+import { datasetNames, loadDataset } from '../data/load.js';
+import { loadText } from '../data/text.js';
+
+/** What --dataset takes: those of `loadDataset`, and text files. */
+export const dataNames = [...datasetNames, 'text'] as const;
+
+/** Tokens of a window where --length does not say. */
+export const WINDOW = 64;
+
+export interface DataFlags {
+  dataset: string;
+  dataDir?: string | undefined;
+  limit?: number | undefined;
+  validation?: number | undefined;
+  splitSeed?: number | undefined;
+  /** Of texts. */
+  length?: number | undefined;
+  tokenizer?: string | undefined;
+  mean?: number[] | undefined;
+  std?: number[] | undefined;
+}
+
+/** `shape`: of image folders, what images are scaled to. */
+export async function openData(flags: DataFlags, shape?: [number, number, number]): Promise<AnyDataset> {
+  const { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std } = flags;
+  if (dataset !== 'text') {
+    for (const [name, value] of Object.entries({ length, tokenizer })) {
+      if (value !== undefined) throw new Error(`Expected --dataset text with --${name} but received --dataset ${dataset}`);
+    }
+    const sample = { limit, validation, seed: splitSeed };
+    return normalisedBy(await loadDataset(dataset, { dataDir, ...sample, ...(dataset === 'images' && shape && { shape }) }), { mean, std });
+  }
+  for (const [name, value] of Object.entries({ limit, validation, mean, std })) {
+    if (value !== undefined) throw new Error(`Expected no --${name} with --dataset text but received ${String(value)}`);
+  }
+  if (dataDir === undefined) throw new Error('Expected a text file for --data-dir but received none');
+  return loadText(dataDir, { length: length ?? WINDOW, ...(tokenizer !== undefined && { tokenizer }) });
+}
+
+/** The data set, normalised by other numbers than its own where they are given. */
+function normalisedBy(data: Dataset, { mean, std }: Pick<DataFlags, 'mean' | 'std'>): Dataset {
+  return { ...data, mean: mean ?? data.mean, std: std ?? data.std };
+}
+
+export const isTokens = (data: AnyDataset): data is TokenDataset => data.input === 'tokens';
+
+/** What a network by name reads of the data. */
+export const inputOf = (data: AnyDataset) => (isTokens(data) ? { tokens: data.length } : data.shape);
