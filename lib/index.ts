@@ -31,13 +31,22 @@ export {
 export { type ExportFormat, type ExportOptions, exportFormats, exportModel, type TrainedModel } from './export/export.js';
 export { type ImportedModel, type ImportReport, importModel } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
+export { type GenerateOptions, generateText, type NextTokenModel } from './inference/generate.js';
 export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';
 export { type ClassScore, Prediction } from './inference/prediction.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
 export { NetworkBuilder } from './network/builder.js';
 export { inspectNetwork, type NetworkSummary } from './network/description.js';
 export { initialState, type State } from './network/initial.js';
-export { createModel, type ModelName, type ModelOptions, modelNames } from './network/models.js';
+export {
+  createModel,
+  imageModelNames,
+  type LanguageModelOptions,
+  languageModelNames,
+  type ModelName,
+  type ModelOptions,
+  modelNames,
+} from './network/models.js';
 export { type Checkpoint, readCheckpoint, writeCheckpoint } from './training/checkpoint.js';
 export type { EpochMetrics } from './training/epoch-metrics.js';
 export type { LayerOptions } from './training/layers.js';

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
-import { binding, createModel, floats, initialState, inspectNetwork, modelNames, randomNumbers, range, root } from './support.mjs';
+import { binding, createModel, floats, imageModelNames, initialState, inspectNetwork, randomNumbers, range, root } from './support.mjs';
 
 const python = '/usr/bin/python3';
 const hasTorch = spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' }).status === 0;
@@ -29,7 +29,7 @@ t.test('parameters as published', async (t) => {
 });
 
 t.test('the width is a factor of all hidden layers', async (t) => {
-  for (const name of modelNames) {
+  for (const name of imageModelNames) {
     const input = ['notebook', 'lenet5'].includes(name) ? [1, 28, 28] : [3, 32, 32];
     const channels = (width) =>
       inspectNetwork(createModel(name, { input, classes: 7, width }))

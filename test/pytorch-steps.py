@@ -1,5 +1,6 @@
 # Plain training steps (SGD without momentum, cross-entropy) of a described network in PyTorch, in double precision: reads one
-# JSON document (description, state, images, labels, learningRate) and prints the losses of three steps. For 80-models-by-name.
+# JSON document (description, state, images, labels, learningRate) and prints the losses of three steps. For 80-models-by-name and
+# 90-language-models, whose sequences are [batch, channels, positions] here too.
 import json
 import sys
 
@@ -15,7 +16,19 @@ def forward(description, state, x):
         if kind == "conv2d":
             y = F.conv2d(y, w, b, node.get("stride", 1), node.get("padding", 0), node.get("dilation", 1), node.get("groups", 1))
         elif kind == "linear":
-            y = F.linear(y.flatten(1), w, b)
+            y = F.linear(y.movedim(1, -1), w, b).movedim(-1, 1) if node.get("perPosition") else F.linear(y.flatten(1), w, b)
+        elif kind == "embedding":
+            y = w.t()[y.long()].transpose(1, 2)
+        elif kind == "parameter":
+            y = w.expand(y.shape[0], *w.shape)
+        elif kind == "layerNorm":
+            y = F.layer_norm(y.transpose(1, 2), (y.shape[1],), w, b, node.get("epsilon", 1e-5)).transpose(1, 2)
+        elif kind == "gelu":
+            y = F.gelu(y)
+        elif kind == "attention":
+            y = attention(node, *(values[name] for name in node["inputs"]))
+        elif kind == "lstm":
+            y = lstm(y, w, b)
         elif kind == "batchNorm":
             y = F.batch_norm(y, None, None, w, b, training=True, eps=node.get("epsilon", 1e-5))
         elif kind == "relu":
@@ -31,7 +44,25 @@ def forward(description, state, x):
         else:
             sys.exit("no such kind here: " + kind)
         values[name] = y
-    return values[description["output"]].flatten(1)
+    y = values[description["output"]]
+    return y if description.get("inputType") == "token" else y.flatten(1)
+
+
+def attention(node, query, key, value):
+    heads = lambda t: t.unflatten(1, (node["heads"], -1)).transpose(2, 3)
+    y = F.scaled_dot_product_attention(heads(query), heads(key), heads(value), is_causal=node["causal"])
+    return y.transpose(2, 3).flatten(1, 2)
+
+
+def lstm(x, recurrent, bias):
+    hidden = cell = torch.zeros(x.shape[0], recurrent.shape[1], dtype=x.dtype)
+    outputs = []
+    for t in range(x.shape[2]):
+        i, f, g, o = (x[:, :, t] + F.linear(hidden, recurrent, bias)).chunk(4, 1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        outputs.append(hidden)
+    return torch.stack(outputs, 2)
 
 
 def main():
@@ -40,6 +71,8 @@ def main():
     state = {k: read(v) for k, v in job["state"].items()}
     trained = [k for k in state if not k.endswith(("runningMean", "runningVar"))]
     x, labels = read(job["images"]), torch.tensor(job["labels"])
+    if job["description"].get("inputType") == "token":
+        labels = labels.view(x.shape)
     losses = []
     for _ in range(3):
         for k in trained:

@@ -2,6 +2,7 @@
 import type { AnyDataset, Dataset, TokenDataset } from '../data/dataset.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { loadText } from '../data/text.js';
+import { UsageError } from './faults.js';
 
 /** What --dataset takes: those of `loadDataset`, and text files. */
 export const dataNames = [...datasetNames, 'text'] as const;
@@ -27,15 +28,15 @@ export async function openData(flags: DataFlags, shape?: [number, number, number
   const { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std } = flags;
   if (dataset !== 'text') {
     for (const [name, value] of Object.entries({ length, tokenizer })) {
-      if (value !== undefined) throw new Error(`Expected --dataset text with --${name} but received --dataset ${dataset}`);
+      if (value !== undefined) throw new UsageError(`Expected --dataset text with --${name} but received --dataset ${dataset}`);
     }
     const sample = { limit, validation, seed: splitSeed };
     return normalisedBy(await loadDataset(dataset, { dataDir, ...sample, ...(dataset === 'images' && shape && { shape }) }), { mean, std });
   }
   for (const [name, value] of Object.entries({ limit, validation, mean, std })) {
-    if (value !== undefined) throw new Error(`Expected no --${name} with --dataset text but received ${String(value)}`);
+    if (value !== undefined) throw new UsageError(`Expected no --${name} with --dataset text but received ${String(value)}`);
   }
-  if (dataDir === undefined) throw new Error('Expected a text file for --data-dir but received none');
+  if (dataDir === undefined) throw new UsageError('Expected a text file for --data-dir but received none');
   return loadText(dataDir, { length: length ?? WINDOW, ...(tokenizer !== undefined && { tokenizer }) });
 }
 

@@ -26,7 +26,7 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: A
   if ((modelNames as string[]).includes(model)) {
     const isLanguageModel = (languageModelNames as string[]).includes(model);
     if (isLanguageModel !== isTokens(data))
-      throw new Error(`Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`);
+      throw new UsageError(`Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`);
     return createModel(model, { input: inputOf(data), classes: data.classes, compress: !plain, width } as ModelOptions | LanguageModelOptions);
   }
   let text: string;
@@ -83,7 +83,7 @@ interface ImportFlags extends NetworkFlags {
 }
 
 function imageOf(data: AnyDataset, path: string): [number, number, number] {
-  if (isTokens(data)) throw new Error(`Expected a data set of images for "${path}" but received a text`);
+  if (isTokens(data)) throw new UsageError(`Expected a data set of images for "${path}" but received a text`);
   return data.shape;
 }
 

@@ -10,8 +10,9 @@ export async function compileModel(
   { network, state }: LoadedModel,
   device: Device,
   loss: LossDescription = { kind: 'crossEntropy' },
+  batchSize = 256,
 ): Promise<Network> {
-  const compiled = new binding.Network(network, { device, loss, optimizer: { kind: 'sgd' }, batchSize: 256 });
+  const compiled = new binding.Network(network, { device, loss, optimizer: { kind: 'sgd' }, batchSize });
   const names = new Set(compiled.parameters.map(({ name }) => name)); // without moments, and counters of the training
   await compiled.loadState(Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name))));
   return compiled;

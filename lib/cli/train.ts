@@ -15,13 +15,9 @@ import { defaultTrainOptions as defaults, defaultsWith, type PartialTrainOptions
 import { type Schedule, scheduleKinds } from '../training/schedule.js';
 import { targetKind } from '../training/target.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
-<<<<<<< HEAD
-import { UsageError } from './faults.js';
-import { modelName, normalisedBy, startingPoint } from './import.js';
-=======
 import { dataNames, isTokens, openData, WINDOW } from './data.js';
+import { UsageError } from './faults.js';
 import { modelName, startingPoint } from './import.js';
->>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
 import { type LoadedModel, loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
@@ -186,9 +182,9 @@ const scheduleOf = (kind: (typeof scheduleKinds)[number]): Schedule => (kind ===
 function mainSchedule({ schedule: kind, warmup, final }: TrainFlags, isGiven: boolean): Schedule | undefined {
   if (!isGiven && warmup === undefined && final === undefined) return undefined;
   if (warmup !== undefined && kind === 'oneCycle')
-    throw new Error('Expected --schedule constant, step or cosine with --warmup but received oneCycle');
+    throw new UsageError('Expected --schedule constant, step or cosine with --warmup but received oneCycle');
   if (final !== undefined && kind !== 'cosine' && kind !== 'oneCycle')
-    throw new Error(`Expected --schedule cosine or oneCycle with --final but received ${kind}`);
+    throw new UsageError(`Expected --schedule cosine or oneCycle with --final but received ${kind}`);
   return { ...scheduleOf(kind), ...(warmup !== undefined && { warmup }), ...(final !== undefined && { final }) } as Schedule;
 }
 
@@ -324,13 +320,8 @@ async function announce({ trainer, directory }: Run): Promise<void> {
   const { weights } = inspectNetwork(trainer.description);
   const { parameterBytes, activationBytes } = await trainer.memory();
   const memory = bytesText(parameterBytes + activationBytes);
-<<<<<<< HEAD
   note(
-    `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test images, ${weights} weights, ` +
-=======
-  console.log(
     `${directory.run.model} on ${data.name}: ${data.train.count} training${held} and ${data.test.count} test ${isTokens(data) ? 'windows' : 'images'}, ${weights} weights, ` +
->>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
       `γ = ${options.gamma}${targetKind(options.target) ? ' at first' : ''}, ${trainer.backend}, ${binding.info().threads} threads, ${memory} of memory for a step. Results in ${directory.path}`,
   );
 }
@@ -343,20 +334,14 @@ function conclude({ trainer, directory }: Run, reason: StopReason, seconds: numb
   const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
   note(`${why} after ${durationText(seconds)}.${goOn}`);
   if (!last) return;
-<<<<<<< HEAD
   if (trainer.outcome) tell(trainer.outcome.text);
-  tell(
-    `Test accuracy ${percentText(last.testAccuracy)} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
-=======
-  if (trainer.outcome) console.log(trainer.outcome.text);
   const { perplexity, testLoss } = last;
   const quality =
     perplexity === undefined
       ? `Test accuracy ${percentText(last.testAccuracy)}`
       : `Test loss ${testLoss.toFixed(4)} (perplexity ${perplexity.toFixed(3)})`;
-  console.log(
+  tell(
     `${quality} with ${percentText(last.bitsFraction)} of the bits and ${percentText(last.weightsFraction)} of the weights: ` +
->>>>>>> d51efc1 (Command line: texts, windows, tokenizers, warm-up and end of schedules, beta2, steps of an epoch)
       `${directory.file('model.scnn')} has ${bytesText(last.modelBytes)}. See ${directory.file('report.html')}`,
   );
 }

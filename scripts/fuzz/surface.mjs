@@ -172,6 +172,18 @@ export const typescript = {
   originOf: { make: () => [library.inspectNetwork(description()).parameters], names: ['parameters'] },
   taskOf: { make: () => [{ ...sound, train: { ...sound.train }, test: { ...sound.test } }], names: ['data'] },
   encodeRow: { make: () => [columns(), { a: 2, b: 'x' }], names: ['columns', 'row'] },
+  generateText: {
+    make: () => [
+      { length: 4, vocabulary: 2, predict: async () => new Float32Array(8) },
+      new library.CharacterVocabulary(['a', 'b']),
+      'ab',
+      { tokens: 3, temperature: 1, topK: 2, seed: 1 },
+    ],
+    names: ['model', 'tokenizer', 'prompt', 'options', 'text'],
+    with: async (args) => {
+      for await (const _ of library.generateText(...args));
+    },
+  },
   CharacterVocabulary: {
     make: () => [['a', 'b', 'c'], 1],
     names: ['characters', 'reserved'],
@@ -261,6 +273,8 @@ export const untried = {
   datasetNames: 'a list',
   modelNames: 'a list',
   exportFormats: 'a list',
+  imageModelNames: 'a list',
+  languageModelNames: 'a list',
   defaultTrainOptions: 'a value',
   writeCheckpoint: 'writes what Trainer.checkpoint returns',
   measureSize: 'takes a network that is compiled; Network.measure is among the cases',

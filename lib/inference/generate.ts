@@ -1,0 +1,94 @@
+/** Text from a language model: token after token, each drawn from what the model predicts behind those before it. */
+import { readArgument } from '../arguments.js';
+import { SLICE } from '../data/pace.js';
+import type { Tokenizer } from '../data/tokenizer.js';
+import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
+import { uniform } from '../network/initial.js';
+
+/** What is asked of a model: logits [vocabulary × length] behind each token of one window [length], in which no position sees later ones. */
+export interface NextTokenModel {
+  length: number;
+  vocabulary: number;
+  predict(window: Int32Array): Promise<Float32Array>;
+}
+
+export interface GenerateOptions {
+  /** How many tokens are generated. Default 200. */
+  tokens?: number;
+  /** Logits are divided by it: below 1 the probable becomes more so; 0: always the most probable token. Default 1. */
+  temperature?: number;
+  /** Draw from so many of the most probable tokens. Default: from all. */
+  topK?: number | undefined;
+  /** The same seed gives the same text. Default 1. */
+  seed?: number;
+}
+
+/** The logits behind position `position` of a window. */
+function logitsAt(all: Float32Array, { length, vocabulary }: NextTokenModel, position: number): Float64Array {
+  return Float64Array.from({ length: vocabulary }, (_, token) => item(all, token * length + position));
+}
+
+const largest = (values: ArrayLike<number>) => {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (item(values, i) > item(values, best)) best = i;
+  return best;
+};
+
+/** The logit that `count` tokens reach. */
+function leastOf(logits: Float64Array, count: number): number {
+  return count >= logits.length ? Number.NEGATIVE_INFINITY : item(logits.slice().sort(), logits.length - count);
+}
+
+/** A token drawn with the probabilities softmax(logits / temperature), of those that are among the `topK` most probable. */
+export function drawToken(logits: Float64Array, { temperature, topK }: { temperature: number; topK: number }, random: () => number): number {
+  const best = largest(logits);
+  const most = item(logits, best);
+  if (!Number.isFinite(most)) throw wrongValue('finite logits', 'the prediction', most);
+  if (temperature === 0) return best;
+  const least = leastOf(logits, topK);
+  const weights = logits.map((z) => (z >= least ? Math.exp((z - most) / temperature) : 0));
+  let left = random() * weights.reduce((sum, weight) => sum + weight, 0);
+  for (let token = 0; token < weights.length; token++) {
+    left -= item(weights, token);
+    if (left < 0) return token;
+  }
+  return best;
+}
+
+/**
+ * The text that follows the prompt, in pieces as they come. The model sees the last `model.length` tokens of prompt and text.
+ * @throws TypeError or RangeError for wrong options, and for a prompt with characters that the tokenizer does not have
+ */
+export async function* generateText(
+  model: NextTokenModel,
+  tokenizer: Tokenizer,
+  prompt: string,
+  given: GenerateOptions = {},
+): AsyncGenerator<string, void, void> {
+  const options = readArgument(given, 'options');
+  checkNames(options, 'options', ['tokens', 'temperature', 'topK', 'seed']);
+  const { tokens: count = 200, temperature = 1, topK = model.vocabulary, seed = 1 } = options as GenerateOptions;
+  checkInteger(count, 'options.tokens', 0);
+  checkNumber(temperature, 'options.temperature', 0, 1e6);
+  checkInteger(topK, 'options.topK', 1);
+  checkInteger(seed, 'options.seed', 0);
+  if (typeof prompt !== 'string') throw wrongType('a text', 'prompt', prompt);
+  if (tokenizer.size > model.vocabulary) throw wrongValue(`a tokenizer of at most ${model.vocabulary} tokens`, 'tokenizer', tokenizer.size);
+  const context = Array.from(tokenizer.encode(prompt.length > SLICE ? prompt.slice(-SLICE) : prompt));
+  if (context.length === 0) throw wrongValue('a text of at least one token', 'prompt', prompt);
+  const random = uniform(seed, Math.floor(seed / 2 ** 32));
+  // Decoding begins with the prompt: what a token stands for may depend on the one before it.
+  let text = tokenizer.decode(context.slice(-model.length));
+  for (let i = 0; i < count; i++) {
+    const seen = context.slice(-model.length);
+    const window = new Int32Array(model.length);
+    window.set(seen);
+    const token = drawToken(logitsAt(await model.predict(window), model, seen.length - 1), { temperature, topK }, random);
+    if (token >= tokenizer.size) throw wrongValue(`a token of the ${tokenizer.size} that the tokenizer has`, 'the prediction', token);
+    context.push(token);
+    const longer = tokenizer.decode([...seen, token]);
+    yield longer.slice(text.length);
+    text = tokenizer.decode(context.slice(-model.length));
+  }
+}
