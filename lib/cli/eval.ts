@@ -4,7 +4,7 @@ import { type AxesSizes, binding, type Device } from '../binding.js';
 import { taskOf } from '../data/dataset.js';
 import { percentText } from '../report/text.js';
 import { accuracyOf, type EpochMetrics, languageMetrics } from '../training/epoch-metrics.js';
-import { TrainingData } from '../training/training-data.js';
+import { nativeSplit } from '../training/native-data.js';
 import { dataNames, isTokens, openData } from './data.js';
 import { importFor, isImportable } from './import.js';
 import { compileModel, loadModel } from './load-model.js';
@@ -64,17 +64,17 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   const perPosition = taskOf(loaded) === 'perPosition';
   const network = await compileModel(model, flags.device, { kind: 'crossEntropy', perPosition });
   // Images are normalised as in training, whatever the data set's own statistics are.
-  const { test, testIndices } = new TrainingData(isTokens(loaded) ? loaded : { ...loaded, mean, std });
-  const evaluated = await network.evaluate(test, testIndices);
+  const { set, indices } = nativeSplit(isTokens(loaded) ? loaded : { ...loaded, mean, std }, 'test');
+  const evaluated = await network.evaluate(set, indices);
   await network.dispose();
   const result = {
     testLoss: evaluated.loss,
     testAccuracy: accuracyOf(evaluated),
-    images: testIndices.length,
+    images: indices.length,
     ...(isTokens(loaded) && perPosition && languageMetrics(evaluated)),
   };
   const { perplexity, bitsPerToken } = result as Partial<EpochMetrics>;
-  const count = testIndices.length;
+  const count = indices.length;
   if (flags.json) console.log(JSON.stringify(result));
   else if (perplexity !== undefined && bitsPerToken !== undefined)
     console.log(

@@ -1,8 +1,9 @@
 /** Options of `selfcompress train` about where a run is to end, and on which images that is decided. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Device } from '../binding.js';
-import type { Dataset } from '../data/dataset.js';
-import { evaluateOn, nativeData } from '../training/native-data.js';
+import { type AnyDataset, taskOf } from '../data/dataset.js';
+import { modelInfoOf } from '../training/model-info.js';
+import { evaluateOn, nativeSplit } from '../training/native-data.js';
 import type { StopAt, Target } from '../training/target.js';
 import { UsageError } from './faults.js';
 import { withoutBits } from './import.js';
@@ -62,7 +63,7 @@ export function stopAtFrom({ stopBits, stopAccuracy }: TargetFlags): StopAt | un
  * Undefined: none is given.
  * @param original what the run starts from, if that is a trained network
  */
-export async function targetFrom(flags: TargetFlags, data: Dataset, device: Device, original?: LoadedModel): Promise<Target | undefined> {
+export async function targetFrom(flags: TargetFlags, data: AnyDataset, device: Device, original?: LoadedModel): Promise<Target | undefined> {
   const { targetSize, targetBits, targetDrop, reference } = flags;
   if (targetDrop === undefined && reference !== undefined)
     throw new UsageError(`Expected --target-drop POINTS with --reference but received ${reference}`);
@@ -78,19 +79,18 @@ export async function targetFrom(flags: TargetFlags, data: Dataset, device: Devi
   return { bytes: targetSize, bitsFraction: targetBits, drop: targetDrop, reference: accuracy };
 }
 
-async function validationAccuracy(model: LoadedModel, data: Dataset, device: Device): Promise<number> {
+async function validationAccuracy(model: LoadedModel, data: AnyDataset, device: Device): Promise<number> {
   const { mean, std } = model.info;
-  const { validation } = nativeData({ ...data, mean: mean.length ? mean : data.mean, std: std.length ? std : data.std });
-  const network = await compileModel(model, device);
-  const { accuracy } = await evaluateOn(network, validation as NonNullable<typeof validation>);
+  const normalised = data.input === 'tokens' ? data : { ...data, mean: mean.length ? mean : data.mean, std: std.length ? std : data.std };
+  const network = await compileModel(model, device, { kind: 'crossEntropy', perPosition: taskOf(data) === 'perPosition' });
+  const { accuracy } = await evaluateOn(network, nativeSplit(normalised, 'validation'));
   await network.dispose();
   return accuracy;
 }
 
 /** A network of floats that a run starts from, as a model of its own. */
-export function asModel(begin: { network: LoadedModel['network']; state?: LoadedModel['state'] }, data: Dataset): LoadedModel | undefined {
+export function asModel(begin: { network: LoadedModel['network']; state?: LoadedModel['state'] }, data: AnyDataset): LoadedModel | undefined {
   if (!begin.state) return undefined;
-  const { name, classes, classNames, mean, std } = data;
   const network = withoutBits(begin.network);
-  return { network, state: begin.state, info: { name, classes, classNames, mean, std }, origin: { weights: 0, layers: {}, present: {} } };
+  return { network, state: begin.state, info: modelInfoOf(data), origin: { weights: 0, layers: {}, present: {} } };
 }
