@@ -1,6 +1,6 @@
 # Plain training steps (SGD without momentum, cross-entropy) of a described network in PyTorch, in double precision: reads one
 # JSON document (description, state, images, labels, learningRate) and prints the losses of three steps. For 80-models-by-name and
-# 90-language-models, whose sequences are [batch, channels, positions] here too.
+# 87-language-models, whose sequences are [batch, channels, positions] here too.
 import json
 import sys
 
@@ -50,7 +50,11 @@ def forward(description, state, x):
 
 def attention(node, query, key, value):
     heads = lambda t: t.unflatten(1, (node["heads"], -1)).transpose(2, 3)
-    y = F.scaled_dot_product_attention(heads(query), heads(key), heads(value), is_causal=node["causal"])
+    query, key, value = heads(query), heads(key), heads(value)
+    scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+    if node["causal"]:
+        scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -torch.inf)
+    y = scores.softmax(-1) @ value
     return y.transpose(2, 3).flatten(1, 2)
 
 

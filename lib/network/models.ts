@@ -4,14 +4,34 @@ import { readArgument } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
 import { checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { charLm, type LanguageModelOptions, lstmLm } from './models/language.js';
+import { mobilenetv2, mobilenetv3small } from './models/mobile.js';
 import type { ModelOptions } from './models/options.js';
 import { resnet8, resnet9, resnet18, resnet20, resnet32, resnet44, resnet56 } from './models/resnet.js';
 import { lenet5, lenet300, mlp, notebook } from './models/small.js';
+import { unet } from './models/unet.js';
 import { vgg16 } from './models/vgg.js';
+import { vitTiny } from './models/vit.js';
 
 export type { LanguageModelOptions, ModelOptions };
 
-const imageModels = { notebook, lenet5, lenet300, mlp, resnet8, resnet9, resnet18, resnet20, resnet32, resnet44, resnet56, vgg16 };
+const imageModels = {
+  notebook,
+  lenet5,
+  lenet300,
+  mlp,
+  resnet8,
+  resnet9,
+  resnet18,
+  resnet20,
+  resnet32,
+  resnet44,
+  resnet56,
+  vgg16,
+  mobilenetv2,
+  'mobilenetv3-small': mobilenetv3small,
+  'vit-tiny': vitTiny,
+  unet,
+};
 const languageModels = { 'char-lm': charLm, 'lstm-lm': lstmLm };
 export type ModelName = keyof typeof imageModels | keyof typeof languageModels;
 export const imageModelNames = Object.keys(imageModels) as ModelName[];

@@ -32,9 +32,7 @@ function setOf(data: AnyDataset, which: SplitName): DataSet {
   }
   const { length, vocabulary } = data as { length: number; vocabulary: number };
   const text = textOf(data)?.[which];
-  return new binding.DataSet(
-    text ? { tokens: text, length, vocabulary, windows: true } : { tokens: split.tokens, length, vocabulary, ...answers },
-  );
+  return new binding.DataSet(text ? { tokens: text, length, vocabulary, windows: true } : { tokens: split.tokens, length, vocabulary, ...answers });
 }
 
 /** One split for an evaluation. */

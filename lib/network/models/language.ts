@@ -2,6 +2,7 @@
 import type { NetworkDescription } from '../../binding.js';
 import { NetworkBuilder } from '../builder.js';
 import { channelsAt, type ModelOptions } from './options.js';
+import { addBlock } from './transformer.js';
 
 const HEADS = 4;
 const BLOCKS = 4;
@@ -21,22 +22,14 @@ export interface LanguageModelOptions extends Omit<ModelOptions, 'input'> {
 export function charLm({ input, classes, compress, width }: LanguageModelOptions): NetworkDescription {
   const net = new NetworkBuilder(input);
   const stream = HEADS * channelsAt(width)(128 / HEADS);
-  const linear = (from: string, name: string, outFeatures: number) =>
-    net.linear(from, { name, outFeatures, perPosition: true, bias: false, compress });
   let x = net.add(
     net.embedding('input', { name: 'embedding', dimensions: stream, vocabulary: classes, compress }),
     net.parameter('input', { name: 'positions', channels: stream, compress }),
     'stream',
   );
-  for (let i = 1; i <= BLOCKS; i++) {
-    const normed = net.layerNorm(x, { name: `block${i}-norm1` });
-    const [query, key, value] = ['query', 'key', 'value'].map((part) => linear(normed, `block${i}-${part}`, stream)) as [string, string, string];
-    const heads = net.attention(query, key, value, { name: `block${i}-attention`, heads: HEADS, causal: true });
-    x = net.add(x, linear(heads, `block${i}-projection`, stream), `block${i}-stream`);
-    const hidden = linear(net.layerNorm(x, { name: `block${i}-norm2` }), `block${i}-hidden`, 4 * stream);
-    x = net.add(x, linear(net.gelu(hidden, `block${i}-gelu`), `block${i}-output`, stream), `block${i}`);
-  }
-  return net.build(linear(net.layerNorm(x, { name: 'norm' }), 'head', classes));
+  for (let i = 1; i <= BLOCKS; i++) x = addBlock(net, x, { name: `block${i}`, stream, heads: HEADS, causal: true, bias: false, compress });
+  const normed = net.layerNorm(x, { name: 'norm' });
+  return net.build(net.linear(normed, { name: 'head', outFeatures: classes, perPosition: true, bias: false, compress }));
 }
 
 /** Two LSTM layers of 256 units over rows of 128 dimensions. */
