@@ -255,7 +255,7 @@ t.test('from the command line', async (t) => {
   ];
   const trained = run('train', ...common, ...adam, '--steps-per-epoch', '10', '--epochs', '1', '--threads', '1', '--out', out);
   t.equal(trained.status, 0, trained.stderr);
-  t.match(trained.stdout, /bits\/token perplexity/);
+  t.match(trained.stdout + trained.stderr, /bits\/token perplexity/);
   const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'));
   t.match(config.options.schedule, { kind: 'cosine', warmup: 0.05, final: 0.1 });
   t.equal(config.options.optimizer.beta2, 0.99);

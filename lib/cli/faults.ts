@@ -16,7 +16,10 @@ export function exitStatus(error: unknown, command: Command | undefined): number
 const typed: Record<string, string> = {
   learningRate: 'lr',
   'schedule.kind': 'schedule',
+  'schedule.warmup': 'warmup',
+  'schedule.final': 'final',
   'optimizer.kind': 'optimizer',
+  'optimizer.beta2': 'beta2',
   'optimizer.weightDecay': 'weight-decay',
   'optimizer.maxGradientNorm': 'clip',
   'bits.initial': 'bits',

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { binding, type Device } from '../binding.js';
 import { CharacterVocabulary, loadTokenizer, type Tokenizer } from '../data/tokenizer.js';
 import { generateText, type NextTokenModel } from '../inference/generate.js';
+import { UsageError } from './faults.js';
 import { compileModel, type LoadedModel, loadModel } from './load-model.js';
 import { device, integer, number } from './values.js';
 
@@ -40,13 +41,13 @@ async function tokenizerOf({ info }: LoadedModel, path: string, file: string | u
   if (file !== undefined) return loadTokenizer(file);
   if (info.characters !== undefined) return new CharacterVocabulary([...info.characters]);
   const needed = info.tokenizer === undefined ? 'the tokenizer.json' : `${info.tokenizer}, the tokenizer.json`;
-  throw new Error(`Expected ${needed} that "${path}" was trained with for --tokenizer but received none`);
+  throw new UsageError(`Expected ${needed} that "${path}" was trained with for --tokenizer but received none`);
 }
 
 async function generate(path: string, flags: GenerateFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const loaded = await loadModel(path);
-  if (loaded.network.inputType !== 'token') throw new Error(`Expected a language model but "${path}" is a network for images`);
+  if (loaded.network.inputType !== 'token') throw new UsageError(`Expected a language model but "${path}" is a network for images`);
   const tokenizer = await tokenizerOf(loaded, path, flags.tokenizer);
   const network = await compileModel(loaded, flags.device, { kind: 'crossEntropy' }, 1);
   const [, length = 1] = loaded.network.input;

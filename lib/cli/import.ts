@@ -26,7 +26,9 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: A
   if ((modelNames as string[]).includes(model)) {
     const isLanguageModel = (languageModelNames as string[]).includes(model);
     if (isLanguageModel !== isTokens(data))
-      throw new UsageError(`Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`);
+      throw new UsageError(
+        `Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`,
+      );
     return createModel(model, { input: inputOf(data), classes: data.classes, compress: !plain, width } as ModelOptions | LanguageModelOptions);
   }
   let text: string;
