@@ -35,7 +35,7 @@ NetworkDescription recurrentModel() {
 const std::vector<OperatorCase>& cases() {
   static const std::vector<OperatorCase> all{
       {"parameter at every position", withParameter("all")}, {"parameter, the same everywhere", withParameter("one")},
-      {"plain parameter", withParameter("all", false), 0},      {"bag of tokens", bagOfTokens()},
+      {"plain parameter", withParameter("all", false), 0},   {"bag of tokens", bagOfTokens()},
       {"causal transformer", languageModel(9, 6, 8, 2, 2)},  {"lstm over tokens", recurrentModel(), 0, false},
   };
   return all;
