@@ -277,7 +277,7 @@ t.test('--resume refuses what a run keeps, by the name that was typed, and keeps
   }; // in the order of the help
   const refused = (args, names) => {
     const { status, stderr } = run(['train', '--resume', out, '--epochs', 3, ...args]);
-    t.equal(status, 1);
+    t.equal(status, 2);
     t.ok(stderr.startsWith(`selfcompress: Expected no ${names} with --resume: a run keeps`), stderr);
     t.match(
       stderr,

@@ -69,6 +69,7 @@ const mingw = (prefix) => ({
       // GCC does not align the stack of Windows for 32-byte vectors (bug 54412): no instruction may rely on it.
       CMAKE_CXX_FLAGS: '-Wa,-muse-unaligned-vector-move',
       CMAKE_SHARED_LINKER_FLAGS: '-static -Wl,--exclude-all-symbols -Wl,--gc-sections',
+      CMAKE_RUNTIME_OUTPUT_DIRECTORY: join(work, 'Release'), // where CMake puts a DLL
       SELFCOMPRESS_NODE_LIBRARY: join(work, 'libnode.a'),
     };
   },

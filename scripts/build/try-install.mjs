@@ -79,14 +79,14 @@ function runtimeCommand(runtime, folder) {
   const packageName = name === 'node' ? `node-${host}` : name;
   const place = join(folder, runtime.replace('@', '-'));
   mkdirSync(place, { recursive: true });
-  writeFileSync(join(place, 'package.json'), '{ "private": true }\n');
+  writeFileSync(join(place, 'package.json'), JSON.stringify({ private: true, allowScripts: { [packageName]: true } }));
   // Bun and Deno put their program in place by a script of their own.
   const blocked = name === 'node' ? ['--ignore-scripts'] : [];
-  const { status, stderr } = spawnSync(
-    'npm',
-    ['install', ...blocked, '--no-audit', '--no-fund', '--allow-scripts=all', `${packageName}@${version}`],
-    { cwd: place, encoding: 'utf8', shell },
-  );
+  const { status, stderr } = spawnSync('npm', ['install', ...blocked, '--no-audit', '--no-fund', `${packageName}@${version}`], {
+    cwd: place,
+    encoding: 'utf8',
+    shell,
+  });
   if (status !== 0) throw new Error(`${packageName}@${version} could not be installed: ${stderr}`);
   if (name === 'node') return [join(place, 'node_modules', packageName, 'bin/node')];
   return [join(place, 'node_modules/.bin', name), 'run', ...(name === 'deno' ? ['--allow-all'] : [])];
