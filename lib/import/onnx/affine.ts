@@ -7,6 +7,8 @@ import { Unsupported } from './errors.js';
 import { type Activation, BATCH, MOST_INDICES } from './layout.js';
 import { broadcastShape, type Constant, elementsOf } from './tensors.js';
 
+const MOST_CHANNELS = 2 ** 24;
+
 /** x becomes scale · x + shift. */
 export interface Affine {
   scale: number;
@@ -47,7 +49,8 @@ export function spread(c: RuleContext, given: Activation, constant: Constant): S
   const byChannel = varying.every((axis) => item(x.axes, axis).every((a) => a.axis === 0));
   const sizes = byChannel ? x.sizes.slice(0, 1) : x.sizes;
   const count = elementsOf(sizes);
-  if (!byChannel && count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} numbers of their own (they are ${count})`);
+  const most = byChannel ? MOST_CHANNELS : MOST_INDICES;
+  if (count > most) throw new Unsupported(`at most ${most} numbers of their own (they are ${count})`);
   const values = new Float32Array(count);
   // Along each varying axis the place in the constant is a sum over its atoms.
   const parts = varying.flatMap((axis) => {

@@ -142,27 +142,42 @@ export function inOrder(c: RuleContext, x: Activation): Activation {
   return ofVector(node, x.shape, x.batchAxis);
 }
 
-/** Any elements of an example, by their numbers in the file's order; −1: zeros. `shape` has the batch's size at `batchAxis`. */
-export function pick(c: RuleContext, x: Activation, shape: number[], batchAxis: number, index: (element: number[]) => number): Activation {
-  const sizes = shape.map((size, i) => (i === batchAxis ? 1 : size));
-  const count = elementsOf(sizes);
-  if (!(count >= 1)) throw new Unsupported(`something that is left ([${shape}])`);
-  if (count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements in another order (they are ${count})`);
-  const order = fileOrder(x);
-  const list = new Int32Array(count);
-  const place = sizes.map(() => 0);
-  for (let i = 0; i < count; i++) {
-    const from = index(place);
-    list[i] = from < 0 ? -1 : item(order, from);
-    for (let axis = sizes.length - 1; axis >= 0; axis--) {
-      const next = item(place, axis) + 1;
-      place[axis] = next === sizes[axis] ? 0 : next;
-      if (next !== sizes[axis]) break;
-    }
-  }
-  c.build.rearranged++;
-  return ofVector(gatherChannels(c, vectorOf(c, x.node, x.sizes), list), shape, batchAxis);
+/** @throws Unsupported for more elements than a list may name */
+export function checkCount(count: number): void {
+  if (!(count <= MOST_INDICES)) throw new Unsupported(`at most ${MOST_INDICES} elements in another order (they are ${count})`);
 }
+
+/** Places from the first on, each `step` behind the one before. */
+export function range(first: number, count: number, step = 1): number[] {
+  checkCount(count);
+  return Array.from({ length: Math.max(0, count) }, (_, i) => first + i * step);
+}
+
+/** Numbers of elements that add up from one number for each place of each axis, row by row; below 0 where one of them is. */
+export function sumsOf(tables: ArrayLike<number>[]): Int32Array {
+  const count = elementsOf(tables.map(({ length }) => length));
+  if (!(count >= 1)) throw new Unsupported(`something that is left ([${tables.map(({ length }) => length)}])`);
+  checkCount(count);
+  let sums = Int32Array.of(0);
+  for (const table of tables) {
+    const next = new Int32Array(sums.length * table.length);
+    let at = 0;
+    for (const sum of sums) for (let k = 0; k < table.length; k++) next[at++] = sum < 0 || (table[k] as number) < 0 ? -1 : sum + (table[k] as number);
+    sums = next;
+  }
+  return sums;
+}
+
+/** Any elements of an example, by their numbers in the file's order; below 0: zeros. `shape` has the batch's size at `batchAxis`. */
+export function pick(c: RuleContext, x: Activation, shape: number[], batchAxis: number, index: Int32Array): Activation {
+  const order = fileOrder(x);
+  c.build.rearranged++;
+  const places = index.map((from) => (from < 0 ? -1 : (order[from] as number)));
+  return ofVector(gatherChannels(c, vectorOf(c, x.node, x.sizes), places), shape, batchAxis);
+}
+
+/** Of an axis: the numbers that its places stand for, `inner` elements apart. */
+export const steps = (places: ArrayLike<number>, inner: number) => Array.from(places, (p) => (p < 0 ? -1 : p * inner));
 
 /** x repeated along axes of one element until it has the shape. */
 export function expanded(c: RuleContext, x: Activation, shape: number[]): Activation {
@@ -173,7 +188,12 @@ export function expanded(c: RuleContext, x: Activation, shape: number[]): Activa
   const own = aligned.exampleShape;
   const along = own.map((_, i) => elementsOf(own.slice(i + 1)));
   if (batchAxis >= 0 && shape[batchAxis] !== batch) throw new Unsupported(`a batch that stays ([${shape}] of [${x.shape}])`);
-  return pick(c, aligned, shape, batchAxis, (place) => place.reduce((at, p, i) => at + (item(own, i) === 1 ? 0 : p * item(along, i)), 0));
+  checkCount(elementsOf(shape));
+  const tables = shape.map((size, i) => {
+    const one = i === batchAxis || item(own, i) === 1;
+    return one ? new Int32Array(i === batchAxis ? 1 : size) : Array.from({ length: size }, (_, p) => p * item(along, i));
+  });
+  return pick(c, aligned, shape, batchAxis, sumsOf(tables));
 }
 
 /** With axes of one element before the others. */

@@ -1,7 +1,7 @@
 /** Parts of tensors, and tensors put together: Slice, Split, Gather, Concat, Pad, Tile. */
 import { item } from '../../../indexing.js';
 import { applyAffine, spread } from '../affine.js';
-import { arrange, gatherChannels, laidOut, otherAxes, pick } from '../arrange.js';
+import { arrange, checkCount, gatherChannels, laidOut, otherAxes, pick, range, steps, sumsOf } from '../arrange.js';
 import { activationOf, constantOf, isActivation, numberOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
 import { type Activation, atom, isWhole, MOST_INDICES, withoutBatch } from '../layout.js';
@@ -87,11 +87,8 @@ function ofChannels(c: RuleContext, x: Activation, axis: number, places: number[
 function ofElements(c: RuleContext, x: Activation, axis: number, places: number[]): Activation {
   const own = x.exampleShape;
   const shape = x.shape.map((size, i) => (i === axis ? places.length : size));
-  const along = own.map((_, i) => elementsOf(own.slice(i + 1)));
-  return pick(c, x, shape, x.batchAxis, (place) => {
-    const from = item(places, item(place, axis));
-    return from < 0 ? -1 : place.reduce((at, p, i) => at + (i === axis ? from : p) * item(along, i), 0);
-  });
+  const tables = own.map((size, i) => steps(i === axis ? places : range(0, size), elementsOf(own.slice(i + 1))));
+  return pick(c, x, shape, x.batchAxis, sumsOf(tables));
 }
 
 export function slice(c: RuleContext): Value[] {
@@ -111,12 +108,7 @@ export function slice(c: RuleContext): Value[] {
         ? [within(item(starts, i), 0, size), within(item(ends, i), 0, size)]
         : [within(item(starts, i), 0, size - 1), within(item(ends, i), -1, size - 1)];
     const count = Math.max(0, Math.ceil((end - first) / step));
-    x = alongAxis(
-      c,
-      x,
-      axis,
-      Array.from({ length: count }, (_, k) => first + k * step),
-    );
+    x = alongAxis(c, x, axis, range(first, count, step));
   }
   return value(x);
 }
@@ -135,7 +127,7 @@ export function split(c: RuleContext): Value[] {
     const from = first;
     first += count;
     if (!c.reads(i)) return [undefined]; // a node that nobody reads would be at fault
-    const places = Array.from({ length: count }, (_, k) => from + k);
+    const places = range(from, count);
     const part = alongAxis(c, x, axis, places);
     return value(part === x ? x.with({ exclusive: false }) : part);
   });
@@ -272,8 +264,7 @@ export function pad(c: RuleContext): Value[] {
     if (before === 0 && after === 0) continue;
     const size = item(x.shape, axis);
     if (size + before + after < 1) throw new Unsupported(`something that is left (of axis ${axis} of [${x.shape}])`);
-    if (size + before + after > MOST_PADDING) throw new Unsupported(`at most ${MOST_PADDING} places of an axis (they are ${size + before + after})`);
-    const places = Array.from({ length: size + before + after }, (_, i) => source(mode, i - before, size));
+    const places = range(-before, size + before + after).map((i) => source(mode, i, size));
     y = alongAxis(c, y, axis, places);
     const outside = {
       shape: x.shape.map((_, i) => (i === axis ? places.length : 1)),
@@ -314,10 +305,18 @@ export const tile: Rule = (c) => {
   if (repeats.length !== x.rank || !repeats.every((n) => Number.isSafeInteger(n) && n >= 1 && n < MOST_PADDING))
     throw new Unsupported(`a number of at least 1 for every axis of [${x.shape}] (they are [${repeats}])`);
   const own = x.exampleShape;
-  const along = own.map((_, i) => elementsOf(own.slice(i + 1)));
   const batch = x.batchAxis;
   if (batch >= 0 && repeats[batch] !== 1) throw new Unsupported('a batch that stays');
   if (repeats.every((n) => n === 1)) return value(x);
   const shape = x.shape.map((size, i) => size * item(repeats, i));
-  return value(pick(c, x, shape, batch, (place) => place.reduce((at, p, i) => at + (p % item(own, i)) * item(along, i), 0)));
+  const count = elementsOf(shape);
+  if (count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements (they are ${count})`);
+  checkCount(elementsOf(shape));
+  const tables = own.map((size, i) =>
+    steps(
+      range(0, size * item(repeats, i)).map((p) => p % size),
+      elementsOf(own.slice(i + 1)),
+    ),
+  );
+  return value(pick(c, x, shape, batch, sumsOf(tables)));
 };

@@ -37,23 +37,38 @@ function windowElements(c: RuleContext, x: Activation, w: Window, repeat: boolea
     if (inside === undefined) throw new Unsupported('windows with something of the input in them');
     return all.map((p) => (isInside(p) ? p : repeat ? inside : -1));
   };
-  const places = w.positions.map((count, i) =>
-    Array.from({ length: count }, (_, o) => placesOfWindow(o * item(w.strides, i) - item(w.sides, i).begin, i)),
-  );
-  const shape = [item(x.shape, 0), item(x.shape, 1), ...w.positions, elementsOf(w.kernelShape)];
-  return pick(c, x, shape, x.batchAxis, (place) => {
-    let tap = item(place, sizes.length + 2);
-    let at = 0;
-    let inner = 1;
-    for (let i = sizes.length - 1; i >= 0; i--) {
-      const p = item(item(item(places, i), item(place, i + 2)), tap % item(w.kernelShape, i));
-      if (p < 0) return -1;
-      tap = Math.floor(tap / item(w.kernelShape, i));
-      at += p * inner;
-      inner *= item(sizes, i);
-    }
-    return at + item(place, 1) * inner;
+  // Of every axis: the places of each window, one window after the other.
+  const places = w.positions.map((count, i) => {
+    const inner = elementsOf(sizes.slice(i + 1));
+    const windows = Array.from({ length: count }, (_, o) => placesOfWindow(o * item(w.strides, i) - item(w.sides, i).begin, i));
+    return Int32Array.from(windows.flat(), (p) => (p < 0 ? -1 : p * inner));
   });
+  const channels = item(x.shape, 1);
+  const area = elementsOf(sizes);
+  const index = new Int32Array(count);
+  const one = windowsOf(w, places);
+  for (let channel = 0; channel < channels; channel++)
+    one.forEach((at, i) => {
+      index[channel * one.length + i] = at < 0 ? -1 : at + channel * area;
+    });
+  return pick(c, x, [item(x.shape, 0), channels, ...w.positions, elementsOf(w.kernelShape)], x.batchAxis, index);
+}
+
+/** The elements of all windows of one channel: positions by positions, and for each its taps. */
+function windowsOf(w: Window, places: Int32Array[]): Int32Array {
+  let sums: number[][] = [[0]]; // of the axes so far: for every position, its taps
+  for (const [i, table] of places.entries()) {
+    const taps = item(w.kernelShape, i);
+    const next: number[][] = [];
+    for (const before of sums) {
+      for (let o = 0; o < item(w.positions, i); o++) {
+        const own = table.subarray(o * taps, (o + 1) * taps);
+        next.push(before.flatMap((sum) => Array.from(own, (p) => (sum < 0 || p < 0 ? -1 : sum + p))));
+      }
+    }
+    sums = next;
+  }
+  return Int32Array.from(sums.flat());
 }
 
 /** By lists of elements, for windows that a node does not have: with gaps, or over three axes. */
