@@ -1,10 +1,22 @@
 // How a run starts: weights that are given, seeds of every size, options that are checked, batches that fit.
 
+import { join } from 'node:path';
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
 import t from 'tap';
+import { RunDirectory } from '../dist/report/run-directory.js';
 import { shuffledIndices } from '../dist/training/shuffle.js';
 import { batchCount, batchRange } from '../dist/training/step-plan.js';
-import { createModel, initialState, inspectNetwork, loadDataset, randomNumbers, Trainer, toyDataset, toyNetwork } from './support.mjs';
+import {
+  createModel,
+  initialState,
+  inspectNetwork,
+  loadDataset,
+  randomNumbers,
+  Trainer,
+  temporaryFolder,
+  toyDataset,
+  toyNetwork,
+} from './support.mjs';
 
 const quick = { epochs: 2, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: { initial: 6 }, seed: 4 };
 const create = (changes) => Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, ...changes });
@@ -216,4 +228,20 @@ t.test('a batch that does not fit into memory is named, with what it would need'
     await trainer.dispose();
   }
   await Trainer.create({ network, data, batchSize: 2000, device: 'cpu' }).dispose();
+});
+
+t.test('a run that starts from given weights has them from its first moment in the folder', async (t) => {
+  const folder = join(temporaryFolder(t), 'run');
+  const weight = (await create().state())['conv2.weight'].map((w) => 3 * w);
+  const trainer = create({ state: { 'conv2.weight': weight } });
+  const expected = await trainer.state();
+  const directory = await RunDirectory.create(folder, { model: 'toy', dataset: 'toy' });
+  await directory.begin(trainer, true);
+  await directory.close();
+  const again = await RunDirectory.open(folder);
+  const later = await again.resume(toyDataset());
+  t.same(await later.state(), expected);
+  t.equal(later.step, 0);
+  t.equal(await later.run(), 'epochs');
+  await Promise.all([trainer.dispose(), later.dispose(), again.close()]);
 });

@@ -14,6 +14,7 @@ import { addInfoCommand } from './info.js';
 import { addInspectCommand } from './inspect.js';
 import { addPredictCommand } from './predict.js';
 import { addServeCommand } from './serve.js';
+import { addSweepCommand } from './sweep.js';
 import { addTrainCommand } from './train.js';
 import { setVoice } from './voice.js';
 
@@ -34,6 +35,7 @@ export const program = new Command('selfcompress')
     setVoice(command.opts());
   });
 addTrainCommand(program);
+addSweepCommand(program);
 addEvalCommand(program);
 addInspectCommand(program);
 addServeCommand(program);

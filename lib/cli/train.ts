@@ -250,7 +250,7 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
   await trainer.memory(); // nothing is written for a run that does not fit
   const run = { model, dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
-  await directory.begin(trainer);
+  await directory.begin(trainer, begin.state !== undefined);
   return { trainer, directory };
 }
 

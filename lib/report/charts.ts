@@ -13,3 +13,5 @@ export const lineChart = (series: figures.Series[], options: figures.LineChartOp
 export const bitsHeatMap = (history: EpochMetrics[], layer: string): string => figures.bitsHeatMap(document, history, layer).outerHTML;
 
 export const depthHistogram = (metrics: EpochMetrics): string => figures.depthHistogram(document, metrics).outerHTML;
+
+export const paretoChart = (points: figures.ParetoPoint[]): string => figures.paretoChart(document, points).outerHTML;

@@ -98,6 +98,33 @@ export function sizeChart(document: Page, outcomes: Outcome[], runs: string[]): 
   });
 }
 
+export interface ParetoPoint {
+  name: string;
+  bytes: number;
+  /** 0..1 */
+  accuracy: number;
+  front: boolean;
+}
+
+/** Accuracy against bytes (logarithmic), the front filled and joined. */
+export function paretoChart(document: Page, points: ParetoPoint[]): Drawing {
+  const rows = points.map((point) => ({ ...point, percent: 100 * point.accuracy }));
+  const front = rows.filter((point) => point.front).sort((a, b) => a.bytes - b.bytes);
+  return Plot.plot({
+    document: document as never,
+    width: 900,
+    height: 460,
+    marginRight: 180,
+    x: { type: 'log', label: 'bytes of the model file', tickFormat: '~s', grid: true },
+    y: { label: 'accuracy (%)', grid: true },
+    marks: [
+      Plot.lineY(front, { x: 'bytes', y: 'percent', stroke: '#0072b2', curve: 'step-after' }),
+      Plot.dot(rows, { x: 'bytes', y: 'percent', stroke: '#0072b2', fill: (d: (typeof rows)[number]) => (d.front ? '#0072b2' : '#ffffff'), r: 4 }),
+      Plot.text(rows, { x: 'bytes', y: 'percent', text: 'name', textAnchor: 'start', dx: 8, fontSize: 10 }),
+    ],
+  });
+}
+
 /** How many channels of the layers have which bit depth, rounded up to whole bits; removed ones have 0. */
 export function depthHistogram(document: Page, { layers }: Pick<EpochMetrics, 'layers'>): Drawing {
   const counts = new Map<number, number>();

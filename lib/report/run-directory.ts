@@ -137,9 +137,13 @@ export class RunDirectory {
     return join(this.path, name);
   }
 
-  /** A new run: writes config.json, which is enough to start the run again, and an empty metrics.jsonl. */
-  async begin(trainer: Trainer): Promise<void> {
+  /**
+   * A new run: writes config.json, which is enough to start the run again, and an empty metrics.jsonl. One that starts from given
+   * weights has them in a checkpoint, which is there before it is a run.
+   */
+  async begin(trainer: Trainer, givenWeights = false): Promise<void> {
     const { options, description: network, data } = trainer;
+    if (givenWeights) await trainer.saveCheckpoint(this.file(EPOCH_FILE)).catch((error) => this.#fail(EPOCH_FILE, error));
     await this.#writeConfig({ run: this.run, options, network, data: { name: data.name, fingerprint: await trainer.dataFingerprint() } });
     this.#begun = true;
     await this.#write('metrics.jsonl', ['']);

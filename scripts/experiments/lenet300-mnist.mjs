@@ -11,6 +11,6 @@ await toSizes({
   small: { 'batch-size': 128, epochs: 40, augment: 'shift=1' },
   rows: [
     { name: 'lenet300-mnist', targetSize: '3.3kB', toBeat: '98.10 % in 8.56 kB (Oktay et al. 2020)' },
-    { name: 'lenet300-mnist-5k', targetSize: '5.6kB', toBeat: '98.75 % in 5.6 kB (our own aim)' },
+    { name: 'lenet300-mnist-5k', targetSize: '5.6kB', toBeat: '98.75 % in 5.6 kB (our own aim)', epochs: 24 },
   ],
 });

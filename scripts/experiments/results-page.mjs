@@ -39,7 +39,8 @@ and compares it with [results.json](results.json), which has the options of ever
 ${rows.map(line).join('\n')}
 
 How they were made: a plain net of the same shape first, then the penalty \`rate\` from its weights with \`--target-size\`: γ is steered, so that no γ
-was chosen. Sizes and options were set before the first run and no choice was made on test images; all training images are used.${
+was chosen. Sizes and options were set before the first run and no choice was made on test images; all training images are used. The parameters of the
+controller have been changed since lenet300-mnist was trained: another run ends nearer to the size that was asked for.${
     single.length
       ? `
 Of ${single.length === rows.length ? 'all rows' : single.join(', ')} there is one seed only.`

@@ -8,19 +8,21 @@ import { scriptOptions, train } from './runs.mjs';
 const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 
 /**
- * Trains `rows` = [{ name, targetSize, toBeat }] of one net on one data set, with options of the command line for the plain run and
+ * Trains `rows` = [{ name, targetSize, toBeat, epochs }] of one net on one data set, with options of the command line for the plain run and
  * for the small ones. The model file of the first seed becomes docs/models/NAME.scnn, whatever the others reach.
  */
 export async function toSizes({ script, model, dataset, plain, small, rows }) {
   const options = scriptOptions({ 'data-dir': '', seeds: '1', runs: 'runs/results', threads: '1', only: '' });
   const common = { model, dataset, threads: options.threads, ...(options['data-dir'] ? { 'data-dir': options['data-dir'] } : {}) };
-  for (const { name, targetSize, toBeat } of rows.filter(({ name }) => !options.only || options.only.split(',').includes(name))) {
+  for (const { name, targetSize, toBeat, epochs = small.epochs } of rows.filter(
+    ({ name }) => !options.only || options.only.split(',').includes(name),
+  )) {
     const seeds = [];
     for (const seed of options.seeds.split(',').map(Number)) {
       const start = `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
       const plainRun = await train(start, { ...common, plain: true, seed, ...plain });
       const directory = `${options.runs}/${name}-seed${seed}`;
-      const run = await train(directory, { ...common, start, penalty: 'rate', 'target-size': targetSize, seed, ...small });
+      const run = await train(directory, { ...common, start, penalty: 'rate', 'target-size': targetSize, seed, ...small, epochs });
       seeds.push({ seed, directory, plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
     mkdirSync(docs('models'), { recursive: true });
@@ -32,7 +34,7 @@ export async function toSizes({ script, model, dataset, plain, small, rows }) {
       dataset,
       targetSize,
       toBeat,
-      options: { plain, small },
+      options: { plain, small: { ...small, epochs } },
       seeds: bare,
       command: `node scripts/experiments/${script} --seeds ${options.seeds}`,
       machine: cpus()[0].model,

@@ -1,0 +1,70 @@
+// Evaluates the files of docs/models/ and compares with docs/results.json: npm run results:check -- [--data-dir mnist=DIR,…] [--only NAME,…]
+// Data sets without a folder are found where their packages put them; rows without data are named, and count as failed.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { compileModel, loadModel } from '../../dist/cli/load-model.js';
+import { binding, loadDataset } from '../../dist/index.js';
+import { scriptOptions } from './runs.mjs';
+
+export const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+export const readRows = () => JSON.parse(readFileSync(docs('results.json'), 'utf8')).rows;
+
+/** Images that another instruction set's rounding may classify otherwise. */
+const BORDERLINE = 5;
+
+/**
+ * What is wrong with the file of a row: one sentence for each fault.
+ * @param data the row's data set
+ * @param most test images to evaluate, spread over all of them
+ */
+export async function faultsOf({ name, seeds }, data, most = Number.POSITIVE_INFINITY) {
+  const { modelBytes, testAccuracy } = seeds[0].small;
+  const path = docs(`models/${name}.scnn`);
+  const faults = [];
+  const size = readFileSync(path).length;
+  if (size !== modelBytes) faults.push(`${name}: Expected ${modelBytes} bytes but the file has ${size}`);
+  const model = await loadModel(path);
+  const { shape, classes, test } = data;
+  const { mean, std } = model.info;
+  const set = new binding.DataSet({ shape, classes, images: test.images, labels: test.labels, mean, std });
+  const count = Math.min(most, test.count);
+  const network = await compileModel(model, 'cpu');
+  const { correct } = await network.evaluate(
+    set,
+    Int32Array.from({ length: count }, (_, i) => Math.floor((i * test.count) / count)),
+  );
+  await network.dispose();
+  // Of a sample, four standard deviations.
+  const spread = count < test.count ? 4 * Math.sqrt(testAccuracy * (1 - testAccuracy) * count) : 0;
+  if (Math.abs(correct - testAccuracy * count) > BORDERLINE + spread)
+    faults.push(`${name}: Expected ${(100 * testAccuracy).toFixed(2)} % right but ${correct} of ${count} images are`);
+  return { faults, accuracy: correct / count, count, size };
+}
+
+async function main() {
+  const options = scriptOptions({ 'data-dir': '', only: '' });
+  const folders = Object.fromEntries(
+    options['data-dir']
+      .split(',')
+      .filter(Boolean)
+      .map((pair) => pair.split('=')),
+  );
+  const only = options.only.split(',').filter(Boolean);
+  let failed = 0;
+  for (const row of readRows().filter(({ name }) => only.length === 0 || only.includes(name))) {
+    try {
+      if (row.dataset === 'mnist' && !folders.mnist) throw new Error('Expected --data-dir mnist=DIR: without it "mnist" is a part of the data');
+      const data = await loadDataset(row.dataset, { dataDir: folders[row.dataset] });
+      const { faults, accuracy, count, size } = await faultsOf(row, data);
+      failed += faults.length;
+      for (const fault of faults) console.error(fault);
+      if (faults.length === 0) console.log(`${row.name}: ${size} bytes, ${(100 * accuracy).toFixed(2)} % of ${count} test images, as written`);
+    } catch (error) {
+      failed++;
+      console.error(`${row.name}: ${error.message}`);
+    }
+  }
+  process.exitCode = failed ? 1 : 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
