@@ -67,13 +67,14 @@ const metrics = {
   imagesPerSecond: 123456,
 };
 
+process.env.TERM = 'xterm'; // in a dumb one no line moves
 function terminal(columns) {
   const output = Object.assign(new EventEmitter(), { isTTY: columns !== undefined, columns, text: '' });
   output.write = (text) => {
     output.text += text;
     return true;
   };
-  const trainer = Object.assign(new EventEmitter(), { options: { epochs: 100, batchSize: 512 }, history: [] });
+  const trainer = Object.assign(new EventEmitter(), { options: { epochs: 100, batchSize: 512 }, history: [], data: {} });
   return { output, trainer };
 }
 
