@@ -1,5 +1,5 @@
 /** Writing files so that a crash or a full disk never leaves half of one: aside, synced, renamed. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 
@@ -61,6 +61,19 @@ async function writeAll(file: FileHandle, chunk: Uint8Array | string): Promise<v
   const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
   let done = 0;
   while (done < bytes.length) done += (await file.write(bytes, done)).bytesWritten;
+}
+
+/** Makes a folder and those above it, where they are missing. The error is that of the first one that cannot be made. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    // On a read-only file system this way of making folders says that the folder is not there.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const above = dirname(resolve(path));
+    if (above !== resolve(path)) await makeFolder(above);
+    await mkdir(path);
+  }
 }
 
 /** Makes a rename last through a power cut, where the system can. */

@@ -1,10 +1,11 @@
 // The folder of a run: one process at a time, whole after every kind of damage, and errors that say what to do.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import promises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { RunDirectory } from '../dist/report/run-directory.js';
 import { takeLock } from '../dist/training/lock.js';
@@ -295,6 +296,19 @@ t.test('what cannot be written: nothing is lost, and one line says what to do', 
       t.same(contents(folder), expected, `${file} ${code}`);
     }
   }
+});
+
+t.test('a new folder on a file system that is read-only', (t) => {
+  const folder = temporaryFolder(t);
+  const script = `
+    import { makeFolder } from ${JSON.stringify(pathToFileURL(join(root, 'dist/files.js')).href)};
+    for (const name of ['a', 'a/b/c', '', 'here/b'])
+      console.log(await makeFolder(process.argv[1] + '/' + name).then(() => 'made', ({ code }) => code));`;
+  const mounted = `mount -t tmpfs tmpfs "$1" && mkdir "$1/here" && mount -o remount,ro "$1" && exec "$2" --input-type=module -e "$3" "$1"`;
+  const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', mounted, 'sh', folder, process.execPath, script], { encoding: 'utf8' });
+  if (status !== 0) t.skip('needs the right to mount a file system');
+  else t.same(stdout.trim().split('\n'), ['EROFS', 'EROFS', 'made', 'EROFS']);
+  t.end();
 });
 
 t.test('a folder that goes away while a run is at work in it', async (t) => {

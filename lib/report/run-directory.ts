@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import type { NetworkDescription } from '../binding.js';
 import type { AnyDataset } from '../data/dataset.js';
 import { CheckpointError } from '../errors.js';
-import { appendSynced, isAside, obstacle, writeFileAtomic } from '../files.js';
+import { appendSynced, isAside, makeFolder, obstacle, writeFileAtomic } from '../files.js';
 import { encodeModel } from '../model-file/model-file.js';
 import { type Checkpoint, EPOCH_FILE, readRunCheckpoints, STEP_FILE } from '../training/checkpoint.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
@@ -81,7 +81,7 @@ export class RunDirectory {
    * @throws CheckpointError when it holds a run already and `overwrite` is not set, or another process is at work in it
    */
   static async create(path: string, run: RunDescription, overwrite = false): Promise<RunDirectory> {
-    await attempt(path, mkdir(path, { recursive: true }));
+    await attempt(path, makeFolder(path));
     const lock = await takeLock(join(path, LOCK));
     try {
       const existing = await attempt(path, readdir(path));
@@ -101,7 +101,7 @@ export class RunDirectory {
 
   /** The same in a folder that no other run has: `base`, or the first of `base-2`, `base-3`, … that is not there. */
   static async createNew(base: string, run: RunDescription): Promise<RunDirectory> {
-    await attempt(base, mkdir(dirname(base), { recursive: true }));
+    await attempt(base, makeFolder(dirname(base)));
     for (let i = 1; ; i++) {
       const path = i === 1 ? base : `${base}-${i}`;
       const taken = await mkdir(path).then(

@@ -2,11 +2,10 @@
  * Event files that TensorBoard reads: records of Event messages (tensorflow/core/util/event.proto, framework/summary.proto), each with
  * its length and masked CRC-32C checksums of length and content, as TFRecord files have them.
  */
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { appendSynced, writeFileAtomic } from '../files.js';
+import { appendSynced, makeFolder, writeFileAtomic } from '../files.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 
 /** Castagnoli's polynomial, bits reversed. */
@@ -100,7 +99,7 @@ export class EventFile {
 
   /** The file has a number that no other process has: a run that goes on writes a further file. */
   static async create(folder: string, now = Date.now()): Promise<EventFile> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const path = join(folder, `events.out.tfevents.${Math.floor(now / 1000)}.${hostname()}.${process.pid}.${process.hrtime.bigint() % 1_000_000n}`);
     const version = new BinaryWriter()
       .tag(1, WireType.Bit64)
