@@ -18,7 +18,7 @@ const MOST_GROWTH = 256 * 2 ** 20;
 /** Files that are read at a time. What takes too much among others, or ends the process, is read once more alone. */
 const WINDOW = 16;
 /** Seconds without an answer after which a process hangs; others may keep the machine busy. */
-const PATIENCE = 60;
+const PATIENCE = 120;
 
 const { values } = parseArgs({
   options: {
@@ -114,6 +114,7 @@ async function child() {
 async function supervise(from, count, end, take) {
   let begun = from;
   let last = Date.now();
+  let silent = false;
   const worker = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
     env: { ...process.env, FUZZ_CHILD: '1', FUZZ_FROM: String(from), FUZZ_COUNT: String(count), FUZZ_END: String(end) },
   });
@@ -123,11 +124,13 @@ async function supervise(from, count, end, take) {
     if (message.ended) take(message.ended);
   });
   const watch = setInterval(() => {
-    if (Date.now() - last > PATIENCE * 1000) worker.kill('SIGKILL');
+    if (Date.now() - last <= PATIENCE * 1000) return;
+    silent = true;
+    worker.kill('SIGKILL');
   }, 500);
   const [code, signal] = await new Promise((resolve) => worker.on('exit', (...how) => resolve(how)));
   clearInterval(watch);
-  return { begun, died: code === 0 ? undefined : `the process ended with ${signal ?? code}` };
+  return { begun, died: code === 0 ? undefined : `the process ended with ${silent ? 'no word, and was ended' : (signal ?? code)}` };
 }
 
 async function parent() {
@@ -156,6 +159,7 @@ async function parent() {
       if (alone.died) found = add(number, alone.died) > 0;
     }
     if (count === 1) add(from, doubtful ?? died);
+    else if (died && !found && /no word/.test(died)) console.log(`cases from ${from}: slow together, not one of them alone`);
     else if (died && !found) add(from, `${died} among ${count} cases, and not when they are read alone`);
   };
   const count = values.case === undefined ? WINDOW : 1;

@@ -65,7 +65,8 @@ Object.assign(entries, {
     names: ['network', 'options', 'node'],
     call: (args) => {
       const network = new binding.Network(...args);
-      const compiled = network.memory(); // on the native thread
+      const channels = Object.values(network.shapes).reduce((sum, [count]) => sum + count, 0);
+      const compiled = channels < 2 ** 16 ? network.memory() : undefined; // takes time in proportion, if not of this thread
       network.dispose();
       return compiled;
     },
@@ -272,6 +273,9 @@ export const untried = {
   datasetCatalog: 'a list',
   datasetNames: 'a list',
   modelNames: 'a list',
+  imageModelNames: 'a list',
+  languageModelNames: 'a list',
+  generateText: "calls functions of the user's model and tokenizer, whose errors are theirs",
   exportFormats: 'a list',
   imageModelNames: 'a list',
   languageModelNames: 'a list',
