@@ -747,6 +747,8 @@ export function loadModelFile(args: {
   maxNodes?: number | undefined;
   maxActivationBytes?: number | undefined;
   weights?: 'unpacked' | 'packed' | undefined;
+  /** 'integer': values in codes of 8 bits by the ranges of the file's metadata (docs/integer.md). Default 'float'. */
+  arithmetic?: 'float' | 'integer' | undefined;
 }): Promise<Model>;
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { rules } from '../dist/export/onnx/rules.js';
 import { cases, describeCase, predictWith, randomState } from './export-support.mjs';
+import { richNetwork } from './integer-support.mjs';
 import { binding, difference, exportModel, floats, importModel, inspectNetwork, randomNumbers, toyNetwork } from './support.mjs';
 
 const ort = await import('onnxruntime-node').then(
@@ -152,44 +153,6 @@ t.test('what ONNX does not have is refused by name, all of it at once', async (t
   );
   t.match(error.message, /attention "one" needs a key for each query/);
 });
-
-/** Convolutions of every form, norms with negative factors, sums, gates, pools, functions by table. */
-function richNetwork() {
-  const conv = (name, inputs, outChannels, more = {}) => ({
-    kind: 'conv2d',
-    name,
-    inputs: [inputs],
-    outChannels,
-    kernel: [3, 3],
-    padding: [1, 1],
-    ...more,
-  });
-  return {
-    input: [2, 10, 8],
-    nodes: [
-      conv('c1', 'input', 8, { stride: [2, 1] }),
-      { kind: 'batchNorm', name: 'n1', inputs: ['c1'] },
-      { kind: 'relu', name: 'r1', inputs: ['n1'] },
-      conv('c2', 'r1', 8, { groups: 8, bias: false }),
-      { kind: 'silu', name: 's2', inputs: ['c2'] },
-      { kind: 'add', name: 'sum', inputs: ['s2', 'r1'] },
-      { kind: 'maxPool', name: 'p', inputs: ['sum'], kernel: [2, 2], padding: [1, 0] },
-      conv('c3', 'p', 8, { groups: 2, kernel: [1, 1], padding: [0, 0] }),
-      { kind: 'clip', name: 'r3', inputs: ['c3'], low: 0, high: 6 },
-      { kind: 'globalAveragePool', name: 'g', inputs: ['r3'] },
-      conv('gate', 'g', 8, { kernel: [1, 1], padding: [0, 0] }),
-      { kind: 'sigmoid', name: 'sg', inputs: ['gate'] },
-      { kind: 'multiply', name: 'm', inputs: ['r3', 'sg'] },
-      { kind: 'concat', name: 'cc', inputs: ['m', 'p'] },
-      { kind: 'averagePool', name: 'ap', inputs: ['cc'], kernel: [2, 2], padding: [1, 1], countIncludePad: false },
-      { kind: 'flatten', name: 'f', inputs: ['ap'] },
-      { kind: 'linear', name: 'l', inputs: ['f'], outFeatures: 12 },
-      { kind: 'gelu', name: 'ge', inputs: ['l'] },
-      { kind: 'linear', name: 'out', inputs: ['ge'], outFeatures: 5 },
-    ],
-    output: 'out',
-  };
-}
 
 t.test('integers: codes as int8 and int4, values in 8 bits, near the float network', judged, async (t) => {
   const network = richNetwork();

@@ -19,6 +19,7 @@ import {
   writeCheckpoint,
 } from './support.mjs';
 
+t.setTimeout(600_000); // networks of every operator are compiled
 const info = { name: 'toy', classes: 4, mean: [0.5], std: [0.25] };
 const images = (network, count) => floats(randomNumbers(5), count * network.input.reduce((a, b) => a * b));
 

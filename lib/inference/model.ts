@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { checkPath, readArgument } from '../arguments.js';
 import { type AxesSizes, binding, type Metadata, type Model } from '../binding.js';
 import { forEachAtOnce } from '../data/images.js';
-import { checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
 import { decodeModel, encodeModel } from '../model-file/model-file.js';
 import { decodeInput, type Normalisation, normalisationOf } from './input.js';
 import { Prediction } from './prediction.js';
@@ -21,6 +21,11 @@ export interface LoadModelOptions {
    * which saves memory and costs time.
    */
   weights?: 'unpacked' | 'packed';
+  /**
+   * 'integer': values in codes of 8 bits, by the ranges that the file keeps (`exportModel` with `calibration`); the same integers
+   * on every machine. Default 'float'.
+   */
+  arithmetic?: 'float' | 'integer';
   /** Most weights of a file that is read. Default 2^28. */
   maxWeights?: number;
   /** Most bytes of activations that one thread may need. Default 2^32. */
@@ -126,15 +131,16 @@ export async function loadModel(file: string | Uint8Array, given: LoadModelOptio
   if (typeof file === 'string') checkPath(file, 'file');
   else if (!(ArrayBuffer.isView(file) && file instanceof Uint8Array)) throw wrongType('the path of a model file or its bytes', 'file', file);
   const options = readArgument(given, 'options');
-  checkNames(options, 'options', ['weights', 'maxWeights', 'maxActivationBytes']);
-  const { weights, maxWeights, maxActivationBytes }: LoadModelOptions = options;
+  checkNames(options, 'options', ['weights', 'arithmetic', 'maxWeights', 'maxActivationBytes']);
+  const { weights, arithmetic, maxWeights, maxActivationBytes }: LoadModelOptions = options;
   if (maxWeights !== undefined) checkInteger(maxWeights, 'options.maxWeights', 1);
   if (maxActivationBytes !== undefined) checkInteger(maxActivationBytes, 'options.maxActivationBytes', 1);
   if (weights !== undefined && weights !== 'unpacked' && weights !== 'packed') throw wrongType('"unpacked" or "packed"', 'options.weights', weights);
+  if (arithmetic !== undefined) checkChoice(arithmetic, 'options.arithmetic', ['float', 'integer']);
   const bytes = await secondVersion(typeof file === 'string' ? await readFile(file) : file);
   const name = typeof file === 'string' ? `${file}: ` : '';
   try {
-    return new InferenceModel(await binding.loadModelFile({ bytes, weights, maxWeights, maxActivationBytes }));
+    return new InferenceModel(await binding.loadModelFile({ bytes, weights, arithmetic, maxWeights, maxActivationBytes }));
   } catch (cause) {
     throw new ModelFileError(`${name}The model file cannot be used: ${(cause as Error).message}`, { cause });
   }

@@ -1,6 +1,4 @@
 // class Model: the inference engine (native/engine) behind JavaScript. Checks arguments, queues predictions.
-#include "engine/model.h"
-
 #include <cstring>
 
 #include "cpu/threads.h"
@@ -8,6 +6,7 @@
 #include "node/classes.h"
 #include "node/describe.h"
 #include "node/model_file.h"
+#include "node/predictor.h"
 
 namespace selfcompress::node {
 namespace {
@@ -15,7 +14,7 @@ namespace {
 struct ModelObject {
   static constexpr napi_type_tag kTag{0x52b8a1c94f0d4d17, 0x9a3c6e0b7d215f83};
   static constexpr const char* kClass = "Model";
-  std::shared_ptr<const engine::Model> model;  // queued predictions hold it as well
+  std::shared_ptr<const Predictor> model;  // queued predictions hold it as well
   std::int64_t inputElements = 0, outputElements = 0;
 };
 using Shared = std::shared_ptr<ModelObject>;
@@ -28,14 +27,14 @@ engine::Parallel pool() {
 }
 
 // What loadModelFile hands to the constructor; the JavaScript thread's.
-thread_local std::shared_ptr<const engine::Model> loaded;
+thread_local std::shared_ptr<const Predictor> loaded;
 
 Napi::Value construct(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!loaded) throwType(env, "loadModelFile", "the maker of a Model", "new Model");
   auto object = std::make_shared<ModelObject>();
   object->model = std::exchange(loaded, nullptr);
-  const engine::Model& model = *object->model;
+  const Predictor& model = *object->model;
   object->inputElements = model.input().elements(), object->outputElements = model.output().elements();
   const engine::Memory memory = model.memory();
   wrap(info, object, std::int64_t(memory.weightBytes + memory.activationBytes));
@@ -124,7 +123,7 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 
 Napi::Value load(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
-  f.allowOnly({"bytes", "maxWeights", "maxNodes", "maxActivationBytes", "weights"});
+  f.allowOnly({"bytes", "maxWeights", "maxNodes", "maxActivationBytes", "weights", "arithmetic"});
   TypedArrays arrays;
   bool isFloat = false;
   const std::uint8_t* bytes = arrays.bytesOrFloats(f, "bytes", -1, isFloat);
@@ -134,12 +133,13 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   if (f.has("maxNodes")) options.limits.nodes = f.safeInteger("maxNodes", 1);
   if (f.has("maxActivationBytes")) options.activationBytes = f.safeInteger("maxActivationBytes", 1);
   options.keepPanels = f.choice("weights", {"unpacked", "packed"}, 0) == 0;
+  const bool integers = f.choice("arithmetic", {"float", "integer"}, 0) == 1;
   arrays.verify();
   auto copy = std::make_shared<model::Bytes>(bytes, bytes + arrays.lengthOf("bytes"));
-  auto result = std::make_shared<std::shared_ptr<const engine::Model>>();
+  auto result = std::make_shared<std::shared_ptr<const Predictor>>();
   return addonData(info.Env())
       .stream.queue(info.Env(), {{},
-                                 [=] { *result = std::make_shared<const engine::Model>(*copy, options); },
+                                 [=] { *result = makePredictor(*copy, options, integers); },
                                  [=](Napi::Env env) -> Napi::Value {
                                    loaded = std::move(*result);
                                    return addonData(env).modelClass.New({});

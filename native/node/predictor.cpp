@@ -1,0 +1,58 @@
+#include "node/predictor.h"
+
+#include "engine/integer/model.h"
+#include "model/error.h"
+
+namespace selfcompress::node {
+namespace {
+
+class Floats final : public Predictor {
+ public:
+  Floats(model::ByteSpan bytes, const engine::Options& options) : model_(bytes, options) {}
+  const Axes& input() const override { return model_.input(); }
+  const Axes& output() const override { return model_.output(); }
+  const model::Metadata& metadata() const override { return model_.metadata(); }
+  const char* isa() const override { return model_.isa(); }
+  engine::Memory memory() const override { return model_.memory(); }
+  void predict(const float* images, std::size_t count, float* result, const engine::Parallel& p) const override {
+    model_.predict(images, count, result, p);
+  }
+
+ private:
+  engine::Model model_;
+};
+
+class Integers final : public Predictor {
+ public:
+  Integers(model::ByteSpan bytes, const engine::Options& options) : model_(bytes, options.limits) {
+    if (std::uint64_t(model_.program().memory) > options.activationBytes)
+      model::fail("at most " + std::to_string(options.activationBytes) + " bytes of activations", "the network",
+                  std::to_string(model_.program().memory));
+  }
+  const Axes& input() const override { return model_.program().input; }
+  const Axes& output() const override { return model_.program().output; }
+  const model::Metadata& metadata() const override { return model_.metadata(); }
+  const char* isa() const override { return "scalar"; }
+  engine::Memory memory() const override {
+    engine::Memory memory;
+    for (const engine::integer::Step& step : model_.program().steps)
+      memory.weightBytes += step.weights.size() + step.channels.size() * sizeof(sc_channel);
+    memory.activationBytes = std::size_t(model_.program().memory);
+    return memory;
+  }
+  void predict(const float* images, std::size_t count, float* result, const engine::Parallel& p) const override {
+    model_.predict(images, count, result, p);
+  }
+
+ private:
+  engine::integer::Model model_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Predictor> makePredictor(model::ByteSpan bytes, const engine::Options& options, bool integers) {
+  if (integers) return std::make_shared<const Integers>(bytes, options);
+  return std::make_shared<const Floats>(bytes, options);
+}
+
+}  // namespace selfcompress::node
