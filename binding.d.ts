@@ -710,6 +710,12 @@ export function decodeModelFile(args: {
   maxNodes?: number | undefined;
 }): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
 
+/**
+ * A model file with ranges in its metadata as one C99 file (docs/export.md); `name` is what its functions begin with (default
+ * "network"), weights: 'packed' (default) in the bits of their codes, 'plain' a byte each. Rejects for what integers do not cover.
+ */
+export function exportC(args: { bytes: Uint8Array; name?: string | undefined; weights?: 'packed' | 'plain' | undefined }): Promise<string>;
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Inference
 

@@ -16,6 +16,8 @@ interface ExportFlags {
   dataset?: string;
   dataDir?: string;
   calibrate: number;
+  name?: string;
+  weights?: 'packed' | 'plain';
 }
 
 export function addExportCommand(program: Command): void {
@@ -28,6 +30,8 @@ export function addExportCommand(program: Command): void {
     .option('--fold-norms', 'norms become a part of the layer with weights before them')
     .option('--integer', 'onnx: weights as codes, values in 8 bits')
     .option('--int4', 'the same, with weights of at most 4 bits in 4 bits (opset 21)')
+    .option('--name <identifier>', 'c: what its functions begin with (default: network)')
+    .addOption(new Option('--weights <form>', 'c: in the bits of their codes, or a byte each').choices(['packed', 'plain']))
     .addOption(new Option('--dataset <name>', "data set whose training images the values' ranges are measured on").choices(datasetNames))
     .option('--data-dir <dir>', "folder with the data set's standard files")
     .option('--calibrate <n>', 'how many of its images', integer(1), 512)
@@ -42,9 +46,9 @@ async function calibrationOf(source: string, { dataset, dataDir, calibrate }: Ex
 }
 
 async function writeExport(source: string, flags: ExportFlags): Promise<void> {
-  const { format, out, foldNorms, integer: integers, int4 } = flags;
+  const { format, out, foldNorms, integer: integers, int4, name, weights } = flags;
   const arithmetic = integers || int4 ? 'integer' : 'float';
-  const bytes = await exportModel(source, { format, foldNorms, arithmetic, int4, calibration: await calibrationOf(source, flags) });
+  const bytes = await exportModel(source, { format, foldNorms, arithmetic, int4, name, weights, calibration: await calibrationOf(source, flags) });
   await writeFileAtomic(out, [bytes]);
   console.log(`${out}: ${bytes.length} bytes`);
 }

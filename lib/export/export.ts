@@ -1,7 +1,7 @@
 /** Trained networks as files for other programs. */
 import { checkPath, checkTyped, readArgument } from '../arguments.js';
-import type { NetworkDescription } from '../binding.js';
-import { checkChoice, checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
+import { binding, type NetworkDescription } from '../binding.js';
+import { checkChoice, checkNames, checkObject, ModelFileError, wrongType, wrongValue } from '../errors.js';
 import { encodeModel, type ModelInfo } from '../model-file/model-file.js';
 import { elements } from '../network/description.js';
 import type { State } from '../network/initial.js';
@@ -12,7 +12,7 @@ import { encodeOnnx } from './onnx/export.js';
 import { encodeSafetensors } from './safetensors.js';
 import { readTrained } from './source.js';
 
-export const exportFormats = ['scnn', 'onnx', 'safetensors'] as const;
+export const exportFormats = ['scnn', 'onnx', 'safetensors', 'c'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 /** What is exported: a network with its parameters, which may be those of a training with optimizer moments. */
@@ -38,12 +38,17 @@ export interface ExportOptions {
    * that has them needs no examples.
    */
   calibration?: Float32Array | undefined;
+  /** c: what the functions begin with. Default 'network'. */
+  name?: string | undefined;
+  /** c: 'packed' (default) in the bits of their codes, unpacked row by row, or 'plain', a byte each. */
+  weights?: 'packed' | 'plain' | undefined;
 }
 
 /**
  * The bytes of a file with the network in it, without its removed channels and with the weights that predictions use.
  * - `scnn`: the model file, docs/model-file.md.
  * - `onnx`: opset 17; the input [batch, ...axes] is normalised as in training.
+ * - `c`: one C99 file in the integers of docs/integer.md, in UTF-8.
  * - `safetensors`: float32 parameters with their shapes, and the description as JSON in the metadata.
  * @param source path of a run's folder, a checkpoint or a model file, or the network itself
  * @throws ExportError with every node that the format does not have; CheckpointError or ModelFileError for what cannot be read
@@ -58,13 +63,28 @@ export async function exportModel(source: string | TrainedModel, options: Export
     if (!info) throw wrongType('what the file says of the model', 'source.info', info);
     return encodeModel(layers.description, layers.state, { ...info, ranges });
   }
+  if (format === 'c') return encodeC(layers, ranges, checked);
   if (format === 'onnx' && arithmetic === 'integer') {
-    if (!ranges) throw wrongType('examples, or a model file with ranges', 'options.calibration', undefined);
+    if (!ranges) throw missingRanges();
     return encodeOnnx(layers, { ranges, int4, order: layers.description.nodes.map(({ name }) => name) });
   }
   const whole = folds ? foldNorms(layers) : layers;
   return format === 'onnx' ? encodeOnnx(whole) : encodeSafetensors(whole);
 }
+
+/** What C needs of a model file: weights as codes, and ranges. */
+async function encodeC({ description, state }: ExportNetwork, ranges: Ranges | undefined, { name, weights }: ExportOptions): Promise<Uint8Array> {
+  if (!ranges) throw missingRanges();
+  const bytes = await encodeModel(description, state, { name: '', classes: 0, mean: [], std: [], ranges });
+  try {
+    return new TextEncoder().encode(await binding.exportC({ bytes, name, weights }));
+  } catch (cause) {
+    if ((cause as { code?: string }).code === 'ERR_SELFCOMPRESS_ARGUMENT') throw cause;
+    throw new ModelFileError(`The network cannot become C: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const missingRanges = () => wrongType('examples, or a model file with ranges', 'options.calibration', undefined);
 
 /** Measured on the examples, else those of the file; the nodes are the same before and after a removal. */
 async function rangesOf(
@@ -79,13 +99,16 @@ async function rangesOf(
 }
 
 function checkOptions(options: unknown): ExportOptions {
-  checkNames(options, 'options', ['format', 'foldNorms', 'arithmetic', 'int4', 'calibration']);
+  checkNames(options, 'options', ['format', 'foldNorms', 'arithmetic', 'int4', 'calibration', 'name', 'weights']);
   checkChoice(options.format, 'options.format', exportFormats);
   for (const name of ['foldNorms', 'int4']) {
     if (options[name] !== undefined && typeof options[name] !== 'boolean') throw wrongType('a boolean', `options.${name}`, options[name]);
   }
   if (options.arithmetic !== undefined) checkChoice(options.arithmetic, 'options.arithmetic', ['float', 'integer']);
   if (options.calibration !== undefined) checkTyped(options.calibration, 'options.calibration', Float32Array);
+  if (options.name !== undefined && !/^[A-Za-z_]\w{0,59}$/.test(String(options.name)))
+    throw wrongType('an identifier of C', 'options.name', options.name);
+  if (options.weights !== undefined) checkChoice(options.weights, 'options.weights', ['packed', 'plain']);
   return options as unknown as ExportOptions;
 }
 

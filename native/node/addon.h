@@ -62,6 +62,7 @@ void exportDataSet(Napi::Object exports);
 void exportNetwork(Napi::Object exports);
 void exportModelFile(Napi::Object exports);
 void exportEngine(Napi::Object exports);
+void exportCSource(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);
 void exportRawImages(Napi::Object exports);

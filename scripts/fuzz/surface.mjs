@@ -82,6 +82,11 @@ Object.assign(entries, {
     names: ['the arguments', 'network', 'state', 'metadata', 'node'],
     call: (args) => binding.encodeModelFile(...args),
   },
+  exportC: {
+    make: () => [{ bytes: new Uint8Array(64), name: 'net', weights: 'plain' }],
+    names: ['bytes', 'name', 'weights'],
+    call: (args) => binding.exportC(...args),
+  },
   decodeModelFile: {
     make: () => [{ bytes: bytes.slice(), maxWeights: 1000, maxNodes: 100 }],
     names: ['the arguments'],
@@ -160,9 +165,24 @@ export const typescript = {
   exportModel: {
     make: () => [
       { network: description(), state: states(), info: info() },
-      { format: 'onnx', foldNorms: true },
+      { format: 'onnx', foldNorms: true, arithmetic: 'float', int4: false, calibration: f(36), name: 'net', weights: 'packed' },
     ],
-    names: ['source', 'options', 'format', 'foldNorms', 'network', 'state', 'info', 'metadata', 'node'],
+    names: [
+      'source',
+      'options',
+      'format',
+      'foldNorms',
+      'arithmetic',
+      'int4',
+      'calibration',
+      'name',
+      'weights',
+      'network',
+      'state',
+      'info',
+      'metadata',
+      'node',
+    ],
   },
   encodeModel: { make: () => [description(), states(), info()], names: ['network', 'state', 'info', 'metadata', 'node'] },
   initialState: {

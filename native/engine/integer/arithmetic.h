@@ -82,6 +82,19 @@ static inline void sc_conv_channel(const sc_conv* c, const uint8_t* input, const
     }
 }
 
+// section: packed
+// The next `count` codes of `bits` bits, two's complement, least significant bit first. A byte follows the last one.
+static inline void sc_unpack(const uint8_t* bytes, uint32_t* position, int32_t bits, int32_t count, int8_t* codes) {
+  const int32_t sign = bits ? 1 << (bits - 1) : 0, mask = (1 << bits) - 1;
+  uint32_t at = *position;
+  int32_t i;
+  for (i = 0; i < count; i++, at += (uint32_t)bits) {
+    const int32_t word = bytes[at >> 3] | bytes[(at >> 3) + 1] << 8;
+    codes[i] = (int8_t)(((word >> (at & 7) & mask) ^ sign) - sign);
+  }
+  *position = at;
+}
+
 // section: pool
 typedef struct {
   int32_t height, width, channels, out_height, out_width;
@@ -95,7 +108,7 @@ static inline void sc_pool_bounds(int32_t first, int32_t count, int32_t size, in
   *to = first + count > size ? size : first + count;
 }
 
-// section: maxPool
+// section: largest
 static inline void sc_max_pool(const sc_pool* p, const uint8_t* input, uint8_t* output) {
   int32_t oy, ox, c, y, x;
   for (oy = 0; oy < p->out_height; oy++)
@@ -115,7 +128,7 @@ static inline void sc_max_pool(const sc_pool* p, const uint8_t* input, uint8_t* 
     }
 }
 
-// section: averagePool
+// section: mean
 static inline void sc_average_pool(const sc_pool* p, const sc_scale* scales, const uint8_t* input, uint8_t* output) {
   int32_t oy, ox, c, y, x;
   for (oy = 0; oy < p->out_height; oy++)
@@ -144,7 +157,7 @@ typedef struct {
   sc_scale scale;              // of a sum: multiplier 1
 } sc_binary;
 
-// section: add
+// section: sum
 static inline void sc_add(const sc_binary* g, const uint8_t* a, const uint8_t* b, uint8_t* output) {
   int32_t y, x, c;
   for (y = 0; y < g->height; y++)
@@ -157,7 +170,7 @@ static inline void sc_add(const sc_binary* g, const uint8_t* a, const uint8_t* b
       }
 }
 
-// section: multiply
+// section: product
 static inline void sc_multiply(const sc_binary* g, const uint8_t* a, const uint8_t* b, uint8_t* output) {
   int32_t y, x, c;
   for (y = 0; y < g->height; y++)
