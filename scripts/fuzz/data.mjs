@@ -17,7 +17,7 @@ const MOST_SECONDS = 5;
 const MOST_GROWTH = 256 * 2 ** 20;
 /** Files that are read at a time. What takes too much among others, or ends the process, is read once more alone. */
 const WINDOW = 16;
-/** Seconds without an answer after which a process hangs; others may keep the machine busy. */
+/** Seconds without an answer after which a process hangs, five times as many for one file alone; others may keep the machine busy. */
 const PATIENCE = 120;
 
 const { values } = parseArgs({
@@ -124,7 +124,7 @@ async function supervise(from, count, end, take) {
     if (message.ended) take(message.ended);
   });
   const watch = setInterval(() => {
-    if (Date.now() - last <= PATIENCE * 1000) return;
+    if (Date.now() - last <= PATIENCE * (count === 1 ? 5 : 1) * 1000) return;
     silent = true;
     worker.kill('SIGKILL');
   }, 500);
