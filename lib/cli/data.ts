@@ -1,11 +1,12 @@
 /** The data set of a command, by its name and where it lies. */
 import type { AnyDataset, Dataset, TokenDataset } from '../data/dataset.js';
+import { digitScenes } from '../data/digit-scenes.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { loadText } from '../data/text.js';
 import { UsageError } from './faults.js';
 
-/** What --dataset takes: those of `loadDataset`, and text files. */
-export const dataNames = [...datasetNames, 'text'] as const;
+/** What --dataset takes: those of `loadDataset`, scenes of digits with a class for each pixel, and text files. */
+export const dataNames = [...datasetNames, 'digit-scenes', 'text'] as const;
 
 /** Tokens of a window where --length does not say. */
 export const WINDOW = 64;
@@ -30,6 +31,7 @@ export async function openData(flags: DataFlags, shape?: [number, number, number
     for (const [name, value] of Object.entries({ length, tokenizer })) {
       if (value !== undefined) throw new UsageError(`Expected --dataset text with --${name} but received --dataset ${dataset}`);
     }
+    if (dataset === 'digit-scenes') return normalisedBy(await digitScenesOf(flags), { mean, std });
     const sample = { limit, validation, seed: splitSeed };
     return normalisedBy(await loadDataset(dataset, { dataDir, ...sample, ...(dataset === 'images' && shape && { shape }) }), { mean, std });
   }
@@ -38,6 +40,13 @@ export async function openData(flags: DataFlags, shape?: [number, number, number
   }
   if (dataDir === undefined) throw new UsageError('Expected a text file for --data-dir but received none');
   return loadText(dataDir, { length: length ?? WINDOW, ...(tokenizer !== undefined && { tokenizer }) });
+}
+
+function digitScenesOf({ dataDir, limit, validation }: DataFlags): Promise<Dataset> {
+  for (const [name, value] of Object.entries({ 'data-dir': dataDir, validation })) {
+    if (value !== undefined) throw new UsageError(`Expected no --${name} with --dataset digit-scenes but received ${String(value)}`);
+  }
+  return digitScenes(limit === undefined ? {} : { count: limit });
 }
 
 /** The data set, normalised by other numbers than its own where they are given. */

@@ -4,6 +4,7 @@ import { type AxesSizes, binding, type Device } from '../binding.js';
 import { taskOf } from '../data/dataset.js';
 import { percentText } from '../report/text.js';
 import { accuracyOf, type EpochMetrics, languageMetrics } from '../training/epoch-metrics.js';
+import { meanIoU } from '../training/mean-iou.js';
 import { nativeSplit } from '../training/native-data.js';
 import { dataNames, isTokens, openData } from './data.js';
 import { importFor, isImportable } from './import.js';
@@ -66,12 +67,14 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   // Images are normalised as in training, whatever the data set's own statistics are.
   const { set, indices } = nativeSplit(isTokens(loaded) ? loaded : { ...loaded, mean, std }, 'test');
   const evaluated = await network.evaluate(set, indices);
+  const overlap = isTokens(loaded) || !perPosition ? undefined : await meanIoU(network, { ...loaded, mean, std }, loaded.test);
   await network.dispose();
   const result = {
     testLoss: evaluated.loss,
     testAccuracy: accuracyOf(evaluated),
     images: indices.length,
     ...(isTokens(loaded) && perPosition && languageMetrics(evaluated)),
+    ...(overlap !== undefined && { meanIoU: overlap }),
   };
   const { perplexity, bitsPerToken } = result as Partial<EpochMetrics>;
   const count = indices.length;

@@ -20,6 +20,11 @@ const imageTable: Column[] = [
   { head: 'images/s', width: 9, rank: 8, cell: (m) => m.imagesPerSecond.toFixed(0) },
 ];
 
+/** Of classes at every pixel: their overlap as well. */
+const pixelTable: Column[] = imageTable.flatMap((column) =>
+  column.head === 'accuracy' ? [column, { head: 'mean IoU', width: 8, rank: 1.5, cell: (m) => percentText(m.meanIoU ?? Number.NaN) }] : [column],
+);
+
 /** Of texts: bits of a token and perplexity in place of the accuracy. */
 const textTable: Column[] = imageTable.flatMap((column): Column[] => {
   if (column.head === 'images/s') return [{ ...column, head: 'windows/s' }];
@@ -89,7 +94,7 @@ const SILENCE_MS = 30_000;
  */
 export function showProgress(trainer: Trainer, output: NodeJS.WriteStream): () => void {
   const { epochs, batchSize } = trainer.options;
-  const table = trainer.data.input === 'tokens' ? textTable : imageTable;
+  const table = trainer.data.input === 'tokens' ? textTable : trainer.data.task === 'perPosition' ? pixelTable : imageTable;
   // One column less: a line that fills the last one wraps in some terminals.
   const columns = () => (output.isTTY ? (output.columns || 80) - 1 : Number.POSITIVE_INFINITY);
   const shownColumns = trainer.data.validation ? table : table.filter(({ head }) => head !== 'validation');

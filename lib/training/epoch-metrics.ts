@@ -20,6 +20,8 @@ export interface EpochMetrics extends NetworkSize {
   perplexity?: number;
   bitsPerToken?: number;
   testTopFive?: number;
+  /** Of classes at every pixel: mean over the classes of intersection ÷ union, on the test images. */
+  meanIoU?: number;
   /** Q of the epoch's last step: mean real-valued bit depth per original weight. */
   bitsPerWeight: number;
   /** Size of the model file in bytes. */

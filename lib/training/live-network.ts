@@ -60,6 +60,10 @@ export class LiveNetwork {
     return this.#network.evaluate(data, indices);
   }
 
+  predict(images: Float32Array, count: number): Promise<Float32Array> {
+    return this.#network.predict(images, count);
+  }
+
   /**
    * The state as it is now, for reading only; the same arrays until it changes.
    * @throws NotFiniteError when a value in it is no finite number

@@ -76,6 +76,7 @@ export interface Evaluated extends Partial<LanguageMetrics> {
   loss: number;
   /** 0..1 */
   accuracy: number;
+  meanIoU?: number;
 }
 
 /** Loss and accuracy of a network on a split; `ofTokens`: and what texts are measured in. */

@@ -15,6 +15,7 @@ import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { checkFinite, NotFiniteError } from './finite.js';
 import { withLayers, withoutFrozen } from './layers.js';
 import { LiveNetwork } from './live-network.js';
+import { meanIoU } from './mean-iou.js';
 import { originOf } from './metrics.js';
 import { modelInfoOf } from './model-info.js';
 import { evaluateOn, NativeData, type NativeSplit } from './native-data.js';
@@ -300,6 +301,13 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return evaluateOn(this.#network, split, predictsTokens(this.data, this.options));
   }
 
+  /** Of classes at every pixel, on the test images. */
+  async #pixelMetrics(): Promise<{ meanIoU?: number }> {
+    const { data, options } = this;
+    if (data.input === 'tokens' || options.loss.kind !== 'crossEntropy' || !options.loss.perPosition) return {};
+    return { meanIoU: await meanIoU(this.#network, data, data.test) };
+  }
+
   #modelInfo(): ModelInfo {
     return modelInfoOf(this.data);
   }
@@ -416,7 +424,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       await network.loadState(roundedBiases(withoutFrozen(await network.state(), options.layers), options.biasBits));
     const size = await network.measure();
     const modelBytes = (await network.encodeModel(this.#modelInfo())).length;
-    const test = await this.#evaluate(this.#sets.test);
+    const test = { ...(await this.#evaluate(this.#sets.test)), ...(await this.#pixelMetrics()) };
     const validation = this.#sets.validation && (await this.#evaluate(this.#sets.validation));
     const step = this.#stepsBefore + standing.steps;
     if (!Number.isFinite(test.loss)) throw this.#diverged(epoch, step, test.loss, 'The loss on the test images');
