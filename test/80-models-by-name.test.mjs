@@ -12,6 +12,8 @@ const trained = (role) => !['bitDepth', 'exponent', 'runningMean', 'runningVar']
 const plain = (role) => !['bitDepth', 'exponent'].includes(role);
 const parametersOf = (name, options) => inspectNetwork(createModel(name, { input: [3, 32, 32], classes: 10, ...options })).parameters;
 
+t.setTimeout(600_000);
+
 t.test('parameters as published', async (t) => {
   t.equal(count(parametersOf('resnet8'), plain), 78666); // Keras counts the statistics of norms
   t.equal(inspectNetwork(createModel('resnet9', { input: [3, 32, 32], classes: 10 })).weights, 6568640);

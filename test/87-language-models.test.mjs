@@ -39,6 +39,8 @@ const data = await datasetFromText(text, { length });
 const model = (name, options) => createModel(name, { input: { tokens: length }, classes: data.vocabulary, width: 0.125, ...options });
 const options = { batchSize: 16, stepsPerEpoch: 20, epochs: 2, device: 'cpu', optimizer: { kind: 'adamw', beta2: 0.99 }, gamma: 0 };
 
+t.setTimeout(600_000);
+
 t.test('windows of a text, rows of tokens, and what is refused', async (t) => {
   const tokens = Int32Array.from({ length: 40 }, (_, i) => i % 7);
   const windows = new binding.DataSet({ tokens, length: 8, vocabulary: 7, windows: true });

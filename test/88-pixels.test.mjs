@@ -5,6 +5,8 @@ import t from 'tap';
 import { meanIoU } from '../dist/training/mean-iou.js';
 import { cli, createModel, digitScenes, Trainer, temporaryFolder } from './support.mjs';
 
+t.setTimeout(600_000);
+
 t.test('overlap by hand', async (t) => {
   const data = { shape: [1, 1, 4], mean: [0], std: [1], classes: 3 };
   const split = { images: new Float32Array(8), labels: Int32Array.of(0, 0, 1, -1, 1, 1, 0, 0), count: 2 };
@@ -29,7 +31,7 @@ t.test('a U-Net on scenes of digits', async (t) => {
   t.equal(trainer.options.loss.perPosition, true);
   t.ok(last.trainLoss < first.trainLoss);
   t.ok(last.meanIoU > 0 && last.meanIoU < 1);
-  t.ok(last.testAccuracy > 0.5, 'most pixels are background');
+  t.ok(last.testAccuracy > first.testAccuracy || last.testLoss < first.testLoss);
   const again = await Trainer.resume(await middle, data);
   await again.run();
   t.same({ ...again.history[2], epochSeconds: 0, imagesPerSecond: 0 }, { ...last, epochSeconds: 0, imagesPerSecond: 0 });
