@@ -43,7 +43,7 @@ async function remains(directory) {
   const { network } = await decodeModel(readFileSync(`${directory}/model.scnn`));
   const { shapes } = inspectNetwork(network);
   const sum = (ending) => network.nodes.reduce((all, { name }) => all + (name.endsWith(ending) ? shapes[name][0] : 0), 0);
-  const attentions = network.nodes.filter(({ kind }) => kind === 'attention');
+  const attentions = network.nodes.filter(({ name }) => name.endsWith('-attention'));
   return {
     stream: shapes.embedding[0],
     heads: attentions.reduce((all, { heads }) => all + heads, 0),
