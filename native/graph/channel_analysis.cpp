@@ -241,15 +241,14 @@ void ChannelAnalysis::readersOfNode(int i) {
 }
 
 LifeTerms ChannelAnalysis::lifeOf(int node, const ChannelRule::Contraction& sum) const {
-  auto lives = [&](const std::vector<ChannelRule::Source>& side) {
+  auto lives = [&](const std::vector<ChannelRule::Source>& side, const std::vector<std::vector<LifeTerms>>& of) {
     LifeTerms terms;
     for (const ChannelRule::Source& s : side)
       terms = eitherOf(
-          terms,
-          notZero_[std::size_t(topology_.inputs[std::size_t(node)][std::size_t(s.input)])][std::size_t(s.channel)]);
+          terms, of[std::size_t(topology_.inputs[std::size_t(node)][std::size_t(s.input)])][std::size_t(s.channel)]);
     return terms;
   };
-  return bothOf(lives(sum.a), lives(sum.b));
+  return bothOf(lives(sum.a, notZero_), lives(sum.b, life_));
 }
 
 std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }

@@ -80,7 +80,9 @@ struct Operator {
   std::vector<ParameterSpec> (*parameters)(const NodeContext&) = nullptr;
   ChannelRule (*channels)(const NodeContext&) = nullptr;
   // What a channel of the output is when channel `channel` of every input is a constant (kMap: of the one it is made
-  // of); nullopt: not a constant. nullptr: the same constant (kMap), their sum or their product.
+  // of, or all channels of the input where the operator mixes them and all are constant; kFresh: each channel that it
+  // reads); nullopt: not a constant. nullptr: the same constant (kMap), their sum or
+  // their product; what the weights make of them (kFresh).
   MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel,
                             std::span<const Constant> inputs) = nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.

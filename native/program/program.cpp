@@ -1,5 +1,7 @@
 #include "program/program.h"
 
+#include "program/complete.h"
+
 namespace selfcompress {
 
 const void* partOf(const BatchMemory& b, BatchPart part) {
@@ -36,17 +38,26 @@ void Program::bind(std::byte* arena) {
     for (const Operation::Pointer& p : op.pointers) patch(op.args, p.offset, arena + memory_.offset(p.buffer));
 }
 
+void complete(OperationArgs& args, const Operation& op, int batch, const BatchMemory& input,
+              const Augmentation& augmentation) {
+  for (const Operation::BatchPointer& p : op.batch) patch(args, p.offset, partOf(input, p.part));
+  std::visit(
+      [&](auto& a) {
+        if constexpr (requires { a.batch; }) a.batch = batch;
+        if constexpr (requires { a.augmentation; }) {
+          if (a.counter) a.augmentation = augmentation;
+        }
+      },
+      args);
+}
+
 void Program::run(Backend& backend, std::size_t from, std::size_t to, int batch, const BatchMemory& input,
                   const Augmentation& augmentation) {
   for (std::size_t i = from; i < to; i++) {
     Operation& op = operations_[i];
-    for (const Operation::BatchPointer& p : op.batch) patch(op.args, p.offset, partOf(input, p.part));
+    complete(op.args, op, batch, input, augmentation);
     std::visit(
         [&](auto& a) {
-          if constexpr (requires { a.batch; }) a.batch = batch;
-          if constexpr (requires { a.augmentation; }) {
-            if (a.counter) a.augmentation = augmentation;
-          }
           if constexpr (requires { backend.run(a); }) backend.run(a);
         },
         op.args);

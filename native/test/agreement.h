@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "test/support.h"
+#include "test/finite_differences.h"
 
 namespace test {
 
@@ -88,13 +88,7 @@ inline void checkGradient(Random& random, std::vector<float> values, const std::
     const std::size_t i = std::size_t(random.integer(0, int(values.size()) - 1));
     if (probed && !probed(i)) continue;
     probe++;
-    const float before = values[i];
-    values[i] = before + h;
-    const float above = values[i];
-    const double up = loss(values);
-    values[i] = before - h;
-    const double down = loss(values), numeric = (up - down) / (double(above) - double(values[i]));
-    values[i] = before;
+    const double numeric = slopeAt(values[i], h, [&] { return loss(values); });
     CAPTURE(i);
     CHECK(std::fabs(double(gradient[i]) - numeric) <= tolerance * (1 + std::fabs(numeric)));
   }

@@ -2,7 +2,7 @@
 // and the reference against values of another implementation.
 #include <limits>
 
-#include "test/support.h"
+#include "test/finite_differences.h"
 
 using namespace test;
 
@@ -204,16 +204,8 @@ TEST_CASE("attention: gradients against finite differences") {
         dv(*reference, std::int64_t(v.size()), 0.0f);
     reference->run(AttentionBackward{p.g, arrays.heads, p.batch, bq.get(), bk.get(), bv.get(), bw.get(), arrays.states,
                                      dq.get(), dk.get(), dv.get()});
-    auto compare = [&](std::vector<float>& values, std::vector<float> gradient) {
-      for (std::size_t i = 0; i < values.size(); i += 1 + values.size() / 40) {
-        const float before = values[i], step = 1.0f / 64;
-        values[i] = before + step;
-        const double up = loss();
-        values[i] = before - step;
-        const double down = loss();
-        values[i] = before;
-        CHECK(std::fabs((up - down) / (2.0 * double(step)) - double(gradient[i])) < 2e-3);
-      }
+    auto compare = [&](std::vector<float>& values, const std::vector<float>& gradient) {
+      checkSlopes(values, gradient, 40, 1.0f / 64, 2e-3, loss);
     };
     compare(q, dq.values()), compare(k, dk.values()), compare(v, dv.values());
   }

@@ -1,5 +1,6 @@
 // Shape inference, memory plan, and whole steps of small networks.
 #include "program/memory_plan.h"
+#include "test/finite_differences.h"
 #include "test/networks.h"
 #include "test/queued_backend.h"
 
@@ -84,18 +85,7 @@ TEST_CASE("gradients of a rich network against finite differences") {
     still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = 0;
     return network.trainStep(data, indices.data(), 6, still).loss;
   };
-  Random random(4);
-  for (const Parameter& p : network.parameters().all()) {
-    if (!p.gradient || p.role == Role::kBitDepth || p.role == Role::kExponent) continue;
-    for (int probe = 0; probe < 3; probe++) {
-      std::size_t at = std::size_t(random.integer(0, int(p.count) - 1));
-      State up = state, down = state;
-      up[p.name][at] += 4e-3f, down[p.name][at] -= 4e-3f;
-      double numeric = (loss(up) - loss(down)) / double(up[p.name][at] - down[p.name][at]);
-      CAPTURE(p.name);
-      CHECK(std::fabs(double(gradients[p.name][at]) - numeric) < 2e-3 * std::fabs(numeric) + 2e-4);
-    }
-  }
+  checkParameterGradients(network, state, gradients, 2e-3, 2e-4, loss);
 }
 
 TEST_CASE("steps on every backend follow the reference, for full and partial batches") {

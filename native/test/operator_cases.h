@@ -1,6 +1,7 @@
 // What every operator of the table has to pass, in a small network around it.
 #pragma once
 
+#include "test/finite_differences.h"
 #include "test/networks.h"
 
 namespace test {
@@ -66,23 +67,12 @@ inline void checkGradients(const OperatorCase& c, int batch = 5) {
   network.loadState(state);
   StepSettings s = settings(1);
   s.gamma = 0;
-  State gradients = network.gradients(data, indices.data(), batch, s);
+  const State gradients = network.gradients(data, indices.data(), batch, s);
   auto loss = [&](const State& at) {
     network.loadState(at);
     return double(lossInTraining(network, data, batch));
   };
-  Random random(4);
-  for (const Parameter& p : network.parameters().all()) {
-    if (!p.gradient || p.role == Role::kBitDepth || p.role == Role::kExponent) continue;
-    for (int probe = 0; probe < 3; probe++) {
-      const std::size_t at = std::size_t(random.integer(0, int(p.count) - 1));
-      State up = state, down = state;
-      up[p.name][at] += 4e-3f, down[p.name][at] -= 4e-3f;
-      const double numeric = (loss(up) - loss(down)) / double(up[p.name][at] - down[p.name][at]);
-      CAPTURE(p.name);
-      CHECK(std::fabs(double(gradients[p.name][at]) - numeric) < 3e-3 * std::fabs(numeric) + 2e-4);
-    }
-  }
+  checkParameterGradients(network, state, gradients, 3e-3, 2e-4, loss);
 }
 
 // A state in which channels have died: some leave a constant, most leave zeros.

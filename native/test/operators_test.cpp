@@ -2,6 +2,7 @@
 #include <set>
 
 #include "test/engine_check.h"
+#include "test/finite_differences.h"
 
 using namespace test;
 
@@ -183,23 +184,10 @@ TEST_CASE("gradients of every operator against finite differences") {
     const State state = randomState(*network, 3, 20);  // 20 bits: rounding is too fine to matter, nothing is clipped
     network->loadState(state);
     auto gradients = network->gradients(run.data, run.indices.data(), run.batch, Run::still());
-    Random random(4);
-    for (const Parameter& p : network->parameters().all()) {
-      if (!p.gradient || p.role == Role::kBitDepth || p.role == Role::kExponent) continue;
-      for (int probe = 0; probe < 3; probe++) {
-        const auto at = std::size_t(random.integer(0, int(p.count) - 1));
-        auto lossAt = [&](float step) {
-          State moved = state;
-          moved[p.name][at] += step;
-          network->loadState(moved);
-          return std::pair(run.loss(*network), double(moved[p.name][at]));
-        };
-        const auto up = lossAt(4e-3f), down = lossAt(-4e-3f);
-        const double numeric = (up.first - down.first) / (up.second - down.second);
-        CAPTURE(p.name);
-        CHECK(std::fabs(double(gradients[p.name][at]) - numeric) < 5e-3 * std::fabs(numeric) + 3e-4);
-      }
-    }
+    checkParameterGradients(*network, state, gradients, 5e-3, 3e-4, [&](const State& moved) {
+      network->loadState(moved);
+      return run.loss(*network);
+    });
   }
 }
 
@@ -259,9 +247,9 @@ TEST_CASE("removal keeps the function of every operator, in evaluation and in tr
       CHECK(difference(network->predict(run.data.floats.data(), std::size_t(run.batch)), predicted, 1e-2) < 2e-5);
       if (loss) CHECK(run.loss(*network) == doctest::Approx(loss).epsilon(1e-5));
     }
-    // Channels that stay, dead or not: of a softmax, of a denominator, and of a norm whose scale cannot become 0.
+    // Channels that stay, dead or not: of a softmax and of a denominator.
     const std::set<std::string> pinning{"softmax", "divide of one shape", "divide of plain layers",
-                                        "divide over positions", "layerNorm alone"};
+                                        "divide over positions"};
     const bool pins = pinning.count(c.name) > 0;
     CHECK((removals > 0) == !pins);
   }

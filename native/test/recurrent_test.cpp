@@ -1,7 +1,7 @@
 // LSTM and GRU: every instruction set against the reference, gradients against finite differences, and steps by hand.
 #include <limits>
 
-#include "test/support.h"
+#include "test/finite_differences.h"
 
 using namespace test;
 
@@ -140,15 +140,7 @@ TEST_CASE("recurrent layers: gradients against finite differences") {
       Running r(*b, layer);
       r.forward(), r.backward();
       auto compare = [&](std::vector<float>& values, const std::vector<float>& gradient) {
-        for (std::size_t i = 0; i < values.size(); i += 1 + values.size() / 30) {
-          const float before = values[i], step = 1.0f / 128;
-          values[i] = before + step;
-          const double up = loss();
-          values[i] = before - step;
-          const double down = loss();
-          values[i] = before;
-          CHECK(std::fabs((up - down) / (2.0 * double(step)) - double(gradient[i])) < 2e-3);
-        }
+        checkSlopes(values, gradient, 30, 1.0f / 128, 2e-3, loss);
       };
       compare(layer.input, r.gradInput.values()), compare(layer.weight, r.gradWeight.values());
       compare(layer.bias, r.gradBias.values()), compare(layer.hiddenStart, r.gradHiddenStart.values());

@@ -1,4 +1,6 @@
 // Which channels are the same for every example, and what they are.
+#include <algorithm>
+
 #include "train/prune.h"
 
 namespace selfcompress {
@@ -32,8 +34,13 @@ MaybeConstant tied(const ChannelRule& rule, std::span<const MaybeConstant> in) {
 class Constants {
  public:
   Constants(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
-            const Parameters& parameters, const State& small)
-      : network_(network), topology_(topology), channels_(channels), parameters_(parameters), small_(small) {
+            const Parameters& parameters, const State& small, const WeightSource& source)
+      : network_(network),
+        topology_(topology),
+        channels_(channels),
+        parameters_(parameters),
+        small_(small),
+        source_(source) {
     of.emplace_back(std::size_t(topology.axes[0].channels));
     for (int i = 0; i < int(network.nodes.size()); i++) ofNode(i);
   }
@@ -54,29 +61,68 @@ class Constants {
     of.push_back(std::move(out));
   }
 
+  // A row of weights is a constant when it is dead, or everything that it reads is.
   void fresh(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
     const NodeValues v = valuesOf(parameters_, i, small_);
     const auto bits = v[Role::kBitDepth], bias = v[Role::kBias];
-    const std::size_t count = out.size(), inChannels = input(i, 0).size();
-    for (std::size_t c = 0; c < count; c++) {
-      bool dead = !bits.empty() && bits[c] <= 0;
-      if (rule.depthwise(int(inChannels))) {
-        const MaybeConstant& read = input(i, 0)[c / (count / inChannels)];
-        dead = dead || (read && read->isZero());
+    const std::size_t rows = out.size() / std::size_t(rule.groups);
+    const std::size_t reads = input(i, 0).size() / std::size_t(rule.groups);
+    std::vector<float> weights;
+    for (std::size_t g = 0; g < std::size_t(rule.groups); g++) {
+      const std::vector<Constant> read = allConstant(i, g * reads, reads);
+      const bool zeros = std::all_of(read.begin(), read.end(), [](const Constant& c) { return c.isZero(); });
+      for (std::size_t row = g * rows; row < (g + 1) * rows && !rule.readsItself; row++) {
+        const double value = bias.empty() ? 0 : double(bias[row]);
+        const bool dead = !bits.empty() && bits[row] <= 0;
+        if (dead || (zeros && !read.empty())) out[row] = Constant{value, value};
+        else if (!read.empty() && !rule.padded) out[row] = sumOf(i, rule, row, read, value, weights);
       }
-      const double value = bias.empty() ? 0 : double(bias[c]);
-      if (dead) out[c] = Constant{value, value};
     }
+  }
+  // Of channels first..first+count-1 that a node reads; empty: one of them is none.
+  std::vector<Constant> allConstant(int i, std::size_t first, std::size_t count) const {
+    std::vector<Constant> all;
+    for (std::size_t c = first; c < first + count; c++) {
+      const MaybeConstant& value = input(i, 0)[c];
+      if (!value) return {};
+      all.push_back(*value);
+    }
+    return all;
+  }
+  MaybeConstant sumOf(int i, const ChannelRule& rule, std::size_t row, const std::vector<Constant>& read, double bias,
+                      std::vector<float>& weights) const {
+    const Operator& op = *network_.nodes[std::size_t(i)].op;
+    if (op.constant)
+      return op.constant(topology_.context(network_, i), valuesOf(parameters_, i, small_), int(row), read);
+    if (weights.empty()) weights = weightsOf(i);
+    if (weights.empty()) return std::nullopt;
+    const std::size_t area = std::size_t(rule.repeat) * std::size_t(rule.kernelArea);
+    const float* w = weights.data() + row * read.size() * area;
+    Constant sum{bias, bias};
+    for (const Constant& c : read)
+      for (std::size_t k = 0; k < area; k++, w++)
+        sum.train += c.train * double(*w), sum.evaluate += c.evaluate * double(*w);
+    return sum;
+  }
+  std::vector<float> weightsOf(int i) const {
+    const Parameter* weight = parameters_.find(i, Role::kWeight);
+    if (!weight) return {};
+    const auto held = small_.find(weight->name);
+    if (held != small_.end()) return quantizedWeights(parameters_, i, held->second, small_);
+    return source_ ? quantizedWeights(parameters_, i, source_(*weight), small_) : std::vector<float>{};
   }
 
   void mapped(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
     const Operator& op = *network_.nodes[std::size_t(i)].op;
     const NodeContext context = topology_.context(network_, i);
     const NodeValues values = valuesOf(parameters_, i, small_);
+    const bool mixes = rule.mixing != ChannelRule::Mixing::kNone;
+    const std::vector<Constant> all = mixes ? allConstant(i, 0, input(i, 0).size()) : std::vector<Constant>{};
     forEachMapped(rule, [&](int o, int k, int c) {
       const MaybeConstant& in = input(i, k)[std::size_t(c)];
       if (!in || (rule.varies && !in->isZero())) return;
-      out[std::size_t(o)] = op.constant ? op.constant(context, values, o, {&*in, 1}) : in;
+      const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
+      out[std::size_t(o)] = op.constant ? op.constant(context, values, o, read) : in;
     });
   }
 
@@ -118,14 +164,15 @@ class Constants {
   const ChannelAnalysis& channels_;
   const Parameters& parameters_;
   const State& small_;
+  const WeightSource& source_;
 };
 
 }  // namespace
 
 std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription& network, const Topology& topology,
                                                     const ChannelAnalysis& channels, const Parameters& parameters,
-                                                    const State& small) {
-  return std::move(Constants(network, topology, channels, parameters, small).of);
+                                                    const State& small, const WeightSource& source) {
+  return std::move(Constants(network, topology, channels, parameters, small, source).of);
 }
 
 }  // namespace selfcompress

@@ -27,8 +27,13 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   Network& old = *network;
   old.requireIdle();
   const State small = old.download(false);
+  const WeightSource weights = [&](const Parameter& p) {
+    std::vector<float> values(static_cast<std::size_t>(p.count));
+    old.backend_->download(values.data(), p.value, values.size() * sizeof(float));
+    return values;
+  };
   std::optional<Pruning> pruning = findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_,
-                                                 layerRules(old.description_, old.options_), small);
+                                                 layerRules(old.description_, old.options_), small, weights);
   if (!pruning) return std::nullopt;
   State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <utility>
 
 namespace selfcompress {
 namespace {
@@ -12,10 +14,123 @@ bool foldable(const Constant& c) {
   return std::fabs(c.train - c.evaluate) <= 1e-6 * std::max(1.0, std::max(std::fabs(c.train), std::fabs(c.evaluate)));
 }
 
+// Which channels of every tensor somebody makes something of, on the way to the output: not those that only dead rows
+// of weights read, nor the partners of a zero.
+class Seen {
+ public:
+  Seen(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
+       const Parameters& parameters, const State& small, const std::vector<std::vector<MaybeConstant>>& constants)
+      : topology_(topology), channels_(channels), parameters_(parameters), small_(small), constants_(constants) {
+    for (const Axes& axes : topology.axes) of_.emplace_back(std::size_t(axes.channels), false);
+    of_[std::size_t(topology.output)].assign(of_[std::size_t(topology.output)].size(), true);
+    for (int i = int(network.nodes.size()) - 1; i >= 0; i--) readBy(i);
+  }
+  bool operator()(int tensor, int channel) const { return of_[std::size_t(tensor)][std::size_t(channel)]; }
+  bool anyOf(int tensor) const {
+    const auto& channels = of_[std::size_t(tensor)];
+    return std::find(channels.begin(), channels.end(), true) != channels.end();
+  }
+  // Whether a row of a layer with weights lives, and is seen itself.
+  bool reads(int i, int row) const {
+    const Parameter* bits = parameters_.find(i, Role::kBitDepth);
+    const bool dead = bits && small_.at(bits->name)[std::size_t(row)] <= 0;
+    return !dead && (*this)(i + 1, row);
+  }
+  // Whether somebody makes something of the sums: a constant comes through the same whatever they are.
+  bool used(int i, const ChannelRule::Contraction& sum) const {
+    return std::any_of(sum.uses.begin(), sum.uses.end(),
+                       [&](int c) { return (*this)(i + 1, c) && !constants_[std::size_t(i) + 1][std::size_t(c)]; });
+  }
+  // Whether the sums come out the same without these products.
+  bool addsNothing(int i, const ChannelRule::Contraction& sum) const { return zeros(i, sum.a) || constant(i, sum.b); }
+
+ private:
+  int input(int i, int k) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
+  bool isZero(int i, int k, int channel) const {
+    const MaybeConstant& value = constants_[std::size_t(input(i, k))][std::size_t(channel)];
+    return value && value->isZero();
+  }
+  bool zeros(int i, const std::vector<ChannelRule::Source>& sources) const {
+    return std::all_of(sources.begin(), sources.end(),
+                       [&](const ChannelRule::Source& s) { return isZero(i, s.input, s.channel); });
+  }
+  bool constant(int i, const std::vector<ChannelRule::Source>& sources) const {
+    return std::all_of(sources.begin(), sources.end(), [&](const ChannelRule::Source& s) {
+      return constants_[std::size_t(input(i, s.input))][std::size_t(s.channel)].has_value();
+    });
+  }
+  void see(int i, int k, int channel) { of_[std::size_t(input(i, k))][std::size_t(channel)] = true; }
+  void seeAll(int i) {
+    for (int t : topology_.inputs[std::size_t(i)]) of_[std::size_t(t)].assign(of_[std::size_t(t)].size(), true);
+  }
+
+  void readBy(int i) {
+    const ChannelRule& rule = channels_.rule(i);
+    if (!anyOf(i + 1)) return;
+    auto pass = [&](int out, int k, int c) {
+      const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
+      if ((*this)(i + 1, out) && !forgotten) see(i, k, c);
+    };
+    if (rule.readsItself || rule.mixing != ChannelRule::Mixing::kNone) return seeAll(i);
+    switch (rule.kind) {
+      case ChannelRule::Kind::kMap:
+        forEachMapped(rule, pass);
+        break;
+      case ChannelRule::Kind::kJoin:
+        forEachJoined(rule, pass);
+        break;
+      case ChannelRule::Kind::kFresh:
+        readByWeights(i, rule);
+        break;
+      case ChannelRule::Kind::kSum:
+      case ChannelRule::Kind::kProduct:
+        readByTie(i, rule);
+        break;
+    }
+    for (const ChannelRule::Contraction& sum : rule.contractions) readByContraction(i, sum);
+  }
+  void readByWeights(int i, const ChannelRule& rule) {
+    const int rows = int(of_[std::size_t(i) + 1].size()), ins = int(of_[std::size_t(input(i, 0))].size());
+    for (int g = 0; g < rule.groups; g++) {
+      bool read = false;
+      for (int o = g * (rows / rule.groups); o < (g + 1) * (rows / rule.groups); o++) read = read || reads(i, o);
+      for (int c = g * (ins / rule.groups); c < (g + 1) * (ins / rule.groups) && read; c++) see(i, 0, c);
+    }
+  }
+  // A factor is not seen beside a zero; what is divided by is one only of the numerator.
+  void readByTie(int i, const ChannelRule& rule) {
+    const int inputs = int(topology_.inputs[std::size_t(i)].size());
+    auto place = [&](int k, int c) {
+      return of_[std::size_t(input(i, k))].size() == of_[std::size_t(i) + 1].size() ? c : 0;
+    };
+    for (int c = 0; c < int(of_[std::size_t(i) + 1].size()); c++)
+      for (int k = 0; k < inputs && (*this)(i + 1, c); k++) {
+        bool hidden = false;
+        for (int other = 0; other < (rule.onlyFirst ? 1 : inputs) && rule.kind == ChannelRule::Kind::kProduct; other++)
+          hidden = hidden || (other != k && isZero(i, other, place(other, c)));
+        if (!hidden) see(i, k, place(k, c));
+      }
+  }
+  void readByContraction(int i, const ChannelRule::Contraction& sum) {
+    if (!used(i, sum)) return;
+    if (!constant(i, sum.b))
+      for (const ChannelRule::Source& s : sum.a) see(i, s.input, s.channel);
+    if (!zeros(i, sum.a))
+      for (const ChannelRule::Source& s : sum.b) see(i, s.input, s.channel);
+  }
+
+  const Topology& topology_;
+  const ChannelAnalysis& channels_;
+  const Parameters& parameters_;
+  const State& small_;
+  const std::vector<std::vector<MaybeConstant>>& constants_;
+  std::vector<std::vector<bool>> of_;  // of every tensor and channel
+};
+
 class Removable {
  public:
   Removable(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
-            const Parameters& parameters, const std::vector<LayerRule>& rules,
+            const Parameters& parameters, const std::vector<LayerRule>& rules, const State& small,
             const std::vector<std::vector<MaybeConstant>>& constants)
       : network_(network),
         topology_(topology),
@@ -23,19 +138,13 @@ class Removable {
         parameters_(parameters),
         rules_(rules),
         constants_(constants),
+        seen_(network, topology, channels, parameters, small, constants),
         pinned_(std::size_t(channels.classCount()), false) {
     pinTensor(0);
     pinTensor(topology.output);
-    for (int i = 0; i < int(network.nodes.size()); i++) {
-      const ChannelRule& rule = channels.rule(i);
-      if (rule.kind == ChannelRule::Kind::kFresh) pinRead(i, rule);
-      else if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
-      if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
-      for (int k : rule.pinned) pinTensor(topology.inputs[std::size_t(i)][std::size_t(k)]);
-      if (rule.readsItself) pinTensor(i + 1);  // its units are counted by what it reads, and that stays
-    }
-    do changed_ = false, settle();
-    while (changed_);
+    for (int i = 0; i < int(network.nodes.size()); i++) pinBy(i);
+    settle();
+    keepTensors();
   }
 
   bool canGo(int tensor, int channel) const { return !pinned_[std::size_t(channels_.classOf(tensor, channel))]; }
@@ -53,31 +162,46 @@ class Removable {
 
  private:
   int count(int t) const { return topology_.axes[std::size_t(t)].channels; }
-  void pin(int tensor, int channel) {
-    auto&& p = pinned_[std::size_t(channels_.classOf(tensor, channel))];
+  void pinClass(int id) {
+    auto&& p = pinned_[std::size_t(id)];
     if (!p) changed_ = true;
     p = true;
   }
+  void pin(int tensor, int channel) { pinClass(channels_.classOf(tensor, channel)); }
   void pinTensor(int t) {
     for (int c = 0; c < count(t); c++) pin(t, c);
   }
 
-  // What a sum over channels reads has to be a constant that its bias can take over.
+  void pinBy(int i) {
+    const ChannelRule& rule = channels_.rule(i);
+    if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
+    if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
+    for (int k : rule.pinned) pinTensor(topology_.inputs[std::size_t(i)][std::size_t(k)]);
+    if (rule.readsItself) pinTensor(i + 1);  // its units are counted by what it reads, and that stays
+    for (const ChannelRule::Contraction& sum : rule.contractions) pinContraction(i, sum);
+  }
+  // What a row that stays reads has to be a constant that its bias can take over.
   void pinRead(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
     if (rule.readsNothing || rule.depthwise(count(t))) return;  // the latter is in the class of what it reads
     const bool canFold = !rule.padded && parameters_.find(i, Role::kBias);
-    for (int c = 0; c < count(t); c++) {
-      const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
-      if (!value || !(value->isZero() || (canFold && foldable(*value)))) pin(t, c);
+    const int ins = count(t) / rule.groups, rows = count(i + 1) / rule.groups;
+    for (int g = 0; g < rule.groups; g++) {
+      bool read = false;
+      for (int o = g * rows; o < (g + 1) * rows && !read; o++) read = !canGo(i + 1, o) && seen_.reads(i, o);
+      for (int c = g * ins; c < (g + 1) * ins && read; c++) {
+        const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
+        if (!value || !(value->isZero() || (canFold && foldable(*value)))) pin(t, c);
+      }
     }
   }
   // What a norm over channels reads has to be zero, as its statistics count it; what comes out its readers judge.
   void pinMixed(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
-    for (int c = 0; c < count(t); c++) {
+    const bool all = rule.mixing == ChannelRule::Mixing::kAll;
+    for (int c = 0; c < count(t) && (all || seen_.anyOf(i + 1)); c++) {
       const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
-      if (rule.mixing == ChannelRule::Mixing::kAll || !value || !value->isZero()) pin(t, c);
+      if (all || !value || !value->isZero()) pin(t, c);
     }
   }
   // A factor of one channel that many channels share is nobody's partner.
@@ -85,18 +209,10 @@ class Removable {
     for (int t : topology_.inputs[std::size_t(i)])
       if (count(t) != count(i + 1)) pinTensor(t);
   }
-
-  // Factors that somebody sums up stay, unless their product is zero.
+  // Factors that somebody sums up stay, unless their products make no difference.
   void pinContraction(int i, const ChannelRule::Contraction& sum) {
-    auto tensor = [&](const ChannelRule::Source& s) { return topology_.inputs[std::size_t(i)][std::size_t(s.input)]; };
-    auto allZero = [&](const std::vector<ChannelRule::Source>& side) {
-      return std::all_of(side.begin(), side.end(), [&](const ChannelRule::Source& s) {
-        const MaybeConstant& value = constants_[std::size_t(tensor(s))][std::size_t(s.channel)];
-        return value && value->isZero();
-      });
-    };
-    const bool used = std::any_of(sum.uses.begin(), sum.uses.end(), [&](int c) { return !canGo(i + 1, c); });
-    if (used && !allZero(sum.a) && !allZero(sum.b)) pin(tensor(sum.a[0]), sum.a[0].channel);
+    if (!seen_.used(i, sum) || seen_.addsNothing(i, sum)) return;
+    pin(topology_.inputs[std::size_t(i)][std::size_t(sum.a[0].input)], sum.a[0].channel);
   }
 
   bool allGo(int t, int groups, int group) const {
@@ -119,35 +235,65 @@ class Removable {
   }
 
   void settle() {
-    for (int i = 0; i < int(network_.nodes.size()); i++) {
-      const ChannelRule& rule = channels_.rule(i);
-      const int t = topology_.inputs[std::size_t(i)][0];
-      if (rule.kind == ChannelRule::Kind::kFresh && rule.groups > 1 && !rule.depthwise(count(t))) {
+    do {
+      changed_ = false;
+      for (int i = int(network_.nodes.size()) - 1; i >= 0; i--) {
+        const ChannelRule& rule = channels_.rule(i);
+        const int t = topology_.inputs[std::size_t(i)][0];
+        keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
+        if (rule.kind != ChannelRule::Kind::kFresh) continue;
+        pinRead(i, rule);
+        if (rule.groups == 1 || rule.depthwise(count(t))) continue;
         equalise(i, t, rule.groups);
         equalise(i, i + 1, rule.groups);
       }
-    }
-    for (int i = 0; i < int(network_.nodes.size()); i++)
-      for (const ChannelRule::Contraction& sum : channels_.rule(i).contractions) pinContraction(i, sum);
-    for (int i = 0; i < int(network_.nodes.size()); i++) keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
-    for (int t = 0; t < int(topology_.axes.size()); t++) {  // no tensor is emptied
-      bool all = true;
-      for (int c = 0; c < count(t) && all; c++) all = canGo(t, c);
-      if (all) pin(t, 0);
-    }
+    } while (changed_);
   }
   void keepMultiple(int t, int multiple) {
     if (multiple == 1) return;
     const int stay = count(t) - goingOf(t, 1, 0);
     limitGroup(t, 1, 0, std::max(0, count(t) - (stay + multiple - 1) / multiple * multiple));
   }
-  // Of the groups that stay, each loses as many channels of t.
+  // Of the groups that stay, each loses as many channels of t, and keeps one.
   void equalise(int i, int t, int groups) {
-    int most = INT32_MAX;
+    int most = count(t) / groups - 1;
     for (int g = 0; g < groups; g++)
       if (!wholeGroup(i, g)) most = std::min(most, goingOf(t, groups, g));
     for (int g = 0; g < groups; g++)
       if (!wholeGroup(i, g)) limitGroup(t, groups, g, most);
+  }
+
+  // No tensor is emptied.
+  void keepTensors() {
+    const std::vector<bool> before = pinned_;
+    std::vector<int> kept;
+    for (int id = mostEmptied(); id >= 0; id = mostEmptied()) {
+      kept.push_back(id);
+      pinClass(id);
+      settle();
+    }
+    // One that was pinned early may do nothing that the later ones do not.
+    for (std::size_t k = 0; kept.size() > 1 && k < kept.size();) {
+      const std::vector<bool> all = std::exchange(pinned_, before);
+      for (std::size_t j = 0; j < kept.size(); j++)
+        if (j != k) pinClass(kept[j]);
+      settle();
+      if (mostEmptied() < 0) kept.erase(kept.begin() + std::ptrdiff_t(k));
+      else pinned_ = all, k++;
+    }
+  }
+  // Of the classes in tensors of which nothing is left, the one that is in most of them; -1: there are none.
+  int mostEmptied() const {
+    std::map<int, int> tensors;  // by class
+    for (int t = 0; t < int(topology_.axes.size()); t++) {
+      if (!allGo(t, 1, 0)) continue;
+      std::set<int> classes;
+      for (int c = 0; c < count(t); c++) classes.insert(channels_.classOf(t, c));
+      for (int id : classes) tensors[id]++;
+    }
+    const auto most = std::max_element(tensors.begin(), tensors.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == tensors.end() ? -1 : most->first;
   }
 
   const NetworkDescription& network_;
@@ -156,6 +302,7 @@ class Removable {
   const Parameters& parameters_;
   const std::vector<LayerRule>& rules_;
   const std::vector<std::vector<MaybeConstant>>& constants_;
+  const Seen seen_;
   std::vector<bool> pinned_;
   bool changed_ = false;
 };
@@ -164,10 +311,11 @@ class Removable {
 
 std::optional<Pruning> findRemovable(const NetworkDescription& network, const Topology& topology,
                                      const ChannelAnalysis& channels, const Parameters& parameters,
-                                     const std::vector<LayerRule>& rules, const State& small) {
+                                     const std::vector<LayerRule>& rules, const State& small,
+                                     const WeightSource& weights) {
   Pruning result;
-  result.constants = constantsOf(network, topology, channels, parameters, small);
-  const Removable removable(network, topology, channels, parameters, rules, result.constants);
+  result.constants = constantsOf(network, topology, channels, parameters, small, weights);
+  const Removable removable(network, topology, channels, parameters, rules, small, result.constants);
   if (!removable.any()) return std::nullopt;
   for (int t = 0; t < int(topology.axes.size()); t++) {
     std::vector<int>& kept = result.kept.emplace_back();

@@ -7,6 +7,7 @@
 // number of channels in every group.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -18,15 +19,20 @@ namespace selfcompress {
 // All tensors of a network by name: parameters and moments.
 using State = std::map<std::string, std::vector<float>>;
 
+// Weights that a state does not hold, when they are asked for.
+using WeightSource = std::function<std::vector<float>(const Parameter&)>;
+
 struct Pruning {
   NetworkDescription network;
   std::vector<std::vector<int>> kept;                 // of every tensor of the old network: its channels that are left
   std::vector<std::vector<MaybeConstant>> constants;  // of every tensor and channel of the old network
 };
 
-// What can go, from the values of all parameters but weights. nullopt: nothing.
+// What can go, from the values of all parameters but weights: those that are asked for are of layers that read nothing
+// but constants. nullopt: nothing.
 std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
-                                     const Parameters&, const std::vector<LayerRule>&, const State& small);
+                                     const Parameters&, const std::vector<LayerRule>&, const State& small,
+                                     const WeightSource& = {});
 
 // The state of the smaller network: `state` cut, after constants were folded into the biases of their readers.
 State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,
@@ -34,6 +40,9 @@ State pruneState(const NetworkDescription& before, const Topology&, const Channe
 
 // Constants of every channel of every tensor, from the same values.
 std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
-                                                    const Parameters&, const State& small);
+                                                    const Parameters&, const State& small, const WeightSource& = {});
+
+// The weights of a layer as its kernels see them.
+std::vector<float> quantizedWeights(const Parameters&, int node, const std::vector<float>& weights, const State& small);
 
 }  // namespace selfcompress

@@ -101,7 +101,7 @@ class Cut {
     for (int c : pruning_.kept[std::size_t(t)]) value[std::size_t(c)] = 0;
     for (double v : value) any = any || v != 0;
     if (!any) return;
-    const std::vector<float> q = quantized(i, *weight, state);
+    const std::vector<float> q = quantizedWeights(parameters_, i, state.at(weight->name), state);
     const int perGroup = inChannels / rule.groups, area = rule.repeat * rule.kernelArea;
     std::vector<float>& biases = state.at(bias->name);
     for (int o = 0; o < outs; o++) {
@@ -117,17 +117,6 @@ class Cut {
     }
   }
 
-  std::vector<float> quantized(int i, const Parameter& weight, const State& state) const {
-    const std::vector<float>& w = state.at(weight.name);
-    const Parameter *bits = parameters_.find(i, Role::kBitDepth), *exponent = parameters_.find(i, Role::kExponent);
-    if (!bits) return w;
-    std::vector<float> q(w.size());
-    makeReferenceBackend()->run(QuantizeForward{int(bits->count), weight.count / bits->count, w.data(),
-                                                state.at(bits->name).data(), state.at(exponent->name).data(),
-                                                q.data()});
-    return q;
-  }
-
   const NetworkDescription& network_;
   const Topology& topology_;
   const ChannelAnalysis& channels_;
@@ -136,6 +125,17 @@ class Cut {
 };
 
 }  // namespace
+
+std::vector<float> quantizedWeights(const Parameters& parameters, int node, const std::vector<float>& weights,
+                                    const State& small) {
+  const Parameter *bits = parameters.find(node, Role::kBitDepth), *exponent = parameters.find(node, Role::kExponent);
+  if (!bits) return weights;
+  std::vector<float> q(weights.size());
+  makeReferenceBackend()->run(QuantizeForward{int(bits->count), std::int64_t(weights.size()) / bits->count,
+                                              weights.data(), small.at(bits->name).data(),
+                                              small.at(exponent->name).data(), q.data()});
+  return q;
+}
 
 State pruneState(const NetworkDescription& before, const Topology& topology, const ChannelAnalysis& channels,
                  const Parameters& parameters, const Pruning& pruning, State state) {

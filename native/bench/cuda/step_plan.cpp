@@ -1,6 +1,6 @@
-// What one training step queues on a GPU: the real plan of a network, run over a backend that computes nothing. It
-// tells the work of every operation (work.h) and every launch that the operation's `enqueue` makes: which kernel, how
-// many blocks of how many threads, how much dynamic shared memory. scripts/cuda/ reads it.
+// What one training step queues on a GPU, read from the program of the step: it is compiled for a backend that only has
+// memory, and nothing runs. Tells the work of every operation (work.h) and every launch that the operation's `enqueue`
+// makes: which kernel, how many blocks of how many threads, how much dynamic shared memory. scripts/cuda/ reads it.
 //
 //     step_plan < requests         each request is a line, then a network (read_network.h)
 //
@@ -22,6 +22,7 @@
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "ops/states/states.h"
+#include "program/complete.h"
 #include "train/network.h"
 
 namespace selfcompress::cuda {
@@ -65,9 +66,9 @@ class Memory {
   std::map<void*, std::size_t> sizes_;
 };
 
-class PlanBackend final : public Backend {
+// What a program is compiled for: memory, and the sizes of a GPU's workspaces.
+class CompilingBackend final : public Backend {
  public:
-  PlanBackend(Precision precision, std::ostream& out) : stream_({}), precision_(precision), out_(out) {}
   std::string name() const override { return "plan"; }
   void* allocate(std::size_t bytes) override { return memory_.allocate(bytes); }
   void release(void* p) override { memory_.release(p); }
@@ -76,16 +77,33 @@ class PlanBackend final : public Backend {
   void zero(void*, std::size_t) override {}
   void synchronize() override {}
   std::size_t conv2dWorkspace(const Conv2dGeometry& g, int batch) const override {
-    return cuda::conv2dWorkspace(cuda::limits(stream_), g, batch);
+    return cuda::conv2dWorkspace(cuda::kH100, g, batch);
   }
 #define SELFCOMPRESS_RUN(Operation) \
-  void run(const Operation& a) override { note(#Operation, a); }
+  void run(const Operation&) override { throw std::logic_error("run"); }
   SELFCOMPRESS_OPERATIONS(SELFCOMPRESS_RUN)
 #undef SELFCOMPRESS_RUN
 
  private:
-  template <class Operation>
-  void note(const char* name, const Operation& a) {
+  Memory memory_;
+};
+
+// Writes a program's operations, one JSON object each.
+class PlanWriter {
+ public:
+  PlanWriter(Precision precision, std::ostream& out) : stream_({}), precision_(precision), out_(out) {}
+  void write(const Program& program, int batch, const BatchMemory& input) {
+    for (const Operation& operation : program.operations()) {
+      OperationArgs args = operation.args;
+      complete(args, operation, batch, input, {});
+      std::visit([&](const auto& a) { write(operationName(args), a); }, args);
+    }
+  }
+
+ private:
+  void write(const char*, std::monostate) {}
+  template <class Args>
+  void write(const char* name, const Args& a) {
     const Work work = workOf(a);
     cuda::launches.clear();
     if constexpr (requires { cuda::enqueue(stream_, a, precision_); }) cuda::enqueue(stream_, a, precision_);
@@ -116,7 +134,6 @@ class PlanBackend final : public Backend {
   void carryOut(const StateCopy& a) { stateCopy(a); }
   void carryOut(const ListChannels& a) { listChannels(a); }
 
-  Memory memory_;
   cuda::Stream stream_;
   Precision precision_;
   std::ostream& out_;
@@ -145,15 +162,6 @@ void setBitDepths(Network& network, double share) {
   network.loadState(state);
 }
 
-DataSet someImages(Shape shape, int count, int classes) {
-  DataSet data;
-  data.shape = shape, data.count = count, data.classes = classes;
-  data.bytes.resize(std::size_t(count * shape.elements()));
-  data.labels.resize(std::size_t(count));
-  data.mean.resize(std::size_t(shape.channels)), data.invStd.resize(std::size_t(shape.channels), 1.0f);
-  return data;
-}
-
 void answerStep(std::istream& request) {
   NetworkOptions options;
   std::string precision, optimizer;
@@ -165,14 +173,14 @@ void answerStep(std::istream& request) {
   options.recordSteps = false;
   const NetworkDescription description = readNetwork(std::cin);
   std::ostringstream out;
-  Network network(std::make_unique<PlanBackend>(precisionOf(precision), out), description, options);
+  Network network(std::make_unique<CompilingBackend>(), description, options);
   setBitDepths(network, share);
-  std::vector<std::int32_t> indices;
-  for (int i = 0; i < options.batchSize; i++) indices.push_back(i);
-  const Topology& topology = network.topology();
-  const int features = int(topology.shapes[std::size_t(topology.output)].elements());
-  network.trainStep(someImages(description.input.folded(), options.batchSize, features), indices.data(),
-                    options.batchSize, {});
+  // A batch of bytes; nobody reads what they are.
+  const std::vector<std::uint8_t> bytes(1);
+  const std::vector<std::int32_t> indices(1);
+  BatchMemory input;
+  input.bytes = bytes.data(), input.indices = input.labels = indices.data();
+  PlanWriter(precisionOf(precision), out).write(network.trainingProgram(), options.batchSize, input);
   std::cout << "[" << out.str() << "]" << std::endl;
 }
 

@@ -50,7 +50,8 @@ ChannelRule channels(const NodeContext& c) {
       for (int s = 0; s < h.sharing(); s++) {
         const std::size_t head = k * std::size_t(h.sharing()) + std::size_t(s);
         sum.a.push_back({kQuery, h.queryFirst[head] + d});
-        for (int j = 0; j < h.valueSize[k]; j++) sum.uses.push_back(h.outputFirst[head] + j);
+        // A single key has all of the attention.
+        for (int j = 0; j < h.valueSize[k] && g.keys > 1; j++) sum.uses.push_back(h.outputFirst[head] + j);
       }
     }
   return rule;

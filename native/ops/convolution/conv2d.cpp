@@ -55,27 +55,15 @@ ChannelRule channels(const NodeContext& c) {
   return rule;
 }
 
-void resizeFields(NodeDescription& node, const Resized& to) {
-  node.set("outChannels", {double(to.channels)});
-  node.set("groups", {double(to.groups)});
-}
-
 }  // namespace
 
 const Operator conv2d = [] {
   Operator op;
   op.kind = "conv2d";
-  op.fields = {{"outChannels", FieldType::kInteger, 1, kMostChannels},
-               {"kernel", FieldType::kPair, 1, kMostKernel},
-               {"stride", FieldType::kPair, 1, kMostKernel, 1},
-               {"padding", FieldType::kPair, 0, kMostKernel, 0},
-               {"dilation", FieldType::kPair, 1, kMostKernel, 1},
-               {"groups", FieldType::kInteger, 1, kMostChannels, 1},
-               {"bias", FieldType::kBoolean, 0, 1, 1},
-               {"compress", FieldType::kBoolean, 0, 1, 1}};
+  op.fields = convolutionFields();
   op.fusion.relu = op.fusion.masks = op.fusion.givesMoments = true;
   op.isWeightLayer = true;
-  op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resizeFields;
+  op.infer = infer, op.parameters = parameters, op.channels = channels, op.resize = resizeConvolution;
   op.forward = [](Emitter& e, int i) { emitWeightLayerForward(e, i, conv2dGeometry(e.context(i))); };
   op.backward = [](Emitter& e, int i) { emitWeightLayerBackward(e, i, conv2dGeometry(e.context(i))); };
   return op;

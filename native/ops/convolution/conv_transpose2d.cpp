@@ -155,21 +155,11 @@ void backward(Emitter& e, int i) {
 const Operator convTranspose2d = [] {
   Operator op;
   op.kind = "convTranspose2d";
-  op.fields = {{"outChannels", FieldType::kInteger, 1, kMostChannels},
-               {"kernel", FieldType::kPair, 1, kMostKernel},
-               {"stride", FieldType::kPair, 1, kMostKernel, 1},
-               {"padding", FieldType::kPair, 0, kMostKernel, 0},
-               {"outputPadding", FieldType::kPair, 0, kMostKernel, 0},
-               {"dilation", FieldType::kPair, 1, kMostKernel, 1},
-               {"groups", FieldType::kInteger, 1, kMostChannels, 1},
-               {"bias", FieldType::kBoolean, 0, 1, 1},
-               {"compress", FieldType::kBoolean, 0, 1, 1}};
+  op.fields = convolutionFields();
+  op.fields.insert(op.fields.begin() + 4, FieldSpec{"outputPadding", FieldType::kPair, 0, kMostKernel, 0});
   op.isWeightLayer = true;
   op.infer = infer, op.parameters = parameters, op.channels = channels;
-  op.resize = [](NodeDescription& node, const Resized& to) {
-    node.set("outChannels", {double(to.channels)});
-    node.set("groups", {double(to.groups)});
-  };
+  op.resize = resizeConvolution;
   op.forward = forward, op.backward = backward;
   return op;
 }();

@@ -22,6 +22,22 @@ std::vector<ParameterSpec> weightLayerParameters(const NodeContext& c, std::vect
   return specs;
 }
 
+std::vector<FieldSpec> convolutionFields() {
+  return {{"outChannels", FieldType::kInteger, 1, kMostChannels},
+          {"kernel", FieldType::kPair, 1, kMostKernel},
+          {"stride", FieldType::kPair, 1, kMostKernel, 1},
+          {"padding", FieldType::kPair, 0, kMostKernel, 0},
+          {"dilation", FieldType::kPair, 1, kMostKernel, 1},
+          {"groups", FieldType::kInteger, 1, kMostChannels, 1},
+          {"bias", FieldType::kBoolean, 0, 1, 1},
+          {"compress", FieldType::kBoolean, 0, 1, 1}};
+}
+
+void resizeConvolution(NodeDescription& node, const Resized& to) {
+  node.set("outChannels", {double(to.channels)});
+  node.set("groups", {double(to.groups)});
+}
+
 namespace {
 
 struct LayerParameters {

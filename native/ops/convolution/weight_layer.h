@@ -20,4 +20,8 @@ ConvTransposeGeometry convTransposeGeometry(const NodeContext&);
 void emitWeightLayerForward(Emitter&, int node, const Conv2dGeometry&);
 void emitWeightLayerBackward(Emitter&, int node, const Conv2dGeometry&);
 
+// Fields of a convolution, transposed or not, and what a removal makes of them.
+std::vector<FieldSpec> convolutionFields();
+void resizeConvolution(NodeDescription&, const Resized&);
+
 }  // namespace selfcompress

@@ -15,7 +15,7 @@ std::vector<ParameterSpec> parameters(const NodeContext& c) {
 // A constant has no variance: it becomes the shift.
 ChannelRule channels(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
-  rule.normalises = true;
+  rule.normalises = rule.forgets = true;
   return rule;
 }
 MaybeConstant constant(const NodeContext&, const NodeValues& v, int channel, std::span<const Constant>) {

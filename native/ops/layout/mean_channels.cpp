@@ -19,6 +19,13 @@ ChannelRule channels(const NodeContext&) {
   return rule;
 }
 
+MaybeConstant constant(const NodeContext& c, const NodeValues&, int, std::span<const Constant> in) {
+  const double factor = double(factorOf(c));
+  Constant mean;
+  for (const Constant& value : in) mean.train += factor * value.train, mean.evaluate += factor * value.evaluate;
+  return mean;
+}
+
 void forward(Emitter& e, int i) {
   const int in = e.input(i);
   const BufferId output = e.newValue(e.output(i));
@@ -46,7 +53,7 @@ const Operator meanChannels = [] {
   op.kind = "meanChannels";
   op.fields = {{"divisor", FieldType::kInteger, 0, kMostChannels, 0}};
   op.infer = [](const NodeContext& c) { return c.inputs[0].withChannels(1); };
-  op.channels = channels;
+  op.channels = channels, op.constant = constant;
   op.keep = [](NodeDescription& node, const NodeContext& before, const Kept&) {
     if (!node.integer("divisor")) node.set("divisor", {double(before.inputs[0].channels)});
   };

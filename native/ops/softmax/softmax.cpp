@@ -16,6 +16,7 @@ ChannelRule channels(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
   rule.keepsZero = false;
   if (overChannels(c.node)) rule.mixing = ChannelRule::Mixing::kAll;
+  else rule.forgets = true;
   return rule;
 }
 MaybeConstant constant(const NodeContext& c, const NodeValues&, int, std::span<const Constant>) {

@@ -1,0 +1,209 @@
+// Random networks over all operators of the table, and states of them in which channels have died.
+#pragma once
+
+#include "test/networks.h"
+
+namespace test {
+
+using Fields = std::map<std::string, FieldValue>;
+
+// Fields of the operators that move values about.
+inline void layoutFields(const std::string& kind, const Axes& in, Random& random, Fields& f) {
+  auto set = [&](const char* name, double v) { f[name] = {v}; };
+  auto list = [&](const char* name, int count, int most) {
+    for (int k = 0; k < count; k++) f[name].push_back(random.integer(0, most));
+  };
+  auto sizes = [&](int rows, int columns) { return FieldValue{double(rows), double(columns)}; };
+  if (kind == "convTranspose2d")
+    set("outChannels", random.integer(2, 5)), f["kernel"] = both(random.integer(1, 3)), set("bias", random.chance(0.8));
+  if (kind == "gatherChannels") list("index", random.integer(1, in.channels + 2), in.channels - 1);
+  if (kind == "channelShuffle") set("groups", in.channels % 3 == 0 ? 3 : in.channels % 2 == 0 ? 2 : 1);
+  if (kind == "padChannels") set("before", random.integer(0, 2)), set("after", random.integer(0, 2));
+  if (kind == "sliceChannels") {
+    const int first = random.integer(0, in.channels - 1);
+    set("first", first), set("count", random.integer(1, in.channels - first));
+  }
+  if (kind == "slicePositions") f["count"] = sizes(std::max(1, in.positions[0] - 1), std::max(1, in.positions[1] / 2));
+  if (kind == "pad") f["before"] = sizes(1, 0), f["after"] = sizes(0, 1), set("mode", random.integer(0, 2));
+  if (kind == "pixelShuffle") set("size", 2), set("order", random.integer(0, 1));
+  if (kind == "pixelUnshuffle")
+    set("size", in.positions[0] % 2 || in.positions[1] % 2 ? 1 : 2), set("order", random.integer(0, 1));
+  if (kind == "resize")
+    f["size"] = sizes(random.integer(1, 7), random.integer(1, 7)), set("mode", random.integer(0, 1));
+  if (kind == "reshape") {  // halves of channels, pairs of them, or the same with one axis of positions
+    const int pixels = in.folded().pixels(), form = random.integer(0, 2);
+    const int channels = form == 0 && pixels % 2 == 0        ? in.channels * 2
+                         : form == 1 && in.channels % 2 == 0 ? in.channels / 2
+                                                             : in.channels;
+    set("channels", channels), set("positions", double(in.elements() / channels));
+  }
+  if (kind == "rotary") set("headSize", 2);
+  if (kind == "attention") set("heads", in.channels % 2 ? 1 : 2), set("causal", random.chance(0.5));
+}
+
+// Fields of a node of this kind whose input has these axes.
+inline Fields randomFields(const std::string& kind, const Axes& in, Random& random) {
+  Fields f;
+  auto set = [&](const char* name, double v) { f[name] = {v}; };
+  if (kind == "conv2d") {
+    const int form = random.integer(0, 3), kernel = random.integer(0, 1) ? 3 : 1;
+    const int groups = form == 0 ? in.channels : form == 1 && in.channels % 2 == 0 ? 2 : 1;
+    set("groups", groups), set("outChannels", groups == in.channels ? groups : 2 * random.integer(2, 3));
+    f["kernel"] = both(kernel), f["padding"] = both(random.chance(0.5) ? kernel / 2 : 0);
+    set("bias", random.chance(0.8)), set("compress", random.chance(0.85));
+  }
+  if (kind == "linear")
+    set("outFeatures", random.integer(2, 6)), set("perPosition", random.chance(0.7)), set("bias", random.chance(0.8));
+  if (kind == "batchNorm" || kind == "instanceNorm" || kind == "layerNorm" || kind == "rmsNorm")
+    set("affine", random.chance(0.8));
+  if (kind == "dropout") set("probability", 0);
+  if (kind == "maxPool" || kind == "averagePool")
+    f["kernel"] = both(2), f["padding"] = both(random.integer(0, 1)), f["stride"] = both(random.integer(1, 2));
+  if (kind == "clip") set("low", random.chance(0.5) ? 0.1 : -1), set("high", 2);
+  if (kind == "affine") set("scale", 0.7), set("offset", random.chance(0.5) ? 0.2 : 0);
+  if (kind == "prelu") set("shared", random.chance(0.5));
+  if (kind == "softmax") set("axis", random.integer(0, 1));
+  layoutFields(kind, in, random, f);
+  return f;
+}
+
+// Not defined, or not tame, for every input: these come with a function before them.
+inline const char* tamer(const std::string& kind) {
+  if (kind == "log" || kind == "sqrt" || kind == "reciprocal") return "softplus";
+  if (kind == "exp" || kind == "square") return "tanh";
+  return nullptr;
+}
+
+class RandomNetwork {
+ public:
+  explicit RandomNetwork(Random& random) : random_(random) {
+    network_.input = Axes::image(random.integer(1, 3), 6, 5);
+    tensors_.push_back({kInputName, network_.input});
+    add("conv2d", {0}, {{"outChannels", {6}}, {"kernel", both(3)}});
+    add("conv2d", {0}, {{"outChannels", {6}}, {"kernel", both(3)}});
+  }
+  NetworkDescription build(int nodes) {
+    for (int tries = 0; tries < 20 * nodes && int(network_.nodes.size()) < nodes; tries++) tryOne();
+    finish();
+    return network_;
+  }
+
+ private:
+  struct Tensor {
+    std::string name;
+    Axes axes;
+    int readers = 0;
+  };
+  int pick() {  // rather a late one, not the input
+    const int last = int(tensors_.size()) - 1;
+    return std::max(1, random_.chance(0.5) ? last - random_.integer(0, 2) : random_.integer(1, last));
+  }
+  // -1: it does not fit.
+  int add(const std::string& kind, const std::vector<int>& inputs, const Fields& fields = {}) {
+    std::vector<std::string> names;
+    for (int t : inputs) names.push_back(tensors_[std::size_t(t)].name);
+    NodeDescription node = makeNode(kind, kind + std::to_string(network_.nodes.size()), names, fields);
+    NodeContext context{node, int(network_.nodes.size()), {}, {}};
+    for (int t : inputs) context.inputs.push_back(tensors_[std::size_t(t)].axes);
+    try {
+      const Axes out = inferNode(context, 8);
+      for (int t : inputs) tensors_[std::size_t(t)].readers++;
+      tensors_.push_back({node.name, out});
+      network_.nodes.push_back(std::move(node));
+      return int(tensors_.size()) - 1;
+    } catch (const DescriptionError&) {
+      return -1;
+    }
+  }
+  // One whose shape meets that of t; with luck another layer of the same size.
+  int partner(int t) {
+    const Axes axes = tensors_[std::size_t(t)].axes;
+    if (random_.chance(0.4)) {  // a gate over positions or channels
+      if (random_.chance(0.7)) return add("globalAveragePool", {t});
+      return add("conv2d", {t}, {{"outChannels", {1}}, {"kernel", both(1)}});
+    }
+    std::vector<int> same;
+    for (int k = 1; k < int(tensors_.size()); k++)
+      if (k != t && tensors_[std::size_t(k)].axes.folded() == axes.folded()) same.push_back(k);
+    if (!same.empty() && random_.chance(0.8)) return same[std::size_t(random_.integer(0, int(same.size()) - 1))];
+    return add("linear", {t}, {{"outFeatures", {double(axes.channels)}}, {"perPosition", {1}}});
+  }
+  void tryOne() {
+    const auto& table = operators();
+    const Operator& op = *table[std::size_t(random_.integer(0, int(table.size()) - 1))];
+    const std::string kind = op.kind;
+    int t = pick();
+    // What normalises a single value makes a constant of everything.
+    if ((kind == "softmax" || kind == "instanceNorm") && tensors_[std::size_t(t)].axes.folded().width == 1) return;
+    if ((kind == "layerNorm" || kind == "softmax") && tensors_[std::size_t(t)].axes.channels == 1) return;
+    if (kind == "flatten" || kind == "softmax") {
+      if (random_.chance(0.6)) return;
+    }
+    if (const char* before = tamer(kind)) {
+      t = add(before, {t});
+      if (kind == "log" || kind == "sqrt" || kind == "reciprocal") t = add("affine", {t}, {{"offset", {0.5}}});
+    }
+    if (kind == "lstm" || kind == "gru")  // a layer for the gates of two units
+      t = add("linear", {t}, {{"outFeatures", {kind == "lstm" ? 8. : 6.}}, {"perPosition", {1}}});
+    if (op.leastInputs == 3) {  // queries, keys and values, each its own layer
+      const Axes axes = tensors_[std::size_t(t)].axes;
+      std::vector<int> inputs;
+      for (int k = 0; k < 3; k++)
+        inputs.push_back(add("linear", {t}, {{"outFeatures", {double(axes.channels)}}, {"perPosition", {1}}}));
+      add(kind, inputs, randomFields(kind, axes, random_));
+      return;
+    }
+    if (op.leastInputs == 1) {
+      add(kind, {t}, randomFields(kind, tensors_[std::size_t(t)].axes, random_));
+      return;
+    }
+    int other = partner(t);
+    if (other < 0) return;
+    if (kind == "divide" || (kind == "multiply" && random_.chance(0.7))) other = add("sigmoid", {other});
+    if (kind == "divide") other = add("affine", {other}, {{"offset", {0.5}}});
+    add(kind, {t, other});
+  }
+  void finish() {
+    std::vector<int> leaves;
+    for (int k = 1; k < int(tensors_.size()); k++)
+      if (tensors_[std::size_t(k)].readers == 0) leaves.push_back(k);
+    while (leaves.size() > std::size_t(1)) {
+      std::vector<int> part;
+      while (!leaves.empty() && part.size() < 8) {
+        part.push_back(add("globalAveragePool", {leaves.back()}));
+        leaves.pop_back();
+      }
+      if (part.size() == 1) leaves.push_back(part[0]);
+      else leaves.push_back(add("concat", part));
+    }
+    add("linear", {leaves[0]}, {{"outFeatures", {4}}, {"compress", {0}}});
+    network_.output = tensors_.back().name;
+  }
+
+  Random& random_;
+  NetworkDescription network_;
+  std::vector<Tensor> tensors_;
+};
+
+inline std::string textOf(const NetworkDescription& network) {
+  std::string text;
+  for (const NodeDescription& n : network.nodes) {
+    text += n.name + "(";
+    for (const std::string& in : n.inputs) text += in + " ";
+    text += ") ";
+  }
+  return text;
+}
+
+inline void kill(State& state, const Parameters& parameters, Random& random) {
+  const double share = random.chance(0.2) ? 0.95 : 0.5, zero = random.chance(0.5) ? 0.9 : 0.2;
+  for (const Parameter& p : parameters.all())
+    for (float& v : state[p.name]) {
+      if (p.role == Role::kBitDepth && random.chance(share)) v = 0;
+      const bool shift = p.role == Role::kBias || p.role == Role::kNormBias || p.role == Role::kNormWeight;
+      if (shift && random.chance(zero)) v = 0;
+      if (p.role == Role::kRunningMean && random.chance(0.5)) v = 0;
+    }
+}
+
+}  // namespace test
