@@ -15,7 +15,7 @@ class MemoryPlan {
  public:
   BufferId add(std::size_t bytes);
   void use(BufferId, int call);  // the call with this number reads or writes the buffer
-  // Largest buffers first, each at the lowest free offset. share = false: one after another.
+  // Largest first, each at the lowest free offset; many of them in the order of their lives. share = false: in a row.
   void place(bool share);
 
   std::size_t offset(BufferId id) const { return buffers_[std::size_t(id)].offset; }
