@@ -171,6 +171,24 @@ class Oracle {
       }
     return true;
   }
+  // Whether a channel that stays is a constant away from what it was, which its readers then happen not to notice (a
+  // norm, a bound that it is beyond): that is the values' doing.
+  bool shifts(const Absent& absent, const Absent& with) const {
+    const Draw& draw = draws_[0];
+    const auto before = evaluator_.run(draw.state, draw.input, false, absent, draw.constants),
+               after = evaluator_.run(draw.state, draw.input, false, with, draw.constants);
+    for (std::size_t t = 0; t < before.size(); t++)
+      for (int c = 0; c < before[t].shape.channels; c++) {
+        if (with[t][std::size_t(c)]) continue;
+        const double shift = after[t].at(0, c, 0, 0) - before[t].at(0, c, 0, 0);
+        bool same = std::fabs(shift) > 1e-6;
+        for (int n = 0; n < before[t].batch && same; n++)
+          for (int p = 0; p < before[t].shape.pixels() && same; p++)
+            same = std::fabs(after[t].at(n, c, 0, p) - before[t].at(n, c, 0, p) - shift) < 1e-9;
+        if (same) return true;
+      }
+    return false;
+  }
   // Whether what is left is a network: no tensor is empty, and groups are of one size.
   bool leavesNetwork(const Absent& absent) const {
     for (const auto& channels : absent)
@@ -190,7 +208,7 @@ class Oracle {
       if (families.stays[f] || absent[std::size_t(p.tensor)][std::size_t(p.channel)]) continue;
       Absent with = absent;
       take(with, f);
-      if (keepsFunction(with)) candidates.push_back(f);
+      if (keepsFunction(with) && !shifts(absent, with)) candidates.push_back(f);
     }
     const std::size_t sets = std::size_t(1) << std::min<std::size_t>(candidates.size(), 10);
     for (std::size_t set = 1; set < sets; set++) {
@@ -302,7 +320,7 @@ void reviveScales(const Network& network, State& state, Random& random) {
 }
 
 struct Trial {
-  Trial(int number, int all) : random(firstSeed(all) + std::uint64_t(number) + 5000) {
+  explicit Trial(int number) : random(std::uint64_t(number) + 5001) {
     const NetworkDescription description = RandomNetwork(random).build(random.integer(4, 16));
     NetworkOptions options;
     options.batchSize = 8;
@@ -330,7 +348,7 @@ TEST_CASE("a network in float64 computes what the reference does") {
   const auto indices = firstIndices(batch);
   for (int trial = 0; trial < cases(60); trial++) {
     CAPTURE(trial);
-    Random random{firstSeed(60) + std::uint64_t(trial) + 9000};
+    Random random{std::uint64_t(trial) + 9001};
     const NetworkDescription description = RandomNetwork(random).build(random.integer(4, 20));
     CAPTURE(textOf(description));
     NetworkOptions options;
@@ -373,7 +391,7 @@ TEST_CASE("what removal takes away keeps the function, and nothing is left that 
   int removals = 0;
   for (int trial = 0; trial < cases(200); trial++) {
     CAPTURE(trial);
-    const Trial t(trial, 200);
+    const Trial t(trial);
     CAPTURE(textOf(t.network->description()));
     const Oracle oracle(*t.network, t.state, std::uint64_t(trial));
     if (!oracle.tame()) continue;
@@ -397,7 +415,7 @@ TEST_CASE("the oracle notices a family that was kept and one that should have be
   int kept = 0, taken = 0;
   for (int trial = 0; trial < cases(40); trial++) {
     CAPTURE(trial);
-    const Trial t(trial, 40);
+    const Trial t(trial);
     const Oracle oracle(*t.network, t.state, std::uint64_t(trial));
     if (!oracle.tame()) continue;
     const Absent absent = removedFrom(*t.network);
@@ -415,6 +433,6 @@ TEST_CASE("the oracle notices a family that was kept and one that should have be
       }
     }
   }
-  CHECK(kept > 10);
-  CHECK(taken > 10);
+  CHECK(kept > cases(40) / 4);
+  CHECK(taken > cases(40) / 4);
 }
