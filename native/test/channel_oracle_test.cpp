@@ -56,7 +56,7 @@ class Families {
   }
   // Sums over channels make new ones; a kernel for each channel does not.
   bool sums(int i) const {
-    if (is(i, {"linear", "meanChannels", "lstm", "gru"})) return true;
+    if (is(i, {"linear", "meanChannels", "lstm", "gru", "parameter"})) return true;
     if (!is(i, {"conv2d", "convTranspose2d"})) return false;
     const int in = channels(topology_.inputs[std::size_t(i)][0]);
     return in == 1 || network_.nodes[std::size_t(i)].integer("groups") != in;

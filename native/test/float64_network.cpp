@@ -94,6 +94,16 @@ void linear(Node64& a) {
   else sumOver(a, 1, a.x().shape.pixels(), 1, [&](int, int, int r, auto visit) { visit(0, r / columns, r % columns); });
 }
 
+// A tensor of its own, the same for every example; generic, not the same: it learns, and is no constant.
+void parameter(Node64& a) {
+  const std::vector<double>& weight = *a.parameter(Role::kWeight);
+  const std::size_t rows = weight.size() / std::size_t(a.out.shape.channels);
+  a.out.forAll([&](int n, int c, int y, int x) {
+    const std::size_t row = rows == 1 ? 0 : std::size_t(y * a.out.shape.width + x);
+    return dead(a, c) ? 0 : weight[std::size_t(c) * rows + row] * (a.generic ? anything(a, n, 0) : 1.0);
+  });
+}
+
 void meanChannels(Node64& a) {
   const int divisor = a.integer("divisor") ? a.integer("divisor") : a.x().shape.channels;
   a.out.forAll([&](int n, int, int y, int x) {
@@ -270,6 +280,7 @@ const std::map<std::string, Rule64>& rules() {
       {"globalMaxPool", globalPool<true>},
       {"meanPositions", meanPositions},
       {"meanChannels", meanChannels},
+      {"parameter", parameter},
       {"add", binary<sum>},
       {"subtract", binary<lessThan>},
       {"multiply", binary<product>},

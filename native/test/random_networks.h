@@ -132,6 +132,7 @@ class RandomNetwork {
     const auto& table = operators();
     const Operator& op = *table[std::size_t(random_.integer(0, int(table.size()) - 1))];
     const std::string kind = op.kind;
+    if (op.reads == Operator::Reads::kTokens) return;
     int t = pick();
     // What normalises a single value makes a constant of everything.
     if ((kind == "softmax" || kind == "instanceNorm") && tensors_[std::size_t(t)].axes.folded().width == 1) return;
@@ -151,6 +152,15 @@ class RandomNetwork {
       for (int k = 0; k < 3; k++)
         inputs.push_back(add("linear", {t}, {{"outFeatures", {double(axes.channels)}}, {"perPosition", {1}}}));
       add(kind, inputs, randomFields(kind, axes, random_));
+      return;
+    }
+    if (kind == "parameter") {  // added to what it takes its positions from
+      const double channels = tensors_[std::size_t(t)].axes.channels;
+      const int other = add(kind, {t},
+                            {{"channels", {channels}},
+                             {"positions", {random_.chance(0.3) ? 1. : 0.}},
+                             {"compress", {random_.chance(0.7) ? 1. : 0.}}});
+      add("add", {t, other});
       return;
     }
     if (op.leastInputs == 1) {

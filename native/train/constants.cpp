@@ -69,9 +69,10 @@ class Constants {
     const std::size_t reads = input(i, 0).size() / std::size_t(rule.groups);
     std::vector<float> weights;
     for (std::size_t g = 0; g < std::size_t(rule.groups); g++) {
-      const std::vector<Constant> read = allConstant(i, g * reads, reads);
+      const bool itsInput = !rule.readsItself && !rule.readsNothing;
+      const std::vector<Constant> read = itsInput ? allConstant(i, g * reads, reads) : std::vector<Constant>{};
       const bool zeros = std::all_of(read.begin(), read.end(), [](const Constant& c) { return c.isZero(); });
-      for (std::size_t row = g * rows; row < (g + 1) * rows && !rule.readsItself; row++) {
+      for (std::size_t row = g * rows; row < (g + 1) * rows; row++) {
         const double value = bias.empty() ? 0 : double(bias[row]);
         const bool dead = !bits.empty() && bits[row] <= 0;
         if (dead || (zeros && !read.empty())) out[row] = Constant{value, value};

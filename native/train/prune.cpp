@@ -66,7 +66,7 @@ class Seen {
 
   void readBy(int i) {
     const ChannelRule& rule = channels_.rule(i);
-    if (!anyOf(i + 1)) return;
+    if (!anyOf(i + 1) || rule.readsNothing) return;
     auto pass = [&](int out, int k, int c) {
       const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
       if ((*this)(i + 1, out) && !forgotten) see(i, k, c);
