@@ -1,11 +1,11 @@
 /** What a command starts from: a network by name, by description, or with another program's weights. */
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
-import { binding, type NetworkDescription } from '../binding.js';
+import type { NetworkDescription } from '../binding.js';
 import type { AnyDataset } from '../data/dataset.js';
 import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
 import { type LoadedWeights, loadWeights } from '../import/weights.js';
-import { inspectNetwork } from '../network/description.js';
+import { inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { createModel, type LanguageModelOptions, languageModelNames, type ModelOptions, modelNames } from '../network/models.js';
 import { originOf } from '../training/metrics.js';
@@ -50,13 +50,6 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: A
 export const isWeights = (path: string) => path.endsWith('.safetensors');
 export const isWholeModel = (path: string) => wholeModelEndings.some((ending) => path.endsWith(ending));
 export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
-
-/** The network with plain weights in every layer. */
-export function withoutBits(network: NetworkDescription): NetworkDescription {
-  const compresses = (fields: { name: string }[]) => fields.some(({ name }) => name === 'compress');
-  const layers = new Set(binding.operators().flatMap(({ kind, fields }) => (compresses(fields) ? [kind] : [])));
-  return { ...network, nodes: network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
-}
 
 /** What was read of a whole model, in one line. */
 export function describeImport({ report, network }: ImportedModel): string {

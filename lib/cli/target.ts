@@ -2,11 +2,12 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Device } from '../binding.js';
 import { type AnyDataset, taskOf } from '../data/dataset.js';
+import { withoutBits } from '../network/description.js';
 import { modelInfoOf } from '../training/model-info.js';
 import { evaluateOn, nativeSplit } from '../training/native-data.js';
 import type { StopAt, Target } from '../training/target.js';
 import { UsageError } from './faults.js';
-import { withoutBits } from './import.js';
+
 import { compileModel, type LoadedModel, loadModel } from './load-model.js';
 import { fileSize, integer, number } from './values.js';
 import { note } from './voice.js';

@@ -23,3 +23,15 @@ export function countWeights(parameters: ParameterInfo[]): number {
 }
 
 export const elements = (shape: number[]): number => shape.reduce((product, size) => product * size, 1);
+
+/** Kinds of operators with weights that may be compressed. */
+export function compressingKinds(): Set<string> {
+  const compresses = (fields: { name: string }[]) => fields.some(({ name }) => name === 'compress');
+  return new Set(binding.operators().flatMap(({ kind, fields }) => (compresses(fields) ? [kind] : [])));
+}
+
+/** The network with plain weights in every layer. */
+export function withoutBits(network: NetworkDescription): NetworkDescription {
+  const kinds = compressingKinds();
+  return { ...network, nodes: network.nodes.map((node) => (kinds.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
+}

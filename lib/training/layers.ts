@@ -1,6 +1,7 @@
 /** Options of single layers, by the names of nodes or patterns of them. */
 import { binding, type LayerRule, type NetworkDescription } from '../binding.js';
 import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
+import { compressingKinds } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
 export interface LayerOptions {
@@ -74,12 +75,7 @@ export function withLayers(description: NetworkDescription, layers: readonly Lay
     if (!description.nodes.some(({ name }) => matches(pattern, name)))
       throw wrongValue(`the name of a node, or a pattern of one (${namesOf(description)}),`, `options.layers[${i}].name`, pattern);
   });
-  const compressing = new Set(
-    binding
-      .operators()
-      .filter(({ fields }) => fields.some(({ name }) => name === 'compress'))
-      .map(({ kind }) => kind),
-  );
+  const compressing = compressingKinds();
   const options = layersOf(description, layers);
   const nodes = description.nodes.map((node) => {
     const compress = options.get(node.name)?.compress;

@@ -48,6 +48,7 @@ const libRules = {
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   dashboard: ['package-root'],
   cli: [
+    'compress',
     'dashboard',
     'export',
     'report',
@@ -65,8 +66,23 @@ const libRules = {
     'arguments',
     'package-root',
   ],
+  compress: [
+    'export',
+    'training',
+    'import',
+    'inference',
+    'data',
+    'model-file',
+    'network',
+    'binding',
+    'errors',
+    'indexing',
+    'files',
+    'bytes-text',
+    'arguments',
+  ],
   tfjs: ['binding'],
-  index: ['export', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
+  index: ['compress', 'export', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
 
 const faults = [];

@@ -1,0 +1,106 @@
+/** selfcompress compress */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { binding, type Device } from '../binding.js';
+import { bytesText } from '../bytes-text.js';
+import { type CompressReport, compressOnnx } from '../compress/compress.js';
+import { datasetNames, loadDataset } from '../data/load.js';
+import { writeFileAtomic } from '../files.js';
+import { percentText } from '../report/text.js';
+import type { Target } from '../training/target.js';
+import { UsageError } from './faults.js';
+import { normalisedBy } from './import.js';
+import { device, fileSize, integer, number, numbers } from './values.js';
+import { note, result } from './voice.js';
+
+interface CompressFlags {
+  dataset: string;
+  dataDir?: string;
+  limit?: number;
+  mean?: number[];
+  std?: number[];
+  targetSize?: number;
+  targetBits?: number;
+  targetDrop?: number;
+  validation?: number;
+  epochs: number;
+  batchSize: number;
+  lr: number;
+  seed: number;
+  threads?: number;
+  device: Device;
+  out: string;
+  json?: boolean;
+}
+
+/** Held back of the training images to decide on, where an accuracy is the target. */
+const VALIDATION = 0.1;
+
+export function addCompressCommand(program: Command): void {
+  program
+    .command('compress')
+    .description('make a trained model of another program small; it learns from the original itself')
+    .argument('<model>', 'an .onnx file, a model.json of TensorFlow.js layers, or an .h5 of Keras')
+    .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).default('images'))
+    .option('--data-dir <dir>', "folder with the data set's files")
+    .option('--limit <n>', 'use N training images, as many of each class', integer(1))
+    .option('--mean <list>', "per channel, of images in 0..1: subtracted first (default: the training images')", numbers)
+    .option('--std <list>', "per channel: divided by then (default: the training images')", numbers)
+    .option('--target-size <size>', 'end at this size of the model file, such as 100kB', fileSize)
+    .option('--target-bits <share>', 'end at this share of the bits (default: 0.06)', number(1e-6, 1))
+    .option('--target-drop <points>', "end so many points below the original's accuracy, on images held back; learns the labels", number(-100, 100))
+    .option('--validation <n>', 'with --target-drop: images held back (default: a tenth)', integer(1))
+    .option('--epochs <n>', 'passes over the training images', integer(1), 20)
+    .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), 128)
+    .option('--lr <rate>', 'learning rate of weights', number(0), 0.001)
+    .option('--seed <n>', 'the same seed gives the same result', integer(0), 1)
+    .option('--threads <n>', 'threads that share the work (default: all cores)', integer(1, 1024))
+    .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, 'cpu')
+    .requiredOption('--out <dir>', 'folder for model.scnn, model.onnx and report.json')
+    .option('--json', 'print the report as JSON')
+    .action(compress);
+}
+
+function targetOf({ targetSize, targetBits, targetDrop }: CompressFlags): Target | undefined {
+  const given = { '--target-size': targetSize, '--target-bits': targetBits, '--target-drop': targetDrop };
+  const names = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (names.length > 1) throw new UsageError(`Expected one of ${Object.keys(given).join(', ')} but received ${names.join(' and ')}`);
+  return names.length === 0 ? undefined : { bytes: targetSize, bitsFraction: targetBits, drop: targetDrop };
+}
+
+async function compress(path: string, flags: CompressFlags): Promise<void> {
+  const { dataset, dataDir, limit, epochs, batchSize, seed, out } = flags;
+  if (flags.threads !== undefined) binding.setThreads(flags.threads);
+  const target = targetOf(flags);
+  const load = (validation?: number) => loadDataset(dataset, { dataDir, limit, validation });
+  let data = await load(target?.drop === undefined ? undefined : flags.validation);
+  if (target?.drop !== undefined && flags.validation === undefined) data = await load(Math.max(1, Math.round(data.train.count * VALIDATION)));
+  await mkdir(out, { recursive: true });
+  const { model, onnx, report } = await compressOnnx(path, normalisedBy(data, flags), {
+    ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device },
+    onEpoch: ({ epoch, bitsFraction, weightsFraction, modelBytes, epochSeconds }) =>
+      note(
+        `${epoch}/${epochs}  bits ${percentText(bitsFraction)}  weights ${percentText(weightsFraction)}  file ${bytesText(modelBytes)}  ${epochSeconds.toFixed(1)} s`,
+      ),
+  });
+  await writeFileAtomic(join(out, 'model.scnn'), [model]);
+  await writeFileAtomic(join(out, 'model.onnx'), [onnx]);
+  await writeFileAtomic(join(out, 'report.json'), [Buffer.from(`${JSON.stringify(report, null, 2)}\n`)]);
+  if (flags.json) result(JSON.stringify(report));
+  else for (const line of describe(report, out)) result(line);
+}
+
+function describe(report: CompressReport, out: string): string[] {
+  const { examples, agreement, accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, bitsFraction, weightsFraction, channels, outcome } = report;
+  return [
+    `${bytesText(bytesBefore)} of parameters became a file of ${bytesText(bytesAfter)}: ${percentText(bitsFraction)} of the bits, ${percentText(weightsFraction)} of the weights.`,
+    `Of ${examples} test examples ${percentText(agreement)} get the class that the original names.`,
+    ...(accuracyBefore === undefined || accuracyAfter === undefined
+      ? []
+      : [`Accuracy: ${percentText(accuracyBefore)} before, ${percentText(accuracyAfter)} after.`]),
+    ...Object.entries(channels).map(([layer, [before, after]]) => `  ${layer}: ${before} channels, ${after} left`),
+    ...(outcome ? [outcome] : []),
+    `${join(out, 'model.scnn')} runs here, in browsers and in C (docs/inference.md); ${join(out, 'model.onnx')} in ONNX Runtime.`,
+  ];
+}

@@ -1,0 +1,187 @@
+/** A trained network of another program, made small: it learns from the original itself, and is steered to a target. */
+import { checkPath, readArgument } from '../arguments.js';
+import type { Device, NetworkDescription } from '../binding.js';
+import type { Dataset, Split } from '../data/dataset.js';
+import { checkNames, wrongType, wrongValue } from '../errors.js';
+import { exportModel } from '../export/export.js';
+import { importModel } from '../import/import.js';
+import { encodeModel } from '../model-file/model-file.js';
+import { elements, inspectNetwork, withoutBits } from '../network/description.js';
+import type { State } from '../network/initial.js';
+import type { EpochMetrics } from '../training/epoch-metrics.js';
+import type { PartialTrainOptions } from '../training/options.js';
+import { checkData } from '../training/same-data.js';
+import type { Target } from '../training/target.js';
+import { Trainer } from '../training/trainer.js';
+import { classesOf, outputsOf, shareOfEqual } from './outputs.js';
+
+export interface CompressOptions {
+  /**
+   * Where to end: bytes of the file, a share of the bits, or points of accuracy below the original's on the validation split. Default:
+   * 6 % of the bits.
+   */
+  target?: Omit<Target, 'reference'> | undefined;
+  /** Default 20. */
+  epochs?: number | undefined;
+  /** Default 128. */
+  batchSize?: number | undefined;
+  /** Default 0.001. */
+  learningRate?: number | undefined;
+  seed?: number | undefined;
+  device?: Device | undefined;
+  /** Called after every epoch. */
+  onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
+}
+
+/** Before and after, on the test examples. */
+export interface CompressReport {
+  examples: number;
+  /** Share of them for which both networks name the same class. */
+  agreement: number;
+  /** Share of right ones; where the data have labels. */
+  accuracyBefore?: number;
+  accuracyAfter?: number;
+  /** Root mean square of the difference of outputs, over that of the original's outputs. */
+  outputError: number;
+  /** Of the original's parameters in float32. */
+  bytesBefore: number;
+  /** Of the model file. */
+  bytesAfter: number;
+  bitsFraction: number;
+  weightsFraction: number;
+  /** Channels before and after, of every layer with weights that lost some. */
+  channels: Record<string, [before: number, after: number]>;
+  /** What was asked for, and what was reached. */
+  outcome: string;
+}
+
+export interface CompressedModel {
+  network: NetworkDescription;
+  state: State;
+  /** The bytes of the model file `.scnn`. */
+  model: Uint8Array;
+  /** The bytes of an ONNX file in float32 with the removed channels gone. */
+  onnx: Uint8Array;
+  report: CompressReport;
+}
+
+const NAMES = ['target', 'epochs', 'batchSize', 'learningRate', 'seed', 'device', 'onEpoch'] as const satisfies (keyof CompressOptions)[];
+const DEFAULTS = { epochs: 20, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
+
+/** `compressModel` on an ONNX file, or any other that `importModel` reads. */
+export async function compressOnnx(path: string, data: Dataset, options: CompressOptions = {}): Promise<CompressedModel> {
+  checkPath(path, 'path');
+  checkData(data);
+  return compressModel(await importModel(path, { input: data.shape }), data, options);
+}
+
+/**
+ * Trains the network smaller. With a target in bytes or bits it learns the original's outputs on the training examples: labels are not
+ * needed. With `drop` it learns the labels, and needs a validation split (`loadDataset`'s `validation`).
+ * @throws TypeError or RangeError naming the option
+ */
+export async function compressModel(
+  original: { network: NetworkDescription; state: State },
+  data: Dataset,
+  options: CompressOptions = {},
+): Promise<CompressedModel> {
+  const { onEpoch, target: asked, ...given } = checkOptions(options);
+  const target: Target = asked ?? DEFAULTS.target;
+  checkData(data);
+  const { network, state } = readArgument(original, 'original');
+  const plain = { network: withPlainWeights(network, state), state };
+  const before = await outputsOf(plain, data.test, data);
+  const settings = { ...DEFAULTS, ...given, target };
+  const start = { network, state };
+  const trainer =
+    target.drop === undefined ? await followingOutputs(plain, start, data, settings) : await followingLabels(plain, start, data, settings);
+  try {
+    trainer.on('epoch', (metrics) => onEpoch?.(metrics));
+    await trainer.run();
+    return await finished(trainer, { network, state }, data, before);
+  } finally {
+    await trainer.dispose();
+  }
+}
+
+function checkOptions(options: CompressOptions): CompressOptions {
+  const read = readArgument(options, 'options');
+  checkNames(read, 'options', NAMES);
+  if (read.onEpoch !== undefined && typeof read.onEpoch !== 'function') throw wrongType('a function', 'options.onEpoch', read.onEpoch);
+  return Object.fromEntries(Object.entries(read).filter(([, value]) => value !== undefined)) as CompressOptions;
+}
+
+type Original = { network: NetworkDescription; state: State };
+
+/** Layers that the state has no bit depths of are plain: that is how the network was trained. */
+const withPlainWeights = (network: NetworkDescription, state: State): NetworkDescription =>
+  Object.keys(state).some((name) => name.endsWith('.bitDepth')) ? network : withoutBits(network);
+
+/** The options that every run has: its steps are small, for the network is trained already. */
+type Settings = Omit<PartialTrainOptions, 'target'> & { target: Target };
+const common = { penalty: 'rate', schedule: { kind: 'cosine', warmup: 0.02 } } as const;
+
+async function followingOutputs(original: Original, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
+  const split = async ({ count, images }: Split) => ({ count, images, targets: await outputsOf(original, { count, images }, data) });
+  const { name, input, shape, mean, std } = data;
+  const learned: Dataset = {
+    ...{ name, shape, mean, std, classes: 0, task: 'regression' },
+    ...(input === undefined ? {} : { input }),
+    train: await split(data.train),
+    test: await split(data.test),
+  };
+  return Trainer.create({ ...start, data: learned, ...common, ...settings, loss: { kind: 'meanSquaredError' } });
+}
+
+async function followingLabels(original: Original, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
+  const { validation } = data;
+  if (!validation?.labels || !data.train.labels)
+    throw wrongValue('data with labels and a validation split, which options.target.drop needs,', 'data.validation', validation);
+  const outputs = await outputsOf(original, validation, data);
+  const reference = shareOfEqual(classesOf(outputs, outputs.length / validation.count), validation.labels);
+  return Trainer.create({ ...start, data, ...common, ...settings, target: { ...settings.target, reference } });
+}
+
+async function finished(
+  trainer: Trainer,
+  original: { network: NetworkDescription; state: State },
+  data: Dataset,
+  before: Float32Array,
+): Promise<CompressedModel> {
+  const [network, all, last] = [trainer.description, await trainer.state(), trainer.history.at(-1)];
+  if (!last) throw new Error('Expected an epoch of training but there was none');
+  const state = Object.fromEntries(Object.entries(all).filter(([name]) => !/\/moment|\.idle$/.test(name)));
+  const { name, classes, classNames, mean, std, test } = data;
+  const info = { name, classes, classNames, mean, std };
+  const after = await outputsOf({ network, state }, test, data);
+  const features = after.length / test.count;
+  const [classesBefore, classesAfter] = [classesOf(before, features), classesOf(after, features)];
+  const { parameters } = inspectNetwork(original.network);
+  const floats = parameters.filter(({ role }) => !['bitDepth', 'exponent', 'idle'].includes(role));
+  const model = await encodeModel(network, state, info);
+  return {
+    ...{ network, state, model },
+    onnx: await exportModel({ network, state, info }, { format: 'onnx' }),
+    report: {
+      examples: test.count,
+      agreement: shareOfEqual(classesBefore, classesAfter),
+      ...(test.labels ? { accuracyBefore: shareOfEqual(classesBefore, test.labels), accuracyAfter: shareOfEqual(classesAfter, test.labels) } : {}),
+      outputError: Math.sqrt(before.reduce((sum, y, i) => sum + (y - (after[i] as number)) ** 2, 0) / before.reduce((sum, y) => sum + y * y, 0)),
+      bytesBefore: 4 * floats.reduce((sum, { shape }) => sum + elements(shape), 0),
+      bytesAfter: model.length,
+      bitsFraction: last.bitsFraction,
+      weightsFraction: last.weightsFraction,
+      channels: channelsOf(original.network, network),
+      outcome: trainer.outcome?.text ?? '',
+    },
+  };
+}
+
+function channelsOf(before: NetworkDescription, after: NetworkDescription): CompressReport['channels'] {
+  const shapes = [inspectNetwork(before).shapes, inspectNetwork(after).shapes];
+  const weighted = new Set(
+    inspectNetwork(before).parameters.flatMap(({ name, role }) => (role === 'weight' ? [name.slice(0, name.lastIndexOf('.'))] : [])),
+  );
+  const pairs = [...weighted].map((name) => [name, shapes.map((of) => of[name]?.[0] ?? 0)] as [string, [number, number]]);
+  return Object.fromEntries(pairs.filter(([, [had, has]]) => had !== has));
+}
