@@ -101,7 +101,19 @@ const cases = {
   'docs/inference.md 1': { needs: ['sharp'] },
   'docs/onnx.md 1': { before: toyData, after: 'await trainer.dispose();' },
   'docs/tfjs.md 1': { needs: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'] },
+  'docs/compress.md 1': {
+    before: `import { writeFileSync } from 'node:fs';
+      const network = createModel('mlp', { input: [1, 28, 28], classes: 10, width: 0.1, compress: false });
+      const state = initialState(inspectNetwork(network).parameters, 1, { bitDepth: 8, headroom: 1 });
+      writeFileSync('shoes.onnx', await exportModel({ network, state }, { format: 'onnx' }));`,
+  },
   'docs/training.md 1': {
+    before: `${toyData}
+      const net = new NetworkBuilder(data.shape);
+      const stem = net.conv2d('input', { name: 'stem', outChannels: 8, kernel: 3 });
+      const network = net.build(net.linear(net.flatten(net.conv2d(stem, { name: 'conv1', outChannels: 8, kernel: 3 })), { name: 'head', outFeatures: 4 }));`,
+  },
+  'docs/training.md 2': {
     before: `${toyData}
       import { mkdirSync } from 'node:fs'; mkdirSync('run', { recursive: true });
       const trainer = Trainer.create({ network: createModel('mlp', { input: data.shape, classes: 4 }), data, epochs: 1, batchSize: 32 });

@@ -4,7 +4,7 @@ import * as library from '../dist/index.js';
 import { difference, toyDataset, toyNetwork } from './support.mjs';
 
 const { Trainer } = library;
-const data = toyDataset();
+const data = await toyDataset();
 const base = {
   network: toyNetwork(),
   data,

@@ -16,7 +16,7 @@ import {
   toyDataset,
 } from './support.mjs';
 
-const data = toyDataset({ count: 384 });
+const data = await toyDataset({ count: 384 });
 function network() {
   const net = new NetworkBuilder([1, 12, 12]);
   const a = net.relu(net.conv2d('input', { name: 'conv1', outChannels: 8, kernel: 3, compress: false }));

@@ -5,12 +5,13 @@ import { type Command, Option } from 'commander';
 import { binding, type Device } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { type CompressReport, compressOnnx } from '../compress/compress.js';
-import { datasetNames, loadDataset } from '../data/load.js';
+import { datasetNames } from '../data/load.js';
 import { writeFileAtomic } from '../files.js';
+import { importModel } from '../import/import.js';
 import { percentText } from '../report/text.js';
 import type { Target } from '../training/target.js';
+import { isTokens, openData } from './data.js';
 import { UsageError } from './faults.js';
-import { normalisedBy } from './import.js';
 import { device, fileSize, integer, number, numbers } from './values.js';
 import { note, result } from './voice.js';
 
@@ -69,15 +70,30 @@ function targetOf({ targetSize, targetBits, targetDrop }: CompressFlags): Target
   return names.length === 0 ? undefined : { bytes: targetSize, bitsFraction: targetBits, drop: targetDrop };
 }
 
+async function inputOf(path: string): Promise<[number, number, number]> {
+  const { network } = await importModel(path);
+  if (network.input.length !== 3)
+    throw new UsageError(
+      `Expected a model of images [channels, height, width] for --dataset images but received one of [${network.input.join(', ')}]`,
+    );
+  return network.input as [number, number, number];
+}
+
 async function compress(path: string, flags: CompressFlags): Promise<void> {
   const { dataset, dataDir, limit, epochs, batchSize, seed, out } = flags;
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const target = targetOf(flags);
-  const load = (validation?: number) => loadDataset(dataset, { dataDir, limit, validation });
+  // Images of a folder have any size: the model says which they are scaled to.
+  const shape = dataset === 'images' ? await inputOf(path) : undefined;
+  const load = async (validation?: number) => {
+    const data = await openData({ dataset, dataDir, limit, validation, mean: flags.mean, std: flags.std }, shape);
+    if (isTokens(data)) throw new UsageError(`Expected a data set of images for --dataset but received ${dataset}`);
+    return data;
+  };
   let data = await load(target?.drop === undefined ? undefined : flags.validation);
   if (target?.drop !== undefined && flags.validation === undefined) data = await load(Math.max(1, Math.round(data.train.count * VALIDATION)));
   await mkdir(out, { recursive: true });
-  const { model, onnx, report } = await compressOnnx(path, normalisedBy(data, flags), {
+  const { model, onnx, report } = await compressOnnx(path, data, {
     ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device },
     onEpoch: ({ epoch, bitsFraction, weightsFraction, modelBytes, epochSeconds }) =>
       note(
