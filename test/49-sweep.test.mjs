@@ -93,8 +93,8 @@ t.test('a sweep that is killed goes on, and ends as one that was not', async (t)
   writeFileSync(
     spec,
     JSON.stringify({
-      options: { dataset: 'digits', model: 'mlp', limit: 600, 'batch-size': 50, threads: 1, epochs: 3, validation: 100, 'checkpoint-every': 3 },
-      grid: { gamma: [0.5, 2], seed: [1] },
+      options: { dataset: 'digits', model: 'mlp', limit: 600, 'batch-size': 50, threads: 1, epochs: 2, validation: 100, 'checkpoint-every': 3 },
+      grid: { gamma: [2], seed: [1] },
       variants: [
         { name: 'plain', plain: true, gamma: 0 },
         { name: 'rate', penalty: 'rate', start: '@plain' },
@@ -115,11 +115,11 @@ t.test('a sweep that is killed goes on, and ends as one that was not', async (t)
   t.match(again.stdout, /accuracy +± +test +file/);
   const whole = spawnSync(process.execPath, [cli, 'sweep', spec, '--out', join(base, 'whole')], { encoding: 'utf8' });
   t.equal(whole.status, 0, whole.stderr);
-  for (const run of ['plain-seed1', 'rate-gamma0.5-seed1', 'rate-gamma2-seed1'])
+  for (const run of ['plain-seed1', 'rate-gamma2-seed1'])
     t.ok(readFileSync(join(out, run, 'model.scnn')).equals(readFileSync(join(base, 'whole', run, 'model.scnn'))), run);
   const { groups, runs } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'));
-  t.equal(runs.length, 3);
-  t.equal(groups.length, 3);
+  t.equal(runs.length, 2);
+  t.equal(groups.length, 2);
   t.ok(groups.some(({ front }) => front));
   t.match(readFileSync(join(out, 'report.html'), 'utf8'), /validation split[\s\S]*<svg[\s\S]*rate-gamma2/);
   writeFileSync(spec, JSON.stringify({ options: { model: 'mlp' } }));
@@ -141,7 +141,7 @@ t.test('runs that fail are named, the others are done', (t) => {
   );
   const { status, stderr } = spawnSync(process.execPath, [cli, 'sweep', spec, '--out', join(base, 'out')], { encoding: 'utf8' });
   t.equal(status, 1);
-  t.match(stderr, /bad failed: selfcompress: Expected .*options\.gamma/);
+  t.match(stderr, /bad failed: selfcompress: Expected .* for --gamma but/);
   t.match(stderr, /2 of 3 runs failed: .*behind: bad, which it starts from, has no result/);
   t.match(stderr, /good: [\d.]+ %/);
   t.end();
