@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { missing, runOnCortex } from '../scripts/experiments/cortex/run.mjs';
+import { missing, runOnCortex, scalesOf, toCodes } from '../scripts/experiments/cortex/run.mjs';
 import { predictWith, randomState } from './export-support.mjs';
 import { integerNetworks } from './integer-support.mjs';
 import { createModel, exportModel, floats, loadDataset, loadModel, randomNumbers, root, temporaryFolder } from './support.mjs';
@@ -112,18 +112,11 @@ t.test('a Cortex-M4 comes to the codes of the vectors', { skip: missing() }, asy
     const values = floatsOf(images);
     const expected = floatsOf(scores);
     const source = Buffer.from(await exportModel(`${path}.scnn`, { format: 'c', name })).toString();
-    const scaleOf = (which) =>
-      new RegExp(`sc_${which}\\(\\w+, ([^,]+)f, (\\d+)\\)`)
-        .exec(source.slice(source.lastIndexOf('_run(')))
-        .slice(1)
-        .map(Number);
-    const [inScale, inZero] = scaleOf('quantize');
-    const [outScale, outZero] = scaleOf('value');
-    const codes = Uint8Array.from(values, (x) => Math.min(255, Math.max(0, Math.floor(x / Math.fround(inScale) + inZero + 0.5))));
+    const { input, output } = scalesOf(source);
+    const codes = toCodes(values, input);
     const result = runOnCortex({ source, name, codes, count: 4, outputs: expected.length / 4, work });
-    const scale = Math.fround(outScale);
     t.same(
-      Float32Array.from(result.codes, (code) => scale * (code - outZero)),
+      Float32Array.from(result.codes, (code) => output.scale * (code - output.zero)),
       expected,
       name,
     );

@@ -51,6 +51,17 @@ int main(void) {
 }
 `;
 
+/** Scale and zero of the input's and the output's codes, as the exported file has them. */
+export function scalesOf(source) {
+  const of = (name) => {
+    const found = [...source.matchAll(new RegExp(`return sc_${name}\\(\\w+, (\\S+)f, (\\d+)\\)`, 'g'))].at(-1);
+    return { scale: Math.fround(Number(found[1])), zero: Number(found[2]) };
+  };
+  return { input: of('quantize'), output: of('value') };
+}
+/** Codes of numbers, docs/integer.md. */
+export const toCodes = (values, { scale, zero }) => Uint8Array.from(values, (x) => Math.min(255, Math.max(0, Math.floor(x / scale + zero + 0.5))));
+
 /**
  * @param source the exported file's text, its functions begin with `name`
  * @param codes [count × inputs], input codes
