@@ -227,6 +227,21 @@ const forms = {
     })(),
     'rotary',
   ],
+  'tokens, learned positions and a head': [
+    {
+      inputs: { x: { shape: ['n', 6], type: 7 } },
+      outputs: { y: [1] },
+      initializers: [weights('table', 11, 8), weights('positions', 6, 8), weights('w', 8, 11), weights('s', 8), weights('b', 8)],
+      nodes: [
+        node('Gather', ['table', 'x'], 'e'),
+        node('Add', ['e', 'positions'], 'a'),
+        node('LayerNormalization', ['a', 's', 'b'], 'l'),
+        node('MatMul', ['l', 'w'], 'y'),
+      ],
+    },
+    'embedding',
+    ({ input, inputType, nodes }) => input.join() === '1,6' && inputType === 'token' && nodes.some(({ kind }) => kind === 'parameter'),
+  ],
   LSTM: [recurrent('LSTM', 4, {}, 1), 'lstm'],
   'LSTM of both directions': [recurrent('LSTM', 4, { direction: 'bidirectional' }, 2), 'lstm'],
   'last states of an LSTM of both directions': [recurrent('LSTM', 4, { direction: 'bidirectional' }, 2, ['', 'h']), 'lstm'],

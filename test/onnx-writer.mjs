@@ -48,9 +48,11 @@ export function node(opType, input, output, attributes = {}, name = `${opType}_o
   return Buffer.concat([...input.map((i) => bytes(1, i)), ...[output].flat().map((o) => bytes(2, o)), bytes(3, name), bytes(4, opType), ...list]);
 }
 
-function valueInfo(field, name, shape) {
+/** `shape`, or { shape, type } for other numbers than float32. */
+function valueInfo(field, name, given) {
+  const { shape, type: element } = Array.isArray(given) ? { shape: given, type: 1 } : given;
   const dims = shape.map((size) => bytes(1, typeof size === 'string' ? bytes(2, size) : integer(1, size)));
-  const type = bytes(1, Buffer.concat([integer(1, 1), bytes(2, Buffer.concat(dims))]));
+  const type = bytes(1, Buffer.concat([integer(1, element), bytes(2, Buffer.concat(dims))]));
   return bytes(field, Buffer.concat([bytes(1, name), bytes(2, type)]));
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileOrder } from '../../dist/import/onnx/layout.js';
 import { translateOnnx } from '../../dist/import/onnx/model.js';
+import { decodeModelProto } from '../../dist/import/onnx/proto.js';
 import { binding, importModel, initialState } from '../../dist/index.js';
 
 /** Seeded numbers of about unit variance. */
@@ -13,6 +14,14 @@ export function inputNumbers(count, seed = 1) {
   };
   return Float32Array.from({ length: count }, () => uniform() + uniform() + uniform() - 1.5);
 }
+
+/** Seeded tokens. */
+export function inputTokens(count, vocabulary) {
+  return Int32Array.from(inputNumbers(count, 5), (x) => Math.floor(Math.abs(x) * 1e6) % vocabulary);
+}
+
+/** Rows of the tables that the network's tokens name: the fewest. */
+const vocabularyOf = ({ nodes }) => Math.min(...nodes.flatMap(({ vocabulary }) => vocabulary ?? []));
 
 /** The network's prediction for examples [count × input]. */
 export async function predict({ network, state }, images, count) {
@@ -106,6 +115,15 @@ function withOutput(path, name) {
   return Buffer.concat([readFileSync(path), message(7, message(12, info))]);
 }
 
+/** Tokens in the type that the file's input has. */
+function tokensFor(path, tokens) {
+  const { graph } = decodeModelProto(readFileSync(path));
+  const constants = new Set(graph.initializer.map(({ name }) => name));
+  const { elemType } = graph.input.find(({ name }) => !constants.has(name)).type.tensorType;
+  if (elemType === 7) return ['int64', BigInt64Array.from(tokens, BigInt)];
+  return elemType === 2 ? ['uint8', Uint8Array.from(tokens)] : ['int32', tokens];
+}
+
 /** Imports a file and compares it with ONNX Runtime on random input. @returns the difference, and the imported model */
 export async function compareWithRuntime(path, ort, options = {}) {
   const model = await importModel(path, options);
@@ -114,12 +132,14 @@ export async function compareWithRuntime(path, ort, options = {}) {
   // Softmax and the like make nearly equal numbers of what they get: what they get is compared.
   const exact = tail.length > 0;
   const session = await ort.InferenceSession.create(exact ? withOutput(path, tensor) : path, { logSeverityLevel: 3 });
-  const images = inputNumbers(input.sizes.reduce((a, b) => a * b, 1));
+  const size = input.sizes.reduce((a, b) => a * b, 1);
+  const images = input.isTokens ? inputTokens(size, vocabularyOf(model.network)) : inputNumbers(size);
   const [name] = session.inputNames;
-  const results = await session.run({ [name]: new ort.Tensor('float32', images, input.shape) });
+  const given = input.isTokens ? tokensFor(path, images) : ['float32', images];
+  const results = await session.run({ [name]: new ort.Tensor(...given, input.shape) });
   const whole = results[options.output ?? session.outputNames[0]].data;
   const expected = exact ? results[tensor].data : whole;
-  const prediction = inFileOrder(output, await predict(model, inNetworkOrder(input, images), 1), 1);
+  const prediction = inFileOrder(output, await predict(model, input.isTokens ? images : inNetworkOrder(input, images), 1), 1);
   const behind = exact ? relativeDifference(applyTail(tail, prediction, output.shape), Array.from(whole)) : 0;
   return { model, difference: relativeDifference(prediction, Array.from(expected)), behind, outputs: whole.length };
 }
@@ -135,10 +155,12 @@ export async function trainStep({ network, state }) {
     await compiled.loadState(initialState(compiled.parameters, 0, { bitDepth: 8, headroom: 1 }, state));
     const [channels, ...positions] = network.input;
     const pixels = positions.reduce((a, b) => a * b, 1);
-    const images = inputNumbers(channels * pixels);
+    const isToken = network.inputType === 'token';
+    const images = isToken ? inputTokens(pixels, vocabularyOf(network)) : inputNumbers(channels * pixels);
     const prediction = await compiled.predict(images, 1);
     const targets = prediction.map((x, i) => x + Math.sin(i + 1));
-    const data = new binding.DataSet({ shape: imageShape(network.input), images, targets });
+    const examples = isToken ? { tokens: images, length: pixels, vocabulary: vocabularyOf(network) } : { shape: imageShape(network.input), images };
+    const data = new binding.DataSet({ ...examples, targets });
     const settings = { seed: 1, gamma: 0.01, learningRate: 1e-4, bitDepthLearningRate: 0.1, exponentLearningRate: 0.01 };
     const { loss } = await compiled.trainStep(data, Int32Array.of(0), { ...settings, step: 1 });
     const next = await compiled.trainStep(data, Int32Array.of(0), { ...settings, step: 2 });

@@ -94,11 +94,23 @@ export function applyAffine(c: RuleContext, { x, values, by }: Spread, affine: (
     const fields = { scale: first.scale, offset: first.shift };
     return x.with({ node: c.build.add('affine', c.node.label, [x.node], fields), exclusive: true, takesAffine: false });
   }
-  if (by === 'element') return depthwise(c, asVector(c, x), list);
+  if (by === 'element') return x.sizes.length > 1 && x.sizes.length <= 3 ? byParameters(c, x, list) : depthwise(c, asVector(c, x), list);
   if (x.sizes.length <= 3) return depthwise(c, x, list);
   const each = elementsOf(x.sizes.slice(1)); // a convolution has at most two axes of positions
   const repeated = list.flatMap((own) => new Array<Affine>(each).fill(own));
   return depthwise(c, asVector(c, x), repeated);
+}
+
+/** Tensors of their own beside it: learned positions, which are compressed, and factors. */
+function byParameters(c: RuleContext, x: Activation, list: Affine[]): Activation {
+  const beside = (y: Activation, kind: string, numbers: number[], compress: boolean) => {
+    const name = `${c.node.label}_numbers`;
+    const own = c.build.add('parameter', name, [y.node], { channels: item(y.sizes, 0), compress }, { weight: Float32Array.from(numbers) });
+    return y.with({ node: c.build.add(kind, c.node.label, [y.node, own]), exclusive: true, takesAffine: false });
+  };
+  const [scales, shifts] = [list.map(({ scale }) => scale), list.map(({ shift }) => shift)];
+  const times = scales.every((n) => n === 1) ? x : beside(x, 'multiply', scales, false);
+  return shifts.every((n) => n === 0) ? times : beside(times, 'add', shifts, true);
 }
 
 /** Every element a channel, the axes of the file as they were. */

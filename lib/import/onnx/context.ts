@@ -119,15 +119,21 @@ export interface RuleContext {
   reads: (output: number) => boolean;
 }
 
-/** The input as the output of a network's node. */
-export function activationOf({ inputs }: RuleContext, index = 0): Activation {
+/** The input as the output of a network's node; `tokens`: it may be whole numbers, that nothing is computed with. */
+export function activationOf({ inputs }: RuleContext, index = 0, tokens = false): Activation {
   const value = inputs[index];
   if (value && 'scores' in value) throw new Unsupported('a product of two computed tensors in an attention alone');
   if (!value || !('activation' in value)) throw new Unsupported(`an input ${index} that depends on the network's input`);
+  if (value.activation.isTokens && !tokens) throw new Unsupported('whole numbers of the input only as rows of a table (Gather)');
   return value.activation;
 }
 
-export const isActivation = (value: Value): value is { activation: Activation } => value !== undefined && 'activation' in value;
+/** @throws Unsupported for whole numbers of the input */
+export function isActivation(value: Value): value is { activation: Activation } {
+  if (!value || !('activation' in value)) return false;
+  if (value.activation.isTokens) throw new Unsupported('whole numbers of the input only as rows of a table (Gather)');
+  return true;
+}
 
 /** The input as numbers that the file fixes. */
 export function constantOf({ inputs }: RuleContext, index: number, what: string): Constant {

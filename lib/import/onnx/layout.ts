@@ -31,13 +31,15 @@ export class Activation {
     readonly exclusive = true,
     /** The node has a weight, and may have a bias, for each channel: a scale and a shift may be joined to them. */
     readonly takesAffine = false,
+    /** Whole numbers that name rows of a table, not numbers to compute with. */
+    readonly isTokens = false,
   ) {
     this.shape = axes.map((atoms) => elementsOf(atoms.map(({ size }) => size)));
   }
 
   with(changes: Partial<Pick<Activation, 'node' | 'sizes' | 'axes' | 'exclusive' | 'takesAffine'>>): Activation {
     const { node, sizes, axes, exclusive, takesAffine } = { ...this, ...changes };
-    return new Activation(node, sizes, axes.map(merged), exclusive, takesAffine);
+    return new Activation(node, sizes, axes.map(merged), exclusive, takesAffine, this.isTokens);
   }
 
   get rank(): number {

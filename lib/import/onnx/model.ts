@@ -109,7 +109,8 @@ export async function translateGraph(given: GraphInput): Promise<Translated> {
   const { build, faults, tail, operators, input, output, tensor } = best;
   if (faults.length || !input || !output) throw new ImportError(given.path, faults);
   const { nodes, state } = build;
-  const network = { input: input.sizes, nodes, output: output.node } as NetworkDescription;
+  const type = input.isTokens ? { inputType: 'token' } : {};
+  const network = { input: input.sizes, ...type, nodes, output: output.node } as NetworkDescription;
   const report = { producer: '', opset: given.opset, tail, operators, input: reportOf(input), output: reportOf(output) };
   return { network, state, report, input, output, tensor };
 }

@@ -20,6 +20,8 @@ const TAIL = new Set(
   ),
 );
 const MOST_INPUT_AXES = 4;
+/** Whole numbers of any width. */
+const TOKEN_TYPES = new Set([2, 3, 4, 5, 6, 7, 12, 13]);
 
 export interface TranslationInput {
   path: string;
@@ -80,8 +82,22 @@ export class Translation {
       return;
     }
     const shape = this.#inputShape(info);
-    this.input = shape && this.#inputOf(shape);
+    const isTokens = TOKEN_TYPES.has(info.type?.tensorType?.elemType ?? 0);
+    this.input = shape && (isTokens ? this.#tokensOf(info.name, shape) : this.#inputOf(shape));
     this.#values.set(info.name, this.input && { activation: this.input });
+  }
+
+  /** A batch of rows of whole numbers. */
+  #tokensOf(name: string, shape: number[]): Activation | undefined {
+    const batch = this.#batchAxis(shape.length);
+    const own = shape.filter((_, i) => i !== batch);
+    const [length = 0, ...more] = own;
+    if (more.length > 0 || own.length === 0) {
+      this.#fault('the graph', `input ${name}`, `whole numbers in rows, [batch, length], or numbers with a fraction (it has [${shape}])`);
+      return undefined;
+    }
+    const axes = shape.map((size, i) => (i === batch ? atom(BATCH, size) : atom(1, length)));
+    return new Activation('input', [1, length], axes, false, false, true);
   }
 
   #inputOf(shape: number[]): Activation {
@@ -111,8 +127,8 @@ export class Translation {
   #inputShape({ name, type }: ValueInfoProto): number[] | undefined {
     const { input: sizes } = this.#given.options;
     const tensor = type?.tensorType;
-    if (!tensor || !isFloatType(tensor.elemType)) {
-      this.#fault('the graph', `input ${name}`, 'numbers with a fraction');
+    if (!tensor || !(isFloatType(tensor.elemType) || TOKEN_TYPES.has(tensor.elemType))) {
+      this.#fault('the graph', `input ${name}`, 'numbers with a fraction, or tokens');
       return undefined;
     }
     const dims = tensor.shape?.dim.map(({ dimValue }) => dimValue) ?? (sizes ? [undefined, ...sizes.map(() => undefined)] : []);

@@ -4,9 +4,9 @@ import { applyAffine, spread } from '../affine.js';
 import { arrange, checkCount, gatherChannels, laidOut, otherAxes, pick, range, steps, sumsOf } from '../arrange.js';
 import { activationOf, constantOf, isActivation, numberOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import { type Activation, atom, isWhole, MOST_INDICES, withoutBatch } from '../layout.js';
+import { Activation, atom, isWhole, MOST_INDICES, withoutBatch } from '../layout.js';
 import { axesWithin, axisOf, axisWithin, pairOf, type Rule, value } from '../results.js';
-import { broadcastShape, type Constant, elementsOf, expand } from '../tensors.js';
+import { broadcastShape, type Constant, elementsOf, expand, transpose } from '../tensors.js';
 import { toShape } from './shape.js';
 
 const MOST_INPUTS = 16; // of a node here
@@ -133,8 +133,23 @@ export function split(c: RuleContext): Value[] {
   });
 }
 
+/** Rows of a table [vocabulary, dimensions] for the tokens of the input. */
+function embedding(c: RuleContext, table: Constant): Value[] {
+  const tokens = activationOf(c, 1, true);
+  const [vocabulary = 0, dimensions = 0] = table.shape;
+  if (!tokens.isTokens) throw new Unsupported('places that the file fixes, or tokens of the input');
+  if (table.shape.length !== 2 || c.node.int('axis', 0) !== 0 || elementsOf(table.shape) < 1)
+    throw new Unsupported(`rows of a table [vocabulary, dimensions] (it is [${table.shape}], axis ${c.node.int('axis', 0)})`);
+  const weight = Float32Array.from(transpose(table, [1, 0]).data);
+  const node = c.build.add('embedding', c.node.label, [tokens.node], { dimensions, vocabulary }, { weight });
+  const sizes = [dimensions, ...tokens.sizes.slice(1)];
+  return value(new Activation(node, sizes, [...tokens.axes, atom(0, dimensions)]));
+}
+
 /** Places of one axis: their axes take the place of that one. */
 export function gather(c: RuleContext): Value[] {
+  const [table, tokens] = c.inputs;
+  if (table && 'constant' in table && tokens && 'activation' in tokens) return embedding(c, table.constant);
   const x = activationOf(c);
   const axis = axisOf(c, x, 0);
   const size = item(x.shape, axis);
@@ -309,8 +324,6 @@ export const tile: Rule = (c) => {
   if (batch >= 0 && repeats[batch] !== 1) throw new Unsupported('a batch that stays');
   if (repeats.every((n) => n === 1)) return value(x);
   const shape = x.shape.map((size, i) => size * item(repeats, i));
-  const count = elementsOf(shape);
-  if (count > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} elements (they are ${count})`);
   checkCount(elementsOf(shape));
   const tables = own.map((size, i) =>
     steps(

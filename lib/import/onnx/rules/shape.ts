@@ -14,6 +14,7 @@ import { turnedScores } from './attention.js';
 export function toShape(c: RuleContext, x: Activation, shape: number[]): Activation {
   const axes = reshapedAxes(x, shape);
   if (axes) return byItself(x.with({ axes }), x);
+  if (x.isTokens) throw new Unsupported(`tokens in their order (it makes [${shape}] of [${x.shape}])`);
   const ordered = inOrder(c, batchFirst(x));
   const cut = reshapedAxes(ordered, shape);
   if (!cut) throw new Unsupported(`a batch that stays by itself (it makes [${shape}] of [${x.shape}])`);
@@ -32,49 +33,51 @@ function batchFirst(x: Activation): Activation {
 }
 
 export const flatten: Rule = (c) => {
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const given = c.node.int('axis', 1);
   const axis = given === x.rank ? given : axisWithin(given, x.rank);
   return value(toShape(c, x, [elementsOf(x.shape.slice(0, axis)), elementsOf(x.shape.slice(axis))]));
 };
 
 export const reshape: Rule = (c) => {
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const wanted = Array.from(constantOf(c, 1, 'a shape').data);
   return value(toShape(c, x, reshaped(x.shape, wanted, c.node.int('allowzero', 0) === 1)));
 };
 
-export const unsqueeze: Rule = (c) => value(toShape(c, activationOf(c), unsqueezed(activationOf(c).shape, axesOf(c) ?? [])));
-export const squeeze: Rule = (c) => value(toShape(c, activationOf(c), squeezed(activationOf(c).shape, axesOf(c))));
+export const unsqueeze: Rule = (c) => value(toShape(c, activationOf(c, 0, true), unsqueezed(activationOf(c, 0, true).shape, axesOf(c) ?? [])));
+export const squeeze: Rule = (c) => value(toShape(c, activationOf(c, 0, true), squeezed(activationOf(c, 0, true).shape, axesOf(c))));
 
 export const transpose: Rule = (c) => {
   const [first] = c.inputs;
   if (first && 'scores' in first) return turnedScores(first.scores, c.node.ints('perm') ?? []);
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const perm = c.node.ints('perm') ?? x.shape.map((_, i) => x.rank - 1 - i);
   if (!isPermutation(perm, x.rank)) throw new Unsupported(`every axis of [${x.shape}] once (they are [${perm}])`);
   return value(x.with({ axes: perm.map((axis) => item(x.axes, axis)) }));
 };
 
 export const expand: Rule = (c) => {
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const shape = broadcastShape(x.shape, Array.from(constantOf(c, 1, 'a shape').data));
+  if (x.isTokens) throw new Unsupported('tokens as they are');
   if (!shape) throw new Unsupported(`a shape that [${x.shape}] broadcasts to`);
   return value(expanded(c, x, shape));
 };
 
 export const shape: Rule = (c) => {
-  const { shape: sizes, rank } = activationOf(c);
+  const { shape: sizes, rank } = activationOf(c, 0, true);
   const within = (at: number) => Math.min(Math.max(at < 0 ? at + rank : at, 0), rank);
   return [constant(integers(sizes.slice(within(c.node.int('start', 0)), within(c.node.int('end', rank)))))];
 };
-export const size: Rule = (c) => [constant({ ...integers([elementsOf(activationOf(c).shape)]), shape: [] })];
+export const size: Rule = (c) => [constant({ ...integers([elementsOf(activationOf(c, 0, true).shape)]), shape: [] })];
 
 /** Numbers with a fraction stay what they are. */
 export function cast(c: RuleContext): Value[] {
-  const x = activationOf(c);
+  const x = activationOf(c, 0, true);
   const to = c.node.int('to', 1);
-  if (![1, 10, 11].includes(to)) throw new Unsupported(`numbers with a fraction (type ${to})`);
+  if (x.isTokens && [6, 7].includes(to)) return value(x);
+  if (x.isTokens || ![1, 10, 11].includes(to)) throw new Unsupported(`numbers with a fraction (type ${to})`);
   return value(x);
 }
 
