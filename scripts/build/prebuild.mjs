@@ -113,12 +113,13 @@ function build(name, { file, compiler, strip, prepare, check }) {
   rmSync(join(work, 'Release'), { recursive: true, force: true }); // CMake does not know that the stubs may have changed
   if (['configure', 'build'].some((step) => cmakeJs([step, '--directory', root, '--out', work, ...flags]) !== 0))
     throw new Error(`the addon for ${name} could not be built${compiler ? ` with ${compiler}` : ''}`);
+  const built = join(work, 'Release/selfcompress.node');
+  if (strip) execFileSync(strip, ['--strip-unneeded', built]);
+  const { glibc, needed = [] } = check(built); // before it gets to where packages are made from
   const folder = join(root, 'prebuilds', name);
   const addon = join(folder, file);
   mkdirSync(folder, { recursive: true });
-  copyFileSync(join(work, 'Release/selfcompress.node'), addon);
-  if (strip) execFileSync(strip, ['--strip-unneeded', addon]);
-  const { glibc, needed = [] } = check(addon);
+  copyFileSync(built, addon);
   console.log(`${addon}: ${(statSync(addon).size / 2 ** 20).toFixed(1)} MiB${glibc ? `, glibc ${glibc} or newer` : ''}, needs ${needed.join(', ')}`);
 }
 
