@@ -1,7 +1,8 @@
 /** Examples of a data set as a network reads them. */
 import type { AxesSizes } from '../binding.js';
 import type { Split } from '../data/dataset.js';
-import { decodeInput, normalisationOf } from '../inference/input.js';
+import { normalisationOf } from '../inference/examples.js';
+import { decodeInput } from '../inference/input.js';
 import { elements } from '../network/description.js';
 
 /** `count` examples of a split, evenly spread, normalised by `mean` and `std`: [count × input]. */

@@ -5,8 +5,9 @@ import { type AxesSizes, binding, type Metadata, type Model } from '../binding.j
 import { forEachAtOnce } from '../data/images.js';
 import { checkChoice, checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
 import { decodeModel, encodeModel } from '../model-file/model-file.js';
-import { decodeInput, type Normalisation, normalisationOf } from './input.js';
-import { Prediction } from './prediction.js';
+import { type Normalisation, normalisationOf } from './examples.js';
+import { decodeInput } from './input.js';
+import { OutputReader, type Prediction } from './prediction.js';
 
 /**
  * One example. Float32Array: [channels × positions], normalised as in training. Uint8Array or Uint8ClampedArray: the same as bytes
@@ -35,17 +36,13 @@ export interface LoadModelOptions {
 export class InferenceModel {
   readonly #model: Model;
   readonly #normalisation: Normalisation;
-  readonly #labels: string[] | undefined;
-  readonly #classifies: boolean;
+  readonly #outputs: OutputReader;
 
   /** @internal */
   constructor(model: Model) {
     this.#model = model;
-    const { task, labels, classes } = model.metadata;
     this.#normalisation = normalisationOf(model.metadata, model.input[0]);
-    const isVector = model.output.length === 1 && model.output[0] > 1;
-    this.#classifies = isVector && (task === undefined ? labels !== undefined || classes !== undefined : task === 'classification');
-    if (Array.isArray(labels) && labels.length === model.output[0]) this.#labels = labels.map(String);
+    this.#outputs = new OutputReader(model.metadata, model.output);
   }
 
   /** [channels, positions...] of one example. */
@@ -79,7 +76,7 @@ export class InferenceModel {
       (example, i) => decodeInput(example, this.#argument(input, i), this.input, this.#normalisation, this.#part(values, i)) ?? [],
     );
     await forEachAtOnce(images.length, async (i) => images[i]?.());
-    const predictions = this.#split(await this.#model.predict(values, examples.length), examples.length);
+    const predictions = this.#outputs.of(await this.#model.predict(values, examples.length), examples.length);
     return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
   }
 
@@ -95,7 +92,7 @@ export class InferenceModel {
       if (decodeInput(example, argument, this.input, this.#normalisation, this.#part(values, i)))
         throw wrongType('a typed array, which predictSync can take without waiting,', argument, example);
     });
-    const predictions = this.#split(this.#model.predictSync(values, examples.length), examples.length);
+    const predictions = this.#outputs.of(this.#model.predictSync(values, examples.length), examples.length);
     return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
   }
 
@@ -116,10 +113,6 @@ export class InferenceModel {
   }
   #argument(input: unknown, i: number): string {
     return Array.isArray(input) ? `inputs[${i}]` : 'input';
-  }
-  #split(scores: Float32Array, count: number): Prediction[] {
-    const size = count ? scores.length / count : 0;
-    return Array.from({ length: count }, (_, i) => new Prediction(scores.slice(i * size, (i + 1) * size), this.#classifies, this.#labels));
   }
 }
 

@@ -1,4 +1,5 @@
 /** What a model says of one example. */
+import type { AxesSizes, Metadata } from '../binding.js';
 import { checkInteger } from '../errors.js';
 import { item } from '../indexing.js';
 
@@ -64,6 +65,23 @@ function largest(values: Float64Array, k: number): number[] {
   }
   cut();
   return best;
+}
+
+/** How a model's outputs are read: `of` makes a prediction of each of `count` examples' scores. */
+export class OutputReader {
+  readonly #labels: string[] | undefined;
+  readonly #classifies: boolean;
+
+  constructor({ task, labels, classes }: Metadata, output: AxesSizes) {
+    const isVector = output.length === 1 && output[0] > 1;
+    this.#classifies = isVector && (task === undefined ? labels !== undefined || classes !== undefined : task === 'classification');
+    if (Array.isArray(labels) && labels.length === output[0]) this.#labels = labels.map(String);
+  }
+
+  of(scores: Float32Array, count: number): Prediction[] {
+    const size = count ? scores.length / count : 0;
+    return Array.from({ length: count }, (_, i) => new Prediction(scores.slice(i * size, (i + 1) * size), this.#classifies, this.#labels));
+  }
 }
 
 function softmax(scores: Float32Array): Float64Array {

@@ -42,6 +42,8 @@ std::vector<const Kernels*> supportedKernels() {
 #if SELFCOMPRESS_X86
   if (hasAvx2()) list.push_back(&kAvx2Kernels);
   if (hasAvx512()) list.push_back(&kAvx512Kernels);
+#elif defined(__wasm_simd128__)
+  list.push_back(&kWasmKernels);
 #endif
   return list;
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <string_view>
 
 #include "engine/plan.h"
@@ -78,6 +80,13 @@ void enter(Layout layout, const Axes& axes, const float* images, int count, floa
     for (int n = 0; n < kBlock; n++) to[i * kBlock + n] = n < count ? images[n * elements + i] : 0.0f;
 }
 
+void checkTokens(const float* tokens, std::int64_t count, int vocabulary) {
+  for (std::int64_t i = 0; i < count; i++)
+    if (!(tokens[i] >= 0 && tokens[i] < float(vocabulary) && tokens[i] == std::floor(tokens[i])))
+      throw std::out_of_range("Expected a whole number below " + std::to_string(vocabulary) + " for token " +
+                              std::to_string(i) + " but received " + std::to_string(tokens[i]));
+}
+
 void leave(Layout layout, const Axes& axes, const float* from, int count, float* result) {
   const std::int64_t positions = axes.positionCount(), channels = axes.channels, elements = axes.elements();
   if (layout == Layout::kChannels) {
@@ -138,6 +147,7 @@ Memory Model::memory() const {
 void Model::predict(const float* images, std::size_t count, float* result, const Parallel& parallel) const {
   const Impl& m = *impl_;
   const std::int64_t in = input().elements(), out = output().elements();
+  if (m.plan.vocabulary) checkTokens(images, std::int64_t(count) * in, m.plan.vocabulary);
   // Blocks of 16, then the rest as a block or one by one.
   const bool inBlocksAtAll = m.imagesFit && m.blockIsWorth <= kBlock;
   std::size_t blocks = inBlocksAtAll ? count / kBlock : 0;

@@ -46,8 +46,9 @@ class Model {
   Memory memory() const;
 
   // images: [count][channels][positions...], normalised as in training -> [count][output elements], channels first.
-  // May be called by several threads at a time. Results do not depend on the number of threads; an image's result
-  // may differ in its last bits with the number of images that it is computed with.
+  // Tokens are whole numbers; std::out_of_range for one that the network does not know. May be called by several
+  // threads at a time. Results do not depend on the number of threads; an image's result may differ in its last bits
+  // with the number of images that it is computed with.
   void predict(const float* images, std::size_t count, float* result, const Parallel& parallel = {}) const;
 
  private:

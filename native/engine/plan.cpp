@@ -19,6 +19,11 @@ class Planner {
     plan_.axes = topology_.axes;
     source_.resize(nodes + 1), done_.resize(nodes, false);
     for (std::size_t i = 0; i < nodes; i++) entries_.push_back(entryOf(i));
+    for (const NodeDescription& node : plan_.network.nodes)
+      if (node.op->reads == Operator::Reads::kTokens) {
+        const int known = node.integer("vocabulary");
+        plan_.vocabulary = plan_.vocabulary ? std::min(plan_.vocabulary, known) : known;
+      }
     for (std::size_t i = 0; i < nodes; i++) parameterCount_ += tensorCount(int(i));
     if (parameterCount_ != reader_.tensors().size())
       model::fail("tensors of the network's nodes", "the table", std::to_string(reader_.tensors().size()) + " tensors");

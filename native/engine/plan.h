@@ -17,7 +17,8 @@ struct Plan {
   NetworkDescription network;
   std::vector<Axes> axes;  // of every value: 0 is the input, i + 1 what node i makes
   std::vector<PlannedStep> steps;
-  int result = 0;  // the value that is the prediction
+  int result = 0;      // the value that is the prediction
+  int vocabulary = 0;  // tokens that the network knows, where its input is tokens
 
   // Floats of a block's values and scratch memory, and where each value begins, by layout.
   std::int64_t floats[2]{}, scratch[2]{};

@@ -13,7 +13,8 @@
   /* ops/pooling */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) X(meanChannels) \
   /* ops/shape, ops/rearranging */ X(flatten) X(concat) X(gatherChannels) X(channelShuffle) X(padChannels) \
     X(sliceChannels) X(slicePositions) X(pad) X(pixelShuffle) X(pixelUnshuffle) X(reshape) X(resize) \
-  /* ops/attention, ops/recurrent */ X(attention) X(rotary) X(lstm) X(gru)
+  /* ops/attention, ops/recurrent */ X(attention) X(rotary) X(lstm) X(gru) \
+  /* ops/embedding */ X(embedding) X(parameter)
 // clang-format on
 
 namespace selfcompress::engine {

@@ -64,6 +64,23 @@ struct Resized {
   int groups = 1;
 };
 
+// What only training, removal and export ask of an operator. A program that runs model files alone (the one for
+// browsers) drops it, and with it the code behind it.
+#if defined(SELFCOMPRESS_INFERENCE_ONLY)
+struct Dropped {
+  Dropped(std::nullptr_t) {}
+  template <class Function>
+  Dropped& operator=(const Function&) {
+    return *this;
+  }
+};
+template <class Function>
+using InTraining = Dropped;
+#else
+template <class Function>
+using InTraining = Function;
+#endif
+
 struct Operator {
   const char* kind;
   int leastInputs = 1, mostInputs = 1;
@@ -78,23 +95,23 @@ struct Operator {
   Axes (*infer)(const NodeContext&) = nullptr;
   // nullptr: none. Axes of NodeContext are complete.
   std::vector<ParameterSpec> (*parameters)(const NodeContext&) = nullptr;
-  ChannelRule (*channels)(const NodeContext&) = nullptr;
+  InTraining<ChannelRule (*)(const NodeContext&)> channels = nullptr;
   // What a channel of the output is when channel `channel` of every input is a constant (kMap: of the one it is made
   // of, or all channels of the input where the operator mixes them and all are constant; kFresh: each channel that it
   // reads); nullopt: not a constant. nullptr: the same constant (kMap), their sum or
   // their product; what the weights make of them (kFresh).
-  MaybeConstant (*constant)(const NodeContext&, const NodeValues&, int channel,
-                            std::span<const Constant> inputs) = nullptr;
+  InTraining<MaybeConstant (*)(const NodeContext&, const NodeValues&, int channel, std::span<const Constant> inputs)>
+      constant = nullptr;
   // Writes the sizes that are left into the fields, after a removal. nullptr: no field depends on them.
-  void (*resize)(NodeDescription&, const Resized&) = nullptr;
+  InTraining<void (*)(NodeDescription&, const Resized&)> resize = nullptr;
   // The same for fields that name channels of the inputs; the context is that of before. nullptr: there are none.
-  void (*keep)(NodeDescription&, const NodeContext& before, const Kept&) = nullptr;
+  InTraining<void (*)(NodeDescription&, const NodeContext& before, const Kept&)> keep = nullptr;
   // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
   // possible. The function in evaluation stays the same. nullptr: as they are.
-  void (*toFile)(NodeDescription&, std::map<Role, std::vector<float>>& values) = nullptr;
+  InTraining<void (*)(NodeDescription&, std::map<Role, std::vector<float>>& values)> toFile = nullptr;
   // Appends the node's operations to the program.
-  void (*forward)(Emitter&, int node) = nullptr;
-  void (*backward)(Emitter&, int node) = nullptr;
+  InTraining<void (*)(Emitter&, int node)> forward = nullptr;
+  InTraining<void (*)(Emitter&, int node)> backward = nullptr;
 };
 
 }  // namespace selfcompress

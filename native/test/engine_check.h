@@ -38,9 +38,17 @@ inline State stateWithDead(const Network& network, Random& random) {
 inline void checkEngineOn(Network& network, const std::vector<std::size_t>& counts, Random& random) {
   const model::Bytes file = encodeModelFile(network.description(), network.parameterState(), {});
   const std::size_t most = *std::max_element(counts.begin(), counts.end());
-  const std::vector<float> images = random.reals(std::int64_t(most) * network.description().input.elements());
+  const std::int64_t elements = std::int64_t(most) * network.description().input.elements();
+  std::vector<float> images = random.reals(elements);
+  std::vector<std::int32_t> words;  // instead of images
+  for (const NodeDescription& n : network.description().nodes)
+    if (n.op->reads == Operator::Reads::kTokens)
+      for (words.clear(); std::int64_t(words.size()) < elements;)
+        words.push_back(random.integer(0, n.integer("vocabulary") - 1));
+  if (!words.empty()) images.assign(words.begin(), words.end());
   for (std::size_t count : counts) {
-    const std::vector<float> expected = network.predict(images.data(), count);
+    const std::vector<float> expected =
+        words.empty() ? network.predict(images.data(), count) : network.predict(words.data(), count);
     for (const engine::Kernels* kernels : engine::supportedKernels())
       for (bool keep : {true, false}) {
         engine::Options engineOptions;
@@ -63,6 +71,8 @@ inline void checkEngineOn(Network& network, const std::vector<std::size_t>& coun
 inline std::unique_ptr<Network> referenceNetwork(const NetworkDescription& description) {
   NetworkOptions options;
   options.batchSize = 16;
+  const Topology topology = inferShapes(description, 1);
+  options.perPosition = topology.axes[std::size_t(topology.output)].rank > 0;
   return std::make_unique<Network>(makeReferenceBackend(), description, options);
 }
 

@@ -1,5 +1,6 @@
 // Tokens, learned positions and losses at every position in whole networks: gradients, backends, removal, errors.
 #include "export/model_file.h"
+#include "test/engine_check.h"
 #include "test/operator_cases.h"
 
 using namespace test;
@@ -55,6 +56,22 @@ TEST_CASE("tokens and parameters: gradients against finite differences") {
 
 TEST_CASE("tokens and parameters: every backend against the reference") {
   for (const OperatorCase& c : cases()) checkBackends(c);
+}
+
+TEST_CASE("tokens and parameters: the engine predicts the same") {
+  for (const OperatorCase& c : cases()) checkEngine(c.name, c.network);
+}
+
+TEST_CASE("the engine refuses what is no token of the network") {
+  auto network = referenceNetwork(bagOfTokens());
+  network->loadState(randomState(*network, 1, 4));
+  const engine::Model model(encodeModelFile(network->description(), network->parameterState(), {}));
+  std::vector<float> words(10, 8.0f), scores(8);
+  model.predict(words.data(), 2, scores.data());
+  for (float wrong : {9.0f, -1.0f, 0.5f, NAN, INFINITY}) {
+    words[7] = wrong;
+    CHECK_THROWS_AS(model.predict(words.data(), 2, scores.data()), std::out_of_range);
+  }
 }
 
 TEST_CASE("tokens and parameters: removal changes nothing") {

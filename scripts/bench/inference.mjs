@@ -1,16 +1,28 @@
 /**
- * The inference engine against the training network's predict, in turn in one run: latency at 1 image, throughput at 16 and 256;
- * memory, and time from the file's bytes to the first prediction. Writes docs/bench-inference.md.
- *   node scripts/bench/inference.mjs [--seconds 3]
+ * The inference engine against the training network's predict and onnxruntime-node, in turn in one run: latency at 1 image, throughput
+ * at 16 and 256; memory, and time from the file's bytes to the first prediction. Writes docs/bench-inference.md.
+ *   node scripts/bench/inference.mjs [--seconds 3] [--only notebook] [--threads 1,2] [--onnxruntime FOLDER]
+ * FOLDER: where onnxruntime-node has been installed; left out, it is not compared.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
+import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { binding, createModel, initialState, inspectNetwork, NetworkBuilder } from '../../dist/index.js';
+import { binding, createModel, exportModel, initialState, inspectNetwork, NetworkBuilder } from '../../dist/index.js';
 
-const { values: flags } = parseArgs({ options: { seconds: { type: 'string', default: '3' } } });
+const { values: flags } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+    threads: { type: 'string', default: '1,2' },
+    onnxruntime: { type: 'string' },
+  },
+});
+const ort = flags.onnxruntime && createRequire(resolve(flags.onnxruntime, 'package.json'))('onnxruntime-node');
+const ortVersion = flags.onnxruntime && createRequire(resolve(flags.onnxruntime, 'package.json'))('onnxruntime-node/package.json').version;
 /** Of each comparison. */
 const budget = Number(flags.seconds);
 
@@ -30,12 +42,31 @@ const weightsOf = (description) =>
   inspectNetwork(description)
     .parameters.filter((p) => p.role === 'weight')
     .reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b), 0);
-const full = createModel('notebook', { input: [1, 28, 28], classes: 10 });
+const digits = { input: [1, 28, 28], classes: 10 };
+const colours = { input: [3, 32, 32], classes: 10 };
+const notebook = createModel('notebook', digits);
+/** A network, and the one that it was cut from. */
 const networks = [
-  { name: 'notebook', description: full },
-  { name: 'notebook, channels cut by hand to 16, 16, 32, 32', description: notebookWith([16, 16, 32, 32]) },
-  { name: 'notebook, channels cut by hand to 13, 15, 33, 31', description: notebookWith([13, 15, 33, 31]) },
-];
+  { name: 'notebook', description: notebook, full: notebook },
+  { name: 'notebook, channels cut by hand to 16, 16, 32, 32', description: notebookWith([16, 16, 32, 32]), full: notebook },
+  { name: 'notebook, channels cut by hand to 13, 15, 33, 31', description: notebookWith([13, 15, 33, 31]), full: notebook },
+  ...['resnet20', 'resnet9'].flatMap((name) => {
+    const full = createModel(name, colours);
+    return [
+      { name, description: full, full },
+      { name: `${name}, half of the channels cut by hand`, description: createModel(name, { ...colours, width: 0.5 }), full },
+    ];
+  }),
+].filter(({ name }) => name.startsWith(flags.only));
+
+/** A function that runs a batch in onnxruntime; undefined without it. */
+async function onnxruntime({ network, state }, input, threads, images, batch) {
+  if (!ort) return undefined;
+  const bytes = await exportModel({ network, state }, { format: 'onnx', foldNorms: true });
+  const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+  const feeds = { [session.inputNames[0]]: new ort.Tensor('float32', images, [batch, ...input]) };
+  return () => session.run(feeds);
+}
 
 /** Least seconds of a call of each subject, in turn: what other programs take is not the subject's. */
 async function time(subjects) {
@@ -54,9 +85,12 @@ async function time(subjects) {
 
 const rows = [];
 const loads = [];
-for (const { name, description } of networks) {
-  const state = initialState(inspectNetwork(description).parameters, 1, { bitDepth: 4, headroom: 0 });
-  const weights = weightsOf(description);
+const stateOf = (description) => initialState(inspectNetwork(description).parameters, 1, { bitDepth: 4, headroom: 0 });
+for (const { name, description, full } of networks) {
+  const state = stateOf(description);
+  const [weights, share] = [weightsOf(description), weightsOf(description) / weightsOf(full)];
+  const input = inspectNetwork(description).input ?? description.input.axes ?? description.input;
+  const elements = input.reduce((product, size) => product * size, 1);
   const trained = {};
   for (const batch of [1, 16, 256]) {
     trained[batch] = new binding.Network(description, {
@@ -69,22 +103,30 @@ for (const { name, description } of networks) {
   }
   const bytes = await trained[1].encodeModel();
   const [unpacked, packed] = [await binding.loadModelFile({ bytes }), await binding.loadModelFile({ bytes, weights: 'packed' })];
-  for (const threads of [1, 2]) {
+  for (const threads of flags.threads.split(',').map(Number)) {
     binding.setThreads(threads);
     for (const batch of [1, 16, 256]) {
-      const images = Float32Array.from({ length: batch * 784 }, (_, i) => Math.sin(i));
-      const [train, fast, small, sync] = await time([
-        () => trained[batch].predict(images, batch),
-        () => unpacked.predict(images, batch),
-        () => packed.predict(images, batch),
-        () => unpacked.predictSync(images, batch),
-      ]);
-      rows.push({ name, weights, threads, batch, train, fast, small, sync });
-      console.error(name, threads, batch, [train, fast, small, sync].map((s) => `${((s / batch) * 1e6).toFixed(1)} µs`).join(' '));
+      const images = Float32Array.from({ length: batch * elements }, (_, i) => Math.sin(i));
+      const [original, exported] = [
+        await onnxruntime({ network: full, state: stateOf(full) }, input, threads, images, batch),
+        await onnxruntime({ network: description, state }, input, threads, images, batch),
+      ];
+      const [train, fast, small, sync, a, b] = await time(
+        [
+          () => trained[batch].predict(images, batch),
+          () => unpacked.predict(images, batch),
+          () => packed.predict(images, batch),
+          () => unpacked.predictSync(images, batch),
+          original,
+          exported,
+        ].filter(Boolean),
+      );
+      rows.push({ name, weights, share, threads, batch, train, fast, small, sync, a, b });
+      console.error(name, threads, batch, [train, fast, small, sync, a, b].map((s) => `${((s / batch) * 1e6).toFixed(1)} µs`).join(' '));
     }
   }
   binding.setThreads(1);
-  const image = new Float32Array(784);
+  const image = new Float32Array(elements);
   const [load] = await time([
     async () => {
       const model = await binding.loadModelFile({ bytes });
@@ -95,24 +137,23 @@ for (const { name, description } of networks) {
   loads.push({ name, file: bytes.length, load, packed: packed.memory(), unpacked: unpacked.memory() });
 }
 
-const share = weightsOf(full);
 const micro = (seconds, batch) => ((seconds / batch) * 1e6).toFixed(1);
 const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim();
 writeFileSync(
   new URL('../../docs/bench-inference.md', import.meta.url),
-  `# Inference: the engine against the training network's predict
+  `# Inference: the engine against the training network's predict${ort ? ' and onnxruntime' : ''}
 
-\`node scripts/bench/inference.mjs --seconds ${budget}\` at ${commit}, ${cpus()[0].model}, ${cpus().length} processors that other programs used at the same
+\`node scripts/bench/inference.mjs --seconds ${budget}${ort ? ' --onnxruntime FOLDER' : ''}\` at ${commit}, ${cpus()[0].model}, ${cpus().length} processors that other programs used at the same
 time, kernels ${binding.info().isa}. Microseconds an image, the fastest of the rounds in which the subjects took turns. Random weights of 4 bits; no trained
 net has these channels, they were cut by hand. *unpacked* and *packed*: \`loadModelFile\`'s \`weights\`; *sync*: \`predictSync\`, without the way
-over the native thread and back that a promise takes.
+over the native thread and back that a promise takes.${ort ? ` *(a)*: onnxruntime-node ${ortVersion} on the network before channels were cut, *(b)*: on the same network as the engine (\`exportModel\`, norms folded, floats), as many threads.` : ''}
 
-| network | weights | threads | images a call | training's predict | unpacked | packed | sync | training's / unpacked |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| network | weights | threads | images a call | training's predict | unpacked | packed | sync | training's / unpacked |${ort ? ' (a) | (b) | (a) / unpacked | (b) / unpacked |' : ''}
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |${ort ? ' --- | --- | --- | --- |' : ''}
 ${rows
   .map(
     (r) =>
-      `| ${r.name} | ${r.weights} (${Math.round((100 * r.weights) / share)} %) | ${r.threads} | ${r.batch} | ${micro(r.train, r.batch)} | ${micro(r.fast, r.batch)} | ${micro(r.small, r.batch)} | ${micro(r.sync, r.batch)} | ${(r.train / r.fast).toFixed(2)} |`,
+      `| ${r.name} | ${r.weights} (${Math.round(100 * r.share)} %) | ${r.threads} | ${r.batch} | ${micro(r.train, r.batch)} | ${micro(r.fast, r.batch)} | ${micro(r.small, r.batch)} | ${micro(r.sync, r.batch)} | ${(r.train / r.fast).toFixed(2)} |${ort ? ` ${micro(r.a, r.batch)} | ${micro(r.b, r.batch)} | ${(r.a / r.fast).toFixed(2)} | ${(r.b / r.fast).toFixed(2)} |` : ''}`,
   )
   .join('\n')}
 

@@ -19,6 +19,7 @@ const nativeRules = {
   model: ['base'],
   // Of the graph the engine needs shapes alone, of the export how a network is read from a file's structure.
   engine: ['model', 'ops', 'base', 'include', 'graph/infer.h', 'export/structure.h'],
+  wasm: ['engine', 'model', 'base', 'include'],
   // C carries the arithmetic of the engine's integers along.
   export: ['train', 'graph', 'model', 'ops', 'base', 'include', 'engine/integer/model.h', 'engine/integer/program.h'],
   'backends/reference': ['ops', 'include'],
@@ -43,6 +44,8 @@ const libRules = {
   data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'package-root'],
   import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
   inference: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  // For browsers: what needs no Node alone.
+  browser: ['inference/examples', 'inference/prediction', 'binding', 'errors', 'indexing'],
   training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   export: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],

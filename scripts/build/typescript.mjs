@@ -69,4 +69,6 @@ metafiles.push(browser.metafile);
 copyFileSync(join(root, 'lib/dashboard/page/page.css'), join(dist, 'dashboard/page.css'));
 writeFileSync(join(dist, 'vendor/LICENSES.txt'), licences(metafiles, root));
 copyFileSync(digitsFile(join(root, 'build')), join(dist, 'digits.br'));
+const wasm = join(root, 'build/wasm/engine.wasm');
+if (existsSync(wasm)) copyFileSync(wasm, join(dist, 'browser/engine.wasm')); // else: npm run build:wasm
 chmodSync(join(dist, 'cli/main.js'), 0o755);

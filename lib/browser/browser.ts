@@ -1,0 +1,149 @@
+/** `selfcompress/browser`: model files in a browser, by the same engine as WebAssembly. No Node, no addon. */
+import type { AxesSizes, Metadata } from '../binding.js';
+import { withCode, wrongType, wrongValue } from '../errors.js';
+import { copyNumbers, type Normalisation, normalisationOf } from '../inference/examples.js';
+import { OutputReader, type Prediction } from '../inference/prediction.js';
+import { Engine, type WasmSource } from './engine.js';
+
+export type { ClassScore, Prediction } from '../inference/prediction.js';
+export type { WasmSource } from './engine.js';
+
+/**
+ * One example. Float32Array: [channels × positions], normalised as in training. Uint8Array or Uint8ClampedArray: the same as bytes
+ * 0..255, which are divided by 255 and normalised as the file says. ImageData of the input's size, for inputs of 1 or 3 channels: its
+ * colours, or their mean.
+ */
+export type BrowserInput = Float32Array | Uint8Array | Uint8ClampedArray | { width: number; height: number; data: Uint8ClampedArray };
+
+export interface BrowserOptions {
+  /** 'unpacked' (default) keeps weights as floats once they were used; 'packed' keeps their codes alone. */
+  weights?: 'unpacked' | 'packed';
+  /** Most weights of a file that is read. Default 2^28. */
+  maxWeights?: number;
+  /** Most bytes of activations. Default 2^30. */
+  maxActivationBytes?: number;
+  /** Where engine.wasm is, or its bytes; read once. Default: beside this module. */
+  wasm?: WasmSource;
+}
+
+let shared: Promise<Engine> | undefined;
+
+async function engineAt(source: WasmSource): Promise<Engine> {
+  shared ??= Engine.start(source);
+  try {
+    return await shared;
+  } catch (error) {
+    shared = undefined; // another address may do
+    throw error;
+  }
+}
+
+export class BrowserModel {
+  readonly #engine: Engine;
+  #model: number;
+  readonly #normalisation: Normalisation;
+  readonly #outputs: OutputReader;
+  /** [channels, positions...] of one example. */
+  readonly input: AxesSizes;
+  readonly output: AxesSizes;
+  /** What the file says: name, task, labels, mean, std, ... */
+  readonly metadata: Metadata;
+
+  /** @internal */
+  constructor(engine: Engine, model: number) {
+    this.#engine = engine;
+    this.#model = model;
+    const { input, output, metadata } = engine.describe(model);
+    this.input = input;
+    this.output = output;
+    this.metadata = metadata;
+    this.#normalisation = normalisationOf(metadata, input[0]);
+    this.#outputs = new OutputReader(metadata, output);
+  }
+
+  /** Bytes of weights as they are kept, of weights unpacked so far, and of activations at one example. */
+  get memory(): { weightBytes: number; panelBytes: number; activationBytes: number } {
+    return this.#engine.memory(this.#use());
+  }
+
+  /**
+   * The prediction of one example, or of each of an array. The engine runs on the calling thread: use a worker for large models.
+   * @throws TypeError, RangeError for what is no input of this model
+   */
+  predict(input: BrowserInput): Promise<Prediction>;
+  predict(inputs: readonly BrowserInput[]): Promise<Prediction[]>;
+  async predict(given: BrowserInput | readonly BrowserInput[]): Promise<Prediction | Prediction[]> {
+    return this.predictSync(given as BrowserInput);
+  }
+
+  /** The same without a promise. */
+  predictSync(input: BrowserInput): Prediction;
+  predictSync(inputs: readonly BrowserInput[]): Prediction[];
+  predictSync(given: BrowserInput | readonly BrowserInput[]): Prediction | Prediction[] {
+    const model = this.#use();
+    const examples: readonly BrowserInput[] = Array.isArray(given) ? given : [given as BrowserInput];
+    if (examples.length > 1 << 20) throw wrongValue('at most 2^20 examples', 'inputs', examples.length);
+    const [elements, outputs] = [this.input, this.output].map((axes) => axes.reduce((product, size) => product * size, 1)) as [number, number];
+    const values = new Float32Array(examples.length * elements);
+    examples.forEach((example, i) => {
+      const argument = Array.isArray(given) ? `inputs[${i}]` : 'input';
+      const numbers = this.#planes(example, argument);
+      if (!copyNumbers(numbers, argument, this.#normalisation, values.subarray(i * elements, (i + 1) * elements)))
+        throw wrongType('a Float32Array, a Uint8Array or ImageData', argument, example);
+    });
+    const predictions = this.#outputs.of(this.#engine.predict(model, values, examples.length, outputs), examples.length);
+    return Array.isArray(given) ? predictions : (predictions[0] as Prediction);
+  }
+
+  /** Frees the model's memory; later calls fail with ERR_SELFCOMPRESS_DISPOSED. */
+  dispose(): void {
+    if (this.#model) this.#engine.dispose(this.#model);
+    this.#model = 0;
+  }
+
+  #use(): number {
+    if (!this.#model) throw withCode(new Error('Expected a model in use for this but received a disposed one'), 'ERR_SELFCOMPRESS_DISPOSED');
+    return this.#model;
+  }
+
+  /** The bytes of ImageData, plane by plane; anything else as it is. */
+  #planes(example: unknown, argument: string): unknown {
+    const { data, width, height } = (example ?? {}) as { data?: unknown; width?: unknown; height?: unknown };
+    if (!(data instanceof Uint8ClampedArray) || typeof width !== 'number' || typeof height !== 'number') return example;
+    const [channels, rows, columns] = this.input;
+    if (this.input.length !== 3 || (channels !== 1 && channels !== 3)) throw wrongType('a typed array', argument, example);
+    if (width !== columns || height !== rows || data.length !== 4 * width * height)
+      throw wrongValue(`ImageData of ${columns}×${rows} pixels`, argument, `${width}×${height}`);
+    const size = width * height;
+    const planes = new Uint8Array(channels * size);
+    for (let i = 0; i < size; i++) {
+      const colours = [data[4 * i] ?? 0, data[4 * i + 1] ?? 0, data[4 * i + 2] ?? 0] as const;
+      if (channels === 1) planes[i] = Math.round((colours[0] + colours[1] + colours[2]) / 3);
+      else for (let c = 0; c < 3; c++) planes[c * size + i] = colours[c] ?? 0;
+    }
+    return planes;
+  }
+}
+
+/**
+ * A model file of version 2 (docs/model-file.md): its bytes, or the address that they are fetched from.
+ * @throws ModelFileError for anything that is not a whole, unchanged file of a network that the engine runs
+ */
+export async function loadModel(file: Uint8Array | ArrayBuffer | URL | string, options: BrowserOptions = {}): Promise<BrowserModel> {
+  const { weights = 'unpacked', maxWeights = 0, maxActivationBytes = 0, wasm } = options;
+  if (weights !== 'unpacked' && weights !== 'packed') throw wrongType('"unpacked" or "packed"', 'options.weights', weights);
+  for (const [name, value] of Object.entries({ maxWeights, maxActivationBytes }))
+    if (!Number.isSafeInteger(value) || value < 0) throw wrongType('a positive whole number', `options.${name}`, value);
+  const bytes = await bytesOf(file);
+  const engine = await engineAt(wasm ?? new URL('./engine.wasm', import.meta.url));
+  return new BrowserModel(engine, engine.load(bytes, { packed: weights === 'packed', maxWeights, maxActivationBytes }));
+}
+
+async function bytesOf(file: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {
+  if (file instanceof Uint8Array) return file;
+  if (file instanceof ArrayBuffer) return new Uint8Array(file);
+  if (typeof file !== 'string' && !(file instanceof URL)) throw wrongType('the bytes or the address of a model file', 'file', file);
+  const response = await fetch(file);
+  if (!response.ok) throw wrongValue(`a file (the server says ${response.status})`, 'file', String(file));
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,18 @@
+// WebAssembly with vectors of 128 bits; compiled by scripts/build/wasm.mjs alone.
+#include <wasm_simd128.h>
+
+#include "engine/kernels.h"
+
+#define SELFCOMPRESS_ENGINE_WASM 1
+namespace selfcompress::engine {
+namespace {
+#include "engine/isa/vector.h"
+constexpr int kTileVectors = 2, kPixels[] = {6, 4};
+constexpr int kTileChannels = 4, kImagePixels = 2;
+constexpr int kTileSums = 8;  // of tileProducts: processors below have 16 registers
+#include "engine/isa/kernels.inc"
+#include "engine/isa/winograd.inc"
+}  // namespace
+const Kernels kWasmKernels{"wasm",       kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+                           depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
+}  // namespace selfcompress::engine

@@ -1,0 +1,100 @@
+/**
+ * The engine as WebAssembly, build/wasm/engine.wasm, by emscripten (Debian: apt install emscripten); and beside lib/browser in dist/,
+ * where build:ts puts it as well.
+ *   npm run build:wasm [-- --keep]   --keep: files that are older than their objects are not compiled again
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const objects = join(root, 'build/wasm');
+const output = join(objects, 'engine.wasm');
+
+const compiler = process.env.EMXX ?? 'em++';
+if (spawnSync(compiler, ['--version']).status !== 0)
+  throw new Error(`Expected emscripten's compiler for EMXX but received ${compiler}: apt install emscripten`);
+
+/** Files of a folder of native/ that end in .cpp. */
+const files = (folder, wanted = () => true) =>
+  readdirSync(join(root, 'native', folder))
+    .filter((name) => name.endsWith('.cpp') && wanted(name))
+    .map((name) => join('native', folder, name));
+const operators = readdirSync(join(root, 'native/ops'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+const sources = [
+  ...files('base'),
+  ...files('model', (name) => name !== 'writer.cpp'),
+  ...files('ops'),
+  // References belong to training.
+  ...operators.flatMap(({ name }) => files(`ops/${name}`)).filter((file) => !readFileSync(join(root, file), 'utf8').includes('reference_backend.h')),
+  'native/graph/infer.cpp',
+  'native/export/structure.cpp',
+  ...files('engine'),
+  ...files('engine/ops'),
+  'native/engine/isa/scalar.cpp',
+  'native/engine/isa/wasm.cpp',
+  ...files('wasm'),
+];
+
+const flags = [
+  '-std=c++20',
+  '-msimd128',
+  '-fwasm-exceptions',
+  '-ffp-contract=off',
+  '-fvisibility=hidden',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-Inative',
+  '-Inative/include',
+  '-DNDEBUG',
+  '-DSELFCOMPRESS_INFERENCE_ONLY',
+  '-include',
+  'native/wasm/standard.h',
+];
+/** Kernels for speed, everything else for size. */
+const optimise = (source) => (source.startsWith('native/engine/isa/wasm') || source.startsWith('native/engine/ops/') ? '-O3' : '-Oz');
+
+function run(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(compiler, args, { cwd: root, stdio: 'inherit' });
+    child.on('error', reject);
+    child.on('exit', (status) => (status === 0 ? resolve() : reject(new Error(`${compiler} ${args.at(-1)} failed`))));
+  });
+}
+
+mkdirSync(objects, { recursive: true });
+const queue = sources.map((source) => ({ source, object: join(objects, `${source.slice('native/'.length).replaceAll('/', '-')}.o`) }));
+const newer = ({ source, object }) => {
+  try {
+    return process.argv.includes('--keep') && statSync(object).mtimeMs > statSync(join(root, source)).mtimeMs;
+  } catch {
+    return false;
+  }
+};
+const left = queue.filter((item) => !newer(item));
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let item = left.pop(); item; item = left.pop()) await run([...flags, optimise(item.source), '-c', '-o', item.object, item.source]);
+  }),
+);
+await run([
+  '-O3',
+  '-fwasm-exceptions',
+  '-msimd128',
+  '--no-entry',
+  '-sSTANDALONE_WASM=1',
+  '-sALLOW_MEMORY_GROWTH=1',
+  '-sMAXIMUM_MEMORY=2GB',
+  '-sFILESYSTEM=0',
+  '-Wl,--gc-sections',
+  ...queue.map(({ object }) => object),
+  '-o',
+  output,
+]);
+const beside = join(root, 'dist/browser');
+if (existsSync(beside)) copyFileSync(output, join(beside, 'engine.wasm'));
+const bytes = readFileSync(output);
+console.log(`${basename(output)}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`);
