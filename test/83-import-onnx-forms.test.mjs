@@ -266,6 +266,27 @@ t.test('they give the outputs of ONNX Runtime', judged, async (t) => {
   }
 });
 
+t.test('a mask that the file computes is folded', judged, async (t) => {
+  const path = join(temporaryFolder(t), 'm.onnx');
+  const model = heads({ positions: 6, causal: true });
+  const ones = tensor('ones', [6, 6], new Float32Array(36).fill(1));
+  const mask = [
+    node('Trilu', ['ones', 'none'], 'lower', { upper: 0 }),
+    node('Equal', ['lower', 'zero'], 'hidden'),
+    node('Where', ['hidden', 'low', 's1'], 's2'),
+  ];
+  const at = model.nodes.length - 7; // the mask that is added
+  const nodes = [...model.nodes.slice(0, at), ...mask, ...model.nodes.slice(at + 1)];
+  const initializers = [...model.initializers, ones, scalarInt('none', 0), number('zero', 0), number('low', -1e9)];
+  writeModel(path, { ...model, initializers, nodes });
+  const { model: imported, difference } = await compareWithRuntime(path, ort);
+  t.ok(difference < 2e-5, `${difference}`);
+  t.match(
+    imported.network.nodes.find(({ kind }) => kind === 'attention'),
+    { causal: true },
+  );
+});
+
 t.test('an attention is one node, with its scale', async (t) => {
   const path = join(temporaryFolder(t), 'm.onnx');
   writeModel(path, heads({ positions: 6, causal: true }));

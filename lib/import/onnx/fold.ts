@@ -150,6 +150,40 @@ function cast(c: RuleContext): Constant {
   return { shape, data: Float64Array.from(data, (x) => (to === 9 ? Number(x !== 0) : Math.trunc(x))), isInteger: true };
 }
 
+/** A comparison, or another function of two that is true or false. */
+function truth(operation: (a: number, b: number) => boolean): Fold {
+  const both = binary((a, b) => Number(operation(a, b)));
+  return (c) => {
+    const { shape, data } = both(c);
+    return { shape, data: Float64Array.from(data), isInteger: true };
+  };
+}
+
+/** Elements of the second input where the first is true, and of the third elsewhere. */
+function where(c: RuleContext): Constant {
+  const [condition, a, b] = [input(c, 0), input(c, 1), input(c, 2)];
+  const shape = broadcastShape(broadcastShape(condition.shape, a.shape) ?? [], b.shape);
+  if (!shape || !broadcastShape(condition.shape, a.shape)) throw new Unsupported('shapes that broadcast');
+  checkCount(shape);
+  const [on, x, y] = [expand(condition, shape), expand(a, shape), expand(b, shape)];
+  return { ...x, data: x.data.map((value, i) => (item(on.data, i) !== 0 ? value : item(y.data, i))) as Float32Array };
+}
+
+/** The upper or lower triangles of matrices, zeros elsewhere. */
+function triangle(c: RuleContext): Constant {
+  const a = input(c);
+  const given = optionalConstant(c, 1, 'a diagonal');
+  const k = given ? numberOf(given, 'a diagonal') : 0;
+  const upper = c.node.int('upper', 1) !== 0;
+  const [rows, columns] = [a.shape.at(-2), a.shape.at(-1)];
+  if (!rows || !columns) throw new Unsupported(`matrices (the input is [${a.shape}])`);
+  const kept = (i: number) => {
+    const along = (i % columns) - (Math.floor(i / columns) % rows);
+    return upper ? along >= k : along <= k;
+  };
+  return { ...a, data: a.data.map((value, i) => (kept(i) ? value : 0)) as Float32Array };
+}
+
 /** Operators on constants. `attribute` is the tensor of the attribute `value`, read before. */
 export const folds: Record<string, (c: RuleContext, attribute: Constant | undefined) => Constant> = {
   Constant: (c, attribute) => {
@@ -202,6 +236,22 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
   Pow: binary((a, b) => a ** b),
   Sqrt: unary(Math.sqrt),
   Neg: unary((x) => -x),
+  Abs: unary(Math.abs),
+  Exp: unary(Math.exp),
+  Log: unary(Math.log),
+  Sin: unary(Math.sin),
+  Cos: unary(Math.cos),
+  Reciprocal: unary((x) => 1 / x),
+  Not: unary((x) => Number(x === 0)),
+  Equal: truth((a, b) => a === b),
+  Less: truth((a, b) => a < b),
+  LessOrEqual: truth((a, b) => a <= b),
+  Greater: truth((a, b) => a > b),
+  GreaterOrEqual: truth((a, b) => a >= b),
+  And: truth((a, b) => a !== 0 && b !== 0),
+  Or: truth((a, b) => a !== 0 || b !== 0),
+  Where: where,
+  Trilu: triangle,
   Floor: unary(Math.floor),
   Ceil: unary(Math.ceil),
   Range: (c) => {
