@@ -70,7 +70,7 @@ struct Resized {
 struct Dropped {
   Dropped(std::nullptr_t) {}
   template <class Function>
-  Dropped& operator=(const Function&) {
+  [[gnu::always_inline]] Dropped& operator=(const Function&) {  // else the function would be an argument, and stay
     return *this;
   }
 };
