@@ -1,5 +1,6 @@
 /** Ranges of a network's values on data: what integers are scaled by (docs/integer.md). */
 import { binding, type NetworkDescription, type NodeDescription } from '../binding.js';
+import { wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { elements, inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
@@ -91,7 +92,7 @@ export async function calibrate(network: NetworkDescription, state: State, image
   const spoilt = ranges.findIndex((bound) => !Number.isFinite(bound));
   if (spoilt >= 0) {
     const name = spoilt < 2 ? 'the input' : `"${network.nodes[(spoilt >> 1) - 1]?.name}"`;
-    throw new RangeError(`Expected finite values of ${name} for calibration but received ${ranges[spoilt]}`);
+    throw wrongValue(`examples with finite values of ${name}`, 'options.calibration', ranges[spoilt]);
   }
   return ranges;
 }

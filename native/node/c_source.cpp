@@ -24,7 +24,7 @@ Napi::Value exportC(const Napi::CallbackInfo& info) {
   const std::uint8_t* bytes = arrays.bytesOrFloats(f, "bytes", -1, isFloat);
   if (isFloat) throwType(f.env(), "a Uint8Array", f.path("bytes"), "a Float32Array");
   COptions options;
-  if (f.has("name")) options.name = textOf(f.get("name"), f.path("name"));
+  if (f.has("name")) options.name = f.string("name");
   if (!isIdentifier(options.name)) throwRange(f.env(), "an identifier of C", f.path("name"), quoted(options.name));
   options.packed = f.choice("weights", {"packed", "plain"}, 0) == 0;
   arrays.verify();
