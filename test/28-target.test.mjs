@@ -236,7 +236,7 @@ t.test('from the command line', async (t) => {
     [['--target-size', 'big'], /a size such as 20kB/],
   ]) {
     const { status, stderr } = run(...common, ...args, '--out', join(folder, 'none'));
-    t.equal(status, 1, args.join(' '));
+    t.ok(status > 0, args.join(' '));
     t.match(stderr, message);
   }
 });
