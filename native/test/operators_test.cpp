@@ -164,10 +164,12 @@ void kill(State& state, const Parameters& parameters, Random& random, double sha
 TEST_CASE("there is a case for every operator") {
   std::set<std::string> kinds;
   for (const Case& c : operatorCases()) kinds.insert(kindOf(c));
-  // In operators_layout_test, operators_attention_test, operators_recurrent_test:
-  for (const char* kind : {"gatherChannels", "channelShuffle", "padChannels", "sliceChannels", "slicePositions", "pad",
-                           "pixelShuffle", "pixelUnshuffle", "reshape", "meanChannels", "meanPositions",
-                           "globalMaxPool", "resize", "convTranspose2d", "attention", "rotary", "lstm", "gru"})
+  // In operators_layout_test, operators_attention_test, operators_recurrent_test, operators_embedding_test:
+  for (const char* kind :
+       {"gatherChannels", "channelShuffle",  "padChannels", "sliceChannels", "slicePositions", "pad",
+        "pixelShuffle",   "pixelUnshuffle",  "reshape",     "meanChannels",  "meanPositions",  "globalMaxPool",
+        "resize",         "convTranspose2d", "attention",   "rotary",        "lstm",           "gru",
+        "embedding",      "parameter"})
     kinds.insert(kind);
   for (const Operator* op : operators()) {
     CAPTURE(op->kind);
