@@ -1,15 +1,16 @@
 /** A trained network of another program, made small: it learns from the original itself, and is steered to a target. */
-import { checkPath, readArgument } from '../arguments.js';
+import { checkPath, checkTyped, readArgument } from '../arguments.js';
 import type { Device, NetworkDescription } from '../binding.js';
-import type { Dataset, Split } from '../data/dataset.js';
-import { checkNames, wrongType, wrongValue } from '../errors.js';
+import { type AnyDataset, type Dataset, MOST_EXAMPLES, type Split } from '../data/dataset.js';
+import { checkInteger, checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { exportModel } from '../export/export.js';
 import { importModel } from '../import/import.js';
 import { encodeModel } from '../model-file/model-file.js';
 import { elements, inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
-import type { PartialTrainOptions } from '../training/options.js';
+import { NativeData } from '../training/native-data.js';
+import { type PartialTrainOptions, plainCopy } from '../training/options.js';
 import { checkData } from '../training/same-data.js';
 import type { Target } from '../training/target.js';
 import { Trainer } from '../training/trainer.js';
@@ -65,14 +66,17 @@ export interface CompressedModel {
   report: CompressReport;
 }
 
+type Original = { network: NetworkDescription; state: State };
+
 const NAMES = ['target', 'epochs', 'batchSize', 'learningRate', 'seed', 'device', 'onEpoch'] as const satisfies (keyof CompressOptions)[];
 const DEFAULTS = { epochs: 20, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
 
 /** `compressModel` on an ONNX file, or any other that `importModel` reads. */
-export async function compressOnnx(path: string, data: Dataset, options: CompressOptions = {}): Promise<CompressedModel> {
+export async function compressOnnx(path: string, givenData: Dataset, options: CompressOptions = {}): Promise<CompressedModel> {
   checkPath(path, 'path');
-  checkData(data);
-  return compressModel(await importModel(path, { input: data.shape }), data, options);
+  const data = checkImages(givenData);
+  const checked = checkOptions(options);
+  return compressModel(await importModel(path, { input: [...data.shape] }), data, checked);
 }
 
 /**
@@ -82,13 +86,13 @@ export async function compressOnnx(path: string, data: Dataset, options: Compres
  */
 export async function compressModel(
   original: { network: NetworkDescription; state: State },
-  data: Dataset,
+  givenData: Dataset,
   options: CompressOptions = {},
 ): Promise<CompressedModel> {
   const { onEpoch, target: asked, ...given } = checkOptions(options);
   const target: Target = asked ?? DEFAULTS.target;
-  checkData(data);
-  const { network, state } = readArgument(original, 'original');
+  const data = checkImages(givenData);
+  const { network, state } = checkOriginal(original);
   const plain = { network: withPlainWeights(network, state), state };
   const before = await outputsOf(plain, data.test, data);
   const settings = { ...DEFAULTS, ...given, target };
@@ -104,14 +108,36 @@ export async function compressModel(
   }
 }
 
+/** Native code looks at the arrays of every split. */
+function checkImages(given: Dataset): Dataset {
+  const data = readArgument(given, 'data') as AnyDataset;
+  checkData(data);
+  if (data.input === 'tokens') throw wrongType('a data set of images, vectors or sequences of numbers', 'data', given);
+  const splits = Object.entries({ train: data.train, test: data.test, validation: data.validation });
+  for (const [name, split] of splits) if (split !== undefined) checkInteger(split.count, `data.${name}.count`, 1, MOST_EXAMPLES);
+  new NativeData(data);
+  const size = elements(data.shape);
+  for (const [name, split] of splits)
+    if (split !== undefined && split.images.length !== split.count * size)
+      throw wrongValue(`${split.count} × ${size} numbers`, `data.${name}.images`, split.images);
+  return data;
+}
+
+function checkOriginal(given: Original): Original {
+  const { network, state } = checkObject(readArgument(given, 'original'), 'original') as unknown as Original;
+  const description = plainCopy(network, 'original.network') as NetworkDescription;
+  inspectNetwork(description);
+  checkObject(state, 'original.state');
+  for (const [name, values] of Object.entries(state)) checkTyped(values, `original.state["${name}"]`, Float32Array);
+  return { network: description, state };
+}
+
 function checkOptions(options: CompressOptions): CompressOptions {
   const read = readArgument(options, 'options');
   checkNames(read, 'options', NAMES);
   if (read.onEpoch !== undefined && typeof read.onEpoch !== 'function') throw wrongType('a function', 'options.onEpoch', read.onEpoch);
   return Object.fromEntries(Object.entries(read).filter(([, value]) => value !== undefined)) as CompressOptions;
 }
-
-type Original = { network: NetworkDescription; state: State };
 
 /** Layers that the state has no bit depths of are plain: that is how the network was trained. */
 const withPlainWeights = (network: NetworkDescription, state: State): NetworkDescription =>

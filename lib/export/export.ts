@@ -95,7 +95,7 @@ async function rangesOf(
   const size = elements(description.input);
   if (!examples) return info?.ranges?.length === 2 * (1 + description.nodes.length) ? info.ranges : undefined;
   if (examples.length === 0 || examples.length % size) throw wrongValue(`n × ${size} numbers`, 'options.calibration', examples);
-  return calibrate(description, state, examples, examples.length / size);
+  return calibrate(description, state, examples.slice(), examples.length / size); // a copy: the caller's memory may change meanwhile
 }
 
 function checkOptions(options: unknown): ExportOptions {

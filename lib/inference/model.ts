@@ -116,6 +116,14 @@ export class InferenceModel {
   }
 }
 
+async function bytesOf(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new ModelFileError(`${path}: The model file cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
  * A model file (docs/model-file.md, version 1 or 2), by path or as its bytes.
  * @throws ModelFileError for anything that is not a whole, unchanged file of a network that the engine runs
@@ -130,7 +138,7 @@ export async function loadModel(file: string | Uint8Array, given: LoadModelOptio
   if (maxActivationBytes !== undefined) checkInteger(maxActivationBytes, 'options.maxActivationBytes', 1);
   if (weights !== undefined && weights !== 'unpacked' && weights !== 'packed') throw wrongType('"unpacked" or "packed"', 'options.weights', weights);
   if (arithmetic !== undefined) checkChoice(arithmetic, 'options.arithmetic', ['float', 'integer']);
-  const bytes = await secondVersion(typeof file === 'string' ? await readFile(file) : file);
+  const bytes = await secondVersion(typeof file === 'string' ? await bytesOf(file) : file);
   const name = typeof file === 'string' ? `${file}: ` : '';
   try {
     return new InferenceModel(await binding.loadModelFile({ bytes, weights, arithmetic, maxWeights, maxActivationBytes }));

@@ -1,17 +1,18 @@
 /** Whether a trainer's data are data at all, and those that a run was made with. */
 import type { AnyDataset } from '../data/dataset.js';
-import { wrongType, wrongValue } from '../errors.js';
+import { checkInteger, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import type { DataInfo } from './checkpoint.js';
 import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
 /** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
 export function checkData(data: unknown): asserts data is AnyDataset {
-  const { input, shape, train, test, validation } = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
+  const { input, shape, classes, train, test, validation } = (isPlainObject(data) ? data : {}) as Record<string, unknown>;
   const isTokens = input === 'tokens';
-  const split = (value: unknown) => typeof value === 'object' && value !== null && (isTokens ? 'tokens' : 'images') in value && 'count' in value;
+  const split = (value: unknown) => isPlainObject(value) && (isTokens ? 'tokens' : 'images') in value && 'count' in value;
   if (!(isTokens || Array.isArray(shape)) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
     throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
   }
+  checkInteger(classes, 'data.classes', 0);
 }
 
 /** @returns the fingerprint of `data` */

@@ -27,7 +27,7 @@ const engine =
 /** Names that a message may speak of: every key of right arguments, and the parameters. */
 const vocabularies = new Map(Object.values(all).map((entry) => [entry, vocabulary(entry)]));
 function vocabulary(entry) {
-  const words = new Set([...entry.names, 'the arguments', 'this', 'the output', 'count']);
+  const words = new Set([...entry.names, 'the arguments', 'this', 'the output', 'count', 'constructor', 'toString']); // the last two: misspelled ones
   const visit = (value, depth) => {
     if (value === null || typeof value !== 'object' || ArrayBuffer.isView(value) || depth > 6) return;
     for (const key of Object.keys(value)) {
@@ -51,7 +51,9 @@ function wrong(error, entry) {
   const [, what, argument, received] = form.exec(error.message) ?? [];
   if (argument === undefined) return `not of the form: ${said}`;
   if (engine.test(what + argument) || (!received.startsWith('an exception') && engine.test(received))) return `text of the engine: ${said}`;
-  if (![...vocabularies.get(entry)].some((word) => argument.includes(word))) return `names no argument: ${said}`;
+  const name = argument.toLowerCase(); // one that was misspelled is named as it was written: in part, or in capitals
+  if (![...vocabularies.get(entry)].some((word) => name.includes(word.toLowerCase()) || word.toLowerCase().includes(name.trim())))
+    return `names no argument: ${said}`;
   return undefined;
 }
 

@@ -272,6 +272,18 @@ export const typescript = {
     names: ['options', 'network', 'data', 'state', 'Trainer.create', 'node'],
     with: (args) => library.Trainer.create(...args).dispose(),
   },
+  compressModel: {
+    make: () => [
+      { network: description(), state: {} },
+      { ...sound, train: { ...sound.train }, test: { ...sound.test } },
+      { target: { bytes: 500 }, epochs: 1, batchSize: 8, learningRate: 0.01, seed: 1, device: 'cpu', onEpoch: () => {} },
+    ],
+    names: ['original', 'options', 'data', 'network', 'state', 'node'],
+  },
+  compressOnnx: {
+    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { ...sound, train: { ...sound.train }, test: { ...sound.test } }, { epochs: 1 }],
+    names: ['path', 'options', 'data'],
+  },
   importModel: {
     make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { input: [1, 6, 6], output: 'y', batchAxis: 0 }],
     names: ['path', 'options', 'input', 'output', 'batchAxis'],
