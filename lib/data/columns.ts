@@ -107,7 +107,7 @@ export function encodeRow(columns: Column[], row: Record<string, string | number
 
 function checkColumns(columns: unknown): Column[] {
   if (!Array.isArray(columns)) throw wrongType('an array of columns, as loadTable returns it,', 'columns', columns);
-  columns.forEach((column, i) => {
+  return columns.map((column, i) => {
     const at = `columns[${i}]`;
     const { name, index, categories, mean, missing } = checkObject(column, at);
     if (typeof name !== 'string') throw wrongType('a string', `${at}.name`, name);
@@ -117,8 +117,8 @@ function checkColumns(columns: unknown): Column[] {
       throw wrongType('an array of strings', `${at}.categories`, categories);
     // Not `instanceof`, nor its tag: an object with the prototype of a set is none, and neither is a proxy of one.
     if (!types.isSet(missing)) throw wrongType('a Set of strings', `${at}.missing`, missing);
+    return { ...(column as Column), missing: new Set(Set.prototype.values.call(missing) as SetIterator<string>) }; // whatever its prototype is
   });
-  return columns;
 }
 
 function encodeChecked(columns: Column[], row: Record<string, unknown>): Float32Array {

@@ -1,5 +1,5 @@
 /** Text from a language model: token after token, each drawn from what the model predicts behind those before it. */
-import { readArgument } from '../arguments.js';
+import { checkTyped, readArgument, reading } from '../arguments.js';
 import { SLICE } from '../data/pace.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
@@ -56,16 +56,72 @@ export function drawToken(logits: Float64Array, { temperature, topK }: { tempera
   return best;
 }
 
+/** What a tokenizer does, with errors that name it; those of this library say more and stay. */
+function asked<T>(argument: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith('ERR_SELFCOMPRESS_')) throw error;
+    return reading(argument, () => {
+      throw error;
+    });
+  }
+}
+
+function checkModel(given: NextTokenModel): NextTokenModel {
+  const { length, vocabulary, predict } = reading('model', () => {
+    const { length, vocabulary, predict } = Object(given) as NextTokenModel;
+    return { length, vocabulary, predict };
+  });
+  checkInteger(length, 'model.length', 1, MOST_WINDOW);
+  checkInteger(vocabulary, 'model.vocabulary', 1, MOST_WINDOW);
+  if (typeof predict !== 'function') throw wrongType('a function', 'model.predict', predict);
+  return {
+    length,
+    vocabulary,
+    async predict(window) {
+      const logits: unknown = await predict.call(given, window);
+      const all = checkTyped(logits, "the model's prediction", Float32Array);
+      if (all.length !== length * vocabulary) throw wrongValue(`${vocabulary} × ${length} logits`, "the model's prediction", all);
+      return all;
+    },
+  };
+}
+
+function checkTokenizer(given: Tokenizer): Tokenizer {
+  const { size, encode, decode } = reading('tokenizer', () => {
+    const { size, encode, decode } = Object(given) as Tokenizer;
+    return { size, encode, decode };
+  });
+  checkInteger(size, 'tokenizer.size', 1, MOST_WINDOW);
+  for (const [name, method] of Object.entries({ encode, decode }))
+    if (typeof method !== 'function') throw wrongType('a function', `tokenizer.${name}`, method);
+  return {
+    size,
+    encode: (text) => asked('tokenizer', () => checkTyped(encode.call(given, text), "the tokenizer's tokens", Int32Array)),
+    decode: (tokens) =>
+      asked('tokenizer', () => {
+        const text: unknown = decode.call(given, tokens);
+        if (typeof text !== 'string') throw wrongType('a text', "the tokenizer's text", text);
+        return text;
+      }),
+  };
+}
+
+/** Tokens of a window, or of a vocabulary. */
+const MOST_WINDOW = 1 << 24;
+
 /**
  * The text that follows the prompt, in pieces as they come. The model sees the last `model.length` tokens of prompt and text.
  * @throws TypeError or RangeError for wrong options, and for a prompt with characters that the tokenizer does not have
  */
 export async function* generateText(
-  model: NextTokenModel,
-  tokenizer: Tokenizer,
+  givenModel: NextTokenModel,
+  givenTokenizer: Tokenizer,
   prompt: string,
   given: GenerateOptions = {},
 ): AsyncGenerator<string, void, void> {
+  const [model, tokenizer] = [checkModel(givenModel), checkTokenizer(givenTokenizer)];
   const options = readArgument(given, 'options');
   checkNames(options, 'options', ['tokens', 'temperature', 'topK', 'seed']);
   const { tokens: count = 200, temperature = 1, topK = model.vocabulary, seed = 1 } = options as GenerateOptions;
