@@ -1,4 +1,5 @@
 /** Text from a language model: token after token, each drawn from what the model predicts behind those before it. */
+import { setImmediate } from 'node:timers/promises';
 import { checkTyped, readArgument, reading } from '../arguments.js';
 import { SLICE } from '../data/pace.js';
 import type { Tokenizer } from '../data/tokenizer.js';
@@ -108,6 +109,9 @@ function checkTokenizer(given: Tokenizer): Tokenizer {
   };
 }
 
+/** Milliseconds between two turns of the event loop. */
+const LONGEST_TURN = 5;
+
 /** Tokens of a window, or of a vocabulary. */
 const MOST_WINDOW = 1 << 24;
 
@@ -136,6 +140,7 @@ export async function* generateText(
   const random = uniform(seed, Math.floor(seed / 2 ** 32));
   // Decoding begins with the prompt: what a token stands for may depend on the one before it.
   let text = tokenizer.decode(context.slice(-model.length));
+  let turn = performance.now();
   for (let i = 0; i < count; i++) {
     const seen = context.slice(-model.length);
     const window = new Int32Array(model.length);
@@ -145,6 +150,10 @@ export async function* generateText(
     context.push(token);
     const longer = tokenizer.decode([...seen, token]);
     yield longer.slice(text.length);
+    if (performance.now() - turn > LONGEST_TURN) {
+      await setImmediate(); // a model that answers at once would leave the event loop no time
+      turn = performance.now();
+    }
     text = tokenizer.decode(context.slice(-model.length));
   }
 }

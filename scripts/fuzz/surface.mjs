@@ -202,7 +202,8 @@ export const typescript = {
     ],
     names: ['model', 'tokenizer', 'prompt', 'options', 'text'],
     with: async (args) => {
-      for await (const _ of library.generateText(...args));
+      let pieces = 0;
+      for await (const _ of library.generateText(...args)) if (++pieces === 50) break;
     },
   },
   CharacterVocabulary: {
