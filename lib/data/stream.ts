@@ -1,5 +1,5 @@
 /** Data that come in batches, one after the other, and need not fit into memory. */
-import { readArgument } from '../arguments.js';
+import { readArgument, reading } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
@@ -58,7 +58,7 @@ class Stream {
   /** The batches of an epoch as the source gives them, each checked. */
   async *checked(epoch: number): AsyncGenerator<Split, void, void> {
     const { train, test: _, statisticsFrom: __, ...common } = this.options;
-    const source = train(epoch) as Partial<AsyncIterable<ArraySplit> & Iterable<ArraySplit>> | undefined;
+    const source = reading('train', () => train(epoch)) as Partial<AsyncIterable<ArraySplit> & Iterable<ArraySplit>> | undefined;
     if (typeof source?.[Symbol.asyncIterator] !== 'function' && typeof source?.[Symbol.iterator] !== 'function')
       throw wrongType('an iterable of batches', 'the result of train', source);
     let number = 0;
