@@ -54,7 +54,8 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
     if (p.role === 'weight' || p.role === 'bias') fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
     else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
     else if (p.role === 'slope') values.fill(0.25);
-    state[p.name] = taken[p.name]?.slice() ?? values;
+    const own = taken[p.name];
+    state[p.name] = own === undefined ? values : new Float32Array(own); // whatever its prototype is
   }
   // After all weights: the order of the parameters does not matter.
   for (const p of parameters) {
