@@ -76,7 +76,7 @@ export async function compressOnnx(path: string, givenData: Dataset, options: Co
   checkPath(path, 'path');
   const data = checkImages(givenData);
   const checked = checkOptions(options);
-  return compressModel(await importModel(path, { input: [...data.shape] }), data, checked);
+  return compressChecked(await importModel(path, { input: [...data.shape] }), data, checked);
 }
 
 /**
@@ -89,16 +89,19 @@ export async function compressModel(
   givenData: Dataset,
   options: CompressOptions = {},
 ): Promise<CompressedModel> {
-  const { onEpoch, target: asked, ...given } = checkOptions(options);
+  const checked = checkOptions(options);
+  return compressChecked(checkOriginal(original), checkImages(givenData), checked);
+}
+
+async function compressChecked({ network, state }: Original, data: Dataset, options: CompressOptions): Promise<CompressedModel> {
+  const { onEpoch, target: asked, ...given } = options;
   const target: Target = asked ?? DEFAULTS.target;
-  const data = checkImages(givenData);
-  const { network, state } = checkOriginal(original);
   const plain = { network: withPlainWeights(network, state), state };
   const before = await outputsOf(plain, data.test, data);
   const settings = { ...DEFAULTS, ...given, target };
   const start = { network, state };
   const trainer =
-    target.drop === undefined ? await followingOutputs(plain, start, data, settings) : await followingLabels(plain, start, data, settings);
+    target.drop === undefined ? await followingOutputs(plain, before, start, data, settings) : await followingLabels(plain, start, data, settings);
   try {
     trainer.on('epoch', (metrics) => onEpoch?.(metrics));
     await trainer.run();
@@ -147,14 +150,15 @@ const withPlainWeights = (network: NetworkDescription, state: State): NetworkDes
 type Settings = Omit<PartialTrainOptions, 'target'> & { target: Target };
 const common = { penalty: 'rate', schedule: { kind: 'cosine', warmup: 0.02 } } as const;
 
-async function followingOutputs(original: Original, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
-  const split = async ({ count, images }: Split) => ({ count, images, targets: await outputsOf(original, { count, images }, data) });
+/** @param before the original's outputs for the test examples */
+async function followingOutputs(original: Original, before: Float32Array, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
+  const split = ({ count, images }: Split, targets: Float32Array) => ({ count, images, targets });
   const { name, input, shape, mean, std } = data;
   const learned: Dataset = {
     ...{ name, shape, mean, std, classes: 0, task: 'regression' },
     ...(input === undefined ? {} : { input }),
-    train: await split(data.train),
-    test: await split(data.test),
+    train: split(data.train, await outputsOf(original, data.train, data)),
+    test: split(data.test, before),
   };
   return Trainer.create({ ...start, data: learned, ...common, ...settings, loss: { kind: 'meanSquaredError' } });
 }
