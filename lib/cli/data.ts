@@ -3,6 +3,7 @@ import type { AnyDataset, Dataset, TokenDataset } from '../data/dataset.js';
 import { digitScenes } from '../data/digit-scenes.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { loadText } from '../data/text.js';
+import type { DataSource } from '../report/run-directory.js';
 import { UsageError } from './faults.js';
 
 /** What --dataset takes: those of `loadDataset`, scenes of digits with a class for each pixel, and text files. */
@@ -11,18 +12,8 @@ export const dataNames = [...datasetNames, 'digit-scenes', 'text'] as const;
 /** Tokens of a window where --length does not say. */
 export const WINDOW = 64;
 
-export interface DataFlags {
-  dataset: string;
-  dataDir?: string | undefined;
-  limit?: number | undefined;
-  validation?: number | undefined;
-  splitSeed?: number | undefined;
-  /** Of texts. */
-  length?: number | undefined;
-  tokenizer?: string | undefined;
-  mean?: number[] | undefined;
-  std?: number[] | undefined;
-}
+/** As a run keeps it, with paths as the user gave them. */
+export type DataFlags = DataSource;
 
 /** `shape`: of image folders, what images are scaled to. */
 export async function openData(flags: DataFlags, shape?: [number, number, number]): Promise<AnyDataset> {

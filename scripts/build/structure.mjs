@@ -29,6 +29,8 @@ const nativeRules = {
   node: ['export', 'engine', 'train', 'graph', 'program', 'model', 'ops', 'base', 'include', 'backends/cuda/loader.h', 'backends/cpu/threads.h'],
 };
 
+/** What everything that handles data and networks may import. */
+const foundations = ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'];
 /** Folders and files of lib/ and what each may import beside itself. */
 const libRules = {
   // What everything may import; errors names types of the contract (binding.d.ts) alone.
@@ -43,47 +45,15 @@ const libRules = {
   'model-file': ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'package-root'],
   import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
-  inference: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  inference: foundations,
   // For browsers: what needs no Node alone.
   browser: ['inference/examples', 'inference/prediction', 'binding', 'errors', 'indexing'],
-  training: ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  export: ['training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  training: foundations,
+  export: ['training', 'import', 'inference', ...foundations],
   report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
   dashboard: ['package-root'],
-  cli: [
-    'compress',
-    'dashboard',
-    'export',
-    'report',
-    'training',
-    'import',
-    'inference',
-    'data',
-    'model-file',
-    'network',
-    'binding',
-    'errors',
-    'indexing',
-    'files',
-    'bytes-text',
-    'arguments',
-    'package-root',
-  ],
-  compress: [
-    'export',
-    'training',
-    'import',
-    'inference',
-    'data',
-    'model-file',
-    'network',
-    'binding',
-    'errors',
-    'indexing',
-    'files',
-    'bytes-text',
-    'arguments',
-  ],
+  cli: ['compress', 'dashboard', 'export', 'report', 'training', 'import', 'inference', ...foundations, 'package-root'],
+  compress: ['export', 'training', 'import', 'inference', ...foundations],
   tfjs: ['binding'],
   index: ['compress', 'export', 'training', 'import', 'inference', 'data', 'model-file', 'network', 'binding', 'errors'],
 };
