@@ -191,7 +191,7 @@ export const typescript = {
     names: ['parameters', 'seed', 'quantizer', 'state', 'options'],
   },
   originOf: { make: () => [library.inspectNetwork(description()).parameters], names: ['parameters'] },
-  taskOf: { make: () => [{ ...sound, train: { ...sound.train }, test: { ...sound.test } }], names: ['data'] },
+  taskOf: { make: () => [structuredClone(sound)], names: ['data'] },
   encodeRow: { make: () => [columns(), { a: 2, b: 'x' }], names: ['columns', 'row'] },
   generateText: {
     make: () => [
@@ -263,7 +263,7 @@ export const typescript = {
     make: () => [
       {
         network: description(),
-        data: { ...sound, train: { ...sound.train }, test: { ...sound.test } },
+        data: structuredClone(sound),
         state: { 'conv1.weight': f(36) },
         epochs: 1,
         batchSize: 4,
@@ -276,13 +276,13 @@ export const typescript = {
   compressModel: {
     make: () => [
       { network: description(), state: {} },
-      { ...sound, train: { ...sound.train }, test: { ...sound.test } },
+      structuredClone(sound),
       { target: { bytes: 500 }, epochs: 1, batchSize: 8, learningRate: 0.01, seed: 1, device: 'cpu', onEpoch: () => {} },
     ],
     names: ['original', 'options', 'data', 'network', 'state', 'node'],
   },
   compressOnnx: {
-    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { ...sound, train: { ...sound.train }, test: { ...sound.test } }, { epochs: 1 }],
+    make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), structuredClone(sound), { epochs: 1 }],
     names: ['path', 'options', 'data'],
   },
   importModel: {
