@@ -10,7 +10,9 @@ try {
   const { main } = pack(folder, join(folder, 'none'));
   for (const [name, ...args] of [
     ['publint@0.3.25', '--strict', main],
-    ['@arethetypeswrong/cli@0.18.5', '--no-color', '--profile', 'node16', main],
+    ['@arethetypeswrong/cli@0.18.5', '--no-color', '--profile', 'node16', '--exclude-entrypoints', './browser', '--', main],
+    // The browser's engine is an ES module only.
+    ['@arethetypeswrong/cli@0.18.5', '--no-color', '--profile', 'esm-only', '--entrypoints', './browser', '--', main],
   ]) {
     const { status } = spawnSync('npx', ['--yes', name, ...args], { cwd: folder, stdio: 'inherit', shell: process.platform === 'win32' });
     if (status !== 0) process.exitCode = 1;
