@@ -197,7 +197,7 @@ t.test('all faults are in one error', async (t) => {
     initializers: [weights('w', [2, 2, 3, 3])],
     nodes: [
       node('AveragePool', ['x'], 'c', { kernel_shape: [3, 3], pads: [0, 0, 1] }, 'uneven'),
-      node('LRN', ['c'], 'l', { size: 3 }, 'norm'),
+      node('Det', ['c'], 'l', {}, 'norm'),
       node('NonZero', ['l'], 'i', {}, 'odd'),
       node('Upsample', ['x'], 'p', { mode: 'cubic', scales: [1, 1, 2, 2] }, 'cubic'),
       node('Add', ['i', 'p'], 'y', {}, 'behind'),
@@ -214,7 +214,7 @@ t.test('all faults are in one error', async (t) => {
   for (const part of [
     'outputs y, z',
     'AveragePool "uneven" needs 4 whole numbers from 0 to 1048576 as padding',
-    'LRN "norm"',
+    'Det "norm"',
     'an import rule for NonZero',
     'a scale or a size for each of 4 axes',
   ]) {

@@ -3,21 +3,9 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { compareWithRuntime } from '../scripts/import/judge.mjs';
+import { behind, float, int64, judged, judgeForms, number, ort, scalarInt, weights } from './import-support.mjs';
 import { node, tensor, writeModel } from './onnx-writer.mjs';
-import { floats, importModel, randomNumbers, temporaryFolder } from './support.mjs';
-
-const ort = await import('onnxruntime-node').then(
-  (module) => module.default,
-  () => undefined,
-);
-const judged = { skip: ort ? false : 'onnxruntime-node is not installed' };
-const random = randomNumbers(7);
-const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);
-const weights = (name, ...shape) => tensor(name, shape, floats(random, sizeOf(shape)));
-const number = (name, value) => tensor(name, [], Float32Array.of(value));
-const int64 = (name, ...values) => tensor(name, [values.length], BigInt64Array.from(values.map(BigInt)));
-const scalarInt = (name, value) => tensor(name, [], BigInt64Array.of(BigInt(value)));
-const float = (value) => ({ float: value });
+import { importModel, temporaryFolder } from './support.mjs';
 
 /** Scores hidden above the diagonal. */
 const causalMask = (name, size) =>
@@ -68,14 +56,6 @@ const recurrent = (kind, gates, attributes, directions, outputs = ['y', '']) => 
   options: { batchAxis: 1 },
 });
 
-/** One node behind a convolution. */
-const behind = (shape, nodes, initializers = [], opset = 17) => ({
-  opset,
-  inputs: { x: shape },
-  outputs: { y: [1] },
-  initializers: [weights('w0', shape[1], shape[1], ...shape.slice(2).map(() => 1)), ...initializers],
-  nodes: [node('Conv', ['x', 'w0'], 'c'), ...nodes],
-});
 const image = [1, 6, 8, 5];
 
 const forms = {
@@ -249,22 +229,7 @@ const forms = {
   'GRU with the product before the reset': [recurrent('GRU', 3, { linear_before_reset: 1 }, 1, ['', 'h']), 'gru'],
 };
 
-t.test('they give the outputs of ONNX Runtime', judged, async (t) => {
-  const path = join(temporaryFolder(t), 'm.onnx');
-  for (const [name, [model, kind, check]] of Object.entries(forms)) {
-    const { options = {}, ...file } = model;
-    writeModel(path, file);
-    try {
-      const { model: imported, difference } = await compareWithRuntime(path, ort, options);
-      t.ok(difference < 2e-5, `${name}: ${difference}`);
-      const kinds = imported.network.nodes.map((n) => n.kind);
-      t.ok(kinds.includes(kind), `${name}: ${kinds}`);
-      if (check) t.ok(check(imported.network), `${name}: ${imported.network.input}, ${kinds}`);
-    } catch (error) {
-      t.fail(`${name}: ${error.stack}`);
-    }
-  }
-});
+t.test('they give the outputs of ONNX Runtime', judged, (t) => judgeForms(t, forms));
 
 t.test('a mask that the file computes is folded', judged, async (t) => {
   const path = join(temporaryFolder(t), 'm.onnx');

@@ -1,7 +1,11 @@
-// The ONNX standard's tests of operators through the importer: passed, refused with the reason, or failed.
-//   node scripts/import/operators.mjs FOLDER        (FOLDER/node/test_*/model.onnx and test_data_set_0/*.pb)
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+// The ONNX standard's tests of operators through the importer: passed, folded (the result does not depend on layers, and is computed
+// once), refused with the reason, or failed.
+//   node scripts/import/operators.mjs FOLDER [--json] [--write]    (FOLDER/node/test_*/model.onnx and test_data_set_0/*.pb)
+// --write puts the table into docs/onnx.md.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OnnxNode } from '../../dist/import/onnx/context.js';
+import { folds } from '../../dist/import/onnx/fold.js';
 import { translateOnnx } from '../../dist/import/onnx/model.js';
 import { decodeModelProto, decodeTensorProto } from '../../dist/import/onnx/proto.js';
 import { isFloatType, readTensor } from '../../dist/import/onnx/tensors.js';
@@ -10,9 +14,14 @@ import { inFileOrder, inNetworkOrder, predict } from './judge.mjs';
 
 const [folder] = process.argv.slice(2);
 const json = process.argv.includes('--json');
+/** In docs/onnx.md: what is behind it is this program's. */
+const MARK = '<!-- operators.mjs --write -->';
 
-async function tensorOf(path) {
+const BFLOAT16 = 16;
+/** `type`: of the model, where it says more than the file, which keeps bfloat16 as the bits of integers. */
+async function tensorOf(path, type) {
   const proto = decodeTensorProto(readFileSync(path));
+  if (type === BFLOAT16) proto.dataType = type;
   return { name: proto.name, dataType: proto.dataType, ...(await readTensor(proto, path)) };
 }
 
@@ -69,6 +78,25 @@ async function outputOf(model, image) {
   return moveAxis(prediction, shape, 0, to);
 }
 
+/** The output of a graph all of whose inputs are constants, undefined where an operator has no rule for them. */
+async function foldedResult(graph, version, inputs) {
+  const values = new Map(inputs);
+  for (const [index, proto] of graph.node.entries()) {
+    const fold = folds[proto.opType];
+    if (!fold) return undefined;
+    const node = new OnnxNode(proto, index, version);
+    const tensor = node.tensor('value');
+    const given = proto.input.map((name) => (name === '' ? undefined : { constant: values.get(name) }));
+    try {
+      values.set(proto.output[0], fold({ node, inputs: given }, tensor && (await readTensor(tensor, ''))));
+    } catch (error) {
+      if (error.constructor.name !== 'Unsupported') throw error;
+      return undefined;
+    }
+  }
+  return values.get(graph.output[0].name);
+}
+
 async function runTest(directory) {
   const path = join(directory, 'model.onnx');
   const data = join(directory, 'test_data_set_0');
@@ -77,18 +105,28 @@ async function runTest(directory) {
   const version = opsetImport[0]?.version;
   const result = (status, reason = '') => ({ operator, version, status, reason });
   const inputs = new Map();
-  for (const [i, { name }] of graph.input.entries()) {
+  const noTensor = [...graph.input, ...graph.output].find(({ type }) => !type?.tensorType);
+  if (noTensor) return result('refused', `tensors, not lists or options of them (${noTensor.name})`);
+  for (const [i, { name, type }] of graph.input.entries()) {
     const file = join(data, `input_${i}.pb`);
     if (!existsSync(file)) return result('refused', 'inputs that are no tensors');
     try {
-      inputs.set(name, await tensorOf(file));
+      inputs.set(name, await tensorOf(file, type.tensorType.elemType));
     } catch (error) {
       return result('refused', error.message.replace(/^.*?: /, ''));
     }
   }
   // The first input with a fraction is the network's; the others are constants, as in files of trained networks.
   const [name, image] = [...inputs].find(([, { dataType }]) => isFloatType(dataType)) ?? [];
-  if (!image) return result('refused', inputs.size ? 'an input of integers' : 'no inputs');
+  const folded =
+    !image || graph.node.every(({ opType }) => ['Shape', 'Size', 'Range'].includes(opType)) ? await foldedResult(graph, version, inputs) : undefined;
+  if (folded) {
+    const expected = await tensorOf(join(data, 'output_0.pb'));
+    const same = expected.shape.join() === folded.shape.join() && agrees(Array.from(folded.data), Array.from(expected.data));
+    return same ? result('folded') : result('failed', 'another result of constants');
+  }
+  if (!image) return result('refused', `numbers with a fraction, or a rule for constants of ${operator}`);
+  if (image.shape.includes(0)) return result('refused', 'tensors with elements');
   const constants = new Map([...inputs].filter(([other]) => other !== name));
   const reasons = [];
   // Its first axis counts examples, or it is one example, or another axis counts them.
@@ -117,18 +155,38 @@ for (const test of readdirSync(join(folder, 'node')).sort()) {
   }
 }
 const of = (status) => results.filter((r) => r.status === status);
-if (json) console.log(JSON.stringify(results, undefined, 1));
-else {
+const summary = `${of('passed').length} passed, ${of('folded').length} folded, ${of('refused').length} refused, ${of('failed').length} failed`;
+
+/** Lines of Markdown: operators of which any test is not refused, one by one, and the others by what they would need. */
+function report() {
   const operators = new Map();
   for (const r of results) operators.set(r.operator, [...(operators.get(r.operator) ?? []), r]);
-  console.log('| operators | passed | refused | failed | reasons |\n|---|---:|---:|---:|---|');
+  const lines = [`${summary}.`, '', '| operators | passed | folded | refused | failed | reasons |', '|---|---:|---:|---:|---:|---|'];
+  const needs = new Map();
   for (const [operator, list] of operators) {
-    if (!list.some((r) => r.status !== 'refused') && !process.argv.includes('--all')) continue;
     const count = (status) => list.filter((r) => r.status === status).length;
-    const reasons = [...new Set(list.filter((r) => r.status !== 'passed').map((r) => r.reason))].join('; ');
-    console.log(`| ${operator} | ${count('passed')} | ${count('refused')} | ${count('failed')} | ${reasons} |`);
+    const reasons = [...new Set(list.filter((r) => r.reason).map((r) => r.reason))].join('; ');
+    if (count('refused') < list.length) {
+      lines.push(`| ${operator} | ${count('passed')} | ${count('folded')} | ${count('refused')} | ${count('failed')} | ${reasons} |`);
+      continue;
+    }
+    const isList = /^(tensors, not lists or options of them \([^)]*\)(; )?)+$/.test(reasons);
+    const single = operator.includes('+') ? reasons : reasons.replaceAll(operator, 'it');
+    const kind = isList ? 'tensors, not lists or options of them' : single;
+    needs.set(kind, [...(needs.get(kind) ?? []), `${operator.replaceAll('+', ', ')} (${list.length})`]);
   }
-  for (const { test, reason } of of('failed')) console.log(`FAILED ${test}: ${reason}`);
+  lines.push('', 'Refused altogether, by what they would need:', '');
+  for (const [kind, list] of needs) lines.push(`- ${kind}: ${list.join('; ')}`);
+  return lines.join('\n');
 }
-console.error(`${of('passed').length} passed, ${of('refused').length} refused, ${of('failed').length} failed`);
+
+if (json) console.log(JSON.stringify(results, undefined, 1));
+else console.log(report());
+for (const { test, reason } of of('failed')) console.error(`FAILED ${test}: ${reason}`);
+console.error(summary);
+if (process.argv.includes('--write')) {
+  const path = new URL('../../docs/onnx.md', import.meta.url);
+  const [before] = readFileSync(path, 'utf8').split(MARK);
+  writeFileSync(path, `${before}${MARK}\n\n${report()}\n`);
+}
 process.exitCode = of('failed').length ? 1 : 0;

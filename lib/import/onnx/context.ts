@@ -80,6 +80,9 @@ export class Building {
   /** How often elements had to be put in another order. */
   rearranged = 0;
 
+  /** `countsExamples`: an axis of the input counts examples, so that nothing may be computed along it, however many there are. */
+  constructor(readonly countsExamples: boolean) {}
+
   /** @throws Unsupported where the table of operators has no such kind */
   require(kind: string): void {
     if (!this.#kinds.has(kind)) throw new Unsupported(`the operator "${kind}", which this version does not have`);
@@ -127,6 +130,9 @@ export function activationOf({ inputs }: RuleContext, index = 0, tokens = false)
   if (value.activation.isTokens && !tokens) throw new Unsupported('whole numbers of the input only as rows of a table (Gather)');
   return value.activation;
 }
+
+/** For rules that read it more than once: nothing may be joined to its node. */
+export const readTwice = (x: Activation): Activation => x.with({ exclusive: false });
 
 /** @throws Unsupported for whole numbers of the input */
 export function isActivation(value: Value): value is { activation: Activation } {

@@ -2,6 +2,7 @@
 import { item } from '../../indexing.js';
 import { constantOf, numberOf, optionalConstant, type RuleContext } from './context.js';
 import { Unsupported } from './errors.js';
+import { sums } from './fold-sums.js';
 import { axisWithin as axisOf } from './results.js';
 import { broadcastShape, type Constant, elementsOf, expand, gatherElements, integers, isPermutation, transpose } from './tensors.js';
 
@@ -67,6 +68,12 @@ export function squeezed(shape: number[], axes: number[] | undefined): number[] 
   return shape.filter((_, i) => !gone.has(i));
 }
 
+/** The sizes of the axes that Shape is asked for: from `start` to before `end`, counted from behind below 0. */
+export function sizesBetween({ node }: RuleContext, shape: number[]): number[] {
+  const within = (at: number) => Math.min(Math.max(at < 0 ? at + shape.length : at, 0), shape.length);
+  return shape.slice(within(node.int('start', 0)), within(node.int('end', shape.length)));
+}
+
 function concat(c: RuleContext): Constant {
   const parts = c.inputs.map((_, i) => input(c, i));
   const [first] = parts;
@@ -123,12 +130,13 @@ function slice(c: RuleContext): Constant {
     const axis = axisOf(given, shape.length);
     const size = item(from.shape, axis);
     const by = item(steps, i);
-    if (!(by > 0)) throw new Unsupported(`slices with steps above 0 (one is ${by})`);
-    const clamp = (at: number) => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-    const begin = clamp(item(starts, i));
+    if (!Number.isSafeInteger(by) || by === 0) throw new Unsupported(`steps other than 0 (one is ${by})`);
+    const within = (at: number, low: number, high: number) => Math.min(Math.max(at < 0 ? at + size : at, low), high);
+    const [low, high] = by > 0 ? [0, size] : [-1, size - 1];
+    const begin = within(item(starts, i), by > 0 ? 0 : Math.min(0, high), high);
     first[axis] = begin;
     step[axis] = by;
-    shape[axis] = Math.max(0, Math.ceil((clamp(item(ends, i)) - begin) / by));
+    shape[axis] = Math.max(0, Math.ceil((within(item(ends, i), low, high) - begin) / by));
   });
   const strides = from.shape.map((_, i) => elementsOf(from.shape.slice(i + 1)));
   return gatherElements(from, shape, (place) => place.reduce((at, p, i) => at + (item(first, i) + p * item(step, i)) * item(strides, i), 0));
@@ -176,7 +184,7 @@ function triangle(c: RuleContext): Constant {
   const k = given ? numberOf(given, 'a diagonal') : 0;
   const upper = c.node.int('upper', 1) !== 0;
   const [rows, columns] = [a.shape.at(-2), a.shape.at(-1)];
-  if (!rows || !columns) throw new Unsupported(`matrices (the input is [${a.shape}])`);
+  if (rows === undefined || columns === undefined) throw new Unsupported(`matrices (the input is [${a.shape}])`);
   const kept = (i: number) => {
     const along = (i % columns) - (Math.floor(i / columns) % rows);
     return upper ? along >= k : along <= k;
@@ -186,6 +194,7 @@ function triangle(c: RuleContext): Constant {
 
 /** Operators on constants. `attribute` is the tensor of the attribute `value`, read before. */
 export const folds: Record<string, (c: RuleContext, attribute: Constant | undefined) => Constant> = {
+  ...sums,
   Constant: (c, attribute) => {
     if (attribute) return attribute;
     const { node } = c;
@@ -227,7 +236,7 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
     checkCount(shape);
     return expand(input(c), shape);
   },
-  Shape: (c) => integers(input(c).shape),
+  Shape: (c) => integers(sizesBetween(c, input(c).shape)),
   Size: (c) => ({ shape: [], data: Float64Array.of(input(c).data.length), isInteger: true }),
   Add: binary((a, b) => a + b),
   Sub: binary((a, b) => a - b),
@@ -250,6 +259,7 @@ export const folds: Record<string, (c: RuleContext, attribute: Constant | undefi
   GreaterOrEqual: truth((a, b) => a >= b),
   And: truth((a, b) => a !== 0 && b !== 0),
   Or: truth((a, b) => a !== 0 || b !== 0),
+  Xor: truth((a, b) => (a !== 0) !== (b !== 0)),
   Where: where,
   Trilu: triangle,
   Floor: unary(Math.floor),

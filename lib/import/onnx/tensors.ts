@@ -12,6 +12,8 @@ export interface Constant {
   shape: number[];
   data: Float32Array | Float64Array;
   isInteger: boolean;
+  /** TensorProto.DataType of one that was read; of one that was computed it is not known. */
+  dataType?: number;
 }
 
 /** TensorProto.DataType → elements. */
@@ -30,6 +32,9 @@ const types: Record<number, ElementType> = {
   13: 'u64',
   16: 'bf16',
 };
+
+/** A type as errors name it. */
+export const typeName = (dataType: number) => types[dataType] ?? (dataType === 8 ? 'strings' : `the type ${dataType}`);
 
 export const elementsOf = (shape: number[]) => shape.reduce((product, size) => product * size, 1);
 export const isFloatType = (dataType: number) => (types[dataType] ?? '').includes('f');
@@ -78,7 +83,7 @@ function typedData(proto: TensorProto): number[] {
 export async function readTensor(proto: TensorProto, path: string): Promise<Constant> {
   const type = types[proto.dataType];
   const name = proto.name ? `tensor "${proto.name}"` : 'a tensor';
-  if (!type) throw new DataError(`${name} has the type ${proto.dataType}, which is no type of numbers`, path);
+  if (!type) throw new DataError(`${name} has ${proto.dataType === 8 ? 'strings' : `the type ${proto.dataType}`}, which are no numbers`, path);
   const count = countElements(proto.dims, path);
   const isInteger = !type.includes('f');
   const stored = proto.dataLocation === 1 ? await externalBytes(proto, path) : proto.rawData;
@@ -90,12 +95,12 @@ export async function readTensor(proto: TensorProto, path: string): Promise<Cons
       // The bits of each element stand in an integer.
       list = Array.from(runNow(decodeElements(new Uint8Array(Uint16Array.from(list).buffer), type, false)));
     }
-    return { shape: proto.dims, data: isInteger ? Float64Array.from(list) : Float32Array.from(list), isInteger };
+    return { shape: proto.dims, data: isInteger ? Float64Array.from(list) : Float32Array.from(list), isInteger, dataType: proto.dataType };
   }
   if (stored.length !== count * elementBytes[type]) throw wrong(`${stored.length} bytes of ${type}`);
   const values = runNow(decodeElements(Uint8Array.from(stored), type, false));
   const data = isInteger ? Float64Array.from(values) : values instanceof Float32Array ? values : Float32Array.from(values);
-  return { shape: proto.dims, data, isInteger };
+  return { shape: proto.dims, data, isInteger, dataType: proto.dataType };
 }
 
 export const scalarOf = ({ data }: Constant): number | undefined => (data.length === 1 ? data[0] : undefined);

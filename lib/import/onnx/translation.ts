@@ -34,7 +34,7 @@ export interface TranslationInput {
 }
 
 export class Translation {
-  readonly build = new Building();
+  readonly build: Building;
   readonly faults: ImportFault[] = [];
   readonly operators: Record<string, number> = {};
   tail: ImportReport['tail'] = [];
@@ -49,6 +49,7 @@ export class Translation {
 
   private constructor(given: TranslationInput) {
     this.#given = given;
+    this.build = new Building((given.options.batchAxis ?? 0) !== -1);
     this.#nodes = given.graph.node;
   }
 

@@ -2,7 +2,7 @@
 import { item } from '../../../indexing.js';
 import { applyAffine, spread } from '../affine.js';
 import { channelsOf } from '../arrange.js';
-import { activationOf, constantOf, numberOf, type OnnxNode, optionalConstant, type RuleContext, type Value } from '../context.js';
+import { activationOf, constantOf, numberOf, type OnnxNode, optionalConstant, type RuleContext, readTwice, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
 import { type Activation, isWhole, merged, withoutBatch } from '../layout.js';
 import { axisOf, type Rule, value } from '../results.js';
@@ -49,7 +49,7 @@ export const mish: Rule = composed((c, x) => together(c, 'multiply', x, applied(
 /** x · sigmoid(alpha · x) */
 export const swish: Rule = composed((c, x) => {
   const alpha = c.node.float('alpha', 1);
-  return alpha === 1 ? applied(c, 'silu', x) : together(c, 'multiply', x, applied(c, 'sigmoid', scaled(c, x, alpha)));
+  return alpha === 1 ? applied(c, 'silu', x) : together(c, 'multiply', x, applied(c, 'sigmoid', scaled(c, readTwice(x), alpha)));
 });
 /** The attribute `approximate`. */
 const GELU = new Map([
@@ -77,29 +77,9 @@ export function clip(c: RuleContext): Value[] {
   return value(applied(c, 'clip', x, { low, high }));
 }
 
-/** Powers that are functions of their own, or products of them. */
-export function power(c: RuleContext): Value[] {
-  const exponent = numberOf(constantOf(c, 1, 'an exponent'), 'an exponent');
-  const x = activationOf(c);
-  const square = (y: Activation) => applied(c, 'square', y);
-  const forms = new Map<number, () => Activation>([
-    [1, () => x],
-    [2, () => square(x)],
-    [3, () => together(c, 'multiply', x, square(x))],
-    [4, () => square(square(x))],
-    [0.5, () => applied(c, 'sqrt', x)],
-    [-1, () => applied(c, 'reciprocal', x)],
-    [-2, () => applied(c, 'reciprocal', square(x))],
-    [-0.5, () => applied(c, 'reciprocal', applied(c, 'sqrt', x))],
-  ]);
-  const form = forms.get(exponent);
-  if (!form) throw new Unsupported(`an exponent of 1, 2, 3, 4, ½ or below 0 −½, −1, −2 (it is ${exponent})`);
-  return value(form());
-}
-
 /** Slopes for channels are a node's own; others are relu(x) − slope · relu(−x). */
 export function prelu(c: RuleContext): Value[] {
-  const x = activationOf(c);
+  const x = readTwice(activationOf(c));
   const slope = constantOf(c, 1, 'slopes');
   const of = spread(c, x, slope);
   if (of.by === 'channel') {
@@ -142,5 +122,6 @@ export function softmax(c: RuleContext): Value[] {
   return value(softmaxOver(c, x, softmaxAxes(c, x)));
 }
 
-/** log(softmax(x)) */
-export const logSoftmax: Rule = composed((c, x) => applied(c, 'log', softmaxOver(c, x, softmaxAxes(c, x))));
+/** log(softmax(x)) over these axes of the file together. */
+export const logSoftmaxOf = (c: RuleContext, x: Activation, axes: number[]): Activation => applied(c, 'log', softmaxOver(c, x, axes));
+export const logSoftmax: Rule = composed((c, x) => logSoftmaxOf(c, x, softmaxAxes(c, x)));

@@ -2,7 +2,7 @@
 import { item } from '../../../indexing.js';
 import { type Affine, applyAffine, spread } from '../affine.js';
 import { arrangeAtoms, expanded, matchingAtoms, withRank } from '../arrange.js';
-import { activationOf, constantOf, isActivation, type RuleContext, type Value } from '../context.js';
+import { activationOf, constantOf, isActivation, type RuleContext, readTwice, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
 import { type Activation, BATCH } from '../layout.js';
 import { type Rule, value } from '../results.js';
@@ -119,9 +119,11 @@ const larger: Rule = (c) => {
 };
 /** a − relu(a − b) */
 const smaller: Rule = (c) => {
-  const [difference] = subtract(c);
+  const [first, second] = c.inputs;
+  const given = isActivation(first) ? { activation: readTwice(first.activation) } : first;
+  const [difference] = subtract({ ...c, inputs: [given, second] });
   if (!isActivation(difference)) return [difference];
-  return subtract({ ...c, inputs: [c.inputs[0], { activation: applied(c, 'relu', difference.activation) }] });
+  return subtract({ ...c, inputs: [given, { activation: applied(c, 'relu', difference.activation) }] });
 };
 export const maximum = many(larger);
 export const minimum = many(smaller);

@@ -3,8 +3,9 @@ import { item } from '../../../indexing.js';
 import { activationOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
 import type { Activation } from '../layout.js';
-import { axesWithin, imageSizes, pairOf, type Rule, value } from '../results.js';
+import { axesWithin, axisWithin, imageSizes, pairOf, type Rule, value } from '../results.js';
 import { imageOf, imageResult } from './convolution.js';
+import { interpolated } from './interpolation.js';
 import { alongAxis, list } from './pieces.js';
 
 /** DepthToSpace (`down`) and SpaceToDepth. */
@@ -43,8 +44,13 @@ const ROUNDING = new Map([
   ['ceil', 'ceil'],
 ]);
 
+interface Targets {
+  scales: number[] | undefined;
+  shape: number[];
+}
+
 /** Scales or sizes for every axis of the input. */
-function targets(c: RuleContext, x: Activation, old: boolean): { scales: number[] | undefined; shape: number[] } {
+function targets(c: RuleContext, x: Activation, old: boolean): Targets {
   const { node } = c;
   const some = (values: number[] | undefined) => (values?.length ? values : undefined);
   const given = optionalConstant(c, old ? 1 : 2, 'scales');
@@ -60,21 +66,47 @@ function targets(c: RuleContext, x: Activation, old: boolean): { scales: number[
   return { scales, shape };
 }
 
+/** What one node can do; the rest is a matrix for each axis. */
+function isPlain({ node }: RuleContext, x: Activation, shape: number[], mode: string, transformation: string): boolean {
+  const isImage = x.rank >= 3 && x.rank <= 4 && x.exampleShape[0] === 1 && shape[0] === x.shape[0] && shape[1] === x.shape[1];
+  const special = node.int('antialias', 0) !== 0 || node.int('exclude_outside', 0) !== 0;
+  return isImage && !special && ROUNDS.has(mode) && COORDINATES.has(transformation);
+}
+
+/** Sizes that keep the proportions of the axes: those of the smallest scale, or the largest. */
+function proportioned({ node }: RuleContext, x: Activation, { scales, shape }: Targets): Targets {
+  const policy = node.text('keep_aspect_ratio_policy', 'stretch');
+  if (policy === 'stretch' || scales) return { scales, shape };
+  if (policy !== 'not_larger' && policy !== 'not_smaller') throw new Unsupported(`a policy of the standard (it is "${policy}")`);
+  const axes = node.ints('axes')?.map((axis) => axisWithin(axis, x.rank)) ?? x.shape.map((_, i) => i);
+  const all = axes.map((axis) => item(shape, axis) / item(x.shape, axis));
+  const scale = policy === 'not_larger' ? Math.min(...all) : Math.max(...all);
+  const kept = shape.map((size, axis) => (axes.includes(axis) ? Math.floor(scale * item(x.shape, axis) + 0.5) : size));
+  return { scales: shape.map((_, axis) => (axes.includes(axis) ? scale : 1)), shape: kept };
+}
+
 export function resize(c: RuleContext): Value[] {
   let x = activationOf(c);
   const { node } = c;
   const old = node.operator === 'Upsample' || node.opset < 11; // no choice of coordinates
-  const { scales, shape } = targets(c, x, old);
-  imageSizes(x);
-  if (shape[0] !== x.shape[0] || shape[1] !== x.shape[1]) throw new Unsupported('batch and channels that stay');
+  const { scales, shape } = proportioned(c, x, targets(c, x, old));
   const mode = node.text('mode', 'nearest');
-  const rounds = ROUNDS.get(mode);
-  if (rounds === undefined) throw new Unsupported(`the mode nearest or linear (it is ${mode})`);
   const transformation = old ? 'asymmetric' : node.text('coordinate_transformation_mode', 'half_pixel');
+  if (!isPlain(c, x, shape, mode, transformation)) {
+    const axes = shape.map((to, axis) => ({ axis, from: item(x.shape, axis), to, scale: scales?.[axis] ?? to / item(x.shape, axis) }));
+    const touched = axes.filter(({ from, to, scale }) => from !== to || scale !== 1 || transformation === 'tf_crop_and_resize');
+    return value(
+      interpolated(
+        c,
+        x,
+        touched.filter(({ axis }) => axis !== x.batchAxis || item(shape, axis) !== x.shape[axis]),
+        mode,
+        transformation,
+      ),
+    );
+  }
+  const rounds = ROUNDS.get(mode) === true;
   const coordinates = COORDINATES.get(transformation);
-  if (!coordinates) throw new Unsupported(`coordinates by half_pixel, align_corners or asymmetric (they are by ${transformation})`);
-  if (node.int('antialias', 0) || node.int('exclude_outside', 0) || node.text('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
-    throw new Unsupported('resizing without antialiasing, of every axis by itself');
   const before = x.shape;
   if (transformation === 'pytorch_half_pixel') {
     // Of an axis that gets one pixel this one takes the first.

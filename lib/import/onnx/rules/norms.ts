@@ -14,15 +14,27 @@ const epsilonOf = (c: RuleContext) => Math.min(Math.max(c.node.float('epsilon', 
 export function batchNormalization(c: RuleContext): Value[] {
   const given = activationOf(c);
   if (given.rank < 2) throw new Unsupported(`a batch and channels (the input is [${given.shape}])`);
-  if (c.node.int('training_mode', 0) !== 0) throw new Unsupported('statistics that are not those of the batch (training_mode)');
   if (c.node.int('spatial', 1) === 0) throw new Unsupported('one norm for all positions of a channel (spatial = 0)');
   onlyFirstOutput(c);
+  if (c.node.int('training_mode', 0) !== 0) return ofItsOwnStatistics(c, given);
   const x = channelsOf(c, given, [1]);
   const of = (i: number) => channelNumbers(constantOf(c, i, 'scale, shift and statistics'), item(x.shape, 1), 'scale, shift and statistics');
   const parameters = { weight: of(1), bias: of(2), runningMean: of(3), runningVar: of(4) };
   const fields = { epsilon: c.node.float('epsilon', 1e-5), momentum: 1 - c.node.float('momentum', 0.9) };
   return value(x.with({ node: c.build.add('batchNorm', c.node.label, [x.node], fields, parameters), exclusive: true, takesAffine: true }));
 }
+
+/** In training mode, of a tensor no axis of which counts examples: means and variances over all axes but the channels. */
+function ofItsOwnStatistics(c: RuleContext, x: Activation): Value[] {
+  if (c.build.countsExamples) throw new Unsupported('statistics that are not those of the batch (training_mode)');
+  const rest = otherAxes(x, [1]);
+  const normed = normedOver(c, x, rest, epsilonOf(c));
+  const shape = [item(x.shape, 1), ...x.shape.slice(2).map(() => 1)];
+  const numbers = (i: number) => spreadOf(shape, channelNumbers(constantOf(c, i, 'scale and shift'), item(x.shape, 1), 'scale and shift'));
+  const scaled = applyAffine(c, spread(c, normed, numbers(1)), (scale) => ({ scale, shift: 0 }));
+  return value(applyAffine(c, spread(c, scaled, numbers(2)), (shift) => ({ scale: 1, shift })));
+}
+const spreadOf = (shape: number[], data: Float32Array): Constant => ({ shape, data, isInteger: false });
 
 /** Channels: axis 1; positions: all others. */
 function byInstance(c: RuleContext, x: Activation): Activation {
@@ -45,9 +57,18 @@ export function instanceNorm(c: RuleContext): Value[] {
 export function meanVariance(c: RuleContext): Value[] {
   const x = activationOf(c);
   const axes = axesWithin(c.node.ints('axes') ?? [0, 2, 3], x.rank);
+  if (c.build.countsExamples && axes.includes(0)) throw new Unsupported('a mean that is not over the batch, axis 0');
+  return value(normedOver(c, x, axes, 1e-9));
+}
+
+function normedOver(c: RuleContext, x: Activation, axes: number[], epsilon: number): Activation {
   withoutBatch(x, axes);
   const apart = laidOut(c, x, otherAxes(x, axes), axes, true);
-  return value(apart.with({ node: c.build.add('instanceNorm', c.node.label, [apart.node], { affine: false, epsilon: 1e-9 }), exclusive: true }));
+  return apart.with({
+    node: c.build.add('instanceNorm', c.node.label, [apart.node], { affine: false, epsilon }),
+    exclusive: true,
+    takesAffine: false,
+  });
 }
 
 /** The constant's numbers in the order of the channels that axes of the file make, row by row. */

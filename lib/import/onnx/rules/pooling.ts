@@ -1,7 +1,7 @@
 /** Maxima and means over windows, and over all positions. */
 import { item } from '../../../indexing.js';
 import { applyAffine, spread } from '../affine.js';
-import { pick } from '../arrange.js';
+import { arrange, pick } from '../arrange.js';
 import { activationOf, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
 import { type Activation, MOST_INDICES } from '../layout.js';
@@ -56,22 +56,54 @@ function windowElements(c: RuleContext, x: Activation, w: Window, repeat: boolea
 
 /** The elements of all windows of one channel: positions by positions, and for each its taps. */
 function windowsOf(w: Window, places: Int32Array[]): Int32Array {
-  let sums: number[][] = [[0]]; // of the axes so far: for every position, its taps
+  let sums = Int32Array.of(0); // of the axes so far: for every position, its taps
+  let tapsBefore = 1;
   for (const [i, table] of places.entries()) {
-    const taps = item(w.kernelShape, i);
-    const next: number[][] = [];
-    for (const before of sums) {
-      for (let o = 0; o < item(w.positions, i); o++) {
-        const own = table.subarray(o * taps, (o + 1) * taps);
-        next.push(before.flatMap((sum) => Array.from(own, (p) => (sum < 0 || p < 0 ? -1 : sum + p))));
+    const [taps, positions] = [item(w.kernelShape, i), item(w.positions, i)];
+    const next = new Int32Array(sums.length * table.length);
+    let at = 0;
+    for (let before = 0; before < sums.length; before += tapsBefore) {
+      for (let o = 0; o < positions; o++) {
+        for (let k = 0; k < tapsBefore; k++) {
+          const sum = sums[before + k] as number;
+          for (let tap = o * taps; tap < (o + 1) * taps; tap++) {
+            const place = table[tap] as number;
+            next[at++] = sum < 0 || place < 0 ? -1 : sum + place;
+          }
+        }
       }
     }
     sums = next;
+    tapsBefore *= taps;
   }
-  return Int32Array.from(sums.flat());
+  return sums;
 }
 
-/** By lists of elements, for windows that a node does not have: with gaps, or over three axes. */
+/**
+ * Windows over three axes: over the first by itself, as the rows of an image whose columns are all the others, then over the other two.
+ * `padding`: what stands outside.
+ */
+function poolOfVolume(c: RuleContext, x: Activation, w: Window, kind: string, padding: 'edge' | 'zeros'): Activation {
+  const channels = item(x.shape, 1);
+  const [depth = 1, height = 1, width = 1] = x.shape.slice(2);
+  const [depths = 1, heights = 1, widths = 1] = w.positions;
+  const over = (node: string, axes: (number | undefined)[]) => {
+    const of = (list: number[], otherwise: number) => axes.map((axis) => (axis === undefined ? otherwise : item(list, axis)));
+    const begins = w.sides.map(({ begin }) => begin);
+    const ends = w.sides.map(({ end, more }) => end + more);
+    const around = { before: of(begins, 0), after: of(ends, 0), mode: padding };
+    const isPadded = [...around.before, ...around.after].some((p) => p > 0);
+    const source = isPadded ? c.build.add('pad', `${c.node.label}_pad`, [node], around) : node;
+    return c.build.add(kind, c.node.label, [source], { kernel: of(w.kernelShape, 1), stride: of(w.strides, 1), padding: [0, 0] });
+  };
+  const shaped = (node: string, of: number, positions: number[]) => c.build.add('reshape', c.node.label, [node], { channels: of, positions });
+  const ordered = arrange(c, x, [[1], [2], [3], [4]]);
+  const first = over(shaped(ordered, channels, [depth, height * width]), [0, undefined]);
+  const second = over(shaped(first, channels * depths, [height, width]), [1, 2]);
+  return imageResult(x, shaped(second, channels, [depths, heights, widths]), channels, w.positions);
+}
+
+/** By lists of elements, for windows that a node does not have: with gaps. */
 const poolOfElements = (c: RuleContext, x: Activation, w: Window, by: Reducer): Activation =>
   reducedTo(c, windowElements(c, x, w, by.idempotent), [w.kernelShape.length + 2], by, false);
 
@@ -82,7 +114,8 @@ export const maxPool: Rule = (c) => {
   const w = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? [], 3);
   // The edge is inside of every window that reaches over it, so that repeating it changes no maximum.
   const atEdge = w.sides.every(({ begin, end, more }, i) => begin < item(w.kernelShape, i) && end + more < item(w.kernelShape, i));
-  if (w.positions.length > 2 || w.dilations.some((d) => d !== 1) || !atEdge) return value(poolOfElements(c, x, w, MAXIMUM));
+  if (w.dilations.some((d) => d !== 1) || !atEdge) return value(poolOfElements(c, x, w, MAXIMUM));
+  if (w.positions.length > 2) return value(poolOfVolume(c, x, w, 'maxPool', 'edge'));
   const { kernel, stride, padding } = w;
   const even = !w.uneven && padding.every((p, i) => p <= item(kernel, i) >> 1);
   const name = c.build.add('maxPool', c.node.label, [even ? imageOf(c, x) : padded(c, imageOf(c, x), w.all, 'edge')], {
@@ -101,13 +134,18 @@ export const averagePool: Rule = (c) => {
   const w = windowOf(c.node, x.shape, c.node.ints('kernel_shape') ?? [], 3);
   const includePad = c.node.int('count_include_pad', 0) === 1;
   const { kernel, stride, padding } = w;
-  const isPlain = w.positions.length < 3 && w.dilations.every((d) => d === 1);
+  const isDense = w.dilations.every((d) => d === 1);
+  const isPlain = isDense && w.positions.length < 3;
   if (isPlain && !w.uneven && padding.every((p, i) => p <= item(kernel, i) >> 1)) {
     const name = c.build.add('averagePool', c.node.label, [imageOf(c, x)], { kernel, stride, padding, countIncludePad: includePad });
     return value(imageResult(x, name, item(x.shape, 1), w.positions));
   }
   const padAll = () => c.build.add('averagePool', c.node.label, [padded(c, imageOf(c, x), w.all)], { kernel, stride, padding: [0, 0] });
-  const means = isPlain ? imageResult(x, padAll(), item(x.shape, 1), w.positions) : poolOfElements(c, x, w, MEAN);
+  const means = isPlain
+    ? imageResult(x, padAll(), item(x.shape, 1), w.positions)
+    : isDense
+      ? poolOfVolume(c, x, w, 'averagePool', 'zeros')
+      : poolOfElements(c, x, w, MEAN);
   const area = elementsOf(w.kernelShape);
   if (elementsOf(w.positions) > MOST_INDICES) throw new Unsupported(`at most ${MOST_INDICES} windows that reach outside unevenly`);
   const factors = counts(w, x.shape.slice(2), includePad)

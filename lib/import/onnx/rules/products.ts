@@ -10,25 +10,33 @@ import { broadcastShape, type Constant, elementsOf, expand, transpose } from '..
 import { scoresOf, valuesTimesWeights, weightedValues } from './attention.js';
 
 /** A matrix [outputs, inputs] times the elements along an axis, which stays where it is. */
-export function contract(c: RuleContext, x: Activation, axis: number, rows: Constant): Activation {
+export function contract(c: RuleContext, x: Activation, axis: number, rows: Constant, fields: { compress?: false } = {}): Activation {
   withoutBatch(x, [axis]);
   const [outFeatures = 0, inputs = 0] = rows.shape;
   if (inputs !== item(x.shape, axis)) throw new Unsupported(`weights for ${x.shape[axis]} inputs (they are [${rows.shape}])`);
   const weight = Float32Array.from(rows.data);
-  if (otherAxes(x, [axis]).length === 0 && elementsOf(x.exampleShape) === inputs) return ofVector(c, x, axis, outFeatures, weight);
+  if (otherAxes(x, [axis]).length === 0 && elementsOf(x.exampleShape) === inputs)
+    return ofVector(c, x, axis, weight, { outFeatures, bias: false, ...fields });
   const by = channelsOf(c, x, [axis]);
-  const name = c.build.add('linear', c.node.label, [by.node], { outFeatures, perPosition: true, bias: false }, { weight });
+  const name = c.build.add('linear', c.node.label, [by.node], { outFeatures, perPosition: true, bias: false, ...fields }, { weight });
   const axes = by.axes.map((atoms, i) => (i === axis ? atom(0, outFeatures) : atoms));
   return new Activation(name, [outFeatures, ...by.sizes.slice(1)], axes, true, true);
 }
 
 /** Of all elements of an example: the weights' columns come in the order in which the elements lie. */
-function ofVector(c: RuleContext, x: Activation, axis: number, outFeatures: number, weight: Float32Array): Activation {
+function ofVector(
+  c: RuleContext,
+  x: Activation,
+  axis: number,
+  weight: Float32Array,
+  fields: { outFeatures: number; bias: boolean; compress?: boolean },
+): Activation {
+  const { outFeatures } = fields;
   const order = fileOrder(x);
   const size = order.length;
   const columns = new Float32Array(weight.length);
   for (let o = 0; o < outFeatures; o++) for (let i = 0; i < size; i++) columns[o * size + item(order, i)] = item(weight, o * size + i);
-  const node = c.build.add('linear', c.node.label, [vectorOf(c, x.node, x.sizes)], { outFeatures, bias: false }, { weight: columns });
+  const node = c.build.add('linear', c.node.label, [vectorOf(c, x.node, x.sizes)], fields, { weight: columns });
   const axes = x.axes.map((atoms, i) => (i === axis ? atom(0, outFeatures) : atoms.filter((a) => a.axis === BATCH)));
   return new Activation(node, [outFeatures], axes, true, true);
 }
@@ -73,7 +81,7 @@ function grouped(c: RuleContext, x: Activation, weight: Constant, axis: number, 
 }
 
 /** The computed input on one side, a matrix on the other. */
-function withWeights(c: RuleContext, given: Activation, weight: Constant, first: boolean): Activation {
+export function withWeights(c: RuleContext, given: Activation, weight: Constant, first: boolean): Activation {
   const [ownRank, rank] = [given.rank, weight.shape.length];
   if (ownRank < 1 || rank < 1) throw new Unsupported(`axes ([${given.shape}] and [${weight.shape}])`);
   // A vector counts as a matrix of one row or column, which the result does not have.

@@ -37,7 +37,9 @@ function checkAttributes(c: RuleContext, kind: Kind, directions: number): void {
     [7, 'peepholes'],
   ] as const) {
     if (index > 5 && !kind.cells) continue;
-    if (optionalConstant(c, index, what)?.data.some((x) => x !== 0)) throw new Unsupported(`zeros as ${what}`);
+    const isSingle = index === 7 && positions === 1;
+    if (!isSingle && optionalConstant(c, index, what)?.data.some((x) => x !== 0))
+      throw new Unsupported(index === 7 ? `zeros as ${what}, or one position (there are ${positions})` : `zeros as ${what}`);
   }
   const cell = node.proto.output[2];
   if (cell && c.reads(2)) throw new Unsupported('nobody who reads the cells (Y_c)');
@@ -80,6 +82,12 @@ const recurrent =
     for (const [given, wanted] of shapes)
       if (units < 1 || given.join() !== wanted.join()) throw new Unsupported(`weights of [${wanted}] (they are [${given}])`);
     const node = arrange(c, x, [[2], [positionAxis]]);
+    const peepholes = kind.cells ? optionalConstant(c, 7, 'peepholes') : undefined;
+    if (peepholes?.data.some((p) => p !== 0)) {
+      if (peepholes.shape.join() !== `${directions},${3 * units}`) throw new Unsupported(`peepholes of [${directions},${3 * units}]`);
+      const cells = Array.from({ length: directions }, (_, d) => onePosition(c, node, { w, b, peepholes, direction: d, units, features }));
+      return outputs(c, x, cells, units, { positionAxis, batchAxis, batchFirst, reverse: direction === 'reverse' });
+    }
     const made = Array.from({ length: directions }, (_, d) => {
       const gates = (of: Constant, all: number, from: number, columns: number) => rows(of, d, all, from, units, columns, kind.gates);
       const fields = { outFeatures: count * units, perPosition: true, bias: b !== undefined };
@@ -91,6 +99,41 @@ const recurrent =
     });
     return outputs(c, x, made, units, { positionAxis, batchAxis, batchFirst, reverse: direction === 'reverse' });
   };
+
+interface Single {
+  w: Constant;
+  b: Constant | undefined;
+  peepholes: Constant;
+  direction: number;
+  units: number;
+  features: number;
+}
+
+/**
+ * An LSTM of one position: without states before it, and so without recurrence. Of the peepholes only those of the output gate see
+ * something, the new cell: h = σ(o + p · c) · tanh(c) with c = σ(i) · tanh(g). The file's gates are i, o, f, g, its peepholes i, o, f.
+ */
+function onePosition(c: RuleContext, node: string, { w, b, peepholes, direction, units, features }: Single): string {
+  const gate = (index: number, name: string) => {
+    const of = (from: number) => b && rows(b, direction, 8 * units, from, units, 1, [index]);
+    const [inputs, states] = [of(0), of(4 * units)];
+    const bias = inputs && states && inputs.map((x, i) => x + item(states, i));
+    const weight = rows(w, direction, 4 * units, 0, units, features, [index]);
+    return c.build.add(
+      'linear',
+      `${c.node.label}_${name}`,
+      [node],
+      { outFeatures: units, perPosition: true, bias: b !== undefined },
+      { weight, bias },
+    );
+  };
+  const of = (kind: string, ...inputs: string[]) => c.build.add(kind, c.node.label, inputs);
+  const cell = of('multiply', of('sigmoid', gate(0, 'input')), of('tanh', gate(3, 'cell')));
+  const weight = peepholes.data.slice((direction * 3 + 1) * units, (direction * 3 + 2) * units) as Float32Array;
+  const fields = { outChannels: units, kernel: [1, 1], groups: units, bias: false, compress: false };
+  const seen = c.build.add('conv2d', `${c.node.label}_peephole`, [cell], fields, { weight: Float32Array.from(weight) });
+  return of('multiply', of('sigmoid', of('add', gate(1, 'output'), seen)), of('tanh', cell));
+}
 
 interface Places {
   positionAxis: number;

@@ -91,12 +91,36 @@ export const reduction =
     return value(after(c, sum ? scaled(c, result, count) : result));
   };
 
+/** Products of halves until one is left. */
+const productOver: Rule = (c) => {
+  const given = activationOf(c);
+  const axes = reducedAxes(c, given);
+  withoutBatch(given, axes);
+  const x = laidOut(c, given, otherAxes(given, axes), axes, true);
+  const channels = item(x.sizes, 0);
+  const part = (node: string, first: number, count: number) =>
+    c.build.add('slicePositions', c.node.label, [node], { first: [0, first], count: [1, count] });
+  let node = x.node;
+  const left: string[] = [];
+  for (let count = item(x.sizes, 1); count > 1; ) {
+    const half = count >> 1;
+    if (count % 2) left.push(part(node, count - 1, 1));
+    node = c.build.add('multiply', c.node.label, [part(node, 0, half), part(node, half, half)]);
+    count = half;
+  }
+  for (const other of left) node = c.build.add('multiply', c.node.label, [node, other]);
+  const kept = x.axes.map((atoms, i) => (axes.includes(i) ? [] : atoms));
+  const result = x.with({ node, sizes: [channels, 1], axes: kept, exclusive: true, takesAffine: false });
+  return value(c.node.int('keepdims', 1) === 1 ? result : result.with({ axes: kept.filter((_, i) => !axes.includes(i)) }));
+};
+
 const function_ = (kind: string) => (c: RuleContext, x: Activation) => applied(c, kind, x);
 const negative = (c: RuleContext, x: Activation) => scaled(c, x, -1);
 
 export const reductions: Record<string, Rule> = {
   ReduceMean: reduction({}),
   ReduceSum: reduction({ sum: true }),
+  ReduceProd: productOver,
   ReduceMax: reduction({ by: MAXIMUM }),
   ReduceMin: reduction({ before: negative, by: MAXIMUM, after: negative }),
   ReduceSumSquare: reduction({ before: function_('square'), sum: true }),

@@ -3,10 +3,10 @@ import { item } from '../../../indexing.js';
 import { expanded, inOrder } from '../arrange.js';
 import { activationOf, constant, constantOf, numberOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import { axesOf, reshaped, squeezed, unsqueezed } from '../fold.js';
+import { axesOf, reshaped, sizesBetween, squeezed, unsqueezed } from '../fold.js';
 import { type Activation, reshapedAxes } from '../layout.js';
 import { axisWithin, onlyFirstOutput, type Rule, value } from '../results.js';
-import { broadcastShape, elementsOf, integers, isPermutation, scalarOf } from '../tensors.js';
+import { broadcastShape, elementsOf, integers, isPermutation, scalarOf, typeName } from '../tensors.js';
 import { applied } from './activations.js';
 import { turnedScores } from './attention.js';
 
@@ -65,21 +65,23 @@ export const expand: Rule = (c) => {
   return value(expanded(c, x, shape));
 };
 
-export const shape: Rule = (c) => {
-  const { shape: sizes, rank } = activationOf(c, 0, true);
-  const within = (at: number) => Math.min(Math.max(at < 0 ? at + rank : at, 0), rank);
-  return [constant(integers(sizes.slice(within(c.node.int('start', 0)), within(c.node.int('end', rank)))))];
-};
+export const shape: Rule = (c) => [constant(integers(sizesBetween(c, activationOf(c, 0, true).shape)))];
 export const size: Rule = (c) => [constant({ ...integers([elementsOf(activationOf(c, 0, true).shape)]), shape: [] })];
 
+/** Types of numbers that keep what layers compute, but for float rounding. bfloat16, with 8 bits, does not. */
+const KEPT = new Set([1, 10, 11]);
+const MOST_KEPT_TOKENS = new Set([6, 7]);
+
 /** Numbers with a fraction stay what they are. */
-export function cast(c: RuleContext): Value[] {
-  const x = activationOf(c, 0, true);
-  const to = c.node.int('to', 1);
-  if (x.isTokens && [6, 7].includes(to)) return value(x);
-  if (x.isTokens || ![1, 10, 11].includes(to)) throw new Unsupported(`numbers with a fraction (type ${to})`);
+function castTo(x: Activation, to: number): Value[] {
+  if (x.isTokens && MOST_KEPT_TOKENS.has(to)) return value(x);
+  if (x.isTokens || !KEPT.has(to))
+    throw new Unsupported(`a type with 10 bits of fraction or more: float16, float32 or float64 (it is ${typeName(to)})`);
   return value(x);
 }
+export const cast: Rule = (c) => castTo(activationOf(c, 0, true), c.node.int('to', 1));
+/** To the type of another tensor. */
+export const castLike: Rule = (c) => castTo(activationOf(c, 0, true), constantOf(c, 1, 'a tensor of the type').dataType ?? 1);
 
 export function dropout(c: RuleContext): Value[] {
   const [first] = c.inputs;
@@ -90,7 +92,7 @@ export function dropout(c: RuleContext): Value[] {
   const given = optionalConstant(c, 1, 'a ratio');
   const probability = given ? numberOf(given, 'a ratio') : c.node.float('ratio', 0.5);
   if (probability === 0) return value(x);
-  if (training && scalarOf(training) !== 0) throw new Unsupported('a file for evaluation (training_mode)');
+  if (training && scalarOf(training) !== 0) throw new Unsupported('a result that is not drawn at random (training_mode)');
   if (!(probability > 0 && probability < 1)) throw new Unsupported(`a ratio from 0 to below 1 (it is ${probability})`);
   return value(applied(c, 'dropout', x, { probability }).with({ takesAffine: false }));
 }

@@ -1,18 +1,23 @@
 /** What each operator of ONNX becomes here: one function for each, in one table. */
 import { sameFunctions } from '../names.js';
 import type { Rule } from '../results.js';
-import { celu, clip, composed, elementwise, gelu, logSoftmax, mish, power, prelu, scaled, selu, softmax, softsign, swish } from './activations.js';
+import { celu, clip, composed, elementwise, gelu, logSoftmax, mish, prelu, scaled, selu, softmax, softsign, swish } from './activations.js';
 import { add, divide, maximum, mean, minimum, multiply, subtract, sum, where } from './arithmetic.js';
 import { attention, rotaryEmbedding } from './attention.js';
 import { conv, convTranspose } from './convolution.js';
+import { einsum } from './einsum.js';
 import { pixels, resize } from './images.js';
+import { negativeLogLikelihood, softmaxCrossEntropy } from './losses.js';
+import { cumulativeSum, localResponse } from './maps.js';
 import { batchNormalization, channelNorm, groupNorm, instanceNorm, meanVariance } from './norms.js';
 import { concat, gather, pad, slice, split, tile } from './pieces.js';
+import { compress, gatherElements, gatherND, reverseSequence } from './places.js';
 import { averagePool, globalPool, maxPool } from './pooling.js';
+import { power } from './powers.js';
 import { gemm, matMul } from './products.js';
 import { gru, lstm } from './recurrent.js';
 import { MAXIMUM, MEAN, reductions } from './reductions.js';
-import { cast, dropout, expand, flatten, identity, reshape, shape, size, squeeze, transpose, unsqueeze } from './shape.js';
+import { cast, castLike, dropout, expand, flatten, identity, reshape, shape, size, squeeze, transpose, unsqueeze } from './shape.js';
 
 const functions: Record<string, Rule> = {
   ...Object.fromEntries(
@@ -36,6 +41,7 @@ const functions: Record<string, Rule> = {
   Softmax: softmax,
   LogSoftmax: logSoftmax,
   Dropout: dropout,
+  LRN: localResponse,
 };
 
 const layers: Record<string, Rule> = {
@@ -43,6 +49,7 @@ const layers: Record<string, Rule> = {
   ConvTranspose: convTranspose,
   Gemm: gemm,
   MatMul: matMul,
+  Einsum: einsum,
   BatchNormalization: batchNormalization,
   LayerNormalization: channelNorm('layerNorm', true),
   RMSNormalization: channelNorm('rmsNorm', false),
@@ -69,12 +76,17 @@ const shapes: Record<string, Rule> = {
   Expand: expand,
   Identity: identity,
   Cast: cast,
+  CastLike: castLike,
   Shape: shape,
   Size: size,
   Concat: concat,
   Slice: slice,
   Split: split,
   Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherND,
+  Compress: compress,
+  ReverseSequence: reverseSequence,
   Pad: pad,
   Tile: tile,
   Resize: resize,
@@ -93,6 +105,9 @@ const arithmetic: Record<string, Rule> = {
   Max: maximum,
   Min: minimum,
   Where: where,
+  CumSum: cumulativeSum,
+  NegativeLogLikelihoodLoss: negativeLogLikelihood,
+  SoftmaxCrossEntropyLoss: softmaxCrossEntropy,
 };
 
 /** By name; `selfcompress.` are functions that patterns.ts has recognised. */
