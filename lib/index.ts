@@ -3,6 +3,7 @@
 export type * from './binding.js';
 export { binding } from './binding.js';
 export { type CompressedModel, type CompressOptions, type CompressReport, compressModel, compressOnnx } from './compress/compress.js';
+export { type CompressedLayersModel, compressLayersModel, type LayersModelLike } from './compress/layers-model.js';
 export { type ArrayDataset, type ArraySplit, datasetFromArrays, type TokenArrayDataset, type TokenArraySplit } from './data/arrays.js';
 export { type DatasetInfo, datasetCatalog } from './data/catalog.js';
 export { type Column, encodeRow } from './data/columns.js';

@@ -113,6 +113,15 @@ const cases = {
       const state = initialState(inspectNetwork(network).parameters, 1, { bitDepth: 8, headroom: 1 });
       writeFileSync('shoes.onnx', await exportModel({ network, state }, { format: 'onnx' }));`,
   },
+  'docs/compress.md 2': {
+    needs: ['@tensorflow/tfjs-layers', '@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu'],
+    before: `import 'selfcompress/tfjs'; import { setBackend, zeros } from '@tensorflow/tfjs-core'; await setBackend('selfcompress');
+      const split = (n) => ({ images: new Uint8Array(n * 144).map((_, i) => i), labels: new Int32Array(n).map((_, i) => i % 4) });
+      const data = await datasetFromArrays({ shape: [1, 12, 12], classes: 4, train: split(64), test: split(16) });
+      const tfModel = tf.sequential({ layers: [tf.layers.conv2d({ filters: 4, kernelSize: 3, inputShape: [12, 12, 1] }), tf.layers.flatten(), tf.layers.dense({ units: 4, activation: 'softmax' })] });
+      const images = zeros([2, 12, 12, 1]);`,
+    after: "if (String(scores.shape) !== '2,4') throw new Error(scores.shape)",
+  },
   'docs/training.md 1': {
     before: `${toyData}
       const net = new NetworkBuilder(data.shape);

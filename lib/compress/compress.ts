@@ -74,9 +74,18 @@ const DEFAULTS = { epochs: 20, batchSize: 128, learningRate: 0.001, target: { bi
 /** `compressModel` on an ONNX file, or any other that `importModel` reads. */
 export async function compressOnnx(path: string, givenData: Dataset, options: CompressOptions = {}): Promise<CompressedModel> {
   checkPath(path, 'path');
+  return compressImported((input) => importModel(path, { input }), givenData, options);
+}
+
+/** `read` gets the axes of an example, and runs once data and options are checked. */
+export async function compressImported(
+  read: (input: number[]) => Promise<Original>,
+  givenData: Dataset,
+  options: CompressOptions,
+): Promise<CompressedModel> {
   const data = checkImages(givenData);
   const checked = checkOptions(options);
-  return compressChecked(await importModel(path, { input: [...data.shape] }), data, checked);
+  return compressChecked(await read([...data.shape]), data, checked);
 }
 
 /**

@@ -3,10 +3,10 @@ import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { readHdf5 } from './keras/hdf5.js';
 import { importKeras } from './keras/model.js';
-import { readTfjs } from './keras/tfjs.js';
+import { readArtifacts, readTfjs } from './keras/tfjs.js';
 import { type ImportedModel, importOnnx, type OnnxOptions } from './onnx/model.js';
 
-export type { ImportedModel, ImportReport } from './onnx/model.js';
+export type { ImportedModel, ImportReport, TensorReport } from './onnx/model.js';
 export type ImportOptions = OnnxOptions;
 
 const MOST_AXES = 16;
@@ -40,3 +40,7 @@ export async function importModel(path: string, given: ImportOptions = {}): Prom
   if (!reader) throw wrongValue(`a file by the name of ${wholeModelEndings.join(', ')}`, 'path', path);
   return reader(path, options);
 }
+
+/** A layers model of TensorFlow.js as its `save` gives it; `name` is what errors call it. */
+export const importArtifacts = async (artifacts: Record<string, unknown>, name: string, options: ImportOptions): Promise<ImportedModel> =>
+  importKeras(name, readArtifacts(artifacts, name), options);

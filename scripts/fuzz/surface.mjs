@@ -285,6 +285,10 @@ export const typescript = {
     make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), structuredClone(sound), { epochs: 1 }],
     names: ['path', 'options', 'data'],
   },
+  compressLayersModel: {
+    make: () => [{ name: 'mute', save: async () => {} }, structuredClone(sound), { epochs: 1 }],
+    names: ['model', 'options', 'data', 'mute'],
+  },
   importModel: {
     make: () => [fileURLToPath(new URL('no.onnx', import.meta.url)), { input: [1, 6, 6], output: 'y', batchAxis: 0 }],
     names: ['path', 'options', 'input', 'output', 'batchAxis'],

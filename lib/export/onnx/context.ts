@@ -2,13 +2,11 @@
 import type { AxesSizes } from '../../binding.js';
 import { item, present } from '../../indexing.js';
 import type { ExportLayer } from '../layers.js';
+import { NodeContext } from '../node-context.js';
 import type { AttributeValue, OnnxGraph } from './graph.js';
 
 /** What ONNX does not have of a node. */
 export class Unsupported extends Error {}
-
-/** Fields of a node, every one with its value. */
-export type Fields = Record<string, number | boolean | string | number[]>;
 
 /** Weights of a layer as a tensor of the shape given, and its bias: float32, or integers with what makes floats of them. */
 export interface Tensors {
@@ -20,37 +18,24 @@ const plainTensors: Tensors = {
   bias: (c, data) => c.graph.constant(`${c.name}.bias`, [data.length], data),
 };
 
-export class RuleContext {
+export class RuleContext extends NodeContext {
   constructor(
     readonly graph: OnnxGraph,
-    readonly layer: ExportLayer,
+    layer: ExportLayer,
     /** Tensors of the inputs. */
     readonly inputs: string[],
     /** How weights and biases become tensors. */
     readonly how: Tensors = plainTensors,
-  ) {}
-
-  get name(): string {
-    return this.layer.node.name;
+  ) {
+    super(layer);
   }
+
   get input(): string {
     return item(this.inputs, 0);
-  }
-  get fields(): Fields {
-    return this.layer.node as unknown as Fields;
-  }
-  number(field: string): number {
-    return this.fields[field] as number;
-  }
-  list(field: string): number[] {
-    return (this.fields[field] ?? []) as number[];
   }
   /** Axes of an input, without the batch. */
   axes(index = 0): AxesSizes {
     return item(this.layer.inputs, index);
-  }
-  get output(): AxesSizes {
-    return this.layer.output;
   }
   get channels(): number {
     return this.axes()[0];

@@ -79,15 +79,30 @@ export async function readTfjs(path: string): Promise<KerasFile> {
   const weights = new Map<string, Weights>();
   for (const group of weightsManifest as unknown[]) {
     const { paths, weights: entries } = (isPlainObject(group) ? group : {}) as Record<string, unknown>;
-    const bytes = await bytesOf(paths, path);
-    let at = 0;
-    for (const value of Array.isArray(entries) ? entries : []) {
-      const entry = entryOf(value, path);
-      const { data, length } = numbersOf(entry, bytes.subarray(at), path);
-      addWeight(weights, entry.name, { shape: entry.shape, data });
-      at += length;
-    }
-    if (at !== bytes.length) throw new DataError(`${bytes.length - at} bytes of weights that the manifest does not name`, path);
+    addWeights(weights, entries, await bytesOf(paths, path), path);
   }
+  return { topology: modelTopology, producer: typeof generatedBy === 'string' ? generatedBy : 'TensorFlow.js', weights };
+}
+
+/** The tensors that `entries` names, which are the bytes one after the other. */
+function addWeights(all: Map<string, Weights>, entries: unknown, bytes: Uint8Array, path: string): void {
+  let at = 0;
+  for (const value of Array.isArray(entries) ? entries : []) {
+    const entry = entryOf(value, path);
+    const { data, length } = numbersOf(entry, bytes.subarray(at), path);
+    addWeight(all, entry.name, { shape: entry.shape, data });
+    at += length;
+  }
+  if (at !== bytes.length) throw new DataError(`${bytes.length - at} bytes of weights that the manifest does not name`, path);
+}
+
+/** What `save` of a model gives its handler, of which `path` is what errors call it. @throws DataError for what is no layers model */
+export function readArtifacts(artifacts: Record<string, unknown>, path: string): KerasFile {
+  const { modelTopology, weightSpecs, weightData, generatedBy } = artifacts;
+  const buffers = Array.isArray(weightData) ? weightData : [weightData];
+  if (!isPlainObject(modelTopology) || !Array.isArray(weightSpecs) || !buffers.every((part) => part instanceof ArrayBuffer))
+    throw new DataError('expected modelTopology, weightSpecs and weightData of a TensorFlow.js layers model', path);
+  const weights = new Map<string, Weights>();
+  addWeights(weights, weightSpecs, Buffer.concat(buffers.map((part) => new Uint8Array(part))), path);
   return { topology: modelTopology, producer: typeof generatedBy === 'string' ? generatedBy : 'TensorFlow.js', weights };
 }
