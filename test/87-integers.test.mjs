@@ -14,6 +14,13 @@ const judged = { skip: ort ? false : 'onnxruntime-node is not installed' };
 const info = { name: 'random', classes: 0, mean: [0], std: [1] };
 const COUNT = 40;
 
+/** Those of this processor; a model is loaded for what the environment says at that time. */
+const chosen = process.env.SELFCOMPRESS_ISA;
+const instructionSets = { arm64: ['scalar', 'neon'], x64: ['scalar', 'avx2', 'avx512'] }[process.arch].slice(
+  0,
+  chosen ? 1 : { scalar: 1, avx2: 2, neon: 2, avx512: 3 }[binding.info().isa],
+);
+
 async function calibrated(name, seed, change = () => {}) {
   const network = integerNetworks[name]();
   const state = randomState(network, seed);
@@ -77,8 +84,17 @@ t.test('the codes are those of the vectors', async (t) => {
     const { images, scores } = JSON.parse(readFileSync(`${path}.json`, 'utf8'));
     const floatsOf = (text) => new Float32Array(new Uint8Array(Buffer.from(text, 'base64')).buffer);
     const given = floatsOf(images);
-    const model = await loadModel(bytes, { arithmetic: 'integer' });
-    t.same(await predictAll(model, given, given.length / 4), floatsOf(scores), name);
+    for (const isa of instructionSets) {
+      process.env.SELFCOMPRESS_ISA = isa;
+      const model = await loadModel(bytes, { arithmetic: 'integer' });
+      t.same(await predictAll(model, given, given.length / 4), floatsOf(scores), `${name} ${isa}`);
+      for (const threads of [3, 1]) {
+        binding.setThreads(threads);
+        t.same(model.predictSync(given.subarray(0, given.length / 4)).scores, floatsOf(scores).subarray(0, floatsOf(scores).length / 4));
+      }
+    }
+    if (chosen === undefined) delete process.env.SELFCOMPRESS_ISA;
+    else process.env.SELFCOMPRESS_ISA = chosen;
   }
 });
 

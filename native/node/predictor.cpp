@@ -25,19 +25,18 @@ class Floats final : public Predictor {
 class Integers final : public Predictor {
  public:
   Integers(model::ByteSpan bytes, const engine::Options& options) : model_(bytes, options.limits) {
-    if (std::uint64_t(model_.program().memory) > options.activationBytes)
+    if (std::uint64_t(model_.activationBytes()) > options.activationBytes)
       model::fail("at most " + std::to_string(options.activationBytes) + " bytes of activations", "the network",
-                  std::to_string(model_.program().memory));
+                  std::to_string(model_.activationBytes()));
   }
   const Axes& input() const override { return model_.program().input; }
   const Axes& output() const override { return model_.program().output; }
   const model::Metadata& metadata() const override { return model_.metadata(); }
-  const char* isa() const override { return "scalar"; }
+  const char* isa() const override { return model_.isa(); }
   engine::Memory memory() const override {
     engine::Memory memory;
-    for (const engine::integer::Step& step : model_.program().steps)
-      memory.weightBytes += step.weights.size() + step.channels.size() * sizeof(sc_channel);
-    memory.activationBytes = std::size_t(model_.program().memory);
+    memory.weightBytes = model_.weightBytes();
+    memory.activationBytes = std::size_t(model_.activationBytes());
     return memory;
   }
   void predict(const float* images, std::size_t count, float* result, const engine::Parallel& p) const override {

@@ -1,0 +1,84 @@
+/**
+ * The engine's integers against its floats and against scalar integers, in turn in one run, one thread. Prints the table of
+ * docs/integer.md.
+ *   node scripts/bench/integers.mjs [--seconds 3] [--only notebook]
+ */
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import { binding, createModel, exportModel, initialState, inspectNetwork, NetworkBuilder } from '../../dist/index.js';
+
+const { values: flags } = parseArgs({ options: { seconds: { type: 'string', default: '3' }, only: { type: 'string', default: '' } } });
+
+/** Depthwise convolutions and those of one place, in turn. */
+function separable() {
+  const net = new NetworkBuilder([1, 49, 10]);
+  let x = net.relu(net.batchNorm(net.conv2d('input', { outChannels: 64, kernel: [10, 4], stride: 2, padding: [5, 1] })));
+  for (let i = 0; i < 4; i++) {
+    x = net.relu(net.batchNorm(net.conv2d(x, { outChannels: 64, kernel: 3, padding: 1, groups: 64 })));
+    x = net.relu(net.batchNorm(net.conv2d(x, { outChannels: 64, kernel: 1 })));
+  }
+  return net.build(net.linear(net.flatten(net.globalAveragePool(x)), { outFeatures: 12 }));
+}
+function layers() {
+  const net = new NetworkBuilder([784]);
+  const x = net.relu(net.linear('input', { outFeatures: 1024 }));
+  return net.build(net.linear(net.relu(net.linear(x, { outFeatures: 1024 })), { outFeatures: 10 }));
+}
+
+const colours = { input: [3, 32, 32], classes: 10 };
+const networks = Object.entries({
+  notebook: createModel('notebook', { input: [1, 28, 28], classes: 10 }),
+  'resnet20, half as wide': createModel('resnet20', { ...colours, width: 0.5 }),
+  resnet20: createModel('resnet20', colours),
+  'depthwise, 64 channels': separable(),
+  'linear 784, 1024, 1024, 10': layers(),
+}).filter(([name]) => name.startsWith(flags.only));
+
+async function loadWith(isa, bytes, options) {
+  const before = process.env.SELFCOMPRESS_ISA;
+  process.env.SELFCOMPRESS_ISA = isa;
+  const model = await binding.loadModelFile({ bytes, ...options });
+  delete process.env.SELFCOMPRESS_ISA;
+  if (before !== undefined) process.env.SELFCOMPRESS_ISA = before;
+  return model;
+}
+
+/** Least seconds of a call of each subject, in turn; rare calls of slow ones. */
+function time(subjects) {
+  const seconds = subjects.map(() => Number.POSITIVE_INFINITY);
+  for (const subject of subjects) subject();
+  const end = performance.now() + 1000 * Number(flags.seconds);
+  for (let round = 0; round < 5 || (round < 3000 && performance.now() < end); round++)
+    for (let s = 0; s < subjects.length; s++) {
+      const begin = performance.now();
+      subjects[s]();
+      seconds[s] = Math.min(seconds[s], (performance.now() - begin) / 1000);
+    }
+  return seconds;
+}
+
+binding.setThreads(1);
+const isas = { x64: ['avx2', 'avx512'], arm64: ['neon'] }[process.arch];
+const columns = ['scalar integers', ...isas.flatMap((isa) => [`floats, ${isa}`, `integers, ${isa}`, 'floats / integers']), 'scalar / integers'];
+console.log(`| network | images a call | ${columns.join(' | ')} |\n| --- | ---: |${' ---: |'.repeat(columns.length)}`);
+for (const [name, network] of networks) {
+  const parameters = inspectNetwork(network).parameters;
+  const state = initialState(parameters, 1, { bitDepth: 4, headroom: 0 });
+  const size = network.input.reduce((a, b) => a * b);
+  const images = Float32Array.from({ length: 16 * size }, (_, i) => Math.sin(i));
+  const info = { name: 'random', classes: 0, mean: [0], std: [1] };
+  const bytes = await exportModel({ network, state, info }, { format: 'scnn', calibration: images });
+  const integer = { arithmetic: 'integer' };
+  const models = [await loadWith('scalar', bytes, integer)];
+  for (const isa of isas) models.push(await loadWith(isa, bytes), await loadWith(isa, bytes, integer));
+  for (const batch of [1, 16]) {
+    const part = images.subarray(0, batch * size);
+    const micro = time(models.map((model) => () => model.predictSync(part, batch))).map((s) => (1e6 * s) / batch);
+    const cells = isas.flatMap((_, i) => {
+      const [float, integers] = micro.slice(1 + 2 * i, 3 + 2 * i);
+      return [float.toFixed(1), integers.toFixed(1), (float / integers).toFixed(2)];
+    });
+    console.log(`| ${name} | ${batch} | ${[micro[0].toFixed(0), ...cells, (micro[0] / micro.at(-1)).toFixed(0)].join(' | ')} |`);
+  }
+  for (const model of models) model.dispose();
+}
