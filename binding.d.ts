@@ -83,6 +83,8 @@ export interface DataSetOptions {
    */
   mean?: number[] | undefined;
   std?: number[] | undefined;
+  /** Examples that there will be, of which `append` adds those that are not given here. Default: those given. */
+  examples?: number | undefined;
 }
 
 export interface TokenDataSetOptions {
@@ -99,11 +101,30 @@ export interface TokenDataSetOptions {
   labels?: Int32Array | undefined;
   classes?: number | undefined;
   targets?: Float32Array | undefined;
+  /** As of `DataSetOptions`. */
+  examples?: number | undefined;
 }
 
-/** Images, or rows of tokens, and their labels or targets, held in native memory. Never changes once made. */
+/** More examples of the form that the first ones have; of a text the tokens that go on where it ended. */
+export interface MoreExamples {
+  images?: Uint8Array | Float32Array | undefined;
+  tokens?: Int32Array | undefined;
+  labels?: Int32Array | undefined;
+  targets?: Float32Array | undefined;
+}
+
+/**
+ * Images, or rows of tokens, and their labels or targets, held in native memory. Never changes once all examples are there.
+ * Copying takes time in proportion: large sets are made of a slice, with `examples`, and of more that `append` adds bit by bit.
+ */
 export class DataSet {
   constructor(options: DataSetOptions | TokenDataSetOptions);
+  /**
+   * Adds examples to a set that lacks some; all of them, or none when it throws. A value's place in an error is counted from the
+   * set's first example.
+   * @throws TypeError or RangeError for examples of another form, or more than are missing
+   */
+  append(more: MoreExamples): void;
   readonly count: number;
   /** Of tokens [1, 1, length]. */
   readonly shape: [number, number, number];

@@ -3,6 +3,8 @@ import { describe, isPlainObject, withCode, wrongType, wrongValue } from './erro
 
 /** Arguments are a few levels deep; what is deeper holds itself. */
 const DEEPEST = 16;
+/** A list that is nothing but a length must not fill the memory. */
+const LONGEST = 2 ** 26;
 
 /** What getters and proxies throw while `read` runs becomes a TypeError that names the argument, with the exception as its cause. */
 export function reading<T>(argument: string, read: () => T): T {
@@ -25,12 +27,15 @@ function copy(value: unknown, argument: string, depth: number): unknown {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   if (depth > DEEPEST) throw wrongType(`plain data of at most ${DEEPEST} levels`, argument, value);
   if (reading(argument, () => Array.isArray(value))) {
-    const items = reading(argument, () => Array.from({ length: (value as unknown[]).length }, (_, i) => (value as unknown[])[i]));
+    const { length } = reading(argument, () => ({ length: (value as unknown[]).length }));
+    if (length > LONGEST) throw wrongValue(`an array of at most ${LONGEST} values`, argument, length);
+    const items = reading(argument, () => Array.from({ length }, (_, i) => (value as unknown[])[i]));
     for (let i = 0; i < items.length; i++) {
       if (typeof items[i] === 'object' || typeof items[i] === 'function') items[i] = copy(items[i], `${argument}[${i}]`, depth + 1);
     }
     return items;
   }
+  reading(argument, () => Object.prototype.toString.call(value)); // what throws already here cannot be told from a plain object
   if (!isPlainObject(value)) return value;
   const object: Record<string, unknown> = value;
   const names = reading(argument, () => Object.keys(object));

@@ -74,6 +74,45 @@ t.test('predict agrees with evaluate', async (t) => {
   t.equal((await network.predict(new Float32Array(0), 0)).length, 0);
 });
 
+t.test('a set made of slices is the set', async (t) => {
+  const { train, ...rest } = toyDataset();
+  const network = await startedNetwork();
+  const options = { shape: rest.shape, classes: 4, mean: rest.mean, std: rest.std };
+  const whole = await network.evaluate(nativeData({ train, ...rest }), range(train.count));
+  const size = train.images.length / train.count;
+  const part = (from, to) => ({ images: train.images.subarray(from * size, to * size), labels: train.labels.subarray(from, to) });
+  const set = new binding.DataSet({ ...options, ...part(0, 5), examples: train.count });
+  t.equal(set.count, train.count);
+  t.throws(() => network.evaluate(set, range(4)), /all of its 256 examples for data but received one with 5/);
+  set.append(part(5, 6));
+  t.throws(() => set.append({ ...part(6, 8), labels: Int32Array.of(1, 4) }), /0 to 3 for more.labels\[7\] but received 4/);
+  t.throws(() => set.append({ images: new Float32Array(size), labels: range(1) }), TypeError, 'bytes and floats');
+  t.throws(() => set.append({ images: part(6, 7).images }), TypeError, 'no labels');
+  t.throws(() => set.append({ ...part(6, 7), targets: new Float32Array(1) }), TypeError, 'targets, which the others lack');
+  t.throws(() => set.append({ ...part(0, 256) }), RangeError, 'beyond the end');
+  t.throws(() => set.append({ ...part(6, 8), images: train.images.subarray(1, size) }), RangeError, 'no whole image');
+  let appended = false;
+  const meddling = {
+    images: part(6, 8).images,
+    get labels() {
+      if (!appended) set.append(part(6, 7));
+      appended = true;
+      return part(6, 8).labels;
+    },
+  };
+  t.throws(() => set.append(meddling), /its own arguments leave alone/);
+  set.append(part(7, train.count));
+  t.same(await network.evaluate(set, range(train.count)), whole);
+  t.throws(() => set.append(part(0, 1)), /lacks examples/);
+
+  const tokens = Int32Array.from({ length: 50 }, (_, i) => i % 7);
+  const text = new binding.DataSet({ tokens: tokens.subarray(0, 10), length: 8, vocabulary: 7, windows: true, examples: 42 });
+  t.throws(() => text.append({ tokens: Int32Array.of(7) }), /0 to 6 for more.tokens\[10\]/);
+  t.throws(() => text.append({ tokens: tokens.subarray(9) }), RangeError);
+  text.append({ tokens: tokens.subarray(10) });
+  t.throws(() => new binding.DataSet({ ...options, ...part(0, 5), examples: 4 }), RangeError);
+});
+
 t.test('gradients change nothing', async (t) => {
   const data = nativeData(toyDataset());
   const network = await startedNetwork();

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { datasetSteps } from '../dist/data/arrays.js';
-import { runNow } from '../dist/data/pace.js';
 import * as library from '../dist/index.js';
+import { runNow } from '../dist/pace.js';
 
 export const { binding } = library;
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));

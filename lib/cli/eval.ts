@@ -65,7 +65,7 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   const perPosition = taskOf(loaded) === 'perPosition';
   const network = await compileModel(model, flags.device, { kind: 'crossEntropy', perPosition });
   // Images are normalised as in training, whatever the data set's own statistics are.
-  const { set, indices } = nativeSplit(isTokens(loaded) ? loaded : { ...loaded, mean, std }, 'test');
+  const { set, indices } = await nativeSplit(isTokens(loaded) ? loaded : { ...loaded, mean, std }, 'test');
   const evaluated = await network.evaluate(set, indices);
   const overlap = isTokens(loaded) || !perPosition ? undefined : await meanIoU(network, { ...loaded, mean, std }, loaded.test);
   await network.dispose();

@@ -84,7 +84,7 @@ async function validationAccuracy(model: LoadedModel, data: AnyDataset, device: 
   const { mean, std } = model.info;
   const normalised = data.input === 'tokens' ? data : { ...data, mean: mean.length ? mean : data.mean, std: std.length ? std : data.std };
   const network = await compileModel(model, device, { kind: 'crossEntropy', perPosition: taskOf(data) === 'perPosition' });
-  const { accuracy } = await evaluateOn(network, nativeSplit(normalised, 'validation'));
+  const { accuracy } = await evaluateOn(network, await nativeSplit(normalised, 'validation'));
   await network.dispose();
   return accuracy;
 }

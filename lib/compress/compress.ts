@@ -83,7 +83,7 @@ export async function compressImported(
   givenData: Dataset,
   options: CompressOptions,
 ): Promise<CompressedModel> {
-  const data = checkImages(givenData);
+  const data = await checkImages(givenData);
   const checked = checkOptions(options);
   return compressChecked(await read([...data.shape]), data, checked);
 }
@@ -99,7 +99,7 @@ export async function compressModel(
   options: CompressOptions = {},
 ): Promise<CompressedModel> {
   const checked = checkOptions(options);
-  return compressChecked(checkOriginal(original), checkImages(givenData), checked);
+  return compressChecked(checkOriginal(original), await checkImages(givenData), checked);
 }
 
 async function compressChecked({ network, state }: Original, data: Dataset, options: CompressOptions): Promise<CompressedModel> {
@@ -121,13 +121,13 @@ async function compressChecked({ network, state }: Original, data: Dataset, opti
 }
 
 /** Native code looks at the arrays of every split. */
-function checkImages(given: Dataset): Dataset {
+async function checkImages(given: Dataset): Promise<Dataset> {
   const data = readArgument(given, 'data') as AnyDataset;
   checkData(data);
   if (data.input === 'tokens') throw wrongType('a data set of images, vectors or sequences of numbers', 'data', given);
   const splits = Object.entries({ train: data.train, test: data.test, validation: data.validation });
   for (const [name, split] of splits) if (split !== undefined) checkInteger(split.count, `data.${name}.count`, 1, MOST_EXAMPLES);
-  new NativeData(data);
+  await new NativeData(data).fill();
   const size = elements(data.shape);
   for (const [name, split] of splits)
     if (split !== undefined && split.images.length !== split.count * size)

@@ -2,9 +2,9 @@
 import { readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { runPaced, SLICE, type Steps } from '../pace.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
 import type { Answers, AnyDataset, Dataset, Split, Task, TokenDataset, TokenSplit } from './dataset.js';
-import { runPaced, SLICE, type Steps } from './pace.js';
 import { holdBack } from './sampling.js';
 import { channelStatistics, checkNormalisation } from './statistics.js';
 

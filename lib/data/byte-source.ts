@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip, createInflateRaw } from 'node:zlib';
 import { DataError } from '../errors.js';
-import { pauses } from './pace.js';
+import { pauses } from '../pace.js';
 
 /** Bytes that are read at once: a slice takes well under a millisecond to handle. */
 const PIECE = 1 << 18;

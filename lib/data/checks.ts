@@ -1,7 +1,7 @@
 /** Checks of arrays that users give: every message names the value as the user wrote it. */
 import { wrongType, wrongValue } from '../errors.js';
+import { SLICE, type Steps } from '../pace.js';
 import { IGNORED, MOST_EXAMPLES } from './dataset.js';
-import { SLICE, type Steps } from './pace.js';
 
 type NumberArray = readonly number[] | Exclude<NodeJS.TypedArray, BigInt64Array | BigUint64Array>;
 

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { DataError } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced, type Steps } from '../pace.js';
 import { checkSplit, type Dataset, type Split } from './dataset.js';
 import { findDataFile, withDataFile } from './files.js';
-import { pauses, runPaced, type Steps } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 const SHAPE: [number, number, number] = [3, 32, 32];

@@ -3,9 +3,8 @@ import { types } from 'node:util';
 import { readArgument } from '../arguments.js';
 import { checkInteger, checkNumber, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
-
+import { pauses } from '../pace.js';
 import type { Row } from './csv.js';
-import { pauses } from './pace.js';
 
 export interface Column {
   name: string;
@@ -117,7 +116,8 @@ function checkColumns(columns: unknown): Column[] {
       throw wrongType('an array of strings', `${at}.categories`, categories);
     // Not `instanceof`, nor its tag: an object with the prototype of a set is none, and neither is a proxy of one.
     if (!types.isSet(missing)) throw wrongType('a Set of strings', `${at}.missing`, missing);
-    return { ...(column as Column), missing: new Set(Set.prototype.values.call(missing) as SetIterator<string>) }; // whatever its prototype is
+    // Each as it was read above, and the set whatever its prototype is.
+    return { name, index, categories, mean, missing: new Set(Set.prototype.values.call(missing) as SetIterator<string>) } as Column;
   });
 }
 

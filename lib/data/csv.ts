@@ -1,7 +1,7 @@
 /** Tables as text: comma- or tab-separated values by RFC 4180, with quotes, CRLF, LF or CR, and line breaks in quotes. */
 import { DataError } from '../errors.js';
+import { pauses } from '../pace.js';
 import { textPieces, withDataFile } from './files.js';
-import { pauses } from './pace.js';
 
 export interface Row {
   /** Line on which the row begins, counted from 1. */

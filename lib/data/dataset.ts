@@ -4,7 +4,7 @@ import { reading } from '../arguments.js';
 import { checkChoice, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 
-import { SLICE, type Steps } from './pace.js';
+import { SLICE, type Steps } from '../pace.js';
 
 /**
  * What is learned of an example: one class (`labels` [count]), a class at every position (`labels` [count × positions]),

@@ -2,10 +2,10 @@
 import { readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced } from '../pace.js';
 import { allocate } from './byte-source.js';
 import type { Dataset, Split } from './dataset.js';
 import { loadDigits } from './digits.js';
-import { pauses, runPaced } from './pace.js';
 import { integersBelow } from './sampling.js';
 import { channelStatistics } from './statistics.js';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliDecompress } from 'node:zlib';
 import { DataError } from '../errors.js';
+import { runPaced } from '../pace.js';
 import { packageRoot } from '../package-root.js';
 import { checkSplit, type Dataset } from './dataset.js';
-import { runPaced } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 const PIXELS = 28 * 28;

@@ -1,6 +1,6 @@
 /** Numbers of tensors in files, of any common type and byte order, as typed arrays. */
 import { DataError } from '../errors.js';
-import { SLICE, type Steps } from './pace.js';
+import { SLICE, type Steps } from '../pace.js';
 
 export type ElementType = 'bool' | 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'u64' | 'i64' | 'f16' | 'bf16' | 'f32' | 'f64';
 

@@ -3,8 +3,8 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError } from '../errors.js';
+import { pauses } from '../pace.js';
 import { ByteSource } from './byte-source.js';
-import { pauses } from './pace.js';
 
 const MISSING = ['ENOENT', 'ENOTDIR'];
 

@@ -1,8 +1,8 @@
 /** IDX files: MNIST, Fashion-MNIST and everything else in their format (Y. LeCun, C. Cortes, C. Burges). */
 import { DataError } from '../errors.js';
+import { runPaced } from '../pace.js';
 import { checkSplit, type Dataset, type Split } from './dataset.js';
 import { findDataFile, withDataFile } from './files.js';
-import { runPaced } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 /** Dimensions and bytes of an IDX file of unsigned bytes. @throws DataError where it is not exactly what its header says */

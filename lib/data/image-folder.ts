@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readArgument } from '../arguments.js';
 import { checkInteger, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { runPaced } from '../pace.js';
 import { allocate } from './byte-source.js';
 import type { Dataset, Split } from './dataset.js';
 import {
@@ -17,7 +18,6 @@ import {
   loadSharp,
   type Sharp,
 } from './images.js';
-import { runPaced } from './pace.js';
 import { balancedSample } from './sampling.js';
 import { channelStatistics } from './statistics.js';
 

@@ -4,6 +4,7 @@ import { join, parse } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced } from '../pace.js';
 import { allocate } from './byte-source.js';
 import { type Dataset, IGNORED, type Split } from './dataset.js';
 import {
@@ -19,7 +20,6 @@ import {
   readImageHeader,
   type Sharp,
 } from './images.js';
-import { pauses, runPaced } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 export interface ImageMaskOptions extends ImageOptions {

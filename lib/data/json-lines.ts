@@ -4,9 +4,9 @@ import { basename } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced } from '../pace.js';
 import type { AnyDataset, Task } from './dataset.js';
 import { textPieces, withDataFile } from './files.js';
-import { pauses, runPaced } from './pace.js';
 import { checkSplitOptions, datasetFromFile, type SplitOptions, splitIndices, splitOptionNames } from './splits.js';
 import { type CharacterVocabulary, characterVocabulary } from './tokenizer.js';
 

@@ -3,13 +3,13 @@
 import { existsSync } from 'node:fs';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { runPaced } from '../pace.js';
 import { loadCifar } from './cifar.js';
 import type { Dataset } from './dataset.js';
 import { loadDigits } from './digits.js';
 import { loadIdx } from './idx.js';
 import { loadImageFolder } from './image-folder.js';
 import type { ImageOptions } from './images.js';
-import { runPaced } from './pace.js';
 import { holdBack, limitTraining } from './sampling.js';
 
 export const datasetNames = ['digits', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'images'] as const;

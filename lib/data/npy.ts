@@ -1,10 +1,10 @@
 /** NumPy's array files .npy (format versions 1 to 3, numpy/lib/format.py). */
 import { DataError } from '../errors.js';
 import { item } from '../indexing.js';
+import { runPaced } from '../pace.js';
 import type { ByteSource } from './byte-source.js';
 import { countElements, decodeElements, type ElementType, elementBytes, fromFortranOrder, type Tensor } from './elements.js';
 import { withDataFile } from './files.js';
-import { runPaced } from './pace.js';
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 

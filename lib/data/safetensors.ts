@@ -1,8 +1,8 @@
 /** Safetensors files: a header in JSON of types, shapes and places, then the elements of all tensors, little endian. */
 import { DataError } from '../errors.js';
+import { runPaced } from '../pace.js';
 import { countElements, decodeElements, type ElementType, elementBytes, type Tensor } from './elements.js';
 import { withDataFile } from './files.js';
-import { runPaced } from './pace.js';
 
 /** Data sets hold few tensors; parsing more at once would hold up the event loop. */
 const MOST_HEADER = 1 << 20;

@@ -2,8 +2,8 @@
 import { wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
+import { SLICE, type Steps } from '../pace.js';
 import { type AnyDataset, type Split, selectExamples, type TokenSplit, taskOf } from './dataset.js';
-import { SLICE, type Steps } from './pace.js';
 import { channelStatistics } from './statistics.js';
 
 /** Numbers below `bound` from a seed, all alike. */

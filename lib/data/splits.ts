@@ -1,8 +1,8 @@
 /** Data sets from files of rows or tensors: examples that come as a whole are split by seed, and what is wrong is the file's fault. */
 import { checkInteger, checkNumber, DataError, wrongValue } from '../errors.js';
+import { runPaced } from '../pace.js';
 import { type ArrayDataset, datasetSteps, type TokenArrayDataset } from './arrays.js';
 import type { AnyDataset } from './dataset.js';
-import { runPaced } from './pace.js';
 import { holdBack, permutation } from './sampling.js';
 
 export interface SplitOptions {

@@ -1,7 +1,7 @@
 /** Mean and deviation of the channels, by which inputs are normalised. */
 import { wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
-import { SLICE, type Steps } from './pace.js';
+import { SLICE, type Steps } from '../pace.js';
 
 /**
  * A channel whose deviation is at most this share of its largest magnitude counts as constant: it is about eight times the

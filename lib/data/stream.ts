@@ -2,9 +2,9 @@
 import { readArgument, reading } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { runPaced } from '../pace.js';
 import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
 import { type Dataset, type Split, selectExamples } from './dataset.js';
-import { runPaced } from './pace.js';
 import { permutation } from './sampling.js';
 
 /** Makes the batches of an epoch, counted from 1; batches may be of any size. */

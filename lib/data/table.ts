@@ -4,11 +4,11 @@ import { basename, extname } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses } from '../pace.js';
 import { allocate } from './byte-source.js';
 import { type Column, encodeColumns, parseNumber, planColumns, widthOf } from './columns.js';
 import { type Row, readCsv } from './csv.js';
 import type { Dataset } from './dataset.js';
-import { pauses } from './pace.js';
 import { checkSplitOptions, datasetFromFile, type SplitOptions, splitIndices, splitOptionNames } from './splits.js';
 
 export interface TableOptions extends SplitOptions {

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { runPaced, SLICE, type Steps } from '../pace.js';
 import type { ArraySplit, TokenArraySplit } from './arrays.js';
 import type { AnyDataset, Dataset, Task, TokenDataset } from './dataset.js';
 import { isFloat, type Numbers, type Tensor } from './elements.js';
 import { readNpy } from './npy.js';
 import { readNpz } from './npz.js';
-import { runPaced, SLICE, type Steps } from './pace.js';
 import { readSafetensors } from './safetensors.js';
 import { checkSplitOptions, datasetFromFile, type SplitOptions, splitIndices, splitOptionNames } from './splits.js';
 

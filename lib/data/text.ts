@@ -4,9 +4,9 @@ import { basename } from 'node:path';
 import { checkPath, checkTyped, readArgument, reading } from '../arguments.js';
 import { checkInteger, checkNames, checkNumber, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { runNow, runPaced, SLICE, type Steps } from '../pace.js';
 import type { TokenDataset, TokenSplit } from './dataset.js';
 import { readText } from './files.js';
-import { runNow, runPaced, SLICE, type Steps } from './pace.js';
 import { integersBelow } from './sampling.js';
 import { characterVocabulary, encodePaced, loadTokenizer, type Tokenizer } from './tokenizer.js';
 
@@ -47,11 +47,16 @@ function* cut(tokens: Int32Array, length: number, starts: ArrayLike<number>): St
 /** Windows that do not overlap, from the first token on; a rest too short for one is left out. */
 const starts = (tokens: Int32Array, length: number) => Int32Array.from({ length: Math.floor((tokens.length - 1) / length) }, (_, i) => i * length);
 
+/** Tokens of a batch. */
+const MOST_TOKENS = 2 ** 28;
+
 function checkWindows(given: unknown, length: unknown, batchSize: unknown): void {
   const tokens = checkTyped(given, 'tokens', Int32Array);
   checkInteger(length, 'length', 1, 2 ** 31 - 1);
   checkInteger(batchSize, 'batchSize', 1, 2 ** 31 - 1);
   if (tokens.length <= (length as number)) throw wrongValue(`more than ${length} tokens`, 'tokens', tokens);
+  const most = Math.max(1, Math.floor(MOST_TOKENS / (length as number)));
+  if ((batchSize as number) > most) throw wrongValue(`at most ${most} windows of ${length} tokens`, 'batchSize', batchSize);
 }
 
 /** Batches of windows at random places, without an end; the same seed gives the same windows. */
@@ -59,7 +64,7 @@ export function* randomWindows(tokens: Int32Array, length: number, batchSize: nu
   checkWindows(tokens, length, batchSize);
   const below = integersBelow(Math.imul(checkInteger(seed, 'seed', 0), 0x9e3779b1) ^ 0x1b873593);
   for (;;) {
-    const places = Array.from({ length: batchSize }, () => below(tokens.length - length));
+    const places = Int32Array.from({ length: batchSize }, () => below(tokens.length - length));
     yield runNow(cut(tokens, length, places));
   }
 }

@@ -3,10 +3,9 @@
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { runNow, runPaced, SLICE, type Steps } from '../pace.js';
 import { checkArray } from './checks.js';
-
 import { readText } from './files.js';
-import { runNow, runPaced, SLICE, type Steps } from './pace.js';
 
 export interface Tokenizer {
   /** How many tokens there are. */

@@ -1,11 +1,11 @@
 /** Text from a language model: token after token, each drawn from what the model predicts behind those before it. */
 import { setImmediate } from 'node:timers/promises';
 import { checkTyped, readArgument, reading } from '../arguments.js';
-import { SLICE } from '../data/pace.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
+import { SLICE } from '../pace.js';
 
 /** What is asked of a model: logits [vocabulary × length] behind each token of one window [length], in which no position sees later ones. */
 export interface NextTokenModel {

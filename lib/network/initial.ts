@@ -6,6 +6,7 @@ import type { ParameterInfo } from '../binding.js';
 import { checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { entry } from '../indexing.js';
 
+import { runNow, SLICE, type Steps } from '../pace.js';
 import { elements } from './description.js';
 
 /** All tensors of a network by name, as the addon's `Network.state()` gives them. */
@@ -38,9 +39,18 @@ export function uniform(seed: number, high = 0): () => number {
  * that are not given are chosen from the given weights: a channel of zeros starts at b = 0.
  * @throws TypeError or RangeError for a given tensor that the network does not have, or of another length
  */
-export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQuantizer: QuantizerStart, given: State = {}): State {
+export function initialState(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, given: State = {}): State {
+  return runNow(initialStateSteps(parameters, seed, quantizer, given));
+}
+
+/** The same in steps, for large networks. Arguments are checked at once. */
+export function initialStateSteps(ofParameters: ParameterInfo[], ofSeed: number, ofQuantizer: QuantizerStart, given: State = {}): Steps<State> {
   const { parameters, seed, quantizer } = checkStart(readArgument({ parameters: ofParameters, seed: ofSeed, quantizer: ofQuantizer }, 'options'));
   const taken = checkGiven(parameters, readArgument(given, 'state'));
+  return fill(parameters, seed, quantizer, taken);
+}
+
+function* fill(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, taken: State): Steps<State> {
   const random = uniform(seed, Math.floor(seed / 2 ** 32));
   const state: State = {};
   const weights = new Map(parameters.filter(({ role }) => role === 'weight').map((p) => [p.node, p])); // by node, whatever its name is
@@ -51,7 +61,7 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
   };
   for (const p of parameters) {
     const values = new Float32Array(elements(p.shape));
-    if (p.role === 'weight' || p.role === 'bias') fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
+    if (p.role === 'weight' || p.role === 'bias') yield* fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
     else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
     else if (p.role === 'slope') values.fill(0.25);
     const own = taken[p.name];
@@ -60,18 +70,24 @@ export function initialState(ofParameters: ParameterInfo[], ofSeed: number, ofQu
   // After all weights: the order of the parameters does not matter.
   for (const p of parameters) {
     if (p.role !== 'bitDepth' || taken[p.name]) continue;
+    yield;
     const weight = weightOf(p).name;
     state[p.name] = bitDepths(entry(state, weight), elements(p.shape), quantizer.bitDepth, taken[weight]);
   }
   for (const p of parameters) {
     if (p.role !== 'exponent' || taken[p.name]) continue;
+    yield;
     state[p.name] = startExponents(entry(state, weightOf(p).name), elements(p.shape), quantizer, state[`${p.node}.bitDepth`]);
   }
   return state;
 }
 
-function fillUniform(values: Float32Array, random: () => number, bound: number): void {
-  for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
+function* fillUniform(values: Float32Array, random: () => number, bound: number): Steps<void> {
+  for (let from = 0; from < values.length; from += SLICE) {
+    const to = Math.min(from + SLICE, values.length);
+    for (let i = from; i < to; i++) values[i] = (2 * random() - 1) * bound;
+    yield;
+  }
 }
 
 function checkStart(start: { parameters: ParameterInfo[]; seed: number; quantizer: QuantizerStart }): typeof start {
@@ -105,6 +121,13 @@ export function checkParameters(parameters: unknown): asserts parameters is Para
 /** Whether it is the counter of idle channels of a layer: that of another run's penalty. */
 const isCounter = (name: string, lengths: Map<string, number>) => name.endsWith('.idle') && lengths.has(name.replace(/idle$/, 'bitDepth'));
 
+/** Without a call for every value. */
+function allFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) * 0;
+  return sum === 0;
+}
+
 /** The tensors of `given` that are parameters. Optimizer moments and counters in it are left out: a new run starts with none. */
 function checkGiven(parameters: ParameterInfo[], given: State): State {
   if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
@@ -118,7 +141,8 @@ function checkGiven(parameters: ParameterInfo[], given: State): State {
     const argument = `state[${JSON.stringify(name)}]`;
     if (!(ArrayBuffer.isView(values) && values instanceof Float32Array)) throw wrongType(`Float32Array of length ${length}`, argument, values);
     if (values.length !== length) throw wrongValue(`Float32Array of length ${length}`, argument, values);
-    const at = values.findIndex((value) => !Number.isFinite(value) || (name.endsWith('.runningVar') && value < 0));
+    const mayBeNegative = !name.endsWith('.runningVar');
+    const at = allFinite(values) && mayBeNegative ? -1 : values.findIndex((value) => !Number.isFinite(value) || !(mayBeNegative || value >= 0));
     if (at >= 0) throw wrongValue(name.endsWith('.runningVar') ? 'finite numbers >= 0' : 'finite numbers', `${argument}[${at}]`, values[at]);
     if (lengths.has(name)) result[name] = values;
   }

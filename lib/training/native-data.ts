@@ -1,6 +1,8 @@
 /** The splits of a data set as native code reads them, and in which order an epoch takes the examples. */
-import { binding, type DataSet, type EvaluationResult } from '../binding.js';
+import { binding, type DataSet, type DataSetOptions, type EvaluationResult, type TokenDataSetOptions } from '../binding.js';
 import type { AnyDataset, Split, TokenSplit } from '../data/dataset.js';
+import { elements } from '../network/description.js';
+import { runPaced, type Steps } from '../pace.js';
 import { accuracyOf, type LanguageMetrics, languageMetrics } from './epoch-metrics.js';
 import { allIndices, shuffledIndices, windowStarts } from './shuffle.js';
 import { batchCount } from './step-plan.js';
@@ -22,24 +24,77 @@ function textOf(data: AnyDataset): Text | undefined {
   return data.input === 'tokens' && tokens?.train instanceof Int32Array && tokens.test instanceof Int32Array ? (tokens as Text) : undefined;
 }
 
-function setOf(data: AnyDataset, which: SplitName): DataSet {
+/** Bytes that are copied at a time: well under a millisecond. */
+const SLICE_BYTES = 1 << 20;
+
+/** A set whose first examples are in native memory, and the work that copies the others. */
+interface GrowingSet {
+  set: DataSet;
+  rest: Steps<void>;
+}
+
+/**
+ * Copies the arrays in slices.
+ * @throws TypeError or RangeError of `DataSet` for what the first slice shows; `rest` throws them for the others
+ */
+function growingSet(options: DataSetOptions | TokenDataSetOptions): GrowingSet {
+  const ofText = 'tokens' in options && options.windows === true;
+  const arrays = ['tokens' in options ? options.tokens : options.images, options.labels, options.targets].filter((array) => array !== undefined);
+  // What cannot be sliced is an error, which native code words.
+  const sliceable =
+    arrays.every((array) => ArrayBuffer.isView(array) && array.length > 0) &&
+    ('tokens' in options || (Array.isArray(options.shape) && options.shape.every(Number.isInteger)));
+  if (!sliceable) return { set: new binding.DataSet(options), rest: nothing() };
+  const values = 'tokens' in options ? options.tokens : options.images;
+  const size = ofText ? 1 : 'tokens' in options ? options.length : elements(options.shape);
+  const lead = ofText ? options.length : 0; // tokens before the first that begins no window
+  const count = (values.length - lead) / size;
+  const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (values.BYTES_PER_ELEMENT * size)));
+  const { labels, targets } = options;
+  const widths = [labels, targets].map((answers) => (answers ? answers.length / count : 0));
+  if (![count, ...widths].every(Number.isInteger) || !(count > perSlice)) return { set: new binding.DataSet(options), rest: nothing() };
+  const part = (from: number, to: number) => ({
+    [ofText || 'tokens' in options ? 'tokens' : 'images']: values.subarray(from && from * size + lead, to * size + lead),
+    ...(labels && { labels: labels.subarray(from * (widths[0] as number), to * (widths[0] as number)) }),
+    ...(targets && { targets: targets.subarray(from * (widths[1] as number), to * (widths[1] as number)) }),
+  });
+  const set = new binding.DataSet({ ...options, ...part(0, perSlice), examples: count });
+  function* rest(): Steps<void> {
+    for (let from = perSlice; from < count; from += perSlice) {
+      set.append(part(from, Math.min(from + perSlice, count)));
+      yield;
+    }
+  }
+  return { set, rest: rest() };
+}
+
+function* nothing(): Steps<void> {}
+
+function setOf(data: AnyDataset, which: SplitName): GrowingSet {
   const split = data[which] as Split | TokenSplit;
   const { labels, targets } = split;
   const answers = { labels, targets, ...(data.classes > 0 && { classes: data.classes }) };
   if ('images' in split) {
     const { shape, mean, std } = data as { shape: [number, number, number]; mean: number[]; std: number[] };
-    return new binding.DataSet({ shape, mean, std, images: split.images, ...answers });
+    return growingSet({ shape, mean, std, images: split.images, ...answers });
   }
   const { length, vocabulary } = data as { length: number; vocabulary: number };
   const text = textOf(data)?.[which];
-  return new binding.DataSet(text ? { tokens: text, length, vocabulary, windows: true } : { tokens: split.tokens, length, vocabulary, ...answers });
+  return growingSet(text ? { tokens: text, length, vocabulary, windows: true } : { tokens: split.tokens, length, vocabulary, ...answers });
+}
+
+/** All examples of a split, for an evaluation. */
+function indicesOf(data: AnyDataset, which: SplitName): Int32Array {
+  const indices = allIndices((data[which] as Split).count);
+  const length = textOf(data) && (data as { length: number }).length;
+  return length ? indices.map((window) => window * length) : indices;
 }
 
 /** One split for an evaluation. */
-export function nativeSplit(data: AnyDataset, which: SplitName): NativeSplit {
-  const indices = allIndices((data[which] as Split).count);
-  const length = textOf(data) && (data as { length: number }).length;
-  return { set: setOf(data, which), indices: length ? indices.map((window) => window * length) : indices };
+export async function nativeSplit(data: AnyDataset, which: SplitName): Promise<NativeSplit> {
+  const { set, rest } = setOf(data, which);
+  await runPaced(rest);
+  return { set, indices: indicesOf(data, which) };
 }
 
 export class NativeData {
@@ -49,13 +104,24 @@ export class NativeData {
   /** Training examples that make an epoch. */
   readonly #count: number;
   readonly #isText: boolean;
+  readonly #rest: Steps<void>[] = [];
 
+  /** Takes the first examples of every split over; `fill` copies the others, before which the sets are of no use. */
   constructor(data: AnyDataset) {
-    this.train = setOf(data, 'train');
-    this.test = nativeSplit(data, 'test');
-    this.validation = data.validation && nativeSplit(data, 'validation');
+    const begin = (which: SplitName) => {
+      const { set, rest } = setOf(data, which);
+      this.#rest.push(rest);
+      return { set, indices: indicesOf(data, which) };
+    };
+    this.train = begin('train').set;
+    this.test = begin('test');
+    this.validation = data.validation && begin('validation');
     this.#count = data.train.count;
     this.#isText = textOf(data) !== undefined;
+  }
+
+  async fill(): Promise<void> {
+    for (const rest of this.#rest) await runPaced(rest);
   }
 
   /** @param limit the option `stepsPerEpoch` */

@@ -7,7 +7,8 @@ import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDi
 import { item } from '../indexing.js';
 import type { ModelInfo } from '../model-file/model-file.js';
 import { inspectNetwork } from '../network/description.js';
-import { initialState, type State } from '../network/initial.js';
+import { initialStateSteps, type State } from '../network/initial.js';
+import { runPaced } from '../pace.js';
 import { type Checkpoint, type DataInfo, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
@@ -90,7 +91,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   #running = false;
   #listenerError: { error: unknown } | undefined;
 
-  private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data'>) {
+  private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data' | 'state'>, state: State | Promise<State>) {
     super();
     const { description, origin, options, progress } = checkpoint;
     this.data = data;
@@ -104,14 +105,17 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#settled = standingAt(progress, checkpoint.steering ?? beginSteering(this.#plan, checkpoint.step + 1));
     this.#progress = Promise.resolve(this.#settled);
     this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
-    const loaded = this.#network.loadState(checkpoint.state);
-    loaded.catch(() => {}); // where memory ran out, the error of `memory` says more
-    const loading = this.#network.memory().then(async () => {
-      await loaded;
+    const loading = this.#load(state).then(() => {
       this.#busy = undefined;
     });
     loading.catch(() => {}); // whoever waits for it sees the error, now and later: there is nothing to go on from
     this.#busy = loading;
+  }
+
+  /** What a network and its data take to be in native memory, whose size is proportional to theirs: none of it at once. */
+  async #load(state: State | Promise<State>): Promise<void> {
+    const [values] = await Promise.all([state, this.#network.memory(), this.#sets.fill()]);
+    await this.#network.loadState(values);
   }
 
   /**
@@ -127,8 +131,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
-    const state = initialState(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
-    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [], state });
+    const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
+    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, runPaced(state));
   }
 
   /**
@@ -145,8 +149,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const options = completeOptions({ ...checkpoint.options, ...defined });
     const sameTarget = JSON.stringify(options.target) === JSON.stringify(checkpoint.options.target);
     const steering = sameTarget ? checkpoint.steering : checkpoint.steering && resteered(checkpoint.steering);
-    const { steering: _, ...rest } = checkpoint;
-    const trainer = new Trainer(data, { ...rest, options, ...(steering && targetKind(options.target) && { steering }) });
+    const { steering: _, state, ...rest } = checkpoint;
+    const trainer = new Trainer(data, { ...rest, options, ...(steering && targetKind(options.target) && { steering }) }, state);
     trainer.#fingerprint = Promise.resolve(fingerprint);
     if (path !== undefined) trainer.#lastSaved = { path, epoch: checkpoint.epoch, step: checkpoint.step };
     return trainer;

@@ -32,13 +32,15 @@ std::string shortNumber(double value) {
   return text;
 }
 
-// Finite images, whose largest magnitudes per channel are returned.
-std::vector<float> checkImages(Napi::Env env, const std::string& path, const DataSet& data) {
-  std::vector<float> largest(std::size_t(data.shape.channels), data.floats.empty() ? 1.0f : 0.0f);
+// Finite images, whose largest magnitudes per channel are kept; those before `from` have been looked at.
+void checkImages(Napi::Env env, const std::string& path, DataSetObject& object, std::size_t from) {
+  const DataSet& data = object.data;
+  if (object.largest.empty())
+    object.largest.assign(std::size_t(data.shape.channels), data.floats.empty() ? 1.0f : 0.0f);
   const std::int64_t pixels = data.shape.pixels();
-  for (std::int64_t plane = 0; plane < std::int64_t(data.floats.size()) / pixels; plane++) {
+  for (std::int64_t plane = std::int64_t(from) / pixels; plane < std::int64_t(data.floats.size()) / pixels; plane++) {
     const float* values = data.floats.data() + plane * pixels;
-    float& most = largest[std::size_t(plane % data.shape.channels)];
+    float& most = object.largest[std::size_t(plane % data.shape.channels)];
     bool finite = true;
     for (std::int64_t i = 0; i < pixels; i++) {
       const float magnitude = std::fabs(values[i]);
@@ -50,14 +52,13 @@ std::vector<float> checkImages(Napi::Env env, const std::string& path, const Dat
         throwRange(env, "finite numbers", path + "[" + std::to_string(plane * pixels + i) + "]",
                    shortNumber(values[i]));
   }
-  return largest;
 }
 
 // (x - mean) / std has to be a number, and more than what rounding leaves of a constant: a std below 2^-20 of the mean
 // is that of no data.
-void checkNormalisation(const Fields& options, const std::vector<double>& mean, const std::vector<double>& deviation,
-                        const std::vector<float>& largest) {
+void checkNormalisation(const Fields& options, const DataSetObject& object) {
   constexpr double kLeastShare = 1.0 / (1 << 20);
+  const std::vector<double>&mean = object.mean, &deviation = object.deviation;
   for (std::size_t c = 0; c < mean.size(); c++) {
     const std::string at = "[" + std::to_string(c) + "]";
     if (!(std::fabs(mean[c]) <= 1e30))
@@ -69,16 +70,16 @@ void checkNormalisation(const Fields& options, const std::vector<double>& mean, 
                      " to 1e30 (at least 2^-20 of the mean: less is the rounding of a "
                      "channel that is constant, whose std may be given as 1)",
                  options.path("std") + at, shortNumber(deviation[c]));
-    if ((double(largest[c]) + std::fabs(mean[c])) / deviation[c] > double(FLT_MAX) / 4)
+    if ((double(object.largest[c]) + std::fabs(mean[c])) / deviation[c] > double(FLT_MAX) / 4)
       throwRange(options.env(), "a number that the images divided by are finite", options.path("std") + at,
                  shortNumber(deviation[c]));
   }
 }
 
 // Classes, and for examples of many positions kIgnoredLabel.
-void checkLabels(Napi::Env env, const std::string& path, DataSet& data) {
+void checkLabels(Napi::Env env, const std::string& path, DataSet& data, std::size_t from) {
   const bool mayIgnore = data.labelsPerExample > 1;
-  for (std::size_t i = 0; i < data.labels.size(); i++) {
+  for (std::size_t i = from; i < data.labels.size(); i++) {
     const std::int32_t label = data.labels[i];
     if (mayIgnore && label == kIgnoredLabel) data.ignores = true;
     else if (label < 0 || label >= data.classes)
@@ -94,107 +95,196 @@ struct Answers {
   std::size_t labelCount = 0, targetCount = 0;
 };
 
-// One label for an example, or one for each of its positions.
-Answers readAnswers(const Fields& options, TypedArrays& arrays, DataSet& data, std::int64_t positions) {
+// Of `count` examples: one label for each, or one for each of its positions. What the first examples had, all have.
+Answers readAnswers(const Fields& options, TypedArrays& arrays, DataSetObject& object, std::int64_t count,
+                    std::int64_t positions) {
   Napi::Env env = options.env();
+  DataSet& data = object.data;
+  const bool first = object.filled == 0;
   Answers answers;
-  if (options.has("labels")) {
-    data.classes = options.integer("classes", 1, kMostChannels);
+  if (first ? options.has("labels") : !data.labels.empty()) {
+    if (first) data.classes = options.integer("classes", 1, kMostChannels);
     answers.labels = arrays.integers(options, "labels", -1, TypedArrays::Access::kRead);
     answers.labelCount = arrays.lengthOf("labels");
-    const bool perPosition = positions > 1 && std::int64_t(answers.labelCount) == data.count * positions;
-    if (!perPosition && std::int64_t(answers.labelCount) != data.count)
+    const bool perPosition =
+        first ? positions > 1 && std::int64_t(answers.labelCount) == count * positions : data.labelsPerExample > 1;
+    if (std::int64_t(answers.labelCount) != (perPosition ? count * positions : count))
       throwRange(env,
-                 "Int32Array of length " + std::to_string(data.count) +
-                     (positions > 1 ? " or " + std::to_string(data.count * positions) : std::string()),
+                 "Int32Array of length " + std::to_string(perPosition ? count * positions : count) +
+                     (first && positions > 1 ? " or " + std::to_string(count * positions) : std::string()),
                  options.path("labels"), "length " + std::to_string(answers.labelCount));
     data.labelsPerExample = perPosition ? int(positions) : 1;
   } else if (options.has("classes")) {
     throwType(env, "labels beside classes", options.path("labels"), "undefined");
+  } else if (options.has("labels")) {
+    throwType(env, "no labels, which the first examples did not have,", options.path("labels"), "some");
   }
-  answers.targets = arrays.optionalFloats(options, "targets", -1, TypedArrays::Access::kRead);
+  answers.targets = first || !data.targets.empty()
+                        ? (first ? arrays.optionalFloats(options, "targets", -1, TypedArrays::Access::kRead)
+                                 : arrays.floats(options, "targets", count * data.features, TypedArrays::Access::kRead))
+                        : nullptr;
+  if (!first && data.targets.empty() && options.has("targets"))
+    throwType(env, "no targets, which the first examples did not have,", options.path("targets"), "some");
   answers.targetCount = answers.targets ? arrays.lengthOf("targets") : 0;
-  if (answers.targets) {
-    if (answers.targetCount == 0 || std::int64_t(answers.targetCount) % data.count)
-      throwRange(env, "the same number of values for each of " + std::to_string(data.count) + " images",
+  if (answers.targets && first) {
+    if (answers.targetCount == 0 || std::int64_t(answers.targetCount) % count)
+      throwRange(env, "the same number of values for each of " + std::to_string(count) + " images",
                  options.path("targets"), "length " + std::to_string(answers.targetCount));
-    data.features = std::int64_t(answers.targetCount) / data.count;
+    data.features = std::int64_t(answers.targetCount) / count;
   }
   return answers;
 }
 
-void takeAnswers(const Fields& options, const Answers& answers, DataSet& data) {
-  if (answers.labels) {
-    data.labels.assign(answers.labels, answers.labels + answers.labelCount);
-    checkLabels(options.env(), options.path("labels"), data);
-  }
-  if (answers.targets) data.targets.assign(answers.targets, answers.targets + answers.targetCount);
+template <typename T>
+void take(std::vector<T>& all, const T* values, std::size_t count, std::int64_t total) {
+  all.reserve(std::size_t(total));  // pages that are not yet written cost nothing
+  all.insert(all.end(), values, values + count);
 }
 
-void readImages(const Fields& options, DataSet& data) {
+void takeAnswers(const Fields& options, const Answers& answers, DataSet& data) {
+  if (answers.labels) {
+    const std::size_t from = data.labels.size();
+    take(data.labels, answers.labels, answers.labelCount, data.count * data.labelsPerExample);
+    checkLabels(options.env(), options.path("labels"), data, from);
+  }
+  if (answers.targets) take(data.targets, answers.targets, answers.targetCount, data.count * data.features);
+}
+
+// Examples on their way into a set, from when the last getter has run: what fails half way leaves nothing behind.
+class Growth {
+ public:
+  Growth(Napi::Env env, DataSetObject& object, std::int64_t filledBefore)
+      : object_(object),
+        bytes_(object.data.bytes.size()),
+        floats_(object.data.floats.size()),
+        tokens_(object.data.tokens.size()),
+        labels_(object.data.labels.size()),
+        targets_(object.data.targets.size()) {
+    if (object.filled != filledBefore)
+      throwRange(env, "a set that its own arguments leave alone", "this", "one that a getter has added examples to");
+  }
+  ~Growth() {
+    if (done_) return;
+    DataSet& data = object_.data;
+    data.bytes.resize(bytes_), data.floats.resize(floats_), data.tokens.resize(tokens_);
+    data.labels.resize(labels_), data.targets.resize(targets_);
+  }
+  void done(std::int64_t count) { object_.filled += count, done_ = true; }
+
+ private:
+  DataSetObject& object_;
+  std::size_t bytes_, floats_, tokens_, labels_, targets_;
+  bool done_ = false;
+};
+
+// How many examples there will be: those given, or more, which append() adds.
+std::int64_t readCount(const Fields& options, std::int64_t given) {
+  if (!options.has("examples")) return given;
+  return options.integer("examples", int(given), INT32_MAX);
+}
+
+// The images of the constructor, or more of them.
+void takeImages(const Fields& options, DataSetObject& object) {
   Napi::Env env = options.env();
-  options.allowOnly({"shape", "images", "labels", "classes", "targets", "mean", "std"});
-  auto shape = options.imageShape("shape");
-  data.shape = {shape[0], shape[1], shape[2]};
+  DataSet& data = object.data;
+  const std::int64_t before = object.filled;
+  const bool first = before == 0;
   TypedArrays arrays;
   bool isFloat = false;
   const std::uint8_t* images = arrays.bytesOrFloats(options, "images", -1, isFloat);
-  std::int64_t elements = data.shape.elements(), length = std::int64_t(arrays.lengthOf("images"));
-  if (length == 0 || length % elements || length / elements > INT32_MAX)
-    throwRange(env, "a whole number of images of " + std::to_string(elements) + " values, at least one,",
+  const std::int64_t elements = data.shape.elements(), length = std::int64_t(arrays.lengthOf("images"));
+  const std::int64_t most = first ? INT32_MAX : data.count - before;
+  if (length == 0 || length % elements || length / elements > most)
+    throwRange(env,
+               "a whole number of images of " + std::to_string(elements) + " values, at least one" +
+                   (first ? "" : " and at most " + std::to_string(most)) + ",",
                options.path("images"), "length " + std::to_string(length));
-  data.count = length / elements;
-  const Answers answers = readAnswers(options, arrays, data, data.shape.pixels());
-  const std::vector<double> mean = perChannel(options, "mean", data.shape.channels, 0),
-                            deviation = perChannel(options, "std", data.shape.channels, 1);
+  if (!first && isFloat != data.bytes.empty())
+    throwType(env, data.bytes.empty() ? "Float32Array, as the first images," : "Uint8Array, as the first images,",
+              options.path("images"), isFloat ? "Float32Array" : "Uint8Array");
+  const std::int64_t count = length / elements;
+  if (first) data.count = readCount(options, count);
+  const Answers answers = readAnswers(options, arrays, object, count, data.shape.pixels());
+  if (first) {
+    object.mean = perChannel(options, "mean", data.shape.channels, 0);
+    object.deviation = perChannel(options, "std", data.shape.channels, 1);
+  }
   arrays.verify();  // all getters have run: the pointers hold until this function ends
-  if (isFloat)
-    data.floats.assign(reinterpret_cast<const float*>(images), reinterpret_cast<const float*>(images) + length);
-  else data.bytes.assign(images, images + length);
-  checkNormalisation(options, mean, deviation, checkImages(env, options.path("images"), data));
-  for (double m : mean) data.mean.push_back(float(m));
-  for (double s : deviation) data.invStd.push_back(1 / float(s));
+  Growth growth(env, object, before);
+  const std::size_t from = data.floats.size();
+  if (isFloat) take(data.floats, reinterpret_cast<const float*>(images), std::size_t(length), data.count * elements);
+  else take(data.bytes, images, std::size_t(length), data.count * elements);
+  checkImages(env, options.path("images"), object, from);
+  checkNormalisation(options, object);
   takeAnswers(options, answers, data);
+  growth.done(count);
 }
 
-void readTokens(const Fields& options, DataSet& data) {
+void readImages(const Fields& options, DataSetObject& object) {
+  options.allowOnly({"shape", "images", "labels", "classes", "targets", "mean", "std", "examples"});
+  auto shape = options.imageShape("shape");
+  object.data.shape = {shape[0], shape[1], shape[2]};
+  takeImages(options, object);
+  for (double m : object.mean) object.data.mean.push_back(float(m));
+  for (double s : object.deviation) object.data.invStd.push_back(1 / float(s));
+}
+
+// The tokens of the constructor, or more of them. Of a text with windows every token begins an example but the last
+// `length`, which are there from the beginning.
+void takeTokens(const Fields& options, DataSetObject& object) {
   Napi::Env env = options.env();
-  options.allowOnly({"tokens", "length", "vocabulary", "windows", "labels", "classes", "targets"});
-  const int length = options.integer("length", 1, kMostPixels);
-  data.shape = {1, 1, length};
+  DataSet& data = object.data;
+  const std::int64_t before = object.filled;
+  const bool first = before == 0;
+  const int length = data.shape.width;
+  TypedArrays arrays;
+  const std::int32_t* tokens = arrays.integers(options, "tokens", -1, TypedArrays::Access::kRead);
+  const std::int64_t given = std::int64_t(arrays.lengthOf("tokens"));
+  const std::int64_t most = first ? INT32_MAX : data.count - before;
+  const std::int64_t count = !data.windows ? given / length : first ? given - length : given;
+  if (count < 1 || count > most || (!data.windows && given % length)) {
+    const std::string bound = first ? "" : " and at most " + std::to_string(most) + (data.windows ? " tokens" : "");
+    throwRange(env,
+               !data.windows ? "whole examples of " + std::to_string(length) + " tokens, at least one" + bound + ","
+               : first       ? "more than " + std::to_string(length) + " tokens"
+                             : "at least one" + bound,
+               options.path("tokens"), "length " + std::to_string(given));
+  }
+  if (first) data.count = readCount(options, count);
+  const Answers answers = readAnswers(options, arrays, object, count, length);
+  arrays.verify();
+  Growth growth(env, object, before);
+  const std::size_t from = data.tokens.size();
+  take(data.tokens, tokens, std::size_t(given), data.windows ? data.count + length : data.count * length);
+  checkTokens(env, options.path("tokens"), data.tokens, data.vocabulary, from);
+  takeAnswers(options, answers, data);
+  growth.done(count);
+}
+
+void readTokens(const Fields& options, DataSetObject& object) {
+  DataSet& data = object.data;
+  options.allowOnly({"tokens", "length", "vocabulary", "windows", "labels", "classes", "targets", "examples"});
+  data.shape = {1, 1, options.integer("length", 1, kMostPixels)};
   data.vocabulary = options.integer("vocabulary", 1, kMostChannels);
   data.windows = options.boolean("windows", false);
   for (const char* name : {"labels", "classes", "targets"})
     if (data.windows && options.has(name))
-      throwType(env, "no answers beside windows, whose labels are the next tokens,", options.path(name), "some");
-  TypedArrays arrays;
-  const std::int32_t* tokens = arrays.integers(options, "tokens", -1, TypedArrays::Access::kRead);
-  const std::int64_t total = std::int64_t(arrays.lengthOf("tokens"));
-  if (data.windows ? total <= length || total - length > INT32_MAX
-                   : total == 0 || total % length || total / length > INT32_MAX)
-    throwRange(env,
-               data.windows ? "more than " + std::to_string(length) + " tokens"
-                            : "whole examples of " + std::to_string(length) + " tokens, at least one,",
-               options.path("tokens"), "length " + std::to_string(total));
-  data.count = data.windows ? total - length : total / length;
-  const Answers answers = readAnswers(options, arrays, data, length);
-  arrays.verify();
-  data.tokens.assign(tokens, tokens + total);
-  checkTokens(env, options.path("tokens"), data.tokens, data.vocabulary);
-  takeAnswers(options, answers, data);
-  if (data.windows) data.classes = data.vocabulary, data.labelsPerExample = length;
+      throwType(options.env(), "no answers beside windows, whose labels are the next tokens,", options.path(name),
+                "some");
+  takeTokens(options, object);
+  if (data.windows) data.classes = data.vocabulary, data.labelsPerExample = data.shape.width;
 }
 
 Napi::Value construct(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Fields options(info[0], "options");
   auto object = std::make_shared<DataSetObject>();
-  DataSet& data = object->data;
-  if (options.has("tokens")) readTokens(options, data);
-  else readImages(options, data);
+  const DataSet& data = object->data;
+  if (options.has("tokens")) readTokens(options, *object);
+  else readImages(options, *object);
   wrap(info, object,
-       std::int64_t(data.bytes.size() +
-                    4 * (data.floats.size() + data.targets.size() + data.labels.size() + data.tokens.size())));
+       std::int64_t(data.bytes.capacity() + 4 * (data.floats.capacity() + data.targets.capacity() +
+                                                 data.labels.capacity() + data.tokens.capacity())));
   Napi::Object self = info.This().As<Napi::Object>();
   Napi::Array shapeArray = Napi::Array::New(env, 3);
   const int shape[] = {data.shape.channels, data.shape.height, data.shape.width};
@@ -206,15 +296,37 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// As long as examples are missing nothing else uses the set.
+Napi::Value append(const Napi::CallbackInfo& info) {
+  auto object = unwrap<DataSetObject>(info.This(), "this");
+  Fields more(info[0], "more");
+  const bool tokens = object->data.vocabulary > 0;
+  more.allowOnly({tokens ? "tokens" : "images", "labels", "targets"});
+  if (object->filled == object->data.count)
+    throwRange(info.Env(), "a set that lacks examples", "this",
+               "one that has all of its " + std::to_string(object->data.count));
+  tokens ? takeTokens(more, *object) : takeImages(more, *object);
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
-void checkTokens(Napi::Env env, const std::string& path, const std::vector<std::int32_t>& tokens, int vocabulary) {
-  for (std::size_t i = 0; i < tokens.size(); i++)
+void checkComplete(Napi::Env env, const std::string& path, const DataSetObject& object) {
+  if (object.filled != object.data.count)
+    throwRange(env, "a set with all of its " + std::to_string(object.data.count) + " examples", path,
+               "one with " + std::to_string(object.filled));
+}
+
+void checkTokens(Napi::Env env, const std::string& path, const std::vector<std::int32_t>& tokens, int vocabulary,
+                 std::size_t from) {
+  for (std::size_t i = from; i < tokens.size(); i++)
     if (tokens[i] < 0 || tokens[i] >= vocabulary)
       throwRange(env, "0 to " + std::to_string(vocabulary - 1), path + "[" + std::to_string(i) + "]",
                  std::to_string(tokens[i]));
 }
 
-void exportDataSet(Napi::Object exports) { exportClass<DataSetObject, construct>(exports, {}); }
+void exportDataSet(Napi::Object exports) {
+  exportClass<DataSetObject, construct>(exports, {classMethod<append>("append")});
+}
 
 }  // namespace selfcompress::node

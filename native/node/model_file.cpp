@@ -28,12 +28,19 @@ Napi::Value encode(const Napi::CallbackInfo& info) {
   Fields f(info[0], "");
   f.allowOnly({"network", "state", "metadata"});
   const NetworkDescription network = readDescription(f.get("network"), f.path("network"));
-  auto state = std::make_shared<State>(readState(f.get("state"), f.path("state")));
+  TypedArrays arrays;
+  auto state = std::make_shared<StateView>(readState(f.get("state"), f.path("state"), arrays));
   const model::Metadata metadata = readMetadata(f.get("metadata"), f.path("metadata"));
+  arrays.verify();
   auto result = std::make_shared<model::Bytes>();
   return addonData(info.Env())
-      .stream.queue(info.Env(), {{},
-                                 [=] { *result = encodeModelFile(network, *state, metadata); },
+      .stream.queue(info.Env(), {arrays.keepAlive(),
+                                 [=] {
+                                   State copy;
+                                   for (const auto& [name, values] : *state)
+                                     copy[name].assign(values.begin(), values.end());
+                                   *result = encodeModelFile(network, copy, metadata);
+                                 },
                                  [=](Napi::Env env) { return toUint8Array(env, *result); },
                                  {},
                                  nullptr});

@@ -175,6 +175,7 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
                "length " + std::to_string(count));
   arrays.verify();
   batch.indices.assign(values, values + count);
+  checkComplete(info.Env(), "data", *batch.data);
   checkBatch(object.rules, batch.data->data, batch.indices.data(), count);
   return batch;
 }
@@ -288,11 +289,14 @@ Napi::Value state(const Napi::CallbackInfo& info) {
 
 Napi::Value loadState(const Napi::CallbackInfo& info) {
   Shared object = self(info);
-  auto values = std::make_shared<State>(readState(info[0], "state"));
+  TypedArrays arrays;
+  auto values = std::make_shared<StateView>(readState(info[0], "state", arrays));
+  arrays.verify();
   // Sizes are known here as long as no removal is under way; else the stream checks them when it comes to it.
   if (!object->disposed && !object->pruning)
     for (const auto& [name, tensor] : *values) object->layout->check(name, tensor.size());
-  return queue(info, object, [=] { object->network->loadState(*values); });
+  return queue(
+      info, object, [=] { object->network->loadState(*values); }, {}, arrays.keepAlive());
 }
 
 Napi::Value prune(const Napi::CallbackInfo& info) {

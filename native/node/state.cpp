@@ -6,22 +6,13 @@
 
 namespace selfcompress::node {
 
-State readState(const Napi::Value& value, const std::string& path) {
+StateView readState(const Napi::Value& value, const std::string& path, TypedArrays& arrays) {
   const Fields fields = Fields::plain(value, path);
-  TypedArrays arrays;
-  struct Given {
-    std::string name;
-    const float* data;
-    std::size_t length;
-  };
-  std::vector<Given> given;
+  StateView state;
   for (const std::string& name : fields.ownNames()) {
     const float* data = arrays.floats(fields, name, -1, TypedArrays::Access::kRead);
-    given.push_back({name, data, arrays.lengthOf(name)});
+    state[name] = {data, arrays.lengthOf(name)};
   }
-  arrays.verify();
-  State state;
-  for (const Given& g : given) state[g.name].assign(g.data, g.data + g.length);
   return state;
 }
 

@@ -6,8 +6,8 @@
 
 namespace selfcompress::node {
 
-// Copies the arrays of a plain object.
-State readState(const Napi::Value&, const std::string& path);
+// The arrays of a plain object, in place: to be used after arrays.verify(), by queued work with arrays.keepAlive().
+StateView readState(const Napi::Value&, const std::string& path, TypedArrays& arrays);
 // JavaScript takes the memory over, without a copy where it can.
 Napi::Value toState(Napi::Env, State&&);
 

@@ -196,7 +196,9 @@ State Network::state() const {
   return state;
 }
 
-void Network::loadState(const State& state) {
+void Network::loadState(const State& state) { loadState(StateView(state.begin(), state.end())); }
+
+void Network::loadState(const StateView& state) {
   requireIdle();
   for (const auto& [name, values] : state) parameters_->check(name, values.size());
   for (const auto& [name, values] : state)

@@ -100,6 +100,7 @@ class Network {
   State parameterState() const;  // without optimizer moments
   // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
   void loadState(const State&);
+  void loadState(const StateView&);
 
   // Removes the dead channels of a network, without a change of its function: what comes back is compiled anew for the
   // same backend. nullopt: there was nothing to remove, and the network is as it was.

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 
 #include "graph/channel_analysis.h"
 #include "graph/parameters.h"
@@ -18,6 +19,8 @@ namespace selfcompress {
 
 // All tensors of a network by name: parameters and moments.
 using State = std::map<std::string, std::vector<float>>;
+// The same in memory of others.
+using StateView = std::map<std::string, std::span<const float>>;
 
 // Weights that a state does not hold, when they are asked for.
 using WeightSource = std::function<std::vector<float>(const Parameter&)>;

@@ -30,27 +30,28 @@ const nativeRules = {
 };
 
 /** What everything that handles data and networks may import. */
-const foundations = ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'];
+const foundations = ['data', 'model-file', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'pace'];
 /** Folders and files of lib/ and what each may import beside itself. */
 const libRules = {
   // What everything may import; errors names types of the contract (binding.d.ts) alone.
   errors: [],
   indexing: [],
   'bytes-text': [],
+  pace: [],
   arguments: ['errors'],
   files: ['errors'],
   'package-root': [],
   binding: ['errors', 'package-root'],
-  network: ['binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  'model-file': ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
-  data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'package-root'],
-  import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments'],
+  network: ['binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'pace'],
+  'model-file': ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'pace'],
+  data: ['network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'pace', 'package-root'],
+  import: ['data', 'network', 'binding', 'errors', 'indexing', 'files', 'arguments', 'pace'],
   inference: foundations,
   // For browsers: what needs no Node alone.
   browser: ['inference/examples', 'inference/prediction', 'binding', 'errors', 'indexing'],
   training: foundations,
   export: ['training', 'import', 'inference', ...foundations],
-  report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments'],
+  report: ['training', 'model-file', 'data', 'network', 'binding', 'errors', 'indexing', 'files', 'bytes-text', 'arguments', 'pace'],
   dashboard: ['package-root'],
   cli: ['compress', 'dashboard', 'export', 'report', 'training', 'import', 'inference', ...foundations, 'package-root'],
   compress: ['export', 'training', 'import', 'inference', ...foundations],

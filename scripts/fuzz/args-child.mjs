@@ -13,7 +13,7 @@ for (const name of names) if (!(name in all)) throw new Error(`Expected one of $
 const WINDOW = 16;
 const HELD = 1000; // milliseconds of processor time that a call may hold the thread; others' work on the machine does not count
 const LATE = 30000; // milliseconds after which a promise is late; a case alone, which repeats one that was, has four times as long
-const say = (text) => writeSync(1, `${text.replaceAll('\n', ' ').slice(0, 600)}\n`);
+const say = (text) => writeSync(1, `${text.replaceAll('\n', ' ').slice(0, 1200)}\n`);
 const alone = count === 1;
 let current = first;
 process.on('unhandledRejection', (error) => say(`fault ${current} unhandled rejection: ${error?.message}`));
@@ -45,14 +45,17 @@ function wrong(error, entry) {
   const said = `${error.constructor.name} ${error.code}: ${error.message}`;
   if (error instanceof RangeError && error.code === undefined && /Array buffer allocation failed|Invalid typed array length/.test(error.message))
     return undefined;
-  if (!codes.test(error.code)) return `error without a code: ${said}`;
+  if (!codes.test(error.code)) return `error without a code: ${said}${alone ? ` ${error.stack}` : ''}`;
   if (error.code !== 'ERR_SELFCOMPRESS_ARGUMENT') return undefined;
   if (!(error instanceof TypeError || error instanceof RangeError)) return `neither a TypeError nor a RangeError: ${said}`;
   const [, what, argument, received] = form.exec(error.message) ?? [];
   if (argument === undefined) return `not of the form: ${said}`;
   if (engine.test(what + argument) || (!received.startsWith('an exception') && engine.test(received))) return `text of the engine: ${said}`;
   const name = argument.toLowerCase(); // one that was misspelled is named as it was written: in part, or in capitals
-  if (![...vocabularies.get(entry)].some((word) => name.includes(word.toLowerCase()) || word.toLowerCase().includes(name.trim())))
+  if (
+    ![...vocabularies.get(entry)].some((word) => name.includes(word.toLowerCase()) || word.toLowerCase().includes(name.trim())) &&
+    !/^(.*\.)?x{200,}/.test(name)
+  )
     return `names no argument: ${said}`;
   return undefined;
 }

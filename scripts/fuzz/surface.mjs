@@ -60,6 +60,11 @@ Object.assign(entries, {
   info: { make: () => [], names: [], call: (args) => binding.info(...args) },
   setThreads: { make: () => [2], names: ['count'], call: (args) => binding.setThreads(...args), small: true },
   DataSet: { make: () => [dataOptions()], names: ['options'], call: (args) => new binding.DataSet(...args) },
+  'DataSet.append': {
+    make: () => [{ images: f(36 * 2), labels: i(2), targets: f(4) }],
+    names: ['more', 'this'],
+    call: (args) => new binding.DataSet({ ...dataOptions(), examples: 9 }).append(...args),
+  },
   Network: {
     make: () => [description(), networkOptions()],
     names: ['network', 'options', 'node'],

@@ -2,9 +2,9 @@
 import { open, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { countElements, decodeElements, type ElementType, elementBytes } from '../../data/elements.js';
-import { runNow } from '../../data/pace.js';
 import { DataError } from '../../errors.js';
 import { item } from '../../indexing.js';
+import { runNow } from '../../pace.js';
 import type { TensorProto } from './proto.js';
 
 /** Numbers row by row. Integers are held as doubles. */
