@@ -172,4 +172,11 @@ t.test('a checkpoint of another kind of data is refused', async (t) => {
   const resumed = run('train', '--resume', out, '--epochs', 2);
   t.equal(resumed.status, 1);
   t.match(resumed.stderr, /1000 training images/);
+  const fixed = { '--gamma': '0.3', '--lr': '0.1', '--seed': '3', '--batch-size': '16', '--model': 'tiny', '--optimizer': 'sgd' };
+  for (const [flag, value] of Object.entries(fixed)) {
+    const refused = run('train', '--resume', out, flag, value);
+    t.equal(refused.status, 2, flag);
+    t.match(refused.stderr, new RegExp(`${flag}\\b`), 'named as it was typed');
+  }
+  t.match(run('train', '--resume', out, '--gamma', 1).stderr, /--epochs/, 'and what can be changed');
 });

@@ -74,7 +74,9 @@ TEST_CASE("coupled penalty: a reader counts once, whatever the number of ways to
     REQUIRE(actual.size() == expected.size());
     for (const auto& [name, values] : expected)
       for (std::size_t c = 0; c < values.size(); c++) {
-        CAPTURE(paths), CAPTURE(name), CAPTURE(c);
+        CAPTURE(paths);
+        CAPTURE(name);
+        CAPTURE(c);
         CHECK(actual.at(name)[c] == doctest::Approx(values[c]).epsilon(1e-4));
       }
   }
