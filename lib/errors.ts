@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'ERR_SELFCOMPRESS_ADDON'
   | 'ERR_SELFCOMPRESS_DATA'
   | 'ERR_SELFCOMPRESS_CHECKPOINT'
+  | 'ERR_SELFCOMPRESS_FILE'
   | 'ERR_SELFCOMPRESS_MODEL_FILE'
   | 'ERR_SELFCOMPRESS_IMPORT'
   | 'ERR_SELFCOMPRESS_EXPORT'
@@ -76,6 +77,20 @@ export class DataError extends Error {
 export class CheckpointError extends Error {
   override name = 'CheckpointError';
   readonly code: ErrorCode = 'ERR_SELFCOMPRESS_CHECKPOINT';
+}
+
+/** A file or folder that cannot be made or written; the cause is the system's error. */
+export class FileError extends Error {
+  override name = 'FileError';
+  readonly code: ErrorCode = 'ERR_SELFCOMPRESS_FILE';
+  constructor(
+    message: string,
+    /** File or folder at fault. */
+    readonly path: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${path} ${message}`, options);
+  }
 }
 
 /** A model file that cannot be decoded. */

@@ -24,6 +24,7 @@ export {
   type ErrorCode,
   ExportError,
   type ExportFault,
+  FileError,
   ImportError,
   type ImportFault,
   ModelFileError,

@@ -303,12 +303,28 @@ t.test('a new folder on a file system that is read-only', (t) => {
   const script = `
     import { makeFolder } from ${JSON.stringify(pathToFileURL(join(root, 'dist/files.js')).href)};
     for (const name of ['a', 'a/b/c', '', 'here/b'])
-      console.log(await makeFolder(process.argv[1] + '/' + name).then(() => 'made', ({ code }) => code));`;
+      console.log(await makeFolder(process.argv[1] + '/' + name).then(() => 'made', ({ cause }) => cause.code));`;
   const mounted = `mount -t tmpfs tmpfs "$1" && mkdir "$1/here" && mount -o remount,ro "$1" && exec "$2" --input-type=module -e "$3" "$1"`;
   const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', mounted, 'sh', folder, process.execPath, script], { encoding: 'utf8' });
   if (status !== 0) t.skip('needs the right to mount a file system');
   else t.same(stdout.trim().split('\n'), ['EROFS', 'EROFS', 'made', 'EROFS']);
   t.end();
+});
+
+t.test('where nothing can be made, nothing is tried for ever', async (t) => {
+  const script = `
+    import { makeFolder } from ${JSON.stringify(pathToFileURL(join(root, 'dist/files.js')).href)};
+    for (const path of process.argv.slice(1)) console.log(await makeFolder(path).then(() => 'made', ({ code, path }) => code + ' ' + path));`;
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  const paths = [join(folder, 'file'), join(folder, 'file/below'), ...(process.platform === 'linux' ? ['/proc/none', '/proc/none/below'] : [])];
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', script, ...paths], { encoding: 'utf8', timeout: 60000 });
+  const first = ['file', 'file', '/proc/none', '/proc/none'].map((end) => (end.startsWith('/') ? end : join(folder, end)));
+  first[1] = join(folder, 'file/below');
+  t.same(
+    run.stdout.trim().split('\n'),
+    first.slice(0, paths.length).map((path) => `ERR_SELFCOMPRESS_FILE ${path}`),
+  );
 });
 
 t.test('a folder that goes away while a run is at work in it', async (t) => {
@@ -318,7 +334,7 @@ t.test('a folder that goes away while a run is at work in it', async (t) => {
   await directory.begin(trainer);
   trainer.once('step', () => renameSync(folder, `${folder}-away`));
   const error = await follow(directory, trainer).catch((e) => e);
-  t.match(error.message, /its folder is gone; put it back/);
+  t.match(error.message, /its folder is not there; make it/);
   renameSync(`${folder}-away`, folder);
   rmSync(join(folder, 'lock')); // it could not be removed; it is this very process's
   t.equal(await resume(folder), 'epochs');

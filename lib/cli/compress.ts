@@ -1,12 +1,11 @@
 /** selfcompress compress */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { binding, type Device } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { type CompressReport, compressOnnx } from '../compress/compress.js';
 import { datasetNames } from '../data/load.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { importModel } from '../import/import.js';
 import { percentText } from '../report/text.js';
 import type { Target } from '../training/target.js';
@@ -92,7 +91,7 @@ async function compress(path: string, flags: CompressFlags): Promise<void> {
   };
   let data = await load(target?.drop === undefined ? undefined : flags.validation);
   if (target?.drop !== undefined && flags.validation === undefined) data = await load(Math.max(1, Math.round(data.train.count * VALIDATION)));
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const { model, onnx, report } = await compressOnnx(path, data, {
     ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device },
     onEpoch: ({ epoch, bitsFraction, weightsFraction, modelBytes, epochSeconds }) =>

@@ -1,12 +1,12 @@
 /** selfcompress sweep: many runs of `train`, several at a time, each a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { bytesText } from '../bytes-text.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { groupsOf, type SweepResult, sweepPage, sweepTable } from '../report/sweep.js';
 import { durationText } from '../report/text.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
@@ -42,7 +42,7 @@ async function readSpec(path: string): Promise<unknown> {
 
 /** Keeps the spec in the folder; one with another spec is refused. */
 async function takeFolder(folder: string, spec: unknown): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const file = join(folder, 'sweep.json');
   const text = `${JSON.stringify(spec, undefined, 2)}\n`;
   if (!existsSync(file)) return writeFileAtomic(file, [text]);

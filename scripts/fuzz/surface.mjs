@@ -305,6 +305,7 @@ export const untried = {
   binding: 'the native functions above',
   CheckpointError: 'a class of errors',
   DataError: 'a class of errors',
+  FileError: 'a class of errors',
   ExportError: 'a class of errors',
   ImportError: 'a class of errors',
   ModelFileError: 'a class of errors',
