@@ -258,6 +258,19 @@ export interface InstanceNormNode extends NodeBase {
   /** Default 1e-5. */
   epsilon?: number | undefined;
 }
+/** Normalisation over the channels of a group and all positions, of every example. */
+export interface GroupNormNode extends NodeBase {
+  kind: 'groupNorm';
+  groups: number;
+  /** Learn a scale and a shift per channel. Default true. */
+  affine?: boolean | undefined;
+  /** Default 1e-5. */
+  epsilon?: number | undefined;
+  /** Channels that the statistics of a group count, those that were removed among them as zeros. Default 0: channels ÷ groups. */
+  divisor?: number | undefined;
+  /** Channels of each group, where they are not the same. Default []. */
+  sizes?: number[] | undefined;
+}
 /** Over the channels of every position (they are never removed), or over the last axis of positions. */
 export interface SoftmaxNode extends NodeBase {
   kind: 'softmax';
@@ -513,6 +526,7 @@ export type NodeDescription =
   | PReluNode
   | ChannelNormNode
   | InstanceNormNode
+  | GroupNormNode
   | SoftmaxNode
   | PoolNode
   | GlobalAveragePoolNode

@@ -30,7 +30,7 @@ function gatedNetwork() {
     net.affine(net.apply('softplus', net.conv2d(c, { outChannels: 1, kernel: 1 })), { scale: 0.5, offset: 0.5 }),
   );
   const e = net.instanceNorm(net.elu(layer(d), { alpha: 0.7 }), { affine: true });
-  const f = net.rmsNorm(net.add(e, net.clip(net.apply('hardSwish', layer(e)), { low: -0.2, high: 0.8 })));
+  const f = net.rmsNorm(net.add(net.groupNorm(e, { groups: 3 }), net.clip(net.apply('hardSwish', layer(e)), { low: -0.2, high: 0.8 })));
   const positive = net.affine(net.apply('square', net.apply('geluTanh', f)), { offset: 0.4 });
   const g = net.concat([net.apply('log', positive), net.apply('sqrt', positive), net.apply('reciprocal', positive)]);
   const h = net.multiply(net.apply('abs', layer(g)), net.apply('exp', net.affine(layer(f, 1), { scale: 0.1 })));

@@ -113,7 +113,11 @@ const forms = {
   'RMSNormalization of opset 23': [behind([1, 6, 5], [node('RMSNormalization', ['c', 's'], 'y')], [weights('s', 5)], 23), 'rmsNorm'],
   'GroupNormalization of opset 21': [
     behind(image, [node('GroupNormalization', ['c', 's', 'b'], 'y', { num_groups: 3 })], [weights('s', 6), weights('b', 6)], 21),
-    'instanceNorm',
+    'groupNorm',
+  ],
+  'GroupNormalization of opset 18, numbers of each group': [
+    behind(image, [node('GroupNormalization', ['c', 's', 'b'], 'y', { num_groups: 3, epsilon: float(1e-3) })], [weights('s', 3), weights('b', 3)], 18),
+    'groupNorm',
   ],
   'axes of a mean as an input': [
     behind(image, [node('ReduceMean', ['c', 'axes'], 'y', { keepdims: 0 })], [int64('axes', -1, 2)], 18),

@@ -92,6 +92,9 @@ def main():
             alive = torch.ones_like(alive)
         elif kind == "instanceNorm":
             y = F.instance_norm(y, weight=state.get(name + ".weight"), bias=state.get(name + ".bias"))
+        elif kind == "groupNorm":
+            y = F.group_norm(y, node["groups"], state.get(name + ".weight"), state.get(name + ".bias"))
+            alive = torch.ones_like(alive)
         elif kind == "softmax":
             y = torch.softmax(y, 1 if node.get("axis", "channels") == "channels" else 3)
             alive = torch.ones_like(alive) if node.get("axis", "channels") == "channels" else alive

@@ -155,6 +155,9 @@ export class NetworkBuilder {
   instanceNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
     return this.#node('instanceNorm', [input], name, rest);
   }
+  groupNorm(input: string, options: Options<'groupNorm'>): string {
+    return this.#of('groupNorm', [input], options);
+  }
   softmax(input: string, { name, ...rest }: Named<{ axis?: 'channels' | 'positions' }> = {}): string {
     return this.#node('softmax', [input], name, rest);
   }

@@ -6,7 +6,8 @@
 // clang-format off
 #define SELFCOMPRESS_ENGINE_OPERATORS(X) \
   /* ops/convolution */ X(conv2d) X(linear) X(convTranspose2d) \
-  /* ops/batch_norm, ops/norms */ X(batchNorm) X(layerNorm) X(rmsNorm) X(instanceNorm) X(softmax) \
+  /* ops/batch_norm, ops/norms */ X(batchNorm) X(layerNorm) X(rmsNorm) X(instanceNorm) X(groupNorm) \
+    X(softmax) \
   /* ops/elementwise */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \
     X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
   /* ops/binary */ X(add) X(subtract) X(multiply) X(divide) \

@@ -102,6 +102,7 @@ struct ChannelRule {
     kAll,        // nothing may leave, and every channel of the output is live
   };
   Mixing mixing = Mixing::kNone;
+  std::vector<int> mixed;   // how many channels, in order, depend on one another; empty: all of them
   bool onlyFirst = false;   // kProduct: zero when the first input is, whatever the others are (a quotient)
   std::vector<int> pinned;  // inputs whose channels stay, dead or not
 

@@ -97,7 +97,7 @@ struct Operator {
   std::vector<ParameterSpec> (*parameters)(const NodeContext&) = nullptr;
   InTraining<ChannelRule (*)(const NodeContext&)> channels = nullptr;
   // What a channel of the output is when channel `channel` of every input is a constant (kMap: of the one it is made
-  // of, or all channels of the input where the operator mixes them and all are constant; kFresh: each channel that it
+  // of, or all channels that the operator mixes, where all of them are constant; kFresh: each channel that it
   // reads); nullopt: not a constant. nullptr: the same constant (kMap), their sum or
   // their product; what the weights make of them (kFresh).
   InTraining<MaybeConstant (*)(const NodeContext&, const NodeValues&, int channel, std::span<const Constant> inputs)>

@@ -9,7 +9,7 @@
   /* norm/ */ X(batchNorm) \
   /* activation/ */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \
     X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
-  /* layer_norm/ */ X(layerNorm) X(rmsNorm) X(instanceNorm) \
+  /* layer_norm/ */ X(layerNorm) X(rmsNorm) X(instanceNorm) X(groupNorm) \
   /* softmax/ */ X(softmax) \
   /* embedding/ */ X(embedding) X(parameter) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \

@@ -157,6 +157,29 @@ void instanceNorm(Node64& a) {
       [&](int n, int c, int y, int x) { return scaled(a, c, a.x().at(n, c, y, x), momentsOfChannel(a.x(), c, n, n)); });
 }
 
+// Channels that are absent were zeros, and go on to count, unless all of a group are.
+void groupNorm(Node64& a) {
+  const int channels = a.x().shape.channels, groups = a.integer("groups"), pixels = int(a.x().shape.pixels());
+  const int all = (a.integer("divisor") ? a.integer("divisor") : channels / groups) * pixels;
+  const std::vector<int> sizes = a.node().list("sizes");
+  int first = 0;
+  for (int g = 0; g < groups; g++) {
+    const int past = first + (sizes.empty() ? channels / groups : sizes[std::size_t(g)]);
+    for (int n = 0; n < a.out.batch; n++) {
+      Moments m;
+      int present = 0;
+      for (int c = first; c < past; c++)
+        for (int p = 0; p < pixels && !a.gone(c); p++) m.mean += a.x().at(n, c, 0, p) / all, present++;
+      m.variance = m.mean * m.mean * (all - present) / all;
+      for (int c = first; c < past; c++)
+        for (int p = 0; p < pixels && !a.gone(c); p++) m.variance += std::pow(a.x().at(n, c, 0, p) - m.mean, 2) / all;
+      for (int c = first; c < past; c++)
+        for (int p = 0; p < pixels; p++) a.out.at(n, c, 0, p) = scaled(a, c, a.x().at(n, c, 0, p), m);
+    }
+    first = past;
+  }
+}
+
 // Channels that are absent were zeros, and go on to count.
 template <bool rms>
 void channelNorm(Node64& a) {
@@ -271,6 +294,7 @@ const std::map<std::string, Rule64>& rules() {
       {"convTranspose2d", convTranspose2d},
       {"batchNorm", batchNorm},
       {"instanceNorm", instanceNorm},
+      {"groupNorm", groupNorm},
       {"layerNorm", channelNorm<false>},
       {"rmsNorm", channelNorm<true>},
       {"softmax", softmax},

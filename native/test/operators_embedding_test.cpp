@@ -210,6 +210,48 @@ TEST_CASE("tokens: what does not fit is refused") {
                        DescriptionError);
 }
 
+TEST_CASE("group norm: groups that lose channels count those that they had, and a group without any is gone") {
+  const NetworkDescription description{Axes::image(2, 4, 3),
+                                       {conv("c", "input", 6, 3, 1), node("groupNorm", "x", {"c"}, {{"groups", {3}}}),
+                                        simple("gelu", "g", {"x"}), linear("out", "g", 4)},
+                                       "out"};
+  checkGradients({"group norm", description});
+  checkBackends({"group norm", description});
+  auto network = compiled(description, 7, false);
+  State state = randomState(*network, 5, 5);
+  for (std::size_t c : {1, 4, 5})
+    for (const char* name : {"c.bitDepth", "c.bias", "x.weight", "x.bias"}) state.at(name)[c] = 0;
+  network->loadState(state);
+  const DataSet data = dataFor(description, 7);
+  const std::vector<float> before = predictAll(*network, data, 7);
+  const float lossBefore = lossInTraining(*network, data, 7);
+  network->loadState(state);
+  REQUIRE(Network::prune(network));
+  const NodeDescription& norm = network->description().nodes[1];
+  CHECK(norm.integer("groups") == 2);
+  CHECK(norm.integer("divisor") == 2);
+  CHECK(norm.list("sizes") == std::vector<int>{1, 2});
+  CHECK(difference(predictAll(*network, data, 7), before) < 2e-5);
+  CHECK(lossInTraining(*network, data, 7) == doctest::Approx(lossBefore).epsilon(2e-5));
+  // What is left loses channels again.
+  State smaller = network->state();
+  for (const char* name : {"c.bitDepth", "c.bias", "x.weight", "x.bias"}) smaller.at(name)[0] = 0;
+  network->loadState(smaller);
+  const std::vector<float> again = predictAll(*network, data, 7);
+  REQUIRE(Network::prune(network));
+  CHECK(network->description().nodes[1].integer("groups") == 1);
+  CHECK(network->description().nodes[1].integer("divisor") == 2);
+  CHECK(difference(predictAll(*network, data, 7), again) < 2e-5);
+  auto fails = [&](const std::map<std::string, FieldValue>& fields, const char* text) {
+    NetworkDescription wrong = description;
+    wrong.nodes[1] = node("groupNorm", "x", {"c"}, fields);
+    CHECK_THROWS_WITH_AS(inferShapes(wrong, 1), doctest::Contains(text), DescriptionError);
+  };
+  fails({{"groups", {4}}}, "a divisor of the 6 channels");
+  fails({{"groups", {2}}, {"sizes", {2, 3}}}, "2 sizes that make 6 channels");
+  fails({{"groups", {2}}, {"sizes", {1, 5}}, {"divisor", {4}}}, "at least the 5 channels of a group");
+}
+
 TEST_CASE("a layer of which only the axes are used stays as it is") {
   NetworkDescription network = withParameter("all");
   network.nodes[2] = simple("gelu", "a", {"x"});

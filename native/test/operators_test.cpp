@@ -112,6 +112,8 @@ std::vector<Case> operatorCases() {
       unary("rmsNorm"),
       unary("instanceNorm"),
       unary("instanceNorm", {{"affine", {1}}}, true, " with a scale"),
+      unary("groupNorm", {{"groups", {1}}}),
+      unary("groupNorm", {{"groups", {1}}, {"affine", {0}}}, true, " alone"),
       unary("softmax"),
       unary("softmax", {{"axis", {1}}}, true, " over positions"),
       unary("maxPool", {{"kernel", both(2)}}, false),

@@ -56,6 +56,13 @@ inline Fields randomFields(const std::string& kind, const Axes& in, Random& rand
     set("outFeatures", random.integer(2, 6)), set("perPosition", random.chance(0.7)), set("bias", random.chance(0.8));
   if (kind == "batchNorm" || kind == "instanceNorm" || kind == "layerNorm" || kind == "rmsNorm")
     set("affine", random.chance(0.8));
+  if (kind == "groupNorm") {
+    const int groups = in.channels % 3 == 0 ? 3 : in.channels % 2 == 0 ? 2 : 1;
+    set("groups", random.chance(0.2) ? in.channels : groups), set("affine", random.chance(0.8));
+    if (in.channels > 2 && random.chance(0.3))  // what a removal left
+      f["sizes"] = {1, double(in.channels - 1)}, set("groups", 2),
+      set("divisor", in.channels + random.integer(0, 2) - 1);
+  }
   if (kind == "dropout") set("probability", 0);
   if (kind == "maxPool" || kind == "averagePool")
     f["kernel"] = both(2), f["padding"] = both(random.integer(0, 1)), f["stride"] = both(random.integer(1, 2));
@@ -135,7 +142,9 @@ class RandomNetwork {
     if (op.reads == Operator::Reads::kTokens) return;
     int t = pick();
     // What normalises a single value makes a constant of everything.
-    if ((kind == "softmax" || kind == "instanceNorm") && tensors_[std::size_t(t)].axes.folded().width == 1) return;
+    if ((kind == "softmax" || kind == "instanceNorm" || kind == "groupNorm") &&
+        tensors_[std::size_t(t)].axes.folded().width == 1)
+      return;
     if ((kind == "layerNorm" || kind == "softmax") && tensors_[std::size_t(t)].axes.channels == 1) return;
     if (kind == "flatten" || kind == "softmax") {
       if (random_.chance(0.6)) return;

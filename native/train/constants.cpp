@@ -117,9 +117,14 @@ class Constants {
     const Operator& op = *network_.nodes[std::size_t(i)].op;
     const NodeContext context = topology_.context(network_, i);
     const NodeValues values = valuesOf(parameters_, i, small_);
-    const bool mixes = rule.mixing != ChannelRule::Mixing::kNone;
-    const std::vector<Constant> all = mixes ? allConstant(i, 0, input(i, 0).size()) : std::vector<Constant>{};
+    std::vector<Constant> all;  // of the set that the channel is mixed with
+    int past = 0;
+    std::size_t sets = 0;
     forEachMapped(rule, [&](int o, int k, int c) {
+      if (rule.mixing != ChannelRule::Mixing::kNone && c == past) {
+        const int count = rule.mixed.empty() ? int(input(i, 0).size()) : rule.mixed[sets++];
+        all = allConstant(i, std::size_t(c), std::size_t(count)), past += count;
+      }
       const MaybeConstant& in = input(i, k)[std::size_t(c)];
       if (!in || (rule.varies && !in->isZero())) return;
       const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;

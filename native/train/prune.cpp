@@ -14,6 +14,14 @@ bool foldable(const Constant& c) {
   return std::fabs(c.train - c.evaluate) <= 1e-6 * std::max(1.0, std::max(std::fabs(c.train), std::fabs(c.evaluate)));
 }
 
+// Calls f(first, past) for each set of channels that a rule mixes.
+template <class F>
+void forEachMixed(const ChannelRule& rule, int channels, F f) {
+  if (rule.mixed.empty()) f(0, channels);
+  int first = 0;
+  for (int count : rule.mixed) f(first, first + count), first += count;
+}
+
 // Which channels of every tensor somebody makes something of, on the way to the output: not those that only dead rows
 // of weights read, nor the partners of a zero.
 class Seen {
@@ -71,7 +79,13 @@ class Seen {
       const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
       if ((*this)(i + 1, out) && !forgotten) see(i, k, c);
     };
-    if (rule.readsItself || rule.mixing != ChannelRule::Mixing::kNone) return seeAll(i);
+    if (rule.mixing != ChannelRule::Mixing::kNone)
+      return forEachMixed(rule, int(of_[std::size_t(i) + 1].size()), [&](int first, int past) {
+        bool seen = false;
+        for (int c = first; c < past; c++) seen = seen || (*this)(i + 1, c);
+        for (int c = first; c < past && seen; c++) see(i, 0, c);
+      });
+    if (rule.readsItself) return seeAll(i);
     switch (rule.kind) {
       case ChannelRule::Kind::kMap:
         forEachMapped(rule, pass);
@@ -175,7 +189,6 @@ class Removable {
   void pinBy(int i) {
     const ChannelRule& rule = channels_.rule(i);
     if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
-    if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
     for (int k : rule.pinned) pinTensor(topology_.inputs[std::size_t(i)][std::size_t(k)]);
     if (rule.readsItself) pinTensor(i + 1);  // its units are counted by what it reads, and that stays
     for (const ChannelRule::Contraction& sum : rule.contractions) pinContraction(i, sum);
@@ -195,14 +208,19 @@ class Removable {
       }
     }
   }
-  // What a norm over channels reads has to be zero, as its statistics count it; what comes out its readers judge.
+  // What a norm over channels reads has to be zero where others of the set stay, as its statistics count it; what comes
+  // out its readers judge.
   void pinMixed(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
     const bool all = rule.mixing == ChannelRule::Mixing::kAll;
-    for (int c = 0; c < count(t) && (all || seen_.anyOf(i + 1)); c++) {
-      const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
-      if (all || !value || !value->isZero()) pin(t, c);
-    }
+    const auto& values = constants_[std::size_t(t)];
+    forEachMixed(rule, count(t), [&](int first, int past) {
+      bool seen = all, stays = rule.mixed.empty();
+      for (int c = first; c < past; c++)
+        seen = seen || seen_(i + 1, c), stays = stays || !values[std::size_t(c)] || !canGo(t, c);
+      for (int c = first; c < past && seen && stays; c++)
+        if (all || !values[std::size_t(c)] || !values[std::size_t(c)]->isZero()) pin(t, c);
+    });
   }
   // A factor of one channel that many channels share is nobody's partner.
   void pinUntied(int i) {
@@ -241,6 +259,7 @@ class Removable {
         const ChannelRule& rule = channels_.rule(i);
         const int t = topology_.inputs[std::size_t(i)][0];
         keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
+        if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
         if (rule.kind != ChannelRule::Kind::kFresh) continue;
         pinRead(i, rule);
         if (rule.groups == 1 || rule.depthwise(count(t))) continue;

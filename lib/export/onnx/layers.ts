@@ -1,7 +1,7 @@
 /** Convolutions, linear layers, norms and pooling. */
 import type { AxesSizes } from '../../binding.js';
-import { present } from '../../indexing.js';
-import { folded, type RuleContext, sameAxes } from './context.js';
+import { item, present } from '../../indexing.js';
+import { folded, positionCount, type RuleContext, sameAxes } from './context.js';
 
 const pairs = (c: RuleContext, field: string): [number, number] => c.fields[field] as unknown as [number, number];
 
@@ -107,6 +107,49 @@ export function instanceNorm(c: RuleContext): string {
   if (c.axes().length > 1) return c.last('InstanceNormalization', [c.input, ...inputs], attributes);
   const result = c.part('InstanceNormalization', [c.reshaped(c.input, [c.channels, 1]), ...inputs], attributes);
   return c.last('Reshape', [result, c.graph.integers([0, c.channels])]);
+}
+
+/**
+ * Over the channels of a group and all positions. Groups that are whole are the channels of an InstanceNormalization; where channels were
+ * removed, every sum over a group is a product with a matrix that has 1 / divisor where two channels are of one group:
+ * variance = mean of (x − m)² + (1 − channels ÷ divisor)·m².
+ */
+export function groupNorm(c: RuleContext): string {
+  const groups = c.number('groups');
+  const listed = c.list('sizes');
+  const sizes = listed.length ? listed : Array.from({ length: groups }, () => c.channels / groups);
+  const divisor = c.number('divisor') || c.channels / groups;
+  const { graph } = c;
+  const pixels = positionCount(c.axes());
+  const epsilon = c.number('epsilon');
+  const image = c.reshaped(c.input, [c.channels, pixels]);
+  let normed: string;
+  if (sizes.every((size) => size === divisor)) {
+    const numbers = (of: string, number: number) => graph.constant(`${c.name}.${of}`, [groups], new Float32Array(groups).fill(number));
+    const inputs = [c.reshaped(c.input, [groups, divisor * pixels]), numbers('ones', 1), numbers('zeros', 0)];
+    normed = c.reshaped(c.part('InstanceNormalization', inputs, { epsilon: { float: epsilon } }), [c.channels, pixels]);
+  } else {
+    const groupOf = sizes.flatMap((size, group) => new Array<number>(size).fill(group));
+    const shares = Float32Array.from({ length: c.channels ** 2 }, (_, i) =>
+      groupOf[Math.floor(i / c.channels)] === groupOf[i % c.channels] ? 1 / divisor : 0,
+    );
+    const matrix = graph.constant(`${c.name}.shares`, [c.channels, c.channels], shares);
+    const absent = groupOf.map((group) => 1 - item(sizes, group) / divisor);
+    const missing = graph.constant(`${c.name}.missing`, [c.channels, 1], Float32Array.from(absent));
+    const mean = (tensor: string) => {
+      const sum = c.part('ReduceSum', [tensor, graph.integers([2])], { keepdims: 1 });
+      return c.part('Mul', [c.part('MatMul', [matrix, sum]), graph.number(1 / pixels)]);
+    };
+    const m = mean(image);
+    const x = c.part('Sub', [image, m]);
+    const squares = mean(c.part('Mul', [x, x]));
+    const variance = c.part('Add', [squares, c.part('Mul', [c.part('Mul', [m, m]), missing])]);
+    normed = c.part('Div', [x, c.part('Sqrt', [c.part('Add', [variance, graph.number(epsilon)])])]);
+  }
+  const back = graph.integers([0, ...c.output]);
+  if (!c.parameter('weight')) return c.last('Reshape', [normed, back]);
+  const scaled = c.part('Mul', [c.part('Reshape', [normed, back]), c.spread('weight')]);
+  return c.last('Add', [scaled, c.spread('bias')]);
 }
 
 /**

@@ -1,8 +1,9 @@
-// Norms of one example (layerNorm, rmsNorm, instanceNorm) and softmax: sets of elements that are divided by what they
-// have in common. Sums are taken in double precision.
+// Norms of one example (layerNorm, rmsNorm, instanceNorm, groupNorm) and softmax: sets of elements that are divided by
+// what they have in common. Sums are taken in double precision.
 #include <cmath>
 
 #include "engine/ops/view.h"
+#include "ops/layer_norm/groups.h"
 #include "selfcompress/ops/softmax.h"
 
 namespace selfcompress::engine {
@@ -48,15 +49,18 @@ class Norm : public Step {
     const Statistics s = statisticsOf(x, set, divisor, epsilon_, rms);
     for (int k = 0; k < set.count; k++) {
       const std::int64_t i = set.first + k * set.step;
-      const std::size_t c = std::size_t(channel + k / perChannel);
-      const double weight = scale_.empty() ? 1.0 : double(scale_[c]), bias = shift_.empty() ? 0.0 : double(shift_[c]);
-      r.output[i] = float((double(x[i]) - s.mean) * s.inverse * weight + bias);
+      r.output[i] = valueOf(x[i], s, std::size_t(channel + k / perChannel));
     }
   }
+  float valueOf(float x, const Statistics& s, std::size_t channel) const {
+    const double weight = scale_.empty() ? 1.0 : double(scale_[channel]),
+                 bias = shift_.empty() ? 0.0 : double(shift_[channel]);
+    return float((double(x) - s.mean) * s.inverse * weight + bias);
+  }
   Shape shape_;
+  double epsilon_;
 
  private:
-  double epsilon_;
   std::vector<float> scale_, shift_;
 };
 
@@ -89,6 +93,42 @@ class InstanceNorm final : public Norm {
       for (int lane = 0; lane < view.lanes; lane++)
         normalise(r, {view.at(c, 0) + lane, view.position, positions}, c, positions, positions, false);
   }
+};
+
+// Over the channels of a group and all positions.
+class GroupNorm final : public Norm {
+ public:
+  explicit GroupNorm(const Preparation& p)
+      : Norm(p),
+        sizes_(selfcompress::ops::groupSizes(p.context.node, shape_.channels)),
+        divisor_(double(selfcompress::ops::groupDivisor(p.context.node, shape_.channels)) * double(shape_.pixels())) {}
+  void run(const Run& r) const override {
+    const View view = viewOf(shape_, r.layout);
+    int first = 0;
+    for (int size : sizes_) {
+      for (int lane = 0; lane < view.lanes; lane++) normaliseGroup(r, view, lane, first, size);
+      first += size;
+    }
+  }
+
+ private:
+  void normaliseGroup(const Run& r, const View& view, int lane, int first, int size) const {
+    const float* x = r.inputs[0] + lane;
+    const auto positions = std::int64_t(shape_.pixels());
+    auto forAll = [&](auto visit) {
+      for (int c = first; c < first + size; c++)
+        for (std::int64_t p = 0; p < positions; p++) visit(c, view.at(c, p));
+    };
+    double mean = 0;
+    forAll([&](int, std::int64_t i) { mean += double(x[i]) / divisor_; });
+    double variance = (divisor_ - double(size) * double(positions)) * mean * mean / divisor_;
+    forAll([&](int, std::int64_t i) { variance += (double(x[i]) - mean) * (double(x[i]) - mean) / divisor_; });
+    const Statistics s{mean, 1 / std::sqrt(variance + epsilon_)};
+    forAll([&](int c, std::int64_t i) { r.output[lane + i] = valueOf(x[i], s, std::size_t(c)); });
+  }
+
+  std::vector<int> sizes_;
+  double divisor_;  // elements of a group when the network was made
 };
 
 class Softmax final : public Step {
@@ -125,10 +165,11 @@ class Softmax final : public Step {
 }  // namespace
 
 namespace ops {
-extern const EngineOperator layerNorm, rmsNorm, instanceNorm, softmax;
+extern const EngineOperator layerNorm, rmsNorm, instanceNorm, groupNorm, softmax;
 const EngineOperator layerNorm{"layerNorm", prepareStep<ChannelNorm<false>>};
 const EngineOperator rmsNorm{"rmsNorm", prepareStep<ChannelNorm<true>>};
 const EngineOperator instanceNorm{"instanceNorm", prepareStep<InstanceNorm>};
+const EngineOperator groupNorm{"groupNorm", prepareStep<GroupNorm>};
 const EngineOperator softmax{"softmax", prepareStep<Softmax>};
 }  // namespace ops
 

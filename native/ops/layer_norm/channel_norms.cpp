@@ -1,7 +1,6 @@
 // layerNorm and rmsNorm: normalisation over the channels of every position, the same in training and in evaluation.
-#include <cmath>
-
 #include "graph/emitter.h"
+#include "ops/layer_norm/groups.h"
 #include "ops/operators.h"
 #include "ops/rules.h"
 
@@ -32,35 +31,19 @@ int divisorOf(const NodeDescription& node, int channels) {
   return divisor ? divisor : channels;
 }
 
-// What the norm makes of values that are all known.
-template <Mixing mixing>
-double normalised(const NodeContext& c, const NodeValues& v, int channel, std::span<const Constant> in,
-                  double Constant::*mode) {
-  const double all = divisorOf(c.node, c.inputs[0].channels);
-  double mean = 0, variance = 0;
-  for (const Constant& value : in) mean += mixing == Mixing::kRmsNorm ? 0 : value.*mode / all;
-  for (const Constant& value : in) variance += (value.*mode - mean) * (value.*mode - mean) / all;
-  variance += (all - double(in.size())) * mean * mean / all;
-  const auto scale = v[Role::kNormWeight], shift = v[Role::kNormBias];
-  const auto i = std::size_t(channel);
-  return (in[i].*mode - mean) / std::sqrt(variance + c.node.number("epsilon")) *
-             (scale.empty() ? 1 : double(scale[i])) +
-         (shift.empty() ? 0 : double(shift[i]));
-}
-
 // Where others are not constant, only a zero can come out as a constant: of an RMS norm as zero, of a layer norm
 // without scale as the shift.
 template <Mixing mixing>
 MaybeConstant constant(const NodeContext& c, const NodeValues& v, int channel, std::span<const Constant> in) {
-  if (int(in.size()) == c.inputs[0].channels)
-    return Constant{normalised<mixing>(c, v, channel, in, &Constant::train),
-                    normalised<mixing>(c, v, channel, in, &Constant::evaluate)};
+  const double divisor = divisorOf(c.node, c.inputs[0].channels), epsilon = c.node.number("epsilon");
+  auto of = [&](double Constant::*mode) {
+    const auto i = std::size_t(channel);
+    return scaled(v, channel, normalised(in, i, divisor, mixing == Mixing::kRmsNorm, epsilon, mode));
+  };
+  if (int(in.size()) == c.inputs[0].channels) return Constant{of(&Constant::train), of(&Constant::evaluate)};
   if (!in[0].isZero()) return std::nullopt;
   if (mixing == Mixing::kRmsNorm) return Constant{0, 0};
-  const auto scale = v[Role::kNormWeight], shift = v[Role::kNormBias];
-  const auto i = std::size_t(channel);
-  if (scale.empty() || scale[i] != 0) return std::nullopt;
-  return Constant{double(shift[i]), double(shift[i])};
+  return shiftWithoutScale(v, channel);
 }
 
 template <Mixing mixing>

@@ -1,10 +1,10 @@
 /** Norms. */
 import { item } from '../../../indexing.js';
-import { applyAffine, channelNumbers, spread } from '../affine.js';
-import { arrangeAtoms, channelsOf, laidOut, otherAxes } from '../arrange.js';
+import { channelNumbers } from '../affine.js';
+import { channelsOf, laidOut, otherAxes } from '../arrange.js';
 import { activationOf, constantOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import { type Activation, atom, cut, withoutBatch } from '../layout.js';
+import { type Activation, withoutBatch } from '../layout.js';
 import { axesWithin, axisOf, onlyFirstOutput, value } from '../results.js';
 import { type Constant, elementsOf } from '../tensors.js';
 
@@ -97,31 +97,20 @@ export const channelNorm =
     return value(x.with({ node: c.build.add(kind, c.node.label, [x.node], fields, { weight, bias }), exclusive: true, takesAffine: true }));
   };
 
-/** Each group is a channel of an instance norm; scale and shift stand behind it. */
+/** Scale and shift: one number for each channel, up to opset 20 one for each group. */
 export function groupNorm(c: RuleContext): Value[] {
-  const x = channelsOf(c, activationOf(c), [1]);
-  withoutBatch(x, [1, ...otherAxes(x, [1])]);
+  const given = activationOf(c);
+  if (given.rank < 2) throw new Unsupported(`a batch and channels (the input is [${given.shape}])`);
+  withoutBatch(given, [1, ...otherAxes(given, [1])]);
+  const x = channelsOf(c, given, [1]);
   const groups = c.node.int('num_groups', 0);
   const channels = item(x.shape, 1);
   if (!(groups >= 1) || channels % groups) throw new Unsupported(`a number of groups that divides ${channels} channels (it is ${groups})`);
-  const each = channels / groups;
-  const split = cut(atom(0, channels), [groups, each]);
-  const [outer = [], inner = []] = split ?? [];
-  const positions = x.sizes.slice(1).flatMap((size, i) => atom(i + 1, size));
-  const node = arrangeAtoms(c, x, [outer, [...inner, ...positions]]);
-  const fields = { affine: false, epsilon: epsilonOf(c) };
-  const normed = c.build.add('instanceNorm', c.node.label, [node], fields);
-  const back = c.build.add('reshape', c.node.label, [normed], { channels, positions: x.sizes.slice(1) });
-  const result = x.with({ node: back, exclusive: true, takesAffine: false });
-  // Up to opset 20 there is one number for each group.
-  const numbers = (index: number, what: string) => {
-    const given = constantOf(c, index, what);
-    const values =
-      given.data.length === groups && groups !== channels
-        ? Float32Array.from({ length: channels }, (_, i) => item(given.data, Math.floor(i / each)))
-        : channelNumbers(given, channels, what);
-    return { shape: [channels, ...x.shape.slice(2).map(() => 1)], data: values, isInteger: false };
-  };
-  const scaled = applyAffine(c, spread(c, result, numbers(1, 'a scale')), (scale) => ({ scale, shift: 0 }));
-  return value(applyAffine(c, spread(c, scaled, numbers(2, 'a shift')), (shift) => ({ scale: 1, shift })));
+  const [weight, bias] = [1, 2].map((index) => {
+    const numbers = constantOf(c, index, 'scale and shift');
+    if (numbers.data.length !== groups || groups === channels) return channelNumbers(numbers, channels, 'scale and shift');
+    return Float32Array.from({ length: channels }, (_, i) => item(numbers.data, Math.floor((i * groups) / channels)));
+  });
+  const fields = { groups, epsilon: epsilonOf(c) };
+  return value(x.with({ node: c.build.add('groupNorm', c.node.label, [x.node], fields, { weight, bias }), exclusive: true, takesAffine: true }));
 }
