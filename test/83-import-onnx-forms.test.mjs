@@ -116,7 +116,12 @@ const forms = {
     'groupNorm',
   ],
   'GroupNormalization of opset 18, numbers of each group': [
-    behind(image, [node('GroupNormalization', ['c', 's', 'b'], 'y', { num_groups: 3, epsilon: float(1e-3) })], [weights('s', 3), weights('b', 3)], 18),
+    behind(
+      image,
+      [node('GroupNormalization', ['c', 's', 'b'], 'y', { num_groups: 3, epsilon: float(1e-3) })],
+      [weights('s', 3), weights('b', 3)],
+      18,
+    ),
     'groupNorm',
   ],
   'axes of a mean as an input': [
