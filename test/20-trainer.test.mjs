@@ -5,6 +5,23 @@ import { binding, createModel, datasetFromArrays, Trainer, TrainingDivergedError
 const quick = { epochs: 6, batchSize: 64, learningRate: 0.01, gamma: 0.3, bits: { initial: 6, learningRate: 0.2, freezeAt: 0.8 }, seed: 4 };
 const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
+t.test('a listener whose promise fails after the run has failed ends nothing else', async (t) => {
+  const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), epochs: 2, batchSize: 64, gamma: 0 });
+  const late = [];
+  const keep = (error) => late.push(error);
+  process.on('unhandledRejection', keep);
+  trainer.on('step', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    throw new Error('late');
+  });
+  trainer.onEpochEnd = () => Promise.reject(new Error('first'));
+  await t.rejects(trainer.run(), { message: /first|late/ });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.same(late, []);
+  process.off('unhandledRejection', keep);
+  await trainer.dispose();
+});
+
 t.test('a network learns while it shrinks, and its channels are removed', async (t) => {
   const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset({ count: 512 }), ...quick, epochs: 25, gamma: 0.15 });
   const removals = [];

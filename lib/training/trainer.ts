@@ -89,6 +89,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   #fingerprint: Promise<Fingerprint> | undefined;
   #stopping: 'epoch' | 'step' | undefined;
   #running = false;
+  #failed = false;
   #listenerError: { error: unknown } | undefined;
 
   private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data' | 'state'>, state: State | Promise<State>) {
@@ -194,6 +195,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   async run(): Promise<StopReason> {
     if (this.#running) throw new Error('Expected a trainer at rest for run() but it is already running');
     this.#running = true;
+    this.#failed = false;
     this.#stopping = undefined;
     this.#listenerError = undefined;
     try {
@@ -209,6 +211,9 @@ export class Trainer extends EventEmitter<TrainerEvents> {
         if (this.#stopping && this.#epoch < this.options.epochs) return 'stopped';
       }
       return 'epochs';
+    } catch (error) {
+      this.#failed = true;
+      throw error;
     } finally {
       this.#running = false;
     }
@@ -329,6 +334,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /** Calls all listeners, whatever they throw: the first error is kept until the run stands at a point that can be saved. */
   #notify<E extends keyof TrainerEvents>(event: E, payload: TrainerEvents[E][0]): void {
     const failed = (error: unknown) => {
+      if (this.#failed) return; // what the run ended with is what its caller sees
       if (!this.#running) throw error;
       this.#listenerError ??= { error };
     };
