@@ -1,6 +1,6 @@
 /** Norms. */
 import { item } from '../../../indexing.js';
-import { channelNumbers } from '../affine.js';
+import { applyAffine, channelNumbers, spread } from '../affine.js';
 import { channelsOf, laidOut, otherAxes } from '../arrange.js';
 import { activationOf, constantOf, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
