@@ -58,6 +58,55 @@ const recurrent = (kind, gates, attributes, directions, outputs = ['y', '']) => 
 
 const image = [1, 6, 8, 5];
 
+const isCausal = ({ nodes }) => nodes.find(({ kind }) => kind === 'attention').causal;
+const lowerBits = (size, of) =>
+  tensor('mask', [size, size], Buffer.from(Array.from({ length: size * size }, (_, i) => Number(of(Math.floor(i / size), i % size)))), { type: 9 });
+
+/** Queries of four heads, keys and values of two, [batch, heads, positions, channels]. */
+function attentionOfFour(attributes, mask, valueChannels = 4) {
+  const heads = { q: [4, 4], k: [2, 4], v: [2, valueChannels] };
+  return {
+    opset: 23,
+    inputs: { x: [1, 5, 16] },
+    outputs: { y: [1] },
+    initializers: [
+      ...Object.entries(heads).flatMap(([of, [count, size]]) => [weights(`w${of}`, 16, count * size), int64(`s${of}`, 0, 0, count, size)]),
+      ...(mask ? [mask] : []),
+    ],
+    nodes: [
+      ...Object.keys(heads).flatMap((of) => [
+        node('MatMul', ['x', `w${of}`], `${of}0`),
+        node('Reshape', [`${of}0`, `s${of}`], `${of}1`),
+        node('Transpose', [`${of}1`], of, { perm: [0, 2, 1, 3] }),
+      ]),
+      node('Attention', ['q', 'k', 'v', ...(mask ? ['mask'] : [])], 'y', attributes),
+    ],
+  };
+}
+
+/** Two heads of twelve channels turned by angles that begin at position 2; `shape`: of the cosines and sines. */
+function rotary(shape, attributes, inputs = ['q'], before = []) {
+  const pairs = shape.at(-1);
+  const angle = (i) => (2 + Math.floor(i / pairs)) * 500 ** (-(i % pairs) / pairs);
+  const table = (name) =>
+    tensor(
+      name,
+      shape,
+      Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => Math[name](angle(i))),
+    );
+  const [q, ...ids] = inputs;
+  return {
+    opset: 23,
+    inputs: { x: [1, 5, 24] },
+    outputs: { y: [1] },
+    initializers: [
+      ...[weights('w', 24, 24), table('cos'), table('sin'), int64('four', 0, 0, 2, 12)],
+      tensor('ids', [1, 5], BigInt64Array.of(3n, 4n, 5n, 6n, 7n)),
+    ],
+    nodes: [node('MatMul', ['x', 'w'], 'q'), ...before, node('RotaryEmbedding', [q, 'cos', 'sin', ...ids], 'y', attributes)],
+  };
+}
+
 const forms = {
   'Gelu of opset 20': [behind(image, [node('Gelu', ['c'], 'y')], [], 20), 'gelu'],
   'Gelu of opset 20 by tanh': [behind(image, [node('Gelu', ['c'], 'y', { approximate: 'tanh' })], [], 20), 'geluTanh'],
@@ -111,6 +160,19 @@ const forms = {
     'layerNorm',
   ],
   'RMSNormalization of opset 23': [behind([1, 6, 5], [node('RMSNormalization', ['c', 's'], 'y')], [weights('s', 5)], 23), 'rmsNorm'],
+  'RMSNormalization of opset 23 over two axes': [
+    behind([1, 6, 5], [node('RMSNormalization', ['c', 's'], 'y', { axis: 1, epsilon: float(1e-2) })], [weights('s', 6, 5)], 23),
+    'rmsNorm',
+  ],
+  'RMSNormalization of opset 23 of the axis before positions': [
+    behind(
+      image,
+      [node('Transpose', ['c'], 't', { perm: [0, 2, 3, 1] }), node('RMSNormalization', ['t', 's'], 'y', { axis: -1 })],
+      [weights('s', 6)],
+      23,
+    ),
+    'rmsNorm',
+  ],
   'GroupNormalization of opset 21': [
     behind(image, [node('GroupNormalization', ['c', 's', 'b'], 'y', { num_groups: 3 })], [weights('s', 6), weights('b', 6)], 21),
     'groupNorm',
@@ -127,6 +189,31 @@ const forms = {
   'axes of a mean as an input': [
     behind(image, [node('ReduceMean', ['c', 'axes'], 'y', { keepdims: 0 })], [int64('axes', -1, 2)], 18),
     'globalAveragePool',
+  ],
+  'axes of a maximum as an input': [behind(image, [node('ReduceMax', ['c', 'axes'], 'y')], [int64('axes', 1)], 20), 'globalMaxPool'],
+  'axes of a norm as an input': [behind(image, [node('ReduceL2', ['c', 'axes'], 'y')], [int64('axes', -1)], 18), 'sqrt'],
+  'axes of a product as an input': [behind(image, [node('ReduceProd', ['c', 'axes'], 'y', { keepdims: 0 })], [int64('axes', 3)], 18), 'multiply'],
+  'no axes, so that nothing is added up': [
+    behind(image, [node('ReduceSum', ['c', 'axes'], 's', { noop_with_empty_axes: 1 }), node('Relu', ['s'], 'y')], [int64('axes')], 18),
+    'relu',
+  ],
+  'axes to squeeze and to add as inputs': [
+    behind(
+      image,
+      [
+        node('ReduceMean', ['c', 'axes'], 'm'),
+        node('Squeeze', ['m', 'axes'], 's'),
+        node('Unsqueeze', ['s', 'last'], 'u'),
+        node('Sigmoid', ['u'], 'y'),
+      ],
+      [int64('axes', 2), int64('last', -1)],
+      21,
+    ),
+    'meanPositions',
+  ],
+  'padding by wrapping, of opset 19': [
+    behind(image, [node('Pad', ['c', 'pads', '', 'axes'], 'y', { mode: 'wrap' })], [int64('pads', 2, 1, 1, 2), int64('axes', 2, 3)], 19),
+    'pad',
   ],
   'a maximum over channels and rows': [behind(image, [node('ReduceMax', ['c'], 'y', { axes: [1, 2] })]), 'globalMaxPool'],
   'axes of Resize': [behind(image, [node('Resize', ['c', '', '', 'sizes'], 'y', { axes: [2, 3] })], [int64('sizes', 4, 10)], 18), 'resize'],
@@ -191,31 +278,36 @@ const forms = {
     },
     'attention',
   ],
-  'RotaryEmbedding of opset 23': [
-    (() => {
-      const angle = (i) => (2 + Math.floor(i / 4)) * 500 ** (-(i % 4) / 4);
-      return {
-        opset: 23,
-        inputs: { x: [1, 5, 24] },
-        outputs: { y: [1] },
-        initializers: [
-          weights('w', 24, 24),
-          ...['cos', 'sin'].map((name) =>
-            tensor(
-              name,
-              [1, 5, 4],
-              Float32Array.from({ length: 20 }, (_, i) => Math[name](angle(i))),
-            ),
-          ),
-        ],
-        nodes: [
-          node('MatMul', ['x', 'w'], 'q'),
-          node('RotaryEmbedding', ['q', 'cos', 'sin'], 'y', { num_heads: 2, rotary_embedding_dim: 8, interleaved: 1 }),
-        ],
-      };
-    })(),
+  'Attention of opset 23 of four axes, with a scale of its own': [
+    attentionOfFour({ scale: float(0.3) }),
+    'attention',
+    ({ nodes }) => Math.abs(nodes.find(({ kind }) => kind === 'attention').scale - 0.3) < 1e-6,
+  ],
+  'Attention of opset 23, causal by a mask': [attentionOfFour({}, causalMask('mask', 5)), 'attention', isCausal],
+  'Attention of opset 23, causal by a mask of bits': [
+    attentionOfFour(
+      {},
+      lowerBits(5, (query, key) => key <= query),
+    ),
+    'attention',
+    isCausal,
+  ],
+  'Attention of opset 23 with a mask that hides nothing': [
+    attentionOfFour(
+      {},
+      lowerBits(5, () => true),
+    ),
+    'attention',
+    (n) => !isCausal(n),
+  ],
+  'Attention of opset 23 with more channels of values': [attentionOfFour({ is_causal: 1 }, undefined, 6), 'attention', isCausal],
+  'RotaryEmbedding of opset 23': [rotary([1, 5, 4], { num_heads: 2, rotary_embedding_dim: 8, interleaved: 1 }), 'rotary'],
+  'RotaryEmbedding of opset 23 in halves, of all channels': [rotary([1, 5, 6], { num_heads: 2 }), 'rotary'],
+  'RotaryEmbedding of opset 23 of four axes': [
+    rotary([1, 5, 6], {}, ['q4'], [node('Reshape', ['q', 'four'], 'q0'), node('Transpose', ['q0'], 'q4', { perm: [0, 2, 1, 3] })]),
     'rotary',
   ],
+  'RotaryEmbedding of opset 23 with the numbers of the positions': [rotary([9, 6], { num_heads: 2 }, ['q', 'ids']), 'rotary'],
   'tokens, learned positions and a head': [
     {
       inputs: { x: { shape: ['n', 6], type: 7 } },
