@@ -107,3 +107,39 @@ export function safetensors(tensors, change = (header) => header) {
   length.writeBigUInt64LE(BigInt(text.length));
   return Buffer.concat([length, text, ...Object.values(tensors).map(({ data }) => data)]);
 }
+
+const text = (value) => Buffer.concat([Buffer.from('X'), elementsOf('u4', [Buffer.byteLength(value)]), Buffer.from(value)]);
+/** Protocol 2 of a pickle, for texts, whole numbers, lists as tuples, dictionaries as [[key, value]...] in `dict`, and raw operations. */
+export function pickled(value) {
+  if (Buffer.isBuffer(value)) return value;
+  if (typeof value === 'string') return text(value);
+  if (typeof value === 'boolean') return Buffer.from([value ? 0x88 : 0x89]);
+  if (typeof value === 'number') {
+    const bytes = elementsOf('i8', [value]);
+    return Buffer.concat([Buffer.from([0x8a, 8]), bytes]);
+  }
+  if (Array.isArray(value)) return Buffer.concat([Buffer.from('('), ...value.map(pickled), Buffer.from('t')]);
+  const pairs = Object.entries(value).flatMap(([key, of]) => [pickled(key), pickled(of)]);
+  return Buffer.concat([Buffer.from('}('), ...pairs, Buffer.from('u')]);
+}
+export const pickledGlobal = (name) => Buffer.from(`c${name.slice(0, name.lastIndexOf('.'))}\n${name.slice(name.lastIndexOf('.') + 1)}\n`);
+export const pickledCall = (name, ...args) => Buffer.concat([pickledGlobal(name), pickled(args), Buffer.from('R')]);
+
+const rowByRow = (shape) => shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
+/** A tensor in a storage of so many elements. */
+export function pickledTensor({ type = 'torch.FloatStorage', key = '0', count, offset = 0, shape, strides = rowByRow(shape) }) {
+  const storage = Buffer.concat([pickled(['storage', pickledGlobal(type), key, 'cpu', count]), Buffer.from('Q')]);
+  return pickledCall('torch._utils._rebuild_tensor_v2', storage, offset, shape, strides, false, pickledCall('collections.OrderedDict'));
+}
+
+/** A file of PyTorch: the pickle of a value, and its storages. */
+export const pytorch = (value, storages, { folder = 'archive', deflate = false } = {}) =>
+  zip(
+    {
+      [`${folder}/data.pkl`]: Buffer.concat([Buffer.from([0x80, 2]), pickled(value), Buffer.from('.')]),
+      [`${folder}/byteorder`]: Buffer.from('little'),
+      ...Object.fromEntries(Object.entries(storages).map(([key, bytes]) => [`${folder}/data/${key}`, bytes])),
+      [`${folder}/version`]: Buffer.from('3\n'),
+    },
+    { deflate },
+  );

@@ -31,16 +31,16 @@ export function addEvalCommand(program: Command): void {
     .description('loss and accuracy of a checkpoint or model file on the test images of a data set')
     .argument(
       '<checkpoint|file>',
-      "a checkpoint, a run's folder, a model file, another program's .onnx, model.json or .h5, or its .safetensors (with --model)",
+      "a checkpoint, a run's folder, a model file, another program's .onnx, model.json, .h5 or .keras, or its .safetensors, .pth or .pt (with --model)",
     )
     .addOption(new Option('--dataset <name>', 'data set').choices(dataNames).makeOptionMandatory())
     .option('--data-dir <dir|file>', "folder with the data set's standard files, or the file of --dataset text")
     .option('--tokenizer <file>', 'a tokenizer.json for texts', String)
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))
     .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
-    .option('--model <name|file>', 'the network that the weights of a .safetensors file are for')
+    .option('--model <name|file>', 'the network that a file of weights (.safetensors, .pth, .pt) is for')
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
-    .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
+    .option('--map <file>', 'JSON file: parameter of the network → tensor of the file of weights')
     .option('--mean <list>', 'per channel, of images in 0..1: subtracted first (default: what the model was trained with)', numbers)
     .option('--std <list>', 'per channel: divided by then', numbers)
     .option('--json', 'print JSON')

@@ -4,7 +4,7 @@ import { basename, extname } from 'node:path';
 import type { NetworkDescription } from '../binding.js';
 import type { AnyDataset } from '../data/dataset.js';
 import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
-import { type LoadedWeights, loadWeights } from '../import/weights.js';
+import { type LoadedWeights, loadWeights, weightEndings } from '../import/weights.js';
 import { inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { createModel, type LanguageModelOptions, languageModelNames, type ModelOptions, modelNames } from '../network/models.js';
@@ -47,7 +47,7 @@ export async function readNetwork({ model, width, plain }: NetworkFlags, data: A
   }
 }
 
-export const isWeights = (path: string) => path.endsWith('.safetensors');
+export const isWeights = (path: string) => weightEndings.some((ending) => path.endsWith(ending));
 export const isWholeModel = (path: string) => wholeModelEndings.some((ending) => path.endsWith(ending));
 export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
 
@@ -85,7 +85,8 @@ function imageOf(data: AnyDataset, path: string): [number, number, number] {
 /** Network and given parameters of `selfcompress train`. `named`: the user has given --model. */
 export async function startingPoint(flags: ImportFlags, data: AnyDataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
   const { from, map } = flags;
-  if (map !== undefined && !isWeights(from ?? '')) throw new UsageError(`Expected --from FILE.safetensors with --map but received ${from ?? 'none'}`);
+  if (map !== undefined && !isWeights(from ?? ''))
+    throw new UsageError(`Expected a file of weights (${weightEndings.join(', ')}) for --from with --map but received ${from ?? 'none'}`);
   if (from === undefined) return { network: await readNetwork(flags, data) };
   if (isWholeModel(from)) {
     if (named || flags.width !== 1) throw new UsageError(`Expected no --model and no --width with --from "${from}", which is a whole network`);
@@ -94,7 +95,7 @@ export async function startingPoint(flags: ImportFlags, data: AnyDataset, named:
     return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
   }
   if (!isWeights(from))
-    throw new UsageError(`Expected a file by the name of .safetensors, ${wholeModelEndings.join(', ')} for --from but received "${from}"`);
+    throw new UsageError(`Expected a file by the name of ${[...weightEndings, ...wholeModelEndings].join(', ')} for --from but received "${from}"`);
   const network = await readNetwork(flags, data);
   const weights = await loadWeights(network, from, { map });
   note(`${from}: ${describeMatches(weights)}`);

@@ -98,8 +98,11 @@ export function addTrainCommand(program: Command): void {
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
-    .option('--from <file>', "start from another program's file: a whole .onnx, model.json or .h5, or a .safetensors file of weights for --model")
-    .option('--map <file>', 'JSON file: parameter of the network → tensor of the .safetensors file')
+    .option(
+      '--from <file>',
+      "start from another program's file: a whole .onnx, model.json, .h5 or .keras, or weights for --model: .safetensors, .pth or .pt",
+    )
+    .option('--map <file>', 'JSON file: parameter of the network → tensor of the file of weights')
     .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', dataNames, 'digits'))

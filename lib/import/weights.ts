@@ -4,6 +4,7 @@ import type { NetworkDescription, ParameterInfo, ParameterRole } from '../bindin
 import type { Tensor } from '../data/elements.js';
 import { isFloat } from '../data/elements.js';
 import { readText } from '../data/files.js';
+import { readPytorch } from '../data/pytorch.js';
 import { readSafetensors } from '../data/safetensors.js';
 import { checkNames, DataError, isPlainObject, wrongType } from '../errors.js';
 import { elements, inspectNetwork } from '../network/description.js';
@@ -167,8 +168,16 @@ function unmatchedError({ missing, unused }: Matcher, path: string): DataError {
   return new DataError(`${parts.join('; ')}. A map from the network's parameters to the tensors of the file may help`, path);
 }
 
+/** Endings of the names of files that hold weights alone, and what reads them. */
+const readers: Record<string, (path: string) => Promise<Map<string, Tensor>>> = {
+  '.safetensors': readSafetensors,
+  '.pth': readPytorch,
+  '.pt': readPytorch,
+};
+export const weightEndings = Object.keys(readers);
+
 /**
- * The parameters of a network from a safetensors file: those of `map`, then those of one name (`layer1.0.bn1.running_mean` is
+ * The parameters of a network from a safetensors file, or a state dictionary of PyTorch (`.pth`, `.pt`): those of `map`, then those of one name (`layer1.0.bn1.running_mean` is
  * `layer1_0_bn1.runningMean`; a leading `module.` is left out), then nodes and modules of the same tensors in the order of both.
  * @throws DataError that lists every parameter and every tensor without a counterpart
  */
@@ -179,7 +188,8 @@ export async function loadWeights(network: NetworkDescription, path: string, giv
   const { map }: WeightOptions = options;
   const { parameters } = inspectNetwork(network);
   const told = await readMap(map);
-  const all = await readSafetensors(path);
+  const reader = Object.entries(readers).find(([ending]) => path.endsWith(ending))?.[1] ?? readSafetensors;
+  const all = await reader(path);
   const ignored = [...all.keys()].filter((name) => name.endsWith('num_batches_tracked'));
   const tensors = new Map([...all].filter(([name]) => !ignored.includes(name)));
   const integers = [...tensors].filter(([, { type }]) => !isFloat(type)).map(([name, { type }]) => `${name} (${type})`);

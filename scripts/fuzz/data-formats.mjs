@@ -1,7 +1,8 @@
 // A sound file of every format that the readers know, and how it is read.
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { elementsOf, idx, npy, npz, safetensors } from '../../test/data-support.mjs';
+import { readPytorch } from '../../dist/data/pytorch.js';
+import { elementsOf, idx, npy, npz, pickledTensor, pytorch, safetensors } from '../../test/data-support.mjs';
 import {
   loadDataset,
   loadImageMasks,
@@ -52,6 +53,17 @@ const tensors = safetensors({
   'test.images': { dtype: 'F32', shape: [2, 1, 2, 2], data: elementsOf('f4', range(8)) },
   'test.targets': { dtype: 'F32', shape: [2, 2], data: elementsOf('f4', range(4)) },
 });
+const state = pytorch(
+  {
+    epoch: 3,
+    state_dict: {
+      'conv.weight': pickledTensor({ count: 24, shape: [2, 3, 2] }),
+      'conv.bias': pickledTensor({ key: '1', type: 'torch.HalfStorage', count: 4, shape: [2, 2], strides: [1, 2] }),
+      counter: pickledTensor({ key: '2', type: 'torch.LongStorage', count: 1, shape: [] }),
+    },
+  },
+  { 0: elementsOf('f4', range(24)), 1: Buffer.alloc(8, 0x31), 2: elementsOf('i8', [5]) },
+);
 const table = (delimiter) =>
   Buffer.from(
     ['size', '"colour, name"', 'kind'].join(delimiter) +
@@ -145,6 +157,7 @@ export const formats = [
   format('npz', { 'a.npz': arrays(true) }, (folder) => loadNpz(join(folder, 'a.npz'))),
   format('npz stored', { 'a.npz': arrays(false) }, (folder) => loadNpz(join(folder, 'a.npz'))),
   format('safetensors', { 'a.safetensors': tensors }, (folder) => loadSafetensors(join(folder, 'a.safetensors')), isText),
+  format('pytorch', { 'a.pth': state }, (folder) => readPytorch(join(folder, 'a.pth'))),
   format('csv', { 'a.csv': table(',') }, (folder) => loadTable(join(folder, 'a.csv'), { target: 'kind' }), isText),
   format('csv numbers', { 'a.csv': numbers }, (folder) => loadTable(join(folder, 'a.csv'), { target: 0, header: false }), isText),
   format('tsv in gz', { 'a.tsv.gz': gzipSync(table('\t')) }, (folder) => loadTable(join(folder, 'a.tsv.gz'), { target: 'kind' }), {
