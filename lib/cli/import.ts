@@ -86,7 +86,7 @@ function imageOf(data: AnyDataset, path: string): [number, number, number] {
 export async function startingPoint(flags: ImportFlags, data: AnyDataset, named: boolean): Promise<{ network: NetworkDescription; state?: State }> {
   const { from, map } = flags;
   if (map !== undefined && !isWeights(from ?? ''))
-    throw new UsageError(`Expected a file of weights (${weightEndings.join(', ')}) for --from with --map but received ${from ?? 'none'}`);
+    throw new UsageError(`Expected --from FILE of weights (${weightEndings.join(', ')}) with --map but received ${from ?? 'none'}`);
   if (from === undefined) return { network: await readNetwork(flags, data) };
   if (isWholeModel(from)) {
     if (named || flags.width !== 1) throw new UsageError(`Expected no --model and no --width with --from "${from}", which is a whole network`);

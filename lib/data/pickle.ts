@@ -3,7 +3,7 @@
  * a pickle names is looked up or called: what it would make of a class or function is handed to `call`, which knows a few by name.
  */
 import { DataError } from '../errors.js';
-import { SLICE, type Steps } from './pace.js';
+import { SLICE, type Steps } from '../pace.js';
 
 /** A class or function by name, which is never called. */
 export class PickledGlobal {

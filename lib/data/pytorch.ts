@@ -1,10 +1,10 @@
 /** State dictionaries of PyTorch, .pth and .pt: a zip of a pickle that says where each tensor lies, and of the storages that they lie in. */
 import { DataError } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced, SLICE, type Steps } from '../pace.js';
 import type { ByteSource } from './byte-source.js';
 import { countElements, decodeElements, type ElementType, elementBytes, type Numbers, type Tensor } from './elements.js';
 import { withFile } from './files.js';
-import { pauses, runPaced, SLICE, type Steps } from './pace.js';
 import { type Pickled, PickledGlobal, type PickledMap, PickledObject, readPickle } from './pickle.js';
 import { readZip } from './zip.js';
 
