@@ -1,9 +1,10 @@
 // CPU kernels and the training step against PyTorch, in turn, on this machine: `npm run bench:cpu`
-//   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|depthwise|live|quantize|step|peak]
+//   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|depthwise|live|quantize|step|networks|peak]
 // Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal).
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { binding } from '../../dist/index.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { binding, createModel, inspectNetwork } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
 import { bytesOf, convLine, label, leastMultiplyAdds, multiplyAdds, passes } from './convolutions.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
@@ -201,6 +202,32 @@ async function benchStep() {
   for (const timer of Object.values(timers)) await timer.dispose();
 }
 
+/** Steps of networks by name, compressing, against the same networks in PyTorch. */
+async function benchNetworks() {
+  await useThreads(2);
+  const folder = mkdtempSync(join(tmpdir(), 'selfcompress-bench-'));
+  const ratios = [];
+  for (const [name, batches] of [
+    ['resnet20', [128]],
+    ['mobilenetv2', [128]],
+    ['vit-tiny', [64]],
+    ['char-lm', [12, 64]],
+  ]) {
+    const options = name === 'char-lm' ? { input: { tokens: 64 }, classes: 65 } : { input: [3, 32, 32], classes: 10 };
+    const description = createModel(name, options);
+    const file = join(folder, `${name}.json`);
+    writeFileSync(file, JSON.stringify({ description, parameters: inspectNetwork(description).parameters }));
+    for (const batch of batches) {
+      const timer = await stepTimer(description, { batch, least: 1 });
+      ratios.push(await pairedRatio(timer.seconds, () => torch.seconds(`network ${file} ${batch}`), rounds));
+      add(`training step, ${name}, batch ${batch}, 2 threads`, ratios.at(-1), 1.5, 3);
+      await timer.dispose();
+    }
+  }
+  rmSync(folder, { recursive: true });
+  add('training steps of networks by name: geometric mean', geometricMean(ratios), 1.5, 3);
+}
+
 const title = `selfcompress ${binding.info().version} (${binding.info().isa}) and ${peer} on ${cpus()[0].model} with ${cpus().length} cores; medians of ${rounds} interleaved rounds`;
 console.log(title);
 if (wanted('conv')) await benchConvolutions();
@@ -209,6 +236,7 @@ if (wanted('peak')) await benchPeak();
 if (wanted('live')) await benchLive();
 if (wanted('quantize')) await benchQuantize();
 if (wanted('step')) await benchStep();
+if (wanted('networks')) await benchNetworks();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
 if (options.markdown) {
   const rows = results.map(

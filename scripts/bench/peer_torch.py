@@ -8,6 +8,7 @@
     quantize forward|backward CHANNELS PER_CHANNEL                         eager, as a user would write it
     step plain|compress|resnet18 BATCH [WIDTH]                             one training step of the notebook net or of a
                                                                            compressing ResNet-18 for 32x32 images, Adam
+    network FILE BATCH                                                     the same of a described network (peer_networks.py)
     version
 """
 import sys
@@ -16,6 +17,8 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+import peer_networks
 
 
 device = "cpu"
@@ -190,7 +193,10 @@ def answer(line):
     if words[0] == "threads":
         torch.set_num_threads(int(words[1]))
         return 0.0
-    if line not in prepared:
+    if line not in prepared and words[0] == "network":
+        prepared.clear()
+        prepared[line] = peer_networks.steps(words[1], int(words[2]), quantize)
+    elif line not in prepared:
         prepared.clear()
         make = {"conv": make_conv, "depthwise": make_depthwise, "quantize": make_quantize, "step": make_step}[words[0]]
         prepared[line] = make(words[1], *map(int, words[2:]))

@@ -1,4 +1,4 @@
-// One training step through the public library, on made-up images.
+// One training step through the public library, on made-up images or tokens.
 import { binding, createModel, initialState, inspectNetwork } from '../../dist/index.js';
 
 // Bit depths stay as they are: channels that died would make what is timed smaller from round to round.
@@ -11,28 +11,38 @@ export function notebookOfWidth(width, compress = true) {
   return network;
 }
 
-/** Returns a function that runs steps for about `least` seconds and gives the seconds of one, and the weights' number. */
-export async function stepTimer(description, { batch = 512, least = 0.4, device = 'cpu', precision = 'fp32' } = {}) {
-  const { parameters, weights } = inspectNetwork(description);
-  const network = new binding.Network(description, {
-    device,
-    precision,
-    loss: { kind: 'crossEntropy' },
-    optimizer: { kind: 'adam' },
-    batchSize: batch,
-  });
-  await network.loadState(initialState(parameters, 1, { bitDepth: 8, headroom: 1 }));
-  const shape = description.input;
-  const values = shape[0] * shape[1] * shape[2];
-  const images = Uint8Array.from({ length: batch * values }, (_, i) => (i * 2654435761) >>> 24);
-  const data = new binding.DataSet({
+const scattered = (i) => (i * 2654435761) >>> 24;
+
+function randomImages(shape, batch) {
+  return new binding.DataSet({
     shape,
-    images,
+    images: Uint8Array.from({ length: batch * shape[0] * shape[1] * shape[2] }, (_, i) => scattered(i)),
     labels: Int32Array.from({ length: batch }, (_, i) => i % 10),
     classes: 10,
     mean: Array(shape[0]).fill(0.3),
     std: Array(shape[0]).fill(0.3),
   });
+}
+
+function randomTokens({ input, nodes }, batch) {
+  const { vocabulary } = nodes.find((node) => node.kind === 'embedding');
+  const tokens = Int32Array.from({ length: batch + input.at(-1) }, (_, i) => scattered(i) % vocabulary);
+  return new binding.DataSet({ tokens, length: input.at(-1), vocabulary, windows: true });
+}
+
+/** Returns a function that runs steps for about `least` seconds and gives the seconds of one, and the weights' number. */
+export async function stepTimer(description, { batch = 512, least = 0.4, device = 'cpu', precision = 'fp32' } = {}) {
+  const { parameters, weights } = inspectNetwork(description);
+  const ofTokens = description.inputType === 'token';
+  const network = new binding.Network(description, {
+    device,
+    precision,
+    loss: { kind: 'crossEntropy', perPosition: ofTokens },
+    optimizer: { kind: 'adam' },
+    batchSize: batch,
+  });
+  await network.loadState(initialState(parameters, 1, { bitDepth: 8, headroom: 1 }));
+  const data = ofTokens ? randomTokens(description, batch) : randomImages(description.input, batch);
   const indices = Int32Array.from({ length: batch }, (_, i) => i);
   let step = 0;
   const seconds = async () => {
