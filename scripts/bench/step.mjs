@@ -25,7 +25,7 @@ function randomImages(shape, batch) {
 }
 
 function randomTokens({ input, nodes }, batch) {
-  const { vocabulary } = nodes.find((node) => node.kind === 'embedding');
+  const { vocabulary } = nodes.find((node) => 'vocabulary' in node);
   const tokens = Int32Array.from({ length: batch + input.at(-1) }, (_, i) => scattered(i) % vocabulary);
   return new binding.DataSet({ tokens, length: input.at(-1), vocabulary, windows: true });
 }
