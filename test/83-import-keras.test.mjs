@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { translateKeras } from '../dist/import/keras/model.js';
 import { readTfjs } from '../dist/import/keras/tfjs.js';
-import { applyTail, inFileOrder, inNetworkOrder, inputNumbers, predict, relativeDifference } from '../scripts/import/judge.mjs';
+import { applyTail, inFileOrder, inNetworkOrder, inputNumbers, inputTokens, predict, relativeDifference } from '../scripts/import/judge.mjs';
+import { zip } from './data-support.mjs';
 import { importModel, Trainer, temporaryFolder, toyDataset } from './support.mjs';
 
 await import('@tensorflow/tfjs-backend-cpu');
@@ -53,8 +54,9 @@ async function save(model, folder) {
 async function differenceOf(path, file, model) {
   const imported = await translateKeras(path, file);
   const { input, output, report } = imported;
-  const images = inputNumbers(input.sizes.reduce((a, b) => a * b, 1));
-  const prediction = await predict(imported, inNetworkOrder(input, images), 1);
+  const count = input.sizes.reduce((a, b) => a * b, 1);
+  const images = input.isTokens ? inputTokens(count, 11) : inputNumbers(count);
+  const prediction = await predict(imported, input.isTokens ? images : inNetworkOrder(input, images), 1);
   const actual = applyTail(report.tail, inFileOrder(output, prediction, 1), output.shape);
   const expected = model.predict(tf.tensor(images, input.shape)).dataSync();
   return relativeDifference(actual, Array.from(expected));
@@ -65,6 +67,10 @@ const sequence = { inputShape: [7, 5] };
 const conv = (more = {}) => L.conv2d({ filters: 6, kernelSize: 3, ...image, ...more });
 const chain = (...list) => layers.sequential({ layers: list });
 const same = { padding: 'same' };
+
+const plainly = { recurrentActivation: 'sigmoid', recurrentInitializer: 'glorotNormal' };
+const lstm = (more) => L.lstm({ ...plainly, ...more });
+const gru = (more) => L.gru({ ...plainly, ...more });
 
 const models = {
   'dense layers': () =>
@@ -137,6 +143,22 @@ const models = {
     chain(
       L.lstm({ units: 4, ...sequence, returnSequences: true, recurrentActivation: 'sigmoid', recurrentInitializer: 'glorotNormal' }),
       L.lstm({ units: 3, recurrentActivation: 'sigmoid', recurrentInitializer: 'glorotNormal' }),
+    ),
+  'an LSTM backwards': () =>
+    chain(lstm({ units: 4, ...sequence, returnSequences: true, goBackwards: true }), L.dense({ units: 3 }), lstm({ units: 3, goBackwards: true })),
+  'layers of both directions': () =>
+    chain(
+      L.bidirectional({ layer: lstm({ units: 4, returnSequences: true }), mergeMode: 'concat', ...sequence }),
+      L.bidirectional({ layer: lstm({ units: 3, returnSequences: true }), mergeMode: 'mul' }),
+      L.bidirectional({ layer: gru({ units: 3 }), mergeMode: 'ave' }),
+    ),
+  'last states of both directions': () =>
+    chain(L.bidirectional({ layer: gru({ units: 3 }), mergeMode: 'concat', ...sequence }), L.dense({ units: 2 })),
+  'rows of a table': () =>
+    chain(
+      L.embedding({ inputDim: 11, outputDim: 4, inputLength: 6 }),
+      L.bidirectional({ layer: lstm({ units: 3, returnSequences: true }), mergeMode: 'sum' }),
+      L.globalAveragePooling1d(),
     ),
   GRU: () =>
     chain(
@@ -264,4 +286,113 @@ t.test('models that Keras saved as HDF5', { skip: hdf5 ? false : 'h5wasm is not 
     );
     if (error) t.match(error, { name: /^(DataError|ImportError)$/ }, error.message.slice(0, 90));
   }
+});
+
+/** The layers that Keras 3 lists, with weights under the names of their classes. */
+const archived = {
+  'convolutions and norms': () =>
+    chain(
+      conv({ ...same, activation: 'relu' }),
+      L.batchNormalization({ scale: false }),
+      L.separableConv2d({ filters: 5, kernelSize: 3 }),
+      L.depthwiseConv2d({ kernelSize: 2, useBias: false }),
+      L.batchNormalization({ center: false }),
+      conv({ filters: 3, ...same }),
+      L.prelu({ sharedAxes: [1, 2] }),
+      L.flatten(),
+      L.layerNormalization(),
+      L.dense({ units: 4 }),
+    ),
+  'both directions behind a table': () =>
+    chain(
+      L.embedding({ inputDim: 11, outputDim: 4, inputLength: 6 }),
+      L.bidirectional({ layer: lstm({ units: 3, returnSequences: true }), mergeMode: 'concat' }),
+      L.timeDistributed({ layer: L.dense({ units: 3 }) }),
+      L.dense({ units: 5 }),
+      gru({ units: 4 }),
+    ),
+};
+/** The parts of a layer that hold its weights. */
+const partsOf = (layer) => {
+  const name = layer.getClassName();
+  if (name === 'Bidirectional')
+    return [
+      ['forward_layer/cell', layer.forwardLayer],
+      ['backward_layer/cell', layer.backwardLayer],
+    ];
+  if (name === 'TimeDistributed') return [['layer', layer.layer]];
+  return [[['LSTM', 'GRU'].includes(name) ? 'cell' : '', layer]];
+};
+const snakeCase = (name) =>
+  ({ DepthwiseConv2D: 'depthwise_conv2d', SeparableConv2D: 'separable_conv2d', PReLU: 'p_re_lu', TimeDistributed: 'time_distributed' })[name] ??
+  name.replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
+
+/** What Keras 3 writes: config.json, metadata.json, and model.weights.h5 with layers/CLASS_N/PART/vars/I. */
+async function archiveOf(model, folder, change = (files) => files, root = 'layers') {
+  const { FS } = await hdf5.ready;
+  const { modelTopology } = JSON.parse(readFileSync(await save(model, folder), 'utf8'));
+  const file = new hdf5.File('/archived.h5', 'w');
+  const groups = file.create_group(root);
+  const counts = new Map();
+  for (const layer of model.layers) {
+    const name = snakeCase(layer.getClassName());
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    const group = groups.create_group(count ? `${name}_${count}` : name);
+    for (const [part, own] of partsOf(layer)) {
+      let inner = group;
+      for (const step of [...part.split('/').filter(Boolean), 'vars']) inner = inner.create_group(step);
+      own.weights.forEach((weight, i) => {
+        inner.create_dataset({ name: String(i), data: weight.read().dataSync(), shape: weight.shape, dtype: '<f' });
+      });
+    }
+  }
+  file.close();
+  const { class_name, config } = modelTopology;
+  const files = {
+    'metadata.json': Buffer.from(JSON.stringify({ keras_version: '3.3.3', date_saved: '2024-05-01@10:00:00' })),
+    'config.json': Buffer.from(JSON.stringify({ module: 'keras', class_name, config })),
+    'model.weights.h5': Buffer.from(FS.readFile('/archived.h5')),
+  };
+  FS.unlink('/archived.h5');
+  const path = join(folder, 'model.keras');
+  writeFileSync(path, zip(change(files), { deflate: false }));
+  return path;
+}
+
+t.test('archives of Keras', { skip: hdf5 ? false : 'h5wasm is not installed' }, async (t) => {
+  const { readArchive } = await import('../dist/import/keras/archive.js');
+  for (const [name, make] of Object.entries(archived)) {
+    const model = shake(make());
+    for (const root of ['layers', '_layer_checkpoint_dependencies']) {
+      const path = await archiveOf(model, join(temporaryFolder(t), 'a'), undefined, root);
+      const difference = await differenceOf(path, await readArchive(path), model);
+      t.ok(difference < 1e-4, `${name}: ${difference}`);
+    }
+  }
+  const model = shake(chain(L.dense({ units: 2, inputShape: [3] }), L.dense({ units: 2 })));
+  const wrong = async (change) => {
+    const path = await archiveOf(model, join(temporaryFolder(t), 'b'), change);
+    return importModel(path).then(
+      () => undefined,
+      (error) => error,
+    );
+  };
+  const changed = (name, change) => (files) => ({ ...files, [name]: change(files[name]) });
+  const config = (change) =>
+    changed('config.json', (bytes) => {
+      const json = JSON.parse(bytes.toString());
+      change(json);
+      return Buffer.from(JSON.stringify(json));
+    });
+  const cases = {
+    'no configuration': [({ 'config.json': _, ...rest }) => rest, /no config\.json/],
+    'no weights': [({ 'model.weights.h5': _, ...rest }) => rest, /no model\.weights\.h5/],
+    'a configuration that is no JSON': [changed('config.json', () => Buffer.from('{')), /config\.json is no JSON/],
+    'weights that are no HDF5': [changed('model.weights.h5', () => Buffer.from('hello')), /no HDF5 file/],
+    'another number of layers': [config((json) => json.config.layers.pop()), /1 layers Dense but 2 groups/],
+    'another number of weights': [config((json) => (json.config.layers[0].config.use_bias = false)), /has 2 weights in the archive/],
+  };
+  for (const [name, [change, message]] of Object.entries(cases)) t.match(await wrong(change), { name: 'DataError', message }, name);
+  t.equal(await wrong((files) => files), undefined, 'unchanged');
 });

@@ -65,6 +65,18 @@ export async function withDataFile<T>(path: string, use: (source: ByteSource) =>
   });
 }
 
+/** All bytes that are left of a source, however long it says to be. @throws DataError for more than `most` */
+export async function bytesOf(source: ByteSource, most: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  const rest = pauses();
+  for await (const piece of source.rest()) {
+    parts.push(piece);
+    if (source.position > most) throw new DataError(`more than ${most} bytes`, source.path);
+    await rest();
+  }
+  return Buffer.concat(parts);
+}
+
 /** Most bytes of a text file: its text, twice as large in memory at worst, must fit what the engine gives a string. */
 const MOST_TEXT = 2 ** 28;
 

@@ -4,7 +4,7 @@ import { item } from '../indexing.js';
 import { pauses, runPaced, SLICE, type Steps } from '../pace.js';
 import type { ByteSource } from './byte-source.js';
 import { countElements, decodeElements, type ElementType, elementBytes, type Numbers, type Tensor } from './elements.js';
-import { withFile } from './files.js';
+import { bytesOf, withFile } from './files.js';
 import { type Pickled, PickledGlobal, type PickledMap, PickledObject, readPickle } from './pickle.js';
 import { readZip } from './zip.js';
 
@@ -133,22 +133,13 @@ function stateOf(root: Pickled, path: string): Map<string, Place> {
   throw new DataError(`no state dictionary: it holds ${keys || 'nothing'}, and no tensors under one of ${USUAL.join(', ')}; ${save}`, path);
 }
 
-async function wholeOf(source: ByteSource, most: number): Promise<Uint8Array> {
-  const parts: Buffer[] = [];
-  for await (const piece of source.rest()) {
-    parts.push(piece);
-    if (source.position > most) throw new DataError(`more than ${most} bytes`, source.path);
-  }
-  return Buffer.concat(parts);
-}
-
 /** The pickle, and the folder of the archive that it lies in. */
 async function readDirectory(path: string): Promise<{ bytes: Uint8Array; folder: string }> {
   let found: { bytes: Uint8Array; folder: string } | undefined;
   await readZip(path, async (name, source) => {
     const [, folder] = name.match(/^([^/]+\/)data\.pkl$/) ?? [];
     if (folder === undefined || found) return;
-    found = { bytes: await wholeOf(source, MOST_PICKLE), folder };
+    found = { bytes: await bytesOf(source, MOST_PICKLE), folder };
   });
   if (!found) throw new DataError('no file of PyTorch: there is no data.pkl in the archive', path);
   return found;
@@ -265,7 +256,7 @@ export async function readPytorch(path: string): Promise<Map<string, Tensor>> {
   const rest = pauses();
   await readZip(path, async (name, source) => {
     await rest();
-    if (name === `${folder}byteorder` && Buffer.from(await wholeOf(source, 64)).toString('latin1') !== 'little')
+    if (name === `${folder}byteorder` && Buffer.from(await bytesOf(source, 64)).toString('latin1') !== 'little')
       throw new DataError('numbers with the highest byte first', path);
     const key = name.startsWith(`${folder}data/`) ? name.slice(folder.length + 'data/'.length) : undefined;
     if (key !== undefined && storages.wants(key)) await storages.read(key, source);

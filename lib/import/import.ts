@@ -1,6 +1,7 @@
 /** Models of other programs: which reader a file is for. */
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { readArchive } from './keras/archive.js';
 import { readHdf5 } from './keras/hdf5.js';
 import { importKeras } from './keras/model.js';
 import { readArtifacts, readTfjs } from './keras/tfjs.js';
@@ -15,14 +16,16 @@ const readers: Record<string, (path: string, options: OnnxOptions) => Promise<Im
   '.onnx': importOnnx,
   '.json': async (path, options) => importKeras(path, await readTfjs(path), options),
   '.h5': async (path, options) => importKeras(path, await readHdf5(path), options),
+  '.keras': async (path, options) => importKeras(path, await readArchive(path), options),
   '.hdf5': async (path, options) => importKeras(path, await readHdf5(path), options),
 };
 /** Endings of the names of files that hold a whole model. */
 export const wholeModelEndings = Object.keys(readers);
 
 /**
- * Network and parameters of another program's file: `.onnx`, a layers model of TensorFlow.js (`model.json`), or a model that Keras saved
- * as HDF5 (`.h5`; read by the package h5wasm, which is to be installed beside this one). Weights alone (`.safetensors`) are for `loadWeights`.
+ * Network and parameters of another program's file: `.onnx`, a layers model of TensorFlow.js (`model.json`), or a model that Keras
+ * saved as an archive (`.keras`) or as HDF5 (`.h5`; both read by the package h5wasm, which is to be installed beside this one). Weights
+ * alone (`.safetensors`, `.pth`) are for `loadWeights`.
  * @throws DataError for a damaged file; ImportError for what has no counterpart here
  */
 export async function importModel(path: string, given: ImportOptions = {}): Promise<ImportedModel> {

@@ -9,11 +9,11 @@ import { addWeight } from './tfjs.js';
 interface Entity {
   attrs: Record<string, { value: unknown }>;
 }
-interface Dataset extends Entity {
+export interface Dataset extends Entity {
   shape: number[] | null;
   value: unknown;
 }
-interface Group extends Entity {
+export interface Group extends Entity {
   keys(): string[];
   get(path: string): Group | Dataset | null;
 }
@@ -32,8 +32,16 @@ async function library(path: string): Promise<Hdf5> {
   }
 }
 
-const isGroup = (entity: Group | Dataset | null): entity is Group => entity !== null && 'keys' in entity;
+export const isGroup = (entity: Group | Dataset | null): entity is Group => entity !== null && 'keys' in entity;
 const attribute = (entity: Entity, name: string): unknown => (Object.hasOwn(entity.attrs, name) ? entity.attrs[name]?.value : undefined);
+
+/** @throws DataError for what is no floats */
+export function numbersOf({ shape, value }: Dataset, name: string, path: string): { shape: number[]; data: Float32Array } {
+  if (!(value instanceof Float32Array || value instanceof Float64Array) || !shape) throw new DataError(`weights "${name}" are no floats`, path);
+  const count = shape.reduce((a, b) => a * b, 1);
+  if (count !== value.length) throw new DataError(`weights "${name}" of [${shape}] have ${value.length} elements`, path);
+  return { shape: [...shape], data: Float32Array.from(value) };
+}
 
 function weightsOf(file: Group, path: string): Map<string, Weights> {
   const all = new Map<string, Weights>();
@@ -47,11 +55,7 @@ function weightsOf(file: Group, path: string): Map<string, Weights> {
     for (const name of Array.isArray(list) ? list.map(String) : []) {
       const dataset = group.get(name);
       if (!dataset || isGroup(dataset)) throw new DataError(`no data set for the weights "${name}" of layer "${layer}"`, path);
-      const { shape, value } = dataset;
-      if (!(value instanceof Float32Array || value instanceof Float64Array) || !shape) throw new DataError(`weights "${name}" are no floats`, path);
-      const count = shape.reduce((a, b) => a * b, 1);
-      if (count !== value.length) throw new DataError(`weights "${name}" of [${shape}] have ${value.length} elements`, path);
-      addWeight(all, name, { shape: [...shape], data: Float32Array.from(value) }, layer);
+      addWeight(all, name, numbersOf(dataset, name, path), layer);
     }
   }
   return all;
@@ -59,11 +63,8 @@ function weightsOf(file: Group, path: string): Map<string, Weights> {
 
 let opened = 0;
 
-/** @throws DataError where h5wasm is not installed, for what is no HDF5 file, and for one without a Keras model */
-export async function readHdf5(path: string): Promise<KerasFile> {
-  const bytes = await readFile(path).catch((cause) => {
-    throw new DataError(`it cannot be read (${(cause as Error).message})`, path, { cause });
-  });
+/** Opens the bytes of an HDF5 file. @throws DataError where h5wasm is not installed, and for what is no HDF5 file */
+export async function withHdf5<T>(path: string, bytes: Uint8Array, use: (file: Group) => T): Promise<T> {
   const hdf5 = await library(path);
   const { FS } = await hdf5.ready;
   const name = `model-${opened++}.h5`;
@@ -71,11 +72,7 @@ export async function readHdf5(path: string): Promise<KerasFile> {
   try {
     const file = new hdf5.File(name, 'r');
     try {
-      const config = attribute(file, 'model_config');
-      if (typeof config !== 'string') throw new DataError('no model of Keras: it has no model_config (weights alone are for loadWeights)', path);
-      const version = String(attribute(file, 'keras_version') ?? '');
-      const topology = { model_config: JSON.parse(config) as unknown, keras_version: version };
-      return { topology, producer: `Keras ${version}`.trim(), weights: weightsOf(file, path) };
+      return use(file);
     } finally {
       file.close();
     }
@@ -85,4 +82,18 @@ export async function readHdf5(path: string): Promise<KerasFile> {
   } finally {
     FS.unlink(name);
   }
+}
+
+/** @throws DataError for what is no HDF5 file with a Keras model */
+export async function readHdf5(path: string): Promise<KerasFile> {
+  const bytes = await readFile(path).catch((cause) => {
+    throw new DataError(`it cannot be read (${(cause as Error).message})`, path, { cause });
+  });
+  return withHdf5(path, bytes, (file) => {
+    const config = attribute(file, 'model_config');
+    if (typeof config !== 'string') throw new DataError('no model of Keras: it has no model_config (of weights alone none is made)', path);
+    const version = String(attribute(file, 'keras_version') ?? '');
+    const topology = { model_config: JSON.parse(config) as unknown, keras_version: version };
+    return { topology, producer: `Keras ${version}`.trim(), weights: weightsOf(file, path) };
+  });
 }

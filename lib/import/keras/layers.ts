@@ -210,6 +210,12 @@ const normalization: Rule = (k) => {
   return { ...k.input, name: k.node('Div', [k.node('Sub', [k.input.name, k.constant(mean)]), k.constant(deviation)]) };
 };
 
+/** Rows of a table for whole numbers. */
+const embedding: Rule = (k) => {
+  if (k.flag('mask_zero', false)) throw new Unsupported('no mask of zeros (mask_zero)');
+  return { name: k.node('Gather', [k.constant(k.weight('embeddings')), k.input.name]), rank: k.input.rank + 1 };
+};
+
 /** What is there in training alone, and is not gone on with here. */
 const identity: Rule = (k) => ({ ...k.input, name: k.node('Identity', [k.input.name]) });
 const dropout: Rule = (k) => ({ ...k.input, name: k.node('Dropout', [k.input.name], { ratio: { float: k.number('rate', 0.5) } }) });
@@ -219,6 +225,7 @@ export const layers: Record<string, Rule> = {
   ...activationLayers,
   ...recurrentLayers,
   Dense: dense,
+  Embedding: embedding,
   Conv1D: conv(1),
   Conv2D: conv(2),
   DepthwiseConv2D: depthwise,

@@ -18,6 +18,7 @@ export interface KerasFile {
 /** Of the operators that layers become. */
 const OPSET = 22;
 const FLOAT = 1;
+const INT32 = 6;
 
 class Conversion {
   readonly builder = new GraphBuilder();
@@ -50,7 +51,10 @@ class Conversion {
         throw new Unsupported(`sizes or null in its shape (one is ${JSON.stringify(size)})`);
       return size === null || i === 0 ? {} : { dimValue: size as number };
     });
-    this.inputs.push({ name, type: { tensorType: { elemType: FLOAT, shape: { dim } } } });
+    // Files of Keras and TensorFlow.js call tokens floats as well.
+    const readers = this.model.layers.filter(({ inputs }) => inputs.includes(name));
+    const elemType = readers.length > 0 && readers.every(({ className }) => className === 'Embedding') ? INT32 : FLOAT;
+    this.inputs.push({ name, type: { tensorType: { elemType, shape: { dim } } } });
     return { name, rank: shape.length };
   }
 

@@ -54,13 +54,18 @@ async function bytesOf(paths: unknown, path: string): Promise<Uint8Array> {
   return Buffer.concat(parts);
 }
 
-/** `dense_1/kernel` is the kernel of the layer dense_1. */
+/** `dense_1/kernel` is the kernel of the layer dense_1, `both/forward_lstm/kernel` of a layer both the one of its part `forward`. */
 export function addWeight(all: Map<string, Weights>, name: string, constant: { shape: number[]; data: Float32Array }, layer?: string): void {
   const parts = name.replace(/:\d+$/, '').split('/');
   const last = parts.pop() as string;
   const of = layer ?? parts[0] ?? '';
+  const [, direction] =
+    parts
+      .filter((part) => part !== of)
+      .map((part) => part.match(/^(forward|backward)_/))
+      .find(Boolean) ?? [];
   const weights: Weights = all.get(of) ?? new Map();
-  all.set(of, weights.set(last, { ...constant, isInteger: false }));
+  all.set(of, weights.set(direction ? `${direction}/${last}` : last, { ...constant, isInteger: false }));
 }
 
 /** @throws DataError for what is no layers model, and for damaged files */

@@ -14,7 +14,10 @@ export interface KerasLayer {
 }
 
 export interface KerasModel {
+  /** Inputs before their readers. */
   layers: KerasLayer[];
+  /** The same in the order of the file. */
+  listed: KerasLayer[];
   outputs: string[];
   version: string;
 }
@@ -54,7 +57,7 @@ function layerOf(value: unknown, path: string, before: string | undefined): Kera
   return { name, className, config, inputs: calls.length ? tensorsIn(calls[0]) : [], shared: calls.length > 1 };
 }
 
-function sequential(config: Config, path: string): Pick<KerasModel, 'layers' | 'outputs'> {
+function sequential(config: Config, path: string): Omit<KerasModel, 'version'> {
   const given = listOf(Array.isArray(config) ? config : config.layers, 'a list of layers', path);
   const layers: KerasLayer[] = [];
   for (const value of given) {
@@ -70,7 +73,7 @@ function sequential(config: Config, path: string): Pick<KerasModel, 'layers' | '
   }
   const last = layers.at(-1);
   if (!last) throw new DataError('expected at least one layer', path);
-  return { layers, outputs: [last.name] };
+  return { layers, listed: layers, outputs: [last.name] };
 }
 
 /** The layers in an order in which inputs come before their readers. @throws DataError where there is none */
@@ -103,5 +106,5 @@ export function readTopology(value: unknown, path: string): KerasModel {
   const layers = listOf(config.layers, 'a list of layers', path).map((layer) => layerOf(layer, path, undefined));
   const outputs = tensorsIn(config.output_layers);
   if (outputs.length === 0) throw new DataError('expected output_layers', path);
-  return { layers: ordered(layers, path), outputs, version };
+  return { layers: ordered(layers, path), listed: layers, outputs, version };
 }
