@@ -79,7 +79,7 @@ const kinds: Record<string, Kind> = {
   },
 };
 
-const MERGES: Record<string, string> = { sum: 'Add', mul: 'Mul', ave: 'Mean' };
+const MERGES: Record<string, [string, Attributes?]> = { concat: ['Concat', { axis: -1 }], sum: ['Add'], mul: ['Mul'], ave: ['Mean'] };
 
 /** One layer forwards and one backwards; at each position stand the states of both. */
 function bidirectional(k: LayerContext): Tensor {
@@ -103,10 +103,10 @@ function bidirectional(k: LayerContext): Tensor {
   const [a, b] = [one(forward, 'forward'), one(backward, 'backward')];
   if (a.rank !== b.rank) throw new Unsupported('return_sequences of both directions, or of none');
   const mode = k.config.merge_mode === undefined ? 'concat' : k.config.merge_mode;
-  if (mode === 'concat') return { ...a, name: k.node('Concat', [a.name, b.name], { axis: -1 }) };
   const merge = typeof mode === 'string' && Object.hasOwn(MERGES, mode) ? MERGES[mode] : undefined;
   if (!merge) throw new Unsupported(`concat, sum, mul or ave as merge_mode (it is ${JSON.stringify(mode)})`);
-  return { ...a, name: k.node(merge, [a.name, b.name]) };
+  const [opType, attributes] = merge;
+  return { ...a, name: k.node(opType, [a.name, b.name], attributes) };
 }
 
 export const recurrentLayers = {
