@@ -10,6 +10,7 @@ import {
   cut,
   fileOrder,
   isWhole,
+  liesInOrder,
   MOST_INDICES,
   merged,
   ofVector,
@@ -21,7 +22,6 @@ import { elementsOf } from './tensors.js';
 const MOST_POSITION_AXES = 3;
 
 const sizeOf = (atoms: Atom[]) => elementsOf(atoms.map(({ size }) => size));
-const isRun = (index: Int32Array) => index.every((value, i) => value === i);
 
 /** Channels of a node's output by their numbers; −1: zeros. */
 export function gatherChannels(c: RuleContext, node: string, index: ArrayLike<number>): string {
@@ -71,14 +71,16 @@ export function arrangeAtoms(c: RuleContext, x: Activation, wanted: Atom[][], an
       ? x.node
       : reshape(c, x.node, x.sizes, sizes);
   }
-  c.build.rearranged++;
+  const inOrder = liesInOrder(groups.flat(), x.sizes);
+  // An input with one channel behind its positions is in order, but better read with the channel first.
+  if (!inOrder || x.node === 'input') c.build.rearranged++;
+  if (inOrder) return reshape(c, x.node, x.sizes, sizes);
   return c.build.once(`arrange ${x.node} ${JSON.stringify(groups)}`, () => {
     if (kept && first.every(({ axis }) => axis === 0)) {
       const index = placesOf(first, [channels]);
       return reshape(c, shuffled(c, x.node, first, index), [index.length, ...x.sizes.slice(1)], sizes);
     }
     const index = placesOf(groups.flat(), x.sizes);
-    if (isRun(index)) return reshape(c, x.node, x.sizes, sizes);
     return reshape(c, gatherChannels(c, vectorOf(c, x.node, x.sizes), index), [index.length], sizes);
   });
 }
@@ -134,9 +136,10 @@ export function laidOut(c: RuleContext, x: Activation, channels: number[], posit
 
 /** The elements in the file's order in one vector. */
 export function inOrder(c: RuleContext, x: Activation): Activation {
-  const order = fileOrder(x);
   const vector = vectorOf(c, x.node, x.sizes);
-  if (isRun(order)) return ofVector(vector, x.shape, x.batchAxis);
+  const own = x.axes.flat().filter(({ axis }) => axis !== BATCH);
+  if (liesInOrder(own, x.sizes)) return ofVector(vector, x.shape, x.batchAxis);
+  const order = fileOrder(x);
   c.build.rearranged++;
   const node = c.build.once(`order ${vector} ${JSON.stringify(x.axes)}`, () => gatherChannels(c, vector, order));
   return ofVector(node, x.shape, x.batchAxis);

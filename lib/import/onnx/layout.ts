@@ -137,6 +137,17 @@ export function placesOf(atoms: Atom[], sizes: number[]): Int32Array {
   return places;
 }
 
+/** Whether the atoms name all elements of the node's output in the order in which they lie. */
+export function liesInOrder(atoms: Atom[], sizes: number[]): boolean {
+  const along = strides(sizes);
+  let run = 1;
+  for (const { axis, size, stride } of [...atoms].reverse()) {
+    if (size !== 1 && stride * item(along, axis) !== run) return false;
+    run *= size;
+  }
+  return run === elementsOf(sizes);
+}
+
 /** Of every element of an example, row by row in the file's order: its place in the node's output. */
 export const fileOrder = (x: Activation) =>
   placesOf(
