@@ -395,4 +395,16 @@ t.test('archives of Keras', { skip: hdf5 ? false : 'h5wasm is not installed' }, 
   };
   for (const [name, [change, message]] of Object.entries(cases)) t.match(await wrong(change), { name: 'DataError', message }, name);
   t.equal(await wrong((files) => files), undefined, 'unchanged');
+  const path = await archiveOf(model, join(temporaryFolder(t), 'c'));
+  const bytes = readFileSync(path);
+  for (let i = 0; i < 80; i++) {
+    const damaged = Buffer.from(bytes);
+    for (let k = 0; k < 4; k++) damaged[(i * 7919 + k * 104729) % damaged.length] ^= 1 << ((i + k) % 8);
+    writeFileSync(path, i % 3 ? damaged : damaged.subarray(0, (i * 7919) % damaged.length));
+    const error = await importModel(path).then(
+      () => undefined,
+      (e) => e,
+    );
+    t.match(error, { name: /^(DataError|ImportError)$/ }, error?.message.slice(0, 90) ?? 'no error');
+  }
 });

@@ -1,5 +1,5 @@
 // Operators of ONNX that become several nodes here: resizing by matrices, powers, sums and products along axes, elements that the file
-// names, and pools over three axes. ONNX Runtime judges the outputs.
+// names, pools and convolutions over three axes. ONNX Runtime judges the outputs.
 import t from 'tap';
 import { behind, float, int64, judged, judgeForms, number, numbers, scalarInt, weights } from './import-support.mjs';
 import { node, tensor } from './onnx-writer.mjs';
@@ -137,6 +137,36 @@ const forms = {
       ],
     },
     'log',
+  ],
+  'a convolution over volumes': [
+    one(
+      'Conv',
+      { strides: [2, 1, 2], pads: [1, 0, 1, 0, 1, 1], dilations: [1, 2, 1] },
+      ['w', 'b'],
+      [weights('w', 4, 2, 2, 3, 3), weights('b', 4)],
+      17,
+      volume,
+    ),
+    'conv2d',
+  ],
+  'a convolution over volumes in groups': [
+    one('Conv', { group: 2, auto_pad: 'SAME_UPPER' }, ['w'], [weights('w', 4, 1, 3, 3, 2)], 17, volume),
+    'conv2d',
+  ],
+  'a transposed convolution over volumes': [
+    one(
+      'ConvTranspose',
+      { strides: [2, 1, 2], pads: [1, 0, 1, 0, 1, 0], output_padding: [1, 0, 1] },
+      ['w', 'b'],
+      [weights('w', 2, 3, 3, 2, 3), weights('b', 3)],
+      17,
+      volume,
+    ),
+    'convTranspose2d',
+  ],
+  'a transposed convolution over volumes in groups': [
+    one('ConvTranspose', { group: 2, strides: [1, 2, 1] }, ['w'], [weights('w', 2, 2, 2, 2, 2)], 17, volume),
+    'convTranspose2d',
   ],
   'maxima over volumes': [one('MaxPool', { kernel_shape: [2, 3, 2], strides: [1, 2, 2], pads: [0, 1, 0, 1, 1, 1] }, [], [], 17, volume), 'maxPool'],
   'means over volumes': [

@@ -81,7 +81,7 @@ function variables(group: Group, part: string): Dataset[] {
     });
 }
 
-function weightsOfLayer({ name, ...layer }: KerasLayer, group: Group, path: string): Weights {
+function weightsOfLayer({ name, ...layer }: KerasLayer, group: Group, path: string, held: number): Weights {
   const result: Weights = new Map();
   for (const [part, names] of Object.entries(namesOf(layer))) {
     const found = variables(group, part);
@@ -93,14 +93,14 @@ function weightsOfLayer({ name, ...layer }: KerasLayer, group: Group, path: stri
     for (const [i, dataset] of found.entries()) {
       const last = names[i] as string;
       if (last === 'count') continue;
-      result.set(direction ? `${direction}/${last}` : last, { ...numbersOf(dataset, `${name}/${last}`, path), isInteger: false });
+      result.set(direction ? `${direction}/${last}` : last, { ...numbersOf(dataset, `${name}/${last}`, path, held), isInteger: false });
     }
   }
   return result;
 }
 
 /** Layers of one class and groups of that name come in the same order, whatever is counted between them. */
-function weightsOf(file: Group, layers: KerasLayer[], path: string): Map<string, Weights> {
+function weightsOf(file: Group, layers: KerasLayer[], path: string, held: number): Map<string, Weights> {
   const root = [file.get('layers'), file.get('_layer_checkpoint_dependencies')].find((group) => isGroup(group ?? null));
   if (!root || !isGroup(root)) throw new DataError('no layers in its weights', path);
   const all = new Map<string, Weights>();
@@ -118,7 +118,7 @@ function weightsOf(file: Group, layers: KerasLayer[], path: string): Map<string,
     for (const [i, layer] of own.entries()) {
       const group = root.get(groups[i] as string);
       if (!isGroup(group)) throw new DataError(`no group of weights for the layer "${layer.name}"`, path);
-      all.set(layer.name, weightsOfLayer(layer, group, path));
+      all.set(layer.name, weightsOfLayer(layer, group, path, held));
     }
   }
   return all;
@@ -153,6 +153,6 @@ export async function readArchive(path: string): Promise<KerasFile> {
   const bytes = parts.get('model.weights.h5');
   if (!bytes) throw new DataError('no archive of Keras: there is no model.weights.h5 in it', path);
   const { listed } = readTopology(topology, path);
-  const weights = await withHdf5(path, bytes, (file) => weightsOf(file, listed, path));
+  const weights = await withHdf5(path, bytes, (file) => weightsOf(file, listed, path, bytes.length));
   return { topology, producer: `Keras ${topology.keras_version}`, weights };
 }

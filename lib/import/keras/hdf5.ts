@@ -35,15 +35,22 @@ async function library(path: string): Promise<Hdf5> {
 export const isGroup = (entity: Group | Dataset | null): entity is Group => entity !== null && 'keys' in entity;
 const attribute = (entity: Entity, name: string): unknown => (Object.hasOwn(entity.attrs, name) ? entity.attrs[name]?.value : undefined);
 
-/** @throws DataError for what is no floats */
-export function numbersOf({ shape, value }: Dataset, name: string, path: string): { shape: number[]; data: Float32Array } {
+/** Compressed data expand to at most so many times their bytes (DEFLATE's bound). */
+const MOST_EXPANSION = 1032;
+
+/** `held`: bytes of the file, which the elements are to fit in before they are read. @throws DataError for what is no floats */
+export function numbersOf(dataset: Dataset, name: string, path: string, held: number): { shape: number[]; data: Float32Array } {
+  const { shape } = dataset;
+  if (shape && !(shape.reduce((a, b) => a * b, 1) <= held * MOST_EXPANSION))
+    throw new DataError(`weights "${name}" of [${shape}] are more than its ${held} bytes can hold`, path);
+  const { value } = dataset;
   if (!(value instanceof Float32Array || value instanceof Float64Array) || !shape) throw new DataError(`weights "${name}" are no floats`, path);
   const count = shape.reduce((a, b) => a * b, 1);
   if (count !== value.length) throw new DataError(`weights "${name}" of [${shape}] have ${value.length} elements`, path);
   return { shape: [...shape], data: Float32Array.from(value) };
 }
 
-function weightsOf(file: Group, path: string): Map<string, Weights> {
+function weightsOf(file: Group, path: string, held: number): Map<string, Weights> {
   const all = new Map<string, Weights>();
   const saved = file.get('model_weights');
   const root = isGroup(saved) ? saved : file;
@@ -55,7 +62,7 @@ function weightsOf(file: Group, path: string): Map<string, Weights> {
     for (const name of Array.isArray(list) ? list.map(String) : []) {
       const dataset = group.get(name);
       if (!dataset || isGroup(dataset)) throw new DataError(`no data set for the weights "${name}" of layer "${layer}"`, path);
-      addWeight(all, name, numbersOf(dataset, name, path), layer);
+      addWeight(all, name, numbersOf(dataset, name, path, held), layer);
     }
   }
   return all;
@@ -94,6 +101,6 @@ export async function readHdf5(path: string): Promise<KerasFile> {
     if (typeof config !== 'string') throw new DataError('no model of Keras: it has no model_config (of weights alone none is made)', path);
     const version = String(attribute(file, 'keras_version') ?? '');
     const topology = { model_config: JSON.parse(config) as unknown, keras_version: version };
-    return { topology, producer: `Keras ${version}`.trim(), weights: weightsOf(file, path) };
+    return { topology, producer: `Keras ${version}`.trim(), weights: weightsOf(file, path, bytes.length) };
   });
 }

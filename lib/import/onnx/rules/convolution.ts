@@ -9,6 +9,7 @@ import { imageSizes, pairOf, value } from '../results.js';
 import { type Constant, elementsOf } from '../tensors.js';
 import { checkEach, type Window, windowOf } from '../windows.js';
 import { contract } from './products.js';
+import { asImages, type Planes } from './volumes.js';
 
 /** A node whose output is an image, or a sequence, with axis 1 as its channels. */
 export const imageOf = (c: RuleContext, x: Activation): string => {
@@ -47,8 +48,9 @@ export function conv(c: RuleContext): Value[] {
   const bias = optionalConstant(c, 2, 'a bias');
   const groups = c.node.int('group', 1);
   if (x.rank > 4 && groups === 1 && isPointwise(c, weight)) return pointwise(c, x, weight, bias);
-  imageSizes(x);
   const [outChannels = 0, perGroup = 0, ...kernel] = weight.shape;
+  if (x.rank === 5 && weight.shape.length === 5 && elementsOf(weight.shape) > 0) return asImages(c, x, planesOf(c, x, kernel), false, conv);
+  imageSizes(x);
   if (weight.shape.length !== x.rank) throw new Unsupported(`weights of as many axes as the input ([${weight.shape}] and [${x.shape}])`);
   if (!(groups >= 1) || outChannels % groups || perGroup * groups !== x.shape[1])
     throw new Unsupported(`weights for ${x.shape[1]} channels in ${groups} groups (they are [${weight.shape}])`);
@@ -59,6 +61,17 @@ export function conv(c: RuleContext): Value[] {
   const all = { outChannels, kernel: size, stride, padding, dilation, groups, bias: bias !== undefined };
   const name = c.build.add('conv2d', c.node.label, [padded(c, imageOf(c, x), uneven)], all, parameters);
   return value(imageResult(x, name, outChannels, positions, true));
+}
+
+/** The planes of a convolution over three axes. */
+function planesOf({ node }: RuleContext, x: Activation, kernel: number[]): Planes {
+  const { positions, sides, strides, dilations } = windowOf(node, x.shape, kernel, 3);
+  const [stride, dilation, begin, to] = [item(strides, 0), item(dilations, 0), item(sides, 0).begin, item(positions, 0)];
+  const target = (plane: number, tap: number) => {
+    const at = (plane + begin - tap * dilation) / stride;
+    return Number.isInteger(at) && at < to ? at : -1;
+  };
+  return { from: item(x.shape, 2), to, target };
 }
 
 /** [in, out / groups, ...kernel] as [out, in / groups, ...kernel]. */
@@ -106,9 +119,10 @@ function sidesOf(c: RuleContext, i: number, axes: number, full: number, stride: 
 /** Transposed convolution: weights [in, out / groups, ...kernel]. Sides that differ are cut off behind it. */
 export function convTranspose(c: RuleContext): Value[] {
   const x = activationOf(c);
-  const size = imageSizes(x);
   const { node } = c;
   const weight = constantOf(c, 1, 'weights');
+  const isVolume = x.rank === 5 && weight.shape.length === 5;
+  const size = isVolume ? x.shape.slice(2) : imageSizes(x);
   const bias = optionalConstant(c, 2, 'a bias');
   const groups = node.int('group', 1);
   const axes = size.length;
@@ -127,6 +141,16 @@ export function convTranspose(c: RuleContext): Value[] {
   if (wanted && wanted.length < axes) throw new Unsupported(`sizes of ${axes} axes (they are [${wanted}])`);
   const full = kernel.map((k, i) => (item(size, i) - 1) * item(stride, i) + item(dilation, i) * (k - 1) + 1);
   const sides = full.map((f, i) => sidesOf(c, i, axes, f, item(stride, i), item(size, i)));
+  const positions = full.map((f, i) => f + item(sides, i).more - item(sides, i).begin - item(sides, i).end);
+  if (positions.some((p) => p < 1)) throw new Unsupported(`something that is left ([${positions}])`);
+  if (isVolume) {
+    const [to, begin] = [item(positions, 0), item(sides, 0).begin];
+    const target = (plane: number, tap: number) => {
+      const at = plane * item(stride, 0) + tap * item(dilation, 0) - begin;
+      return at < to ? at : -1;
+    };
+    return asImages(c, x, { from: item(size, 0), to, target }, true, convTranspose);
+  }
   const even = sides.every(({ begin, end }) => begin === end);
   const outChannels = perGroup * groups;
   const fields = {
@@ -149,8 +173,6 @@ export function convTranspose(c: RuleContext): Value[] {
   };
   const parameters = { weight: flipped(weight, groups), bias: bias && channelNumbers(bias, outChannels, 'a bias') };
   const name = c.build.add('convTranspose2d', node.label, [imageOf(c, x)], fields, parameters);
-  const positions = full.map((f, i) => f + item(sides, i).more - item(sides, i).begin - item(sides, i).end);
-  if (positions.some((p) => p < 1)) throw new Unsupported(`something that is left ([${positions}])`);
   if (even) return value(imageResult(x, name, outChannels, positions, true));
   const cut = {
     first: pairOf(
