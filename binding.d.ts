@@ -763,17 +763,44 @@ export class Model {
   readonly metadata: Metadata;
   /** Instruction set of its kernels. */
   readonly isa: string;
+  /** How many tokens the network knows; absent where it reads numbers. */
+  readonly vocabulary?: number;
   /**
    * `count` inputs [count × channels × positions], normalised as in training → [count × output elements]. Results do not depend
-   * on the number of threads.
+   * on the number of threads. Tokens are whole numbers below `vocabulary`; RangeError else.
    */
   predict(images: Float32Array, count: number): Promise<Float32Array>;
   /** The same on the calling thread, which is blocked meanwhile. */
   predictSync(images: Float32Array, count: number): Float32Array;
   /** Bytes: of weights as they are kept, of weights that were unpacked to floats so far, of activations at one image. */
   memory(): { weightBytes: number; panelBytes: number; activationBytes: number };
+  /**
+   * The network one position after another, with weights of its own. Rejects for a network of numbers, and for one with nodes that have
+   * to see the whole window (ERR_SELFCOMPRESS_MODEL_FILE; the error names them).
+   */
+  decoder(): Promise<Decoder>;
   /** Later calls fail with ERR_SELFCOMPRESS_DISPOSED; predictions under way end. */
   dispose(): void;
+}
+
+/**
+ * A network of tokens in which no position sees a later one, one position after another: keys and values of attention and states of
+ * recurrent layers are kept. Made by `Model.decoder`; does not end with the model.
+ */
+export class Decoder {
+  private constructor();
+  /** Tokens of a window. */
+  readonly length: number;
+  /** Numbers behind a position: channels of the output. */
+  readonly outputs: number;
+  /**
+   * Tokens behind those that were seen before → what the network says behind the last of them, [outputs]; to rounding what `predict`
+   * says there, the same bits for any division into calls. RangeError for unknown tokens and for more than the window has left;
+   * nothing has been seen then.
+   */
+  next(tokens: Int32Array): Promise<Float32Array>;
+  /** Forgets all tokens. */
+  reset(): Promise<void>;
 }
 
 /**

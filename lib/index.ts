@@ -34,7 +34,7 @@ export {
 export { type ExportFormat, type ExportOptions, exportFormats, exportModel, type TrainedModel } from './export/export.js';
 export { type ImportedModel, type ImportReport, importModel } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
-export { type GenerateOptions, generateText, type NextTokenModel } from './inference/generate.js';
+export { type GenerateOptions, generateText, type NextTokenModel, type TokenSequence } from './inference/generate.js';
 export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';
 export { type ClassScore, Prediction } from './inference/prediction.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { binding, type Device } from '../binding.js';
 import { CharacterVocabulary, loadTokenizer, type Tokenizer } from '../data/tokenizer.js';
 import { generateText, type NextTokenModel } from '../inference/generate.js';
+import { loadModel as loadFile } from '../inference/model.js';
 import { UsageError } from './faults.js';
 import { compileModel, type LoadedModel, loadModel } from './load-model.js';
 import { device, integer, number } from './values.js';
@@ -44,22 +45,39 @@ async function tokenizerOf({ info }: LoadedModel, path: string, file: string | u
   throw new UsageError(`Expected ${needed} that "${path}" was trained with for --tokenizer but received none`);
 }
 
+/** A model file on the processor runs on the engine, which keeps what it has seen; a run or a checkpoint as it is in training. */
+async function withModel(
+  path: string,
+  loaded: LoadedModel,
+  on: Device,
+  use: (model: Parameters<typeof generateText>[0]) => Promise<void>,
+): Promise<void> {
+  if (loaded.options === undefined && on === 'cpu') {
+    const model = await loadFile(path);
+    await use(model);
+    return model.dispose();
+  }
+  const network = await compileModel(loaded, on, { kind: 'crossEntropy' }, 1);
+  const [, length = 1] = loaded.network.input;
+  const vocabulary = network.shapes[loaded.network.output]?.[0] ?? 0;
+  const model: NextTokenModel = { length, vocabulary, predict: (window) => network.predict(window, 1) };
+  await use(model);
+  await network.dispose();
+}
+
 async function generate(path: string, flags: GenerateFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const loaded = await loadModel(path);
   if (loaded.network.inputType !== 'token') throw new UsageError(`Expected a language model but "${path}" is a network for images`);
   const tokenizer = await tokenizerOf(loaded, path, flags.tokenizer);
-  const network = await compileModel(loaded, flags.device, { kind: 'crossEntropy' }, 1);
-  const [, length = 1] = loaded.network.input;
-  const vocabulary = network.shapes[loaded.network.output]?.[0] ?? 0;
-  const model: NextTokenModel = { length, vocabulary, predict: (window) => network.predict(window, 1) };
   const { prompt, tokens, temperature, topK, seed, json } = flags;
-  let text = '';
-  if (!json) process.stdout.write(prompt);
-  for await (const piece of generateText(model, tokenizer, prompt, { tokens, temperature, topK, seed })) {
-    text += piece;
-    if (!json) process.stdout.write(piece);
-  }
-  process.stdout.write(json ? `${JSON.stringify({ prompt, text })}\n` : '\n');
-  await network.dispose();
+  await withModel(path, loaded, flags.device, async (model) => {
+    let text = '';
+    if (!json) process.stdout.write(prompt);
+    for await (const piece of generateText(model, tokenizer, prompt, { tokens, temperature, topK, seed })) {
+      text += piece;
+      if (!json) process.stdout.write(piece);
+    }
+    process.stdout.write(json ? `${JSON.stringify({ prompt, text })}\n` : '\n');
+  });
 }

@@ -6,12 +6,21 @@ import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '..
 import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
 import { SLICE } from '../pace.js';
+import { InferenceModel } from './model.js';
 
 /** What is asked of a model: logits [vocabulary × length] behind each token of one window [length], in which no position sees later ones. */
 export interface NextTokenModel {
   length: number;
   vocabulary: number;
   predict(window: Int32Array): Promise<Float32Array>;
+  /** The same without seeing a window again for every token; undefined: it cannot. */
+  begin?(): Promise<TokenSequence | undefined>;
+}
+
+/** A window that grows. */
+export interface TokenSequence {
+  /** Tokens behind those that were given before, at most `length` in all → logits [vocabulary] behind the last of them. */
+  next(tokens: Int32Array): Promise<Float32Array>;
 }
 
 export interface GenerateOptions {
@@ -23,6 +32,20 @@ export interface GenerateOptions {
   topK?: number | undefined;
   /** The same seed gives the same text. Default 1. */
   seed?: number;
+}
+
+/** A model file of tokens, positions after each other. */
+function nextTokenModelOf(model: InferenceModel): NextTokenModel {
+  const { vocabulary, input, output } = model;
+  const [outputs = 0, length] = output;
+  if (vocabulary === undefined || input.length !== 2 || length !== input[1])
+    throw wrongType('a language model', 'model', `one of ${input.join('×')} to ${output.join('×')}`);
+  return {
+    length: input[1] as number,
+    vocabulary: outputs,
+    predict: async (window) => (await model.predict(window)).scores,
+    begin: () => model.decoder(),
+  };
 }
 
 /** The logits behind position `position` of a window. */
@@ -69,14 +92,17 @@ function asked<T>(argument: string, run: () => T): T {
   }
 }
 
-function checkModel(given: NextTokenModel): NextTokenModel {
-  const { length, vocabulary, predict } = reading('model', () => {
-    const { length, vocabulary, predict } = Object(given) as NextTokenModel;
-    return { length, vocabulary, predict };
+function checkModel(model: NextTokenModel | InferenceModel): NextTokenModel {
+  const given = model instanceof InferenceModel ? nextTokenModelOf(model) : model;
+
+  const { length, vocabulary, predict, begin } = reading('model', () => {
+    const { length, vocabulary, predict, begin } = Object(given) as NextTokenModel;
+    return { length, vocabulary, predict, begin };
   });
   checkInteger(length, 'model.length', 1, MOST_WINDOW);
   checkInteger(vocabulary, 'model.vocabulary', 1, MOST_WINDOW);
   if (typeof predict !== 'function') throw wrongType('a function', 'model.predict', predict);
+  if (begin !== undefined && typeof begin !== 'function') throw wrongType('a function', 'model.begin', begin);
   return {
     length,
     vocabulary,
@@ -86,6 +112,40 @@ function checkModel(given: NextTokenModel): NextTokenModel {
       if (all.length !== length * vocabulary) throw wrongValue(`${vocabulary} × ${length} logits`, "the model's prediction", all);
       return all;
     },
+    async begin() {
+      const sequence: unknown = await begin?.call(given);
+      if (sequence === undefined) return undefined;
+      const next = reading('model.begin', () => (Object(sequence) as TokenSequence).next);
+      if (typeof next !== 'function') throw wrongType('a function', "next of the model's sequence", next);
+      return {
+        async next(tokens) {
+          const logits = checkTyped((await next.call(sequence, tokens)) as unknown, "the model's prediction", Float32Array);
+          if (logits.length !== vocabulary) throw wrongValue(`${vocabulary} logits`, "the model's prediction", logits);
+          return logits;
+        },
+      };
+    },
+  };
+}
+
+/** Logits behind a context that grows by one token a time: by the model's sequence while the window holds all of it. */
+function logitsOf(model: NextTokenModel): (context: readonly number[]) => Promise<Float64Array> {
+  let sequence: Promise<TokenSequence | undefined> | undefined;
+  let seen = 0;
+  return async (context) => {
+    if (context.length <= model.length) {
+      sequence ??= model.begin?.();
+      const begun = await sequence;
+      if (begun) {
+        const logits = await begun.next(Int32Array.from(context.slice(seen)));
+        seen = context.length;
+        return Float64Array.from(logits);
+      }
+    }
+    const last = context.slice(-model.length);
+    const window = new Int32Array(model.length);
+    window.set(last);
+    return logitsAt(await model.predict(window), model, last.length - 1);
   };
 }
 
@@ -116,11 +176,12 @@ const LONGEST_TURN = 5;
 const MOST_WINDOW = 1 << 24;
 
 /**
- * The text that follows the prompt, in pieces as they come. The model sees the last `model.length` tokens of prompt and text.
+ * The text that follows the prompt, in pieces as they come. The model, or that of a file (`loadModel`), sees the last `model.length` tokens
+ * of prompt and text; while these are all, one position a step where the model can.
  * @throws TypeError or RangeError for wrong options, and for a prompt with characters that the tokenizer does not have
  */
 export async function* generateText(
-  givenModel: NextTokenModel,
+  givenModel: NextTokenModel | InferenceModel,
   givenTokenizer: Tokenizer,
   prompt: string,
   given: GenerateOptions = {},
@@ -141,11 +202,10 @@ export async function* generateText(
   // Decoding begins with the prompt: what a token stands for may depend on the one before it.
   let text = tokenizer.decode(context.slice(-model.length));
   let turn = performance.now();
+  const logits = logitsOf(model);
   for (let i = 0; i < count; i++) {
     const seen = context.slice(-model.length);
-    const window = new Int32Array(model.length);
-    window.set(seen);
-    const token = drawToken(logitsAt(await model.predict(window), model, seen.length - 1), { temperature, topK }, random);
+    const token = drawToken(await logits(context), { temperature, topK }, random);
     if (token >= tokenizer.size) throw wrongValue(`a token of the ${tokenizer.size} that the tokenizer has`, 'the prediction', token);
     context.push(token);
     const longer = tokenizer.decode([...seen, token]);

@@ -1,7 +1,7 @@
 /** A model file ready to use: inputs in, labels and scores out. */
 import { readFile } from 'node:fs/promises';
 import { checkPath, readArgument } from '../arguments.js';
-import { type AxesSizes, binding, type Metadata, type Model } from '../binding.js';
+import { type AxesSizes, binding, type Decoder, type Metadata, type Model } from '../binding.js';
 import { forEachAtOnce } from '../data/images.js';
 import { checkChoice, checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
 import { decodeModel, encodeModel } from '../model-file/model-file.js';
@@ -12,9 +12,9 @@ import { OutputReader, type Prediction } from './prediction.js';
 /**
  * One example. Float32Array: [channels × positions], normalised as in training. Uint8Array or Uint8ClampedArray: the same as bytes
  * 0..255, which are divided by 255 and normalised as the file says. A string is the path of an image, a Buffer its contents; the image is
- * scaled to the input's size (needs the package sharp).
+ * scaled to the input's size (needs the package sharp). Int32Array: tokens [positions], of a model that reads tokens.
  */
-export type ModelInput = Float32Array | Uint8Array | Uint8ClampedArray | string;
+export type ModelInput = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | string;
 
 export interface LoadModelOptions {
   /**
@@ -52,6 +52,10 @@ export class InferenceModel {
   get output(): AxesSizes {
     return this.#model.output;
   }
+  /** How many tokens it knows; undefined where it reads numbers. */
+  get vocabulary(): number | undefined {
+    return this.#model.vocabulary;
+  }
   /** What the file says: name, task, labels, mean, std, ... */
   get metadata(): Metadata {
     return this.#model.metadata;
@@ -73,7 +77,7 @@ export class InferenceModel {
     const values = this.#memoryFor(examples.length);
     // All are checked before the first image is read.
     const images = examples.flatMap(
-      (example, i) => decodeInput(example, this.#argument(input, i), this.input, this.#normalisation, this.#part(values, i)) ?? [],
+      (example, i) => decodeInput(this.#numbers(example), this.#argument(input, i), this.input, this.#normalisation, this.#part(values, i)) ?? [],
     );
     await forEachAtOnce(images.length, async (i) => images[i]?.());
     const predictions = this.#outputs.of(await this.#model.predict(values, examples.length), examples.length);
@@ -81,19 +85,32 @@ export class InferenceModel {
   }
 
   /** The same on the calling thread, which is blocked meanwhile. Images by path or Buffer are for `predict`. */
-  predictSync(input: Float32Array | Uint8Array | Uint8ClampedArray): Prediction;
-  predictSync(inputs: readonly (Float32Array | Uint8Array | Uint8ClampedArray)[]): Prediction[];
+  predictSync(input: Exclude<ModelInput, string>): Prediction;
+  predictSync(inputs: readonly Exclude<ModelInput, string>[]): Prediction[];
   predictSync(given: ModelInput | readonly ModelInput[]): Prediction | Prediction[] {
     const input = readArgument(given, 'inputs');
     const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
     const values = this.#memoryFor(examples.length);
     examples.forEach((example, i) => {
       const argument = this.#argument(input, i);
-      if (decodeInput(example, argument, this.input, this.#normalisation, this.#part(values, i)))
+      if (decodeInput(this.#numbers(example), argument, this.input, this.#normalisation, this.#part(values, i)))
         throw wrongType('a typed array, which predictSync can take without waiting,', argument, example);
     });
     const predictions = this.#outputs.of(this.#model.predictSync(values, examples.length), examples.length);
     return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
+  }
+
+  /**
+   * The network one position after another, with weights of its own; undefined where it has to see the whole window.
+   * @internal
+   */
+  async decoder(): Promise<Decoder | undefined> {
+    try {
+      return await this.#model.decoder();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_SELFCOMPRESS_MODEL_FILE') return undefined;
+      throw error;
+    }
   }
 
   /** Frees native memory; later calls fail with ERR_SELFCOMPRESS_DISPOSED. */
@@ -101,6 +118,10 @@ export class InferenceModel {
     this.#model.dispose();
   }
 
+  /** Tokens as the numbers that the network takes them for, where it does. */
+  #numbers(example: ModelInput): ModelInput {
+    return example instanceof Int32Array && this.vocabulary !== undefined ? Float32Array.from(example) : example;
+  }
   #elements(): number {
     return this.input.reduce((product, size) => product * size, 1);
   }

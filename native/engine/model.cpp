@@ -135,6 +135,7 @@ const Axes& Model::input() const { return impl_->plan.axes[0]; }
 const Axes& Model::output() const { return impl_->plan.axes[std::size_t(impl_->plan.result)]; }
 const model::Metadata& Model::metadata() const { return impl_->metadata; }
 const char* Model::isa() const { return impl_->kernels.isa; }
+int Model::vocabulary() const { return impl_->plan.vocabulary; }
 
 Memory Model::memory() const {
   Memory memory;

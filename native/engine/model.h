@@ -43,6 +43,7 @@ class Model {
   const Axes& output() const;
   const model::Metadata& metadata() const;
   const char* isa() const;
+  int vocabulary() const;  // tokens that the network knows; 0: it reads numbers
   Memory memory() const;
 
   // images: [count][channels][positions...], normalised as in training -> [count][output elements], channels first.

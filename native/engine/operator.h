@@ -41,6 +41,10 @@ struct Run {
   std::span<const float* const> inputs;
   float* output;
   float* scratch;  // Step::scratchFloats of them
+  // Of one position of a window that comes after those before it (Preparation::window): its place, and what the step
+  // keeps from one to the next, Step::stateFloats that are zero before the first.
+  int position = 0;
+  float* state = nullptr;
 };
 
 class Step {
@@ -48,6 +52,7 @@ class Step {
   virtual ~Step() = default;
   virtual void run(const Run&) const = 0;
   virtual std::int64_t scratchFloats(Layout) const { return 0; }
+  virtual std::int64_t stateFloats() const { return 0; }
   virtual std::size_t weightBytes() const { return 0; }
   virtual std::size_t panelBytes() const { return 0; }  // made so far
   // About how many multiplications of vectors a block takes, for the choice of a layout; 0: not worth counting.
@@ -76,6 +81,9 @@ struct Preparation {
   bool keepPanels;                    // weights stay unpacked once they have been
   const std::vector<float>& factors;  // of the weights, per output channel; empty: 1
   Epilogue epilogue;
+  // 0: the step makes all positions at once. Else it makes one position after another of a window of so many, and the
+  // axes of its context have one; only where the operator is `byPosition`.
+  int window = 0;
 };
 
 struct EngineOperator {
@@ -88,7 +96,16 @@ struct EngineOperator {
   bool flattens = false;  // makes a vector of any shape
   // Whether a node reads any shape as a vector, so that nothing has to be flattened for it. nullptr: never.
   bool (*readsVector)(const NodeDescription&) = nullptr;
+  // Whether no position of the output depends on a later one of the inputs, and steps can make one after another.
+  // nullptr: never.
+  bool (*byPosition)(const NodeDescription&) = nullptr;
 };
+
+// An operator that always is `byPosition`.
+inline EngineOperator everyPosition(EngineOperator e) {
+  e.byPosition = [](const NodeDescription&) { return true; };
+  return e;
+}
 
 // nullptr: the engine has never heard of it.
 const EngineOperator* findEngineOperator(std::string_view kind);

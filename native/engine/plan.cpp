@@ -9,8 +9,8 @@ namespace {
 
 class Planner {
  public:
-  Planner(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels)
-      : reader_(reader), kernels_(kernels), keepPanels_(keepPanels) {}
+  Planner(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels, bool byPosition)
+      : reader_(reader), kernels_(kernels), keepPanels_(keepPanels), byPosition_(byPosition) {}
 
   Plan make() {
     plan_.network = networkOf(reader_.structure());
@@ -19,6 +19,7 @@ class Planner {
     plan_.axes = topology_.axes;
     source_.resize(nodes + 1), done_.resize(nodes, false);
     for (std::size_t i = 0; i < nodes; i++) entries_.push_back(entryOf(i));
+    if (byPosition_) takeOnePosition();
     for (const NodeDescription& node : plan_.network.nodes)
       if (node.op->reads == Operator::Reads::kTokens) {
         const int known = node.integer("vocabulary");
@@ -36,6 +37,23 @@ class Planner {
   }
 
  private:
+  void takeOnePosition() {
+    const Axes& input = plan_.axes[0];
+    if (input.rank != 1) model::fail("one axis of positions", "the network's input", input.text());
+    plan_.window = input.positions[0];
+    std::string faults;
+    for (std::size_t i = 0; i < entries_.size(); i++) {
+      const NodeDescription& node = plan_.network.nodes[i];
+      const Axes& made = plan_.axes[i + 1];
+      const bool can = entries_[i]->byPosition && entries_[i]->byPosition(node);
+      if (!can || made.rank != 1 || made.positions[0] != plan_.window)
+        faults += "\n  " + std::string(node.op->kind) + " \"" + node.name + "\"";
+    }
+    if (!faults.empty())
+      throw model::ModelFileError("Expected nodes that make one position after another but received" + faults);
+    for (Axes& axes : plan_.axes) axes.positions[0] = 1;
+  }
+
   const EngineOperator* entryOf(std::size_t i) const {
     const NodeDescription& node = plan_.network.nodes[i];
     const EngineOperator* entry = findEngineOperator(node.op->kind);
@@ -78,17 +96,17 @@ class Planner {
       return;
     }
     PlannedStep step;
-    NodeContext context{node, i, {}, topology_.axes[std::size_t(i) + 1]};
+    NodeContext context{node, i, {}, plan_.axes[std::size_t(i) + 1]};
     for (int value : topology_.inputs[std::size_t(i)]) {
       step.inputs.push_back(source_[std::size_t(value)]);
-      context.inputs.push_back(topology_.axes[std::size_t(step.inputs.back())]);
+      context.inputs.push_back(plan_.axes[std::size_t(step.inputs.back())]);
     }
     const Tensors tensors(reader_, i, specsOf(i));
     Epilogue epilogue;
     std::vector<float> factors;
     if (tensors.find(Role::kBias)) epilogue.bias = tensors.floats(Role::kBias);
     const int last = fuse(i, entry, epilogue, factors);
-    step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue)});
+    step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue), plan_.window});
     step.output = last + 1;
     plan_.steps.push_back(std::move(step));
   }
@@ -162,7 +180,7 @@ class Planner {
 
   const model::ModelReader& reader_;
   const Kernels& kernels_;
-  bool keepPanels_;
+  bool keepPanels_, byPosition_;
   Plan plan_;
   Topology topology_;
   std::vector<const EngineOperator*> entries_;
@@ -171,14 +189,21 @@ class Planner {
   std::size_t parameterCount_ = 0;
 };
 
-}  // namespace
-
-Plan makePlan(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels) {
+Plan make(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels, bool byPosition) {
   try {
-    return Planner(reader, kernels, keepPanels).make();
+    return Planner(reader, kernels, keepPanels, byPosition).make();
   } catch (const DescriptionError& error) {
     throw model::ModelFileError(error.what());
   }
+}
+
+}  // namespace
+
+Plan makePlan(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels) {
+  return make(reader, kernels, keepPanels, false);
+}
+Plan makePlanByPosition(const model::ModelReader& reader, const Kernels& kernels, bool keepPanels) {
+  return make(reader, kernels, keepPanels, true);
 }
 
 }  // namespace selfcompress::engine

@@ -23,9 +23,15 @@ struct Plan {
   // Floats of a block's values and scratch memory, and where each value begins, by layout.
   std::int64_t floats[2]{}, scratch[2]{};
   std::vector<std::int64_t> offsets[2];
+
+  // Of a plan by positions: tokens of a window. The axes of all values have one position.
+  int window = 0;
 };
 
 // Throws model::ModelFileError.
 Plan makePlan(const model::ModelReader&, const Kernels&, bool keepPanels);
+// Steps that make one position after another (Preparation::window). Throws model::ModelFileError with every node that
+// has to see the whole window.
+Plan makePlanByPosition(const model::ModelReader&, const Kernels&, bool keepPanels);
 
 }  // namespace selfcompress::engine

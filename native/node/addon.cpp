@@ -49,6 +49,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exportNetwork(exports);
     exportModelFile(exports);
     exportEngine(exports);
+    exportDecoder(exports);
     exportCSource(exports);
     exportRawQuantize(exports);
     exportRawConv2d(exports);

@@ -27,6 +27,7 @@ struct AddonData {
   std::shared_ptr<Backend> backend;      // of the raw operations, for the stream's thread
   std::unique_ptr<Backend> synchronous;  // of those that end in Sync, for the JavaScript thread
   Napi::FunctionReference modelClass;    // engine.cpp
+  Napi::FunctionReference decoderClass;  // decoder.cpp
 };
 
 inline AddonData& addonData(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
@@ -62,6 +63,7 @@ void exportDataSet(Napi::Object exports);
 void exportNetwork(Napi::Object exports);
 void exportModelFile(Napi::Object exports);
 void exportEngine(Napi::Object exports);
+void exportDecoder(Napi::Object exports);
 void exportCSource(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);

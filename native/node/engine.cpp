@@ -4,6 +4,7 @@
 #include "cpu/threads.h"
 #include "node/addon.h"
 #include "node/classes.h"
+#include "node/decoder.h"
 #include "node/describe.h"
 #include "node/model_file.h"
 #include "node/predictor.h"
@@ -16,34 +17,38 @@ struct ModelObject {
   static constexpr const char* kClass = "Model";
   std::shared_ptr<const Predictor> model;  // queued predictions hold it as well
   std::int64_t inputElements = 0, outputElements = 0;
+  std::shared_ptr<const model::Bytes> file;  // of a network of tokens, for decoders
+  engine::Options options;
 };
 using Shared = std::shared_ptr<ModelObject>;
 
-// The pool of threads that training uses too.
-engine::Parallel pool() {
-  return {cpu::threads(), [](std::int64_t count, const std::function<void(std::int64_t)>& task) {
-            cpu::parallelFor(count, [&](std::int64_t i) { task(i); });
-          }};
-}
-
 // What loadModelFile hands to the constructor; the JavaScript thread's.
-thread_local std::shared_ptr<const Predictor> loaded;
+struct Made {
+  std::shared_ptr<const Predictor> model;
+  std::shared_ptr<const model::Bytes> file;
+  engine::Options options;
+};
+thread_local Made loaded;
 
 Napi::Value construct(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!loaded) throwType(env, "loadModelFile", "the maker of a Model", "new Model");
+  if (!loaded.model) throwType(env, "loadModelFile", "the maker of a Model", "new Model");
   auto object = std::make_shared<ModelObject>();
-  object->model = std::exchange(loaded, nullptr);
+  Made made = std::exchange(loaded, {});
+  object->model = std::move(made.model), object->options = made.options;
+  if (object->model->vocabulary()) object->file = std::move(made.file);
   const Predictor& model = *object->model;
   object->inputElements = model.input().elements(), object->outputElements = model.output().elements();
   const engine::Memory memory = model.memory();
-  wrap(info, object, std::int64_t(memory.weightBytes + memory.activationBytes));
+  wrap(info, object,
+       std::int64_t(memory.weightBytes + memory.activationBytes + (object->file ? object->file->size() : 0)));
   Napi::Object self = info.This().As<Napi::Object>(), metadata = Napi::Object::New(env);
   for (const auto& [key, value] : model.metadata()) setOwn(metadata, key, toValue(env, value));
   defineReadOnly(self, "input", toAxes(env, model.input()));
   defineReadOnly(self, "output", toAxes(env, model.output()));
   defineReadOnly(self, "metadata", metadata);
   defineReadOnly(self, "isa", Napi::String::New(env, model.isa()));
+  if (model.vocabulary()) defineReadOnly(self, "vocabulary", Napi::Number::New(env, model.vocabulary()));
   return env.Undefined();
 }
 
@@ -87,7 +92,7 @@ Napi::Value predict(const Napi::CallbackInfo& info) {
       .stream.queue(info.Env(), {arrays.keepAlive(),
                                  [=, model = object->model, outputs = std::size_t(object->outputElements)] {
                                    result->resize(images.count * outputs);
-                                   model->predict(images.values, images.count, result->data(), pool());
+                                   model->predict(images.values, images.count, result->data(), enginePool());
                                  },
                                  [=](Napi::Env env) { return toFloat32Array(env, *result); },
                                  {},
@@ -100,7 +105,7 @@ Napi::Value predictSync(const Napi::CallbackInfo& info) {
   const Images images = readImages(info, *object, arrays);
   if (!object->model) throw disposedError(info.Env());
   std::vector<float> result(images.count * std::size_t(object->outputElements));
-  object->model->predict(images.values, images.count, result.data(), pool());
+  object->model->predict(images.values, images.count, result.data(), enginePool());
   return toFloat32Array(info.Env(), result);
 }
 
@@ -115,9 +120,17 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return out;
 }
 
+Napi::Value decoder(const Napi::CallbackInfo& info) {
+  Shared object = self(info);
+  if (!object->model) throw disposedError(info.Env());
+  if (!object->file) throwType(info.Env(), "a network of tokens", "this", "one of numbers");
+  return makeDecoder(info.Env(), object->file, object->options);
+}
+
 // Predictions under way end as if nothing had happened.
 Napi::Value dispose(const Napi::CallbackInfo& info) {
-  self(info)->model.reset();
+  Shared object = self(info);
+  object->model.reset(), object->file.reset();
   return info.Env().Undefined();
 }
 
@@ -141,7 +154,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
       .stream.queue(info.Env(), {{},
                                  [=] { *result = makePredictor(*copy, options, integers); },
                                  [=](Napi::Env env) -> Napi::Value {
-                                   loaded = std::move(*result);
+                                   loaded = {std::move(*result), copy, options};
                                    return addonData(env).modelClass.New({});
                                  },
                                  {},
@@ -150,10 +163,16 @@ Napi::Value load(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+engine::Parallel enginePool() {
+  return {cpu::threads(), [](std::int64_t count, const std::function<void(std::int64_t)>& task) {
+            cpu::parallelFor(count, [&](std::int64_t i) { task(i); });
+          }};
+}
+
 void exportEngine(Napi::Object exports) {
   exportClass<ModelObject, construct>(
       exports, {classMethod<predict>("predict"), classMethod<predictSync>("predictSync"), classMethod<memory>("memory"),
-                classMethod<dispose>("dispose")});
+                classMethod<decoder>("decoder"), classMethod<dispose>("dispose")});
   addonData(exports.Env()).modelClass = Napi::Persistent(exports.Get("Model").As<Napi::Function>());
   exportFunction<load>(exports, "loadModelFile");
 }

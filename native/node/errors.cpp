@@ -1,5 +1,7 @@
 #include "node/errors.h"
 
+#include <stdexcept>
+
 #include "base/errors.h"
 #include "model/error.h"
 #include "selfcompress/backend.h"
@@ -25,6 +27,8 @@ Failure failureOf(std::exception_ptr exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const DescriptionError& error) {
+    return {true, kArgumentError, error.what()};
+  } catch (const std::out_of_range& error) {  // tokens that a network does not know, or more than it can take
     return {true, kArgumentError, error.what()};
   } catch (const model::ModelFileError& error) {
     return {false, kModelFileError, error.what()};

@@ -13,6 +13,7 @@ class Floats final : public Predictor {
   const Axes& output() const override { return model_.output(); }
   const model::Metadata& metadata() const override { return model_.metadata(); }
   const char* isa() const override { return model_.isa(); }
+  int vocabulary() const override { return model_.vocabulary(); }
   engine::Memory memory() const override { return model_.memory(); }
   void predict(const float* images, std::size_t count, float* result, const engine::Parallel& p) const override {
     model_.predict(images, count, result, p);
@@ -33,6 +34,7 @@ class Integers final : public Predictor {
   const Axes& output() const override { return model_.program().output; }
   const model::Metadata& metadata() const override { return model_.metadata(); }
   const char* isa() const override { return model_.isa(); }
+  int vocabulary() const override { return 0; }
   engine::Memory memory() const override {
     engine::Memory memory;
     memory.weightBytes = model_.weightBytes();

@@ -14,6 +14,7 @@ class Predictor {
   virtual const Axes& output() const = 0;
   virtual const model::Metadata& metadata() const = 0;
   virtual const char* isa() const = 0;
+  virtual int vocabulary() const = 0;  // 0: it does not read tokens
   virtual engine::Memory memory() const = 0;
   // As engine::Model.
   virtual void predict(const float* images, std::size_t count, float* result, const engine::Parallel&) const = 0;

@@ -130,11 +130,28 @@ entries.loadModelFile = {
   call: (args) => binding.loadModelFile(...args),
 };
 entries.Model = { make: () => [], names: ['the maker of a Model'], call: (args) => new binding.Model(...args) };
-for (const name of ['predict', 'predictSync', 'memory', 'dispose'])
+entries.Decoder = { make: () => [], names: ['the maker of a Decoder'], call: (args) => new binding.Decoder(...args) };
+const texts = library.createModel('lstm-lm', { input: { tokens: 4 }, classes: 3, width: 0.125 });
+const textState = library.initialState(library.inspectNetwork(texts).parameters, 1, { bitDepth: 4, headroom: 1 });
+const tokenModel = await binding.loadModelFile({
+  bytes: await library.encodeModel(texts, textState, { name: 'texts', classes: 3, mean: [0], std: [1] }),
+});
+const decoder = await tokenModel.decoder();
+for (const name of ['next', 'reset'])
+  entries[`Decoder.${name}`] = {
+    make: () => (name === 'next' ? [i(1)] : []),
+    names: ['tokens', 'this'],
+    subject: () => decoder,
+    call: (args, subject) => {
+      decoder.reset();
+      return subject[name](...args);
+    },
+  };
+for (const name of ['predict', 'predictSync', 'memory', 'decoder', 'dispose'])
   entries[`Model.${name}`] = {
     make: () => (name.startsWith('predict') ? [f(72), 2] : []),
     names: ['images', 'count', 'this'],
-    subject: () => loaded,
+    subject: () => (name === 'decoder' ? tokenModel : loaded),
     call: (args, subject) => (name === 'dispose' ? undefined : subject[name](...args)),
   };
 

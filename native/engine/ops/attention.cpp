@@ -36,38 +36,53 @@ void softmax(float* scores, int keys, int lanes) {
 
 class Attention final : public Step {
  public:
-  explicit Attention(const Preparation& p) : heads_(headLayout(p.context)), g_(attentionGeometry(p.context, heads_)) {}
+  explicit Attention(const Preparation& p)
+      : heads_(headLayout(p.context)), g_(attentionGeometry(p.context, heads_)), window_(p.window) {}
 
   void run(const Run& r) const override {
+    if (window_) return runPosition(r);
     r.parallel.run(heads_.heads, [&](std::int64_t h) {
       float* scores = r.scratch + h * g_.keys * imagesOf(r.layout);
       for (int t = 0; t < g_.queries; t++) {
-        if (r.layout == Layout::kChannels) queryOfChannels(r, int(h), t, scores);
+        if (r.layout == Layout::kChannels)
+          queryOfChannels(int(h), r.inputs[0] + std::int64_t(t) * g_.queryChannels, r.inputs[1], r.inputs[2],
+                          g_.visible(t), r.output + std::int64_t(t) * g_.outputChannels, scores);
         else queryOfImages(r, int(h), t, scores);
       }
     });
   }
   std::int64_t scratchFloats(Layout layout) const override {
-    return std::int64_t(heads_.heads) * g_.keys * imagesOf(layout);
+    return std::int64_t(heads_.heads) * std::max(g_.keys, window_) * imagesOf(layout);
   }
+  std::int64_t stateFloats() const override { return std::int64_t(window_) * (g_.keyChannels + g_.valueChannels); }
   double cost(Layout layout, const Kernels& kernels) const override {
     return double(g_.queryChannels + g_.outputChannels) * g_.queries * g_.keys * imagesOf(layout) / kernels.width;
   }
 
  private:
-  void queryOfChannels(const Run& r, int h, int t, float* scores) const {
+  // Keys and values of the positions so far are the state, [window][channels] each.
+  void runPosition(const Run& r) const {
+    float *const keys = r.state, *const values = keys + std::int64_t(window_) * g_.keyChannels;
+    std::copy_n(r.inputs[1], g_.keyChannels, keys + std::int64_t(r.position) * g_.keyChannels);
+    std::copy_n(r.inputs[2], g_.valueChannels, values + std::int64_t(r.position) * g_.valueChannels);
+    for (int h = 0; h < heads_.heads; h++)
+      queryOfChannels(h, r.inputs[0], keys, values, r.position + 1, r.output, r.scratch + std::int64_t(h) * window_);
+  }
+
+  // One query of head h over the first `visible` keys and values.
+  void queryOfChannels(int h, const float* queries, const float* keys, const float* values, int visible, float* outputs,
+                       float* scores) const {
     const std::size_t head = std::size_t(h), k = std::size_t(h / heads_.sharing());
-    const int visible = g_.visible(t), values = heads_.valueSize[k];
-    const float* query = r.inputs[0] + std::int64_t(t) * g_.queryChannels + heads_.queryFirst[head];
+    const int size = heads_.valueSize[k];
+    const float* query = queries + heads_.queryFirst[head];
     for (int s = 0; s < visible; s++)
-      scores[s] =
-          g_.scale * dot(query, r.inputs[1] + std::int64_t(s) * g_.keyChannels + heads_.keyFirst[k], heads_.size[k]);
+      scores[s] = g_.scale * dot(query, keys + std::int64_t(s) * g_.keyChannels + heads_.keyFirst[k], heads_.size[k]);
     softmax(scores, visible, 1);
-    float* output = r.output + std::int64_t(t) * g_.outputChannels + heads_.outputFirst[head];
-    std::fill_n(output, values, 0.0f);
+    float* output = outputs + heads_.outputFirst[head];
+    std::fill_n(output, size, 0.0f);
     for (int s = 0; s < visible; s++) {
-      const float* value = r.inputs[2] + std::int64_t(s) * g_.valueChannels + heads_.valueFirst[k];
-      for (int j = 0; j < values; j++) output[j] += scores[s] * value[j];
+      const float* value = values + std::int64_t(s) * g_.valueChannels + heads_.valueFirst[k];
+      for (int j = 0; j < size; j++) output[j] += scores[s] * value[j];
     }
   }
 
@@ -99,12 +114,15 @@ class Attention final : public Step {
 
   HeadLayout heads_;
   AttentionGeometry g_;
+  int window_;
 };
 
 class Rotary final : public Step {
  public:
   explicit Rotary(const Preparation& p)
-      : pairs_(rotaryPairs(p.context)), shape_(p.context.output.folded()), positions_(int(shape_.pixels())) {
+      : pairs_(rotaryPairs(p.context)),
+        shape_(p.context.output.folded()),
+        positions_(p.window ? p.window : int(shape_.pixels())) {
     const int first = p.context.node.integer("firstPosition");
     for (float frequency : pairs_.frequency) {
       const auto known = std::find(frequencies_.begin(), frequencies_.end(), frequency);
@@ -121,9 +139,9 @@ class Rotary final : public Step {
     const View view = viewOf(shape_, r.layout);
     const float* x = r.inputs[0];
     for (std::size_t pair = 0; pair < pairs_.first.size(); pair++)
-      for (int t = 0; t < positions_; t++) {
+      for (int t = 0; t < int(shape_.pixels()); t++) {
         const std::int64_t a = view.at(pairs_.first[pair], t), b = view.at(std::max(pairs_.second[pair], 0), t);
-        const std::size_t angle = which_[pair] * std::size_t(positions_) + std::size_t(t);
+        const std::size_t angle = which_[pair] * std::size_t(positions_) + std::size_t(r.position + t);
         for (int n = 0; n < view.lanes; n++) {
           const float first = x[a + n], second = x[b + n];
           if (pairs_.second[pair] < 0) {
@@ -150,8 +168,12 @@ class Rotary final : public Step {
 
 namespace ops {
 extern const EngineOperator attention, rotary;
-const EngineOperator attention{"attention", prepareStep<Attention>};
-const EngineOperator rotary{"rotary", prepareStep<Rotary>};
+const EngineOperator attention = [] {
+  EngineOperator e{"attention", prepareStep<Attention>};
+  e.byPosition = [](const NodeDescription& node) { return node.flag("causal"); };
+  return e;
+}();
+const EngineOperator rotary = everyPosition({"rotary", prepareStep<Rotary>});
 }  // namespace ops
 
 }  // namespace selfcompress::engine

@@ -50,7 +50,7 @@ class ScaleShift final : public Step {
 namespace ops {
 extern const EngineOperator batchNorm;
 const EngineOperator batchNorm = [] {
-  EngineOperator e{"batchNorm"};
+  EngineOperator e = everyPosition({"batchNorm"});
   e.prepare = [](const Preparation& p) -> std::unique_ptr<Step> { return std::make_unique<ScaleShift>(p); };
   e.takes = EngineOperator::Takes::kRelu, e.affine = affineOf;
   return e;

@@ -45,7 +45,7 @@ class Arithmetic final : public Step {
 
 template <Binary kind>
 EngineOperator arithmetic(const char* name) {
-  EngineOperator e{name, prepareStep<Arithmetic<kind>>};
+  EngineOperator e = everyPosition({name, prepareStep<Arithmetic<kind>>});
   e.takes = EngineOperator::Takes::kRelu;
   return e;
 }

@@ -266,6 +266,7 @@ const EngineOperator conv2d = entry("conv2d", prepareConv2d);
 const EngineOperator linear = [] {
   EngineOperator op = entry("linear", prepareLinear);
   op.readsVector = [](const NodeDescription& node) { return !node.flag("perPosition"); };
+  op.byPosition = [](const NodeDescription& node) { return node.flag("perPosition"); };
   return op;
 }();
 }  // namespace ops

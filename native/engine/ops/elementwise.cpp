@@ -33,7 +33,7 @@ constexpr char kNone[] = "", kSlope[] = "slope", kOffset[] = "offset", kLow[] = 
 
 template <Activation kind, const char* alpha = kNone, const char* beta = kNone>
 EngineOperator function(const char* name) {
-  return EngineOperator{name, prepareStep<Activate<kind, alpha, beta>>};
+  return everyPosition({name, prepareStep<Activate<kind, alpha, beta>>});
 }
 
 // x where x > 0, else a slope times x.
@@ -70,7 +70,7 @@ const EngineOperator relu = [] {
 }();
 const EngineOperator gelu = function<Activation::kGelu>("gelu");
 const EngineOperator silu = function<Activation::kSilu>("silu");
-const EngineOperator dropout{"dropout"};
+const EngineOperator dropout = everyPosition({"dropout"});
 const EngineOperator sigmoid = function<Activation::kSigmoid>("sigmoid");
 const EngineOperator geluTanh = function<Activation::kGeluTanh>("geluTanh");
 const EngineOperator tanh = function<Activation::kTanh>("tanh");
@@ -87,7 +87,7 @@ const EngineOperator abs = function<Activation::kAbs>("abs");
 const EngineOperator square = function<Activation::kSquare>("square");
 const EngineOperator reciprocal = function<Activation::kReciprocal>("reciprocal");
 const EngineOperator affine = function<Activation::kAffine, kScale, kOffset>("affine");
-const EngineOperator prelu{"prelu", prepareStep<PRelu>};
+const EngineOperator prelu = everyPosition({"prelu", prepareStep<PRelu>});
 }  // namespace ops
 
 }  // namespace selfcompress::engine

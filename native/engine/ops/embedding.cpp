@@ -60,7 +60,7 @@ class Parameter final : public Table {
     const View view = viewOf(shape_, r.layout);
     const float* table = rows(r);
     forElements(shape_, r.layout, [&](std::int64_t c, std::int64_t p) {
-      std::fill_n(r.output + view.at(c, p), view.lanes, table[p * shape_.channels + c]);
+      std::fill_n(r.output + view.at(c, p), view.lanes, table[(r.position + p) * shape_.channels + c]);
     });
   }
 };
@@ -69,8 +69,8 @@ class Parameter final : public Table {
 
 namespace ops {
 extern const EngineOperator embedding, parameter;
-const EngineOperator embedding{"embedding", prepareStep<Embedding>};
-const EngineOperator parameter{"parameter", prepareStep<Parameter>};
+const EngineOperator embedding = everyPosition({"embedding", prepareStep<Embedding>});
+const EngineOperator parameter = everyPosition({"parameter", prepareStep<Parameter>});
 }  // namespace ops
 
 }  // namespace selfcompress::engine

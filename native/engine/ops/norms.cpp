@@ -166,11 +166,17 @@ class Softmax final : public Step {
 
 namespace ops {
 extern const EngineOperator layerNorm, rmsNorm, instanceNorm, groupNorm, softmax;
-const EngineOperator layerNorm{"layerNorm", prepareStep<ChannelNorm<false>>};
-const EngineOperator rmsNorm{"rmsNorm", prepareStep<ChannelNorm<true>>};
+const EngineOperator layerNorm = everyPosition({"layerNorm", prepareStep<ChannelNorm<false>>});
+const EngineOperator rmsNorm = everyPosition({"rmsNorm", prepareStep<ChannelNorm<true>>});
 const EngineOperator instanceNorm{"instanceNorm", prepareStep<InstanceNorm>};
 const EngineOperator groupNorm{"groupNorm", prepareStep<GroupNorm>};
-const EngineOperator softmax{"softmax", prepareStep<Softmax>};
+const EngineOperator softmax = [] {
+  EngineOperator e{"softmax", prepareStep<Softmax>};
+  e.byPosition = [](const NodeDescription& node) {
+    return SoftmaxAxis(node.integer("axis")) == SoftmaxAxis::kChannels;
+  };
+  return e;
+}();
 }  // namespace ops
 
 }  // namespace selfcompress::engine

@@ -142,10 +142,10 @@ std::unique_ptr<Step> prepareReshape(const Preparation& p) {
 namespace ops {
 extern const EngineOperator gatherChannels, channelShuffle, padChannels, sliceChannels, slicePositions, pad,
     pixelShuffle, pixelUnshuffle, reshape, resize;
-const EngineOperator gatherChannels{"gatherChannels", prepareChannels<gatheredChannels>};
-const EngineOperator channelShuffle{"channelShuffle", prepareChannels<shuffledChannels>};
-const EngineOperator padChannels{"padChannels", prepareChannels<paddedChannels>};
-const EngineOperator sliceChannels{"sliceChannels", prepareChannels<slicedChannels>};
+const EngineOperator gatherChannels = everyPosition({"gatherChannels", prepareChannels<gatheredChannels>});
+const EngineOperator channelShuffle = everyPosition({"channelShuffle", prepareChannels<shuffledChannels>});
+const EngineOperator padChannels = everyPosition({"padChannels", prepareChannels<paddedChannels>});
+const EngineOperator sliceChannels = everyPosition({"sliceChannels", prepareChannels<slicedChannels>});
 const EngineOperator slicePositions{"slicePositions", prepareSlice};
 const EngineOperator pad{"pad", preparePad};
 const EngineOperator pixelShuffle{"pixelShuffle", prepareShuffle};

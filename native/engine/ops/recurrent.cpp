@@ -14,7 +14,8 @@ float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 template <RecurrentGeometry (*geometryOf)(const NodeContext&)>
 class Recurrent final : public Step {
  public:
-  explicit Recurrent(const Preparation& p) : g_(geometryOf(p.context)), bias_(p.tensors.floats(Role::kBias)) {
+  explicit Recurrent(const Preparation& p)
+      : g_(geometryOf(p.context)), bias_(p.tensors.floats(Role::kBias)), window_(p.window) {
     const std::vector<float> weight = p.tensors.floats(Role::kWeight);
     const std::size_t rows = std::size_t(g_.gates()) * std::size_t(g_.units), units = std::size_t(g_.units);
     weight_.resize(weight.size());
@@ -27,8 +28,10 @@ class Recurrent final : public Step {
     State s;
     s.sums = r.scratch, s.hidden = s.sums + std::int64_t(g_.gates()) * g_.units * lanes;
     s.cell = s.hidden + std::int64_t(g_.units) * lanes, s.reset = s.cell + std::int64_t(g_.units) * lanes;
-    std::fill_n(s.hidden, std::int64_t(g_.units) * lanes, 0.0f);
-    std::fill_n(s.cell, std::int64_t(g_.units) * lanes, 0.0f);
+    if (r.state) s.hidden = r.state, s.cell = r.state + g_.units;  // one position behind those before it
+    else
+      std::fill_n(s.hidden, std::int64_t(g_.units) * lanes, 0.0f),
+          std::fill_n(s.cell, std::int64_t(g_.units) * lanes, 0.0f);
     const View to = viewOf(g_.output(), r.layout);
     for (int step = 0; step < g_.positions; step++) {
       const int t = g_.reverse ? g_.positions - 1 - step : step;
@@ -40,6 +43,7 @@ class Recurrent final : public Step {
   std::int64_t scratchFloats(Layout layout) const override {
     return std::int64_t(g_.gates() + 3) * g_.units * imagesOf(layout);
   }
+  std::int64_t stateFloats() const override { return window_ ? 2 * std::int64_t(g_.units) : 0; }
   std::size_t weightBytes() const override { return (weight_.size() + bias_.size()) * sizeof(float); }
   double cost(Layout layout, const Kernels& kernels) const override {
     return double(weight_.size()) * g_.positions * imagesOf(layout) / kernels.width;
@@ -107,14 +111,21 @@ class Recurrent final : public Step {
   RecurrentGeometry g_;
   std::vector<float> weight_;  // R transposed, [units][gates * units]
   std::vector<float> bias_;
+  int window_;
 };
+
+EngineOperator recurrent(const char* kind, std::unique_ptr<Step> (*prepare)(const Preparation&)) {
+  EngineOperator e{kind, prepare};
+  e.byPosition = [](const NodeDescription& node) { return !node.flag("reverse"); };
+  return e;
+}
 
 }  // namespace
 
 namespace ops {
 extern const EngineOperator lstm, gru;
-const EngineOperator lstm{"lstm", prepareStep<Recurrent<lstmGeometry>>};
-const EngineOperator gru{"gru", prepareStep<Recurrent<gruGeometry>>};
+const EngineOperator lstm = recurrent("lstm", prepareStep<Recurrent<lstmGeometry>>);
+const EngineOperator gru = recurrent("gru", prepareStep<Recurrent<gruGeometry>>);
 }  // namespace ops
 
 }  // namespace selfcompress::engine
