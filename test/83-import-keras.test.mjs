@@ -144,6 +144,15 @@ const models = {
       L.lstm({ units: 4, ...sequence, returnSequences: true, recurrentActivation: 'sigmoid', recurrentInitializer: 'glorotNormal' }),
       L.lstm({ units: 3, recurrentActivation: 'sigmoid', recurrentInitializer: 'glorotNormal' }),
     ),
+  volumes: () =>
+    chain(
+      L.conv3d({ filters: 4, kernelSize: 3, strides: [1, 2, 1], inputShape: [5, 9, 6, 2], ...same, activation: 'relu' }),
+      L.maxPooling3d({ poolSize: 2, strides: 1 }),
+      L.conv3d({ filters: 3, kernelSize: [2, 3, 1] }),
+      L.averagePooling3d({ poolSize: [2, 1, 2] }),
+      L.flatten(),
+      L.dense({ units: 3 }),
+    ),
   'an LSTM backwards': () =>
     chain(lstm({ units: 4, ...sequence, returnSequences: true, goBackwards: true }), L.dense({ units: 3 }), lstm({ units: 3, goBackwards: true })),
   'layers of both directions': () =>

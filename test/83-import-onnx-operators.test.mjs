@@ -42,6 +42,10 @@ const forms = {
     (network) => network.nodes.at(-1).size.join() === '20,13',
   ],
   'a volume resized': [behind(volume, [node('Resize', ['c', '', 'by'], 'y', { mode: 'linear' })], [numbers('by', 1, 1, 2, 1.5, 0.5)]), 'linear'],
+  'a volume resized as up to opset 10': [
+    behind(volume, [node('Resize', ['c', 'by'], 'y', { mode: 'nearest' })], [numbers('by', 1, 1, 1.5, 2.5, 0.5)], 10),
+    'linear',
+  ],
   'a part of the image': [
     behind(
       image,

@@ -173,11 +173,12 @@ const readers: Record<string, (path: string) => Promise<Map<string, Tensor>>> = 
   '.safetensors': readSafetensors,
   '.pth': readPytorch,
   '.pt': readPytorch,
+  '.bin': readPytorch,
 };
 export const weightEndings = Object.keys(readers);
 
 /**
- * The parameters of a network from a safetensors file, or a state dictionary of PyTorch (`.pth`, `.pt`): those of `map`, then those of one name (`layer1.0.bn1.running_mean` is
+ * The parameters of a network from a safetensors file, or a state dictionary of PyTorch (`.pth`, `.pt`, `.bin`): those of `map`, then those of one name (`layer1.0.bn1.running_mean` is
  * `layer1_0_bn1.runningMean`; a leading `module.` is left out), then nodes and modules of the same tensors in the order of both.
  * @throws DataError that lists every parameter and every tensor without a counterpart
  */

@@ -30,6 +30,7 @@ function namesOf({ className, config }: Pick<KerasLayer, 'className' | 'config'>
     case 'Dense':
     case 'Conv1D':
     case 'Conv2D':
+    case 'Conv3D':
     case 'Conv2DTranspose':
     case 'DepthwiseConv2D':
       return withBias(config, 'kernel');

@@ -92,18 +92,12 @@ export function resize(c: RuleContext): Value[] {
   const { scales, shape } = proportioned(c, x, targets(c, x, old));
   const mode = node.text('mode', 'nearest');
   const transformation = old ? 'asymmetric' : node.text('coordinate_transformation_mode', 'half_pixel');
+  const nearest = old ? 'floor' : node.text('nearest_mode', 'round_prefer_floor');
   if (!isPlain(c, x, shape, mode, transformation)) {
     const axes = shape.map((to, axis) => ({ axis, from: item(x.shape, axis), to, scale: scales?.[axis] ?? to / item(x.shape, axis) }));
     const touched = axes.filter(({ from, to, scale }) => from !== to || scale !== 1 || transformation === 'tf_crop_and_resize');
-    return value(
-      interpolated(
-        c,
-        x,
-        touched.filter(({ axis }) => axis !== x.batchAxis || item(shape, axis) !== x.shape[axis]),
-        mode,
-        transformation,
-      ),
-    );
+    const moved = touched.filter(({ axis }) => axis !== x.batchAxis || item(shape, axis) !== x.shape[axis]);
+    return value(interpolated(c, x, moved, { mode, coordinates: transformation, nearest }));
   }
   const rounds = ROUNDS.get(mode) === true;
   const coordinates = COORDINATES.get(transformation);
@@ -112,7 +106,6 @@ export function resize(c: RuleContext): Value[] {
     // Of an axis that gets one pixel this one takes the first.
     for (const [axis, size] of shape.entries()) if (axis > 1 && size === 1) x = alongAxis(c, x, axis, [0]);
   }
-  const nearest = old ? 'floor' : node.text('nearest_mode', 'round_prefer_floor');
   const rounding = ROUNDING.get(nearest);
   if (rounds && !rounding) throw new Unsupported(`a nearest_mode of the standard (it is "${nearest}")`);
   const exact = (axis: number) => {

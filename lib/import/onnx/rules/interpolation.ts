@@ -19,6 +19,14 @@ export interface Resized {
   scale: number;
 }
 
+/** As the file says it. */
+export interface Resizing {
+  mode: string;
+  coordinates: string;
+  /** How nearest rounds. */
+  nearest: string;
+}
+
 /** Where in the input each place of the result lies, and whether that is outside of what is cut out. */
 type Coordinates = (i: number) => number;
 
@@ -81,7 +89,7 @@ interface Method {
   excludeOutside: boolean;
 }
 
-function methodOf({ node }: RuleContext, mode: string): Method {
+function methodOf({ node }: RuleContext, mode: string, nearest: string): Method {
   const kernels = new Map<string, [Kernel | undefined, number]>([
     ['nearest', [undefined, 0]],
     ['linear', [linear, 1]],
@@ -89,7 +97,6 @@ function methodOf({ node }: RuleContext, mode: string): Method {
   ]);
   const [kernel, reach] = kernels.get(mode) ?? [undefined, -1];
   if (reach < 0) throw new Unsupported(`the mode nearest, linear or cubic (it is ${mode})`);
-  const nearest = node.text('nearest_mode', 'round_prefer_floor');
   const rounding = roundings[nearest];
   if (!rounding) throw new Unsupported(`a nearest_mode of the standard (it is "${nearest}")`);
   return { kernel, reach, rounding, antialias: node.int('antialias', 0) !== 0, excludeOutside: node.int('exclude_outside', 0) !== 0 };
@@ -114,15 +121,15 @@ function row(weights: Float32Array, x: number, from: number, scale: number, { ke
 }
 
 /** The axes one by one, each a product with a matrix; outside of a region that is cut out is the value of the file. */
-export function interpolated(c: RuleContext, x: Activation, axes: Resized[], mode: string, coordinateMode: string): Activation {
-  const method = methodOf(c, mode);
-  const isCut = coordinateMode === 'tf_crop_and_resize';
+export function interpolated(c: RuleContext, x: Activation, axes: Resized[], { mode, coordinates, nearest }: Resizing): Activation {
+  const method = methodOf(c, mode, nearest);
+  const isCut = coordinates === 'tf_crop_and_resize';
   let y = x;
   let outside: Constant = { shape: x.shape.map(() => 1), data: Float32Array.of(0), isInteger: false };
   for (const resized of axes) {
     const { axis, from, to, scale } = resized;
     if (from * to > MOST_ENTRIES) throw new Unsupported(`a matrix of at most ${MOST_ENTRIES} numbers for axis ${axis} (it is ${to}×${from})`);
-    const at = coordinatesOf(c, coordinateMode, resized, x.rank);
+    const at = coordinatesOf(c, coordinates, resized, x.rank);
     const data = new Float32Array(to * from);
     const gone = new Float32Array(to);
     for (let i = 0; i < to; i++) {
