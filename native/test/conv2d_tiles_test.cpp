@@ -69,6 +69,21 @@ TEST_CASE("sizes on both sides of a tile") {
   report(compare.backends);
 }
 
+// One tap, more planes than fit into a cache at the positions of a task: sums are parked in the target between passes.
+TEST_CASE("more planes than a cache holds are added up in several passes") {
+  Comparison compare;
+  std::uint64_t seed = 900;
+  for (int inputs : {257, 390, 520})
+    for (int padding : {0, 1})
+      for (bool reversed : {false, true}) {
+        Conv2dGeometry g;
+        g.inChannels = reversed ? 12 : inputs, g.outChannels = reversed ? inputs : 12;
+        g.width = 9, g.height = 7, g.padW = g.padH = padding;
+        compare(caseOf(seed++, g, 33, reversed ? 11 : inputs - 3, reversed ? inputs - 3 : 11));
+      }
+  report(compare.backends);
+}
+
 // Linear layers: few tiles, so that the sum is cut into parts; with few live inputs some parts are empty.
 TEST_CASE("long sums of few tiles are split") {
   Comparison compare;

@@ -4,11 +4,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { binding, createModel, inspectNetwork } from '../../dist/index.js';
+import { binding, inspectNetwork } from '../../dist/index.js';
 import { scriptOptions } from '../experiments/runs.mjs';
 import { bytesOf, convLine, label, leastMultiplyAdds, multiplyAdds, passes } from './convolutions.mjs';
 import { geometricMean, median, nativeServer, pairedRatio, torchServer } from './servers.mjs';
-import { notebookOfWidth, stepTimer } from './step.mjs';
+import { networkByName, notebookOfWidth, stepTimer } from './step.mjs';
 
 const options = scriptOptions({ json: '', markdown: '', rounds: '5', only: '' });
 const rounds = Number(options.rounds);
@@ -213,8 +213,7 @@ async function benchNetworks() {
     ['vit-tiny', [64]],
     ['char-lm', [12, 64]],
   ]) {
-    const options = name === 'char-lm' ? { input: { tokens: 64 }, classes: 65 } : { input: [3, 32, 32], classes: 10 };
-    const description = createModel(name, options);
+    const description = networkByName(name);
     const file = join(folder, `${name}.json`);
     writeFileSync(file, JSON.stringify({ description, parameters: inspectNetwork(description).parameters }));
     for (const batch of batches) {

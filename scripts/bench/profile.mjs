@@ -1,5 +1,5 @@
-// Where the time of a training step goes: `perf record` over steps of the notebook net, as a table. Linux with perf.
-//   node scripts/bench/profile.mjs [--seconds 6]
+// Where the time of a training step goes: `perf record` over steps of a network by name, as a table. Linux with perf.
+//   node scripts/bench/profile.mjs [--seconds 6] [--model notebook] [--batch 512]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { scriptOptions } from '../experiments/runs.mjs';
 
-const { seconds } = scriptOptions({ seconds: '6' });
+const { seconds, model, batch } = scriptOptions({ seconds: '6', model: 'notebook', batch: '512' });
 const folder = mkdtempSync(join(tmpdir(), 'selfcompress-profile-'));
 const file = join(folder, 'perf.data');
-const program = `import { notebookOfWidth, stepTimer } from ${JSON.stringify(new URL('step.mjs', import.meta.url).href)};
-const timer = await stepTimer(notebookOfWidth(1), { least: ${Number(seconds)} });
+const program = `import { networkByName, stepTimer } from ${JSON.stringify(new URL('step.mjs', import.meta.url).href)};
+const timer = await stepTimer(networkByName(${JSON.stringify(model)}), { least: ${Number(seconds)}, batch: ${Number(batch)} });
 await timer.seconds();
 await timer.dispose();`;
 const record = spawnSync('perf', ['record', '-q', '-F', '999', '-o', file, process.execPath, '--input-type=module', '-e', program], {

@@ -11,6 +11,12 @@ export function notebookOfWidth(width, compress = true) {
   return network;
 }
 
+/** Networks for images of 28² and 10 classes, of 32² in colour, and for texts. */
+export function networkByName(name) {
+  if (name.endsWith('-lm')) return createModel(name, { input: { tokens: 64 }, classes: 65 });
+  return createModel(name, { input: /^(notebook|lenet|mlp)/.test(name) ? [1, 28, 28] : [3, 32, 32], classes: 10 });
+}
+
 const scattered = (i) => (i * 2654435761) >>> 24;
 
 function randomImages(shape, batch) {

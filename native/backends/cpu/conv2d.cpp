@@ -1,5 +1,6 @@
 // Forward convolution and data gradient (conv2d_pass.h), direct form, and the choice between it and Winograd's.
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace {
 constexpr int kEntryBlock = 768;
 // Floats of input that one task should touch: stays in the second-level cache while output blocks pass over it.
 constexpr std::int64_t kTaskInput = 96 * 1024;
+
+// Fewer entries are not worth parking the sums for.
+constexpr std::int64_t kLeastEntries = 128;
 
 // How far ahead lines of the source are fetched, two register tiles.
 constexpr std::int64_t kAhead = 6 * kLanes;
@@ -113,8 +117,19 @@ void collectPositions(const PassPlan& plan, std::int64_t firstRow, std::int64_t 
   }
 }
 
+// Entries of a pass over the output blocks. With one tap every entry is a plane of its own: more of them than the
+// second-level cache has room for at all positions are taken in several passes, each of which reads its planes once
+// from further away and parks the sums in the target. The sums are the same, bit for bit.
+int entriesPerPass(const Pass& pass, std::int64_t positions) {
+  const Conv2dGeometry& g = pass.plan.geometry;
+  if (pass.accumulate || g.kernelHeight * g.kernelWidth > 1) return INT_MAX;
+  const std::int64_t fit = kTaskInput / (positions * kLanes);
+  return int(std::clamp<std::int64_t>(fit, kLeastEntries, INT_MAX));
+}
+
+// Entries from..to-1 of every class, as far as it has them.
 void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, const GroupEntries& entries,
-              PositionLists lists, bool first) {
+              PositionLists lists, int from, int to, bool first) {
   std::int64_t offsets[16];
   float bias[16];
   for (int o = 0; o < block.count; o++) {
@@ -136,11 +151,12 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     // With one tap a term's next lines are new to the cache, in more planes than the processor can follow.
     tiles.sourceAhead = first && pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth == 1 ? kAhead : 0;
     // A sum that is added to an old value cannot be parked in the target in between: it is taken in one go.
-    int step = pass.accumulate ? int(list.size()) : kEntryBlock;
-    int begin = 0;
+    const int end = std::min(to, int(list.size())), step = pass.accumulate ? int(list.size()) : kEntryBlock;
+    if (from > 0 && from >= end) continue;  // a sum without terms is its bias
+    int begin = from;
     do {
       tiles.entries = list.data() + begin;
-      tiles.entryCount = std::min(step, int(list.size()) - begin);
+      tiles.entryCount = std::min(step, end - begin);
       tiles.resume = begin > 0;
       tiles.bias = pass.bias ? bias : nullptr;
       begin += tiles.entryCount;
@@ -150,7 +166,7 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
       tiles.accumulate = pass.accumulate && last;
       tiles.past = pass.past && !tiles.resume && last;
       kernels.convTiles(tiles);
-    } while (begin < int(list.size()));
+    } while (begin < end);
   }
 }
 
@@ -195,9 +211,18 @@ void runPass(Pass pass, const Kernels& kernels) {
                 collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
                 std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                             last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-                for (std::size_t b = first; b < last; b++) {
-                  runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, b == first);
-                  if (pass.partials) takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
+                const int most = plan.mostEntries();
+                const int perPass = entriesPerPass(pass, bands.row(lastBand) - bands.row(firstBand));
+                for (int from = 0; from == 0 || from < most;) {
+                  const int to = most - from > perPass ? from + perPass : most;
+                  for (std::size_t b = first; b < last; b++) {
+                    runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, from, to,
+                             b == first);
+                    if (pass.partials && to == most)
+                      takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
+                  }
+                  if (to == most) break;
+                  from = to;
                 }
               },
               {passTime(plan, perTask * bands.rows * plan.target.width * plan.geometry.kernelHeight *

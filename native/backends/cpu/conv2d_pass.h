@@ -71,6 +71,12 @@ struct PassPlan {
     int channels = int(reduced[0].size());
     return pairs && form.points ? (channels + 1) / 2 : channels;
   }
+  // Of the longest list of entries, in the direct form.
+  int mostEntries() const {
+    std::size_t most = 0;
+    for (const std::vector<int>& channels : reduced) most = std::max(most, channels.size());
+    return int(most) * geometry.kernelHeight * geometry.kernelWidth;
+  }
 };
 PassPlan makePassPlan(const Conv2dGeometry&, bool forward, bool pairs, const std::vector<int>& liveIn,
                       const std::vector<int>& liveOut, const Kernels&);
