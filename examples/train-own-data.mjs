@@ -18,7 +18,10 @@ const loss = { kind: data.classes ? 'crossEntropy' : 'meanSquaredError' };
 const trainer = Trainer.create({ network, data, loss, epochs: Number(epochs), batchSize: 16, gamma: 0.02, learningRate: 0.02 });
 await trainer.run();
 const { testLoss, testAccuracy, modelBytes } = trainer.history.at(-1);
-console.log(data.classes ? `${(100 * testAccuracy).toFixed(1)} % of the test rows` : `mean squared error ${testLoss.toFixed(4)}`, `in ${modelBytes} bytes`);
+console.log(
+  data.classes ? `${(100 * testAccuracy).toFixed(1)} % of the test rows` : `mean squared error ${testLoss.toFixed(4)}`,
+  `in ${modelBytes} bytes`,
+);
 
 // A row that is not in the table, here the average one; inputs are normalised as those of the training rows were.
 const row = Object.fromEntries(data.columns.map(({ name, mean, categories }) => [name, categories?.[0] ?? mean]));

@@ -16,7 +16,9 @@ console.log(`${inspectNetwork(network).weights} weights`);
 
 const data = await loadDataset('digits');
 const trainer = Trainer.create({ network, data, epochs: Number(epochs), batchSize: 64, gamma: 0.05, learningRate: 0.005 });
-trainer.on('epoch', ({ epoch, testAccuracy, modelBytes }) => console.log(`epoch ${epoch}: ${(100 * testAccuracy).toFixed(1)} %, ${modelBytes} bytes`));
+trainer.on('epoch', ({ epoch, testAccuracy, modelBytes }) =>
+  console.log(`epoch ${epoch}: ${(100 * testAccuracy).toFixed(1)} %, ${modelBytes} bytes`),
+);
 await trainer.run();
 await writeFile(path, await trainer.encodeModel());
 await trainer.dispose();

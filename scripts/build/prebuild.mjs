@@ -71,7 +71,8 @@ const mingw = (prefix) => ({
       CMAKE_SYSTEM_PROCESSOR: 'AMD64',
       CMAKE_CXX_COMPILER: `${prefix}g++-posix`,
       // GCC does not align the stack of Windows for 32-byte vectors (bug 54412): no instruction may rely on it.
-      CMAKE_CXX_FLAGS: '-Wa,-muse-unaligned-vector-move',
+      // Not CMAKE_CXX_FLAGS, which cmake-js sets itself.
+      CMAKE_CXX_FLAGS_RELEASE: '-O3 -DNDEBUG -Wa,-muse-unaligned-vector-move',
       CMAKE_SHARED_LINKER_FLAGS: '-static -Wl,--exclude-all-symbols -Wl,--gc-sections',
       CMAKE_RUNTIME_OUTPUT_DIRECTORY: join(work, 'Release'), // where CMake puts a DLL
       SELFCOMPRESS_NODE_LIBRARY: join(work, 'libnode.a'),
@@ -84,6 +85,10 @@ const mingw = (prefix) => ({
       (name) => !/^(node\.exe|kernel32\.dll|msvcrt\.dll|advapi32\.dll|user32\.dll|api-ms-win-.*|ucrtbase\.dll)$/i.test(name),
     );
     if (others.length > 0) throw new Error(`${addon} needs ${others.join(', ')}`);
+    const code = spawnSync('sh', ['-c', `${prefix}objdump -d --no-show-raw-insn "$0" | grep -cE 'vmov(ap|dqa).*%[yz]mm.*\\(%'`, addon], {
+      encoding: 'utf8',
+    });
+    if (Number(code.stdout) > 0) throw new Error(`${addon} has ${code.stdout.trim()} moves of long vectors that rely on alignment`);
     return { needed };
   },
 });
@@ -112,11 +117,9 @@ const zig = ({ target, system, processor, folder, file, flags, libraries }) => (
     return {
       CMAKE_SYSTEM_NAME: system,
       CMAKE_SYSTEM_PROCESSOR: processor,
-      CMAKE_CXX_COMPILER: tool('zig-c++', `c++ -target ${target}`),
+      CMAKE_CXX_COMPILER: tool('zig-c++', `c++ -target ${target} -fno-sanitize=undefined -Wno-unknown-warning-option`), // clang asks about warnings that it does not know,
       CMAKE_AR: tool('zig-ar', 'ar'),
       CMAKE_RANLIB: tool('zig-ranlib', 'ranlib'),
-      // Debugging information is as large as the code; clang asks about warnings that it does not know.
-      CMAKE_CXX_FLAGS: '-fno-sanitize=undefined -Wno-unknown-warning-option',
       CMAKE_SHARED_LINKER_FLAGS: `-s ${flags}`,
     };
   },

@@ -1,10 +1,10 @@
-// npm run try:install [-- --managers npm,pnpm --runtimes node,node@22.23.3,bun,deno]: packs the package, installs it into empty projects with
-// scripts blocked, trains on the digits for an epoch and predicts, with several package managers and runtimes of the npm registry.
-// Prints a table, which docs/install.md has.
+// npm run try:install [-- --cells npm/node@22,bun/bun | ci | all] [--write]: packs the package, installs it into empty projects with scripts
+// blocked, trains on the digits for an epoch and predicts, with several package managers and runtimes of the npm registry. A cell is
+// MANAGER/RUNTIME; `node` is this one, `node@22` the registry's. Prints a table; --write puts it into docs/install.md.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { pack } from './pack.mjs';
@@ -47,34 +47,82 @@ export function packHere(folder) {
   return [main, platforms[host]];
 }
 
-export const managers = {
-  npm: (tarballs) => ['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs],
-  pnpm: (tarballs) => ['npx', '--yes', 'pnpm@latest', 'add', '--ignore-scripts', ...tarballs],
-  yarn: (tarballs) => ['npx', '--yes', 'yarn@1', 'add', '--ignore-scripts', ...tarballs],
-  bun: (tarballs) => ['npx', '--yes', 'bun@latest', 'add', '--ignore-scripts', ...tarballs],
-};
+const npmOptions = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+const files = (tarballs) => Object.fromEntries(tarballs.map((path) => [nameOf(path), `file:${path}`]));
+const nameOf = (tarball) =>
+  basename(tarball)
+    .replace(/^selfcompress-((?:cuda-)?(?:linux|win32|darwin)-[a-z0-9]+(?:-musl)?)-.*/, '@selfcompress/$1')
+    .replace(/-\d.*/, '');
 
-/** An empty project with the package: { status, output }. */
-export function installInto(project, manager, tarballs) {
+/**
+ * How each installs tarballs in an empty project: `add`, fields of its package.json, environment. A binary's package is not in the registry
+ * yet: where a manager looks for it there, `fields` say where it is.
+ */
+export const managers = {
+  npm: { add: (tarballs) => ['npm', 'install', ...npmOptions, ...tarballs] },
+  // Which blocks scripts by itself; it needs a newer Node.js than this package.
+  'npm@latest': {
+    add: (tarballs) => ['npx', '--yes', 'npm@latest', 'install', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs],
+    node: 'node@24',
+  },
+  pnpm: {
+    add: (tarballs) => ['npx', '--yes', 'pnpm@latest', 'add', '--ignore-scripts', ...tarballs],
+    settings: (tarballs) => ({
+      'pnpm-workspace.yaml': ['overrides:', ...Object.entries(files(tarballs)).map(([name, path]) => `  '${name}': '${path}'`), ''].join('\n'),
+    }),
+    node: 'node@24',
+  },
+  yarn: {
+    add: (tarballs) => ['npx', '--yes', 'yarn@1', 'add', '--ignore-scripts', ...tarballs],
+    fields: (tarballs) => ({ resolutions: files(tarballs) }),
+  },
+  // Plug'n'Play: no node_modules at all.
+  'yarn@4': {
+    add: (tarballs) => ['npx', '--yes', '--package=@yarnpkg/cli-dist', 'yarn', 'add', ...tarballs],
+    fields: (tarballs) => ({ resolutions: files(tarballs) }),
+    settings: () => ({ 'yarn.lock': '', '.yarnrc.yml': 'enableScripts: false\nenableTelemetry: false\nnodeLinker: pnp\n' }),
+    prefix: ['-r', './.pnp.cjs', '--experimental-loader', './.pnp.loader.mjs'],
+  },
+  bun: {
+    add: (tarballs) => ['npx', '--yes', 'bun@latest', 'add', '--ignore-scripts', ...tarballs],
+    fields: (tarballs) => ({ overrides: files(tarballs) }),
+  },
+};
+const nodeOfManager = (manager) => managers[manager].node;
+
+/** An empty project with the package: { status, output }. `path` is put before the PATH. */
+export function installInto(project, manager, tarballs, path = '') {
+  const { add, fields, settings } = managers[manager];
   mkdirSync(project, { recursive: true });
-  writeFileSync(join(project, 'package.json'), '{ "name": "empty", "version": "1.0.0", "private": true, "type": "module" }\n');
+  const manifest = { name: 'empty', version: '1.0.0', private: true, type: 'module', ...fields?.(tarballs) };
+  writeFileSync(join(project, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  for (const [name, text] of Object.entries(settings?.(tarballs) ?? {})) writeFileSync(join(project, name), text);
   writeFileSync(join(project, 'first.js'), program);
-  const [command, ...args] = managers[manager](tarballs);
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: project, encoding: 'utf8', shell });
+  const [command, ...args] = add(tarballs);
+  const env = { ...process.env, PATH: path ? `${path}${delimiter}${process.env.PATH}` : process.env.PATH };
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: project, encoding: 'utf8', shell, env });
   return { status, output: `${stdout}${stderr}` };
 }
 
 /** Packages and bytes in a project's node_modules. */
 export function installedSize(project) {
+  if (!existsSync(join(project, 'node_modules'))) return undefined;
   const files = readdirSync(join(project, 'node_modules'), { recursive: true, withFileTypes: true });
   const path = (file) => join(file.parentPath ?? file.path, file.name);
   const packages = files.filter((file) => file.isFile() && /node_modules[\\/](@[^\\/]+[\\/])?[^@.\\/][^\\/]*[\\/]package\.json$/.test(path(file)));
   return { packages: packages.length, bytes: files.reduce((sum, file) => sum + (file.isFile() ? statSync(path(file)).size : 0), 0) };
 }
 
-/** Command line that runs a script: `node` is this one, `node@22.23.3` the binary of the npm registry. */
+const runtimes = new Map();
+
+/** Command line that runs a script: `node` is this one, `node@22` the newest of the npm registry. */
 function runtimeCommand(runtime, folder) {
   if (runtime === 'node') return [process.execPath];
+  if (!runtimes.has(runtime)) runtimes.set(runtime, installRuntime(runtime, folder));
+  return runtimes.get(runtime);
+}
+
+function installRuntime(runtime, folder) {
   const [name, version = 'latest'] = runtime.split('@');
   const packageName = name === 'node' ? `node-${host}` : name;
   const place = join(folder, runtime.replace('@', '-'));
@@ -82,11 +130,8 @@ function runtimeCommand(runtime, folder) {
   writeFileSync(join(place, 'package.json'), JSON.stringify({ private: true, allowScripts: { [packageName]: true } }));
   // Bun and Deno put their program in place by a script of their own.
   const blocked = name === 'node' ? ['--ignore-scripts'] : [];
-  const { status, stderr } = spawnSync('npm', ['install', ...blocked, '--no-audit', '--no-fund', `${packageName}@${version}`], {
-    cwd: place,
-    encoding: 'utf8',
-    shell,
-  });
+  const args = ['install', ...blocked, '--no-audit', '--no-fund', '--prefer-offline', `${packageName}@${version}`];
+  const { status, stderr } = spawnSync('npm', args, { cwd: place, encoding: 'utf8', shell });
   if (status !== 0) throw new Error(`${packageName}@${version} could not be installed: ${stderr}`);
   if (name === 'node') return [join(place, 'node_modules', packageName, 'bin/node')];
   return [join(place, 'node_modules/.bin', name), 'run', ...(name === 'deno' ? ['--allow-all'] : [])];
@@ -104,31 +149,63 @@ export function runFirst(project, command) {
 
 const versionOf = (command) => spawnSync(command[0], ['--version'], { encoding: 'utf8' }).stdout.trim().split('\n')[0];
 
+const cells = {
+  ci: ['npm/node', 'npm/node@22', 'npm/node@24', 'pnpm/node', 'npm/bun', 'npm/deno'],
+  all: [
+    ...['node@18', 'node@20', 'node@22', 'node@24', 'node@26', 'bun', 'deno'].map((runtime) => `npm/${runtime}`),
+    ...['npm@latest/node@24', 'pnpm/node@24', 'yarn/node@24', 'yarn@4/node@24', 'bun/bun'],
+  ],
+};
+
+/** A row of the table, and whether the cell is good. */
+function tryCell(cell, folder, tarballs, projects) {
+  const [manager, runtime] = cell.split(/\/(?=[^/]*$)/);
+  const command = runtimeCommand(runtime, folder);
+  const by = `${runtime.split('@')[0]} ${versionOf(command).replace(/^v|^deno | \(.*$/g, '')}`;
+  const project = join(folder, `project-${manager.replace('@', '-')}`);
+  if (!projects.has(manager)) {
+    const node = nodeOfManager(manager);
+    projects.set(manager, installInto(project, manager, tarballs, node ? dirname(runtimeCommand(node, folder)[0]) : ''));
+  }
+  const { status, output } = projects.get(manager);
+  const end = (text) => text.trim().split('\n').slice(-4).join(' ').replaceAll('|', '/').slice(0, 300);
+  if (status !== 0) return { good: false, row: `| ${manager} | ${by} | | | not installed: ${end(output)} |` };
+  const size = installedSize(project);
+  const { status: code, signal, testAccuracy, predicted, stderr } = runFirst(project, [...command, ...(managers[manager].prefix ?? [])]);
+  const small = size === undefined || (size.packages <= 20 && size.bytes <= 15e6);
+  const good = code === 0 && testAccuracy > 0.8 && predicted > 0.8;
+  const what = good ? `${(100 * testAccuracy).toFixed(1)} %` : `${signal ?? `status ${code}`}: ${end(stderr ?? '')}`;
+  const sizes = size ? `${size.packages} | ${(size.bytes / 1e6).toFixed(1)} MB` : '| in an archive';
+  return { good: good && small, row: `| ${manager} | ${by} | ${sizes} | ${what} |` };
+}
+
 function main() {
-  const { values } = parseArgs({ options: { managers: { type: 'string' }, runtimes: { type: 'string' } } });
+  const { values } = parseArgs({ options: { cells: { type: 'string', default: 'all' }, write: { type: 'boolean' } } });
   const folder = mkdtempSync(join(tmpdir(), 'selfcompress-install-'));
+  const lines = ['| installed by | run by | packages | size | result |', '| --- | --- | ---: | ---: | --- |'];
+  console.log(lines.join('\n'));
+  let failed = 0;
   try {
     const tarballs = packHere(folder);
-    const runtimes = (values.runtimes ?? 'node').split(',').map((runtime) => ({ runtime, command: runtimeCommand(runtime, folder) }));
-    console.log('| installed by | run by | result |\n| --- | --- | --- |');
-    for (const manager of (values.managers ?? 'npm').split(',')) {
-      const project = join(folder, `project-${manager}`);
-      const { status, output } = installInto(project, manager, tarballs);
-      if (status !== 0) {
-        console.log(`| ${manager} | | not installed: ${output.trim().split('\n').slice(-3).join(' ')} |`);
-        process.exitCode = 1;
-        continue;
-      }
-      for (const { runtime, command } of runtimes) {
-        const { status: code, signal, testAccuracy, predicted, stderr } = runFirst(project, command);
-        const good = code === 0 && testAccuracy > 0.8 && predicted > 0.8;
-        const what = good ? `${(100 * testAccuracy).toFixed(1)} %` : `status ${code ?? signal}: ${stderr.trim().split('\n').slice(0, 3).join(' ')}`;
-        if (!good) process.exitCode = 1;
-        console.log(`| ${manager} | ${runtime.split('@')[0]} ${versionOf(command)} | ${what} |`);
-      }
+    const projects = new Map();
+    const wanted = cells[values.cells] ?? values.cells.split(',');
+    for (const cell of wanted) {
+      const { good, row } = tryCell(cell, folder, tarballs, projects);
+      console.log(row);
+      lines.push(row);
+      if (!good) failed++;
     }
+    console.log(`${wanted.length - failed} passed, ${failed} failed`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+  process.exitCode = failed > 0 ? 1 : 0;
+  if (values.write) {
+    const path = join(root, 'docs/install.md');
+    writeFileSync(
+      path,
+      readFileSync(path, 'utf8').replace(/(<!-- tried -->\n)[\s\S]*?(<!-- \/tried -->)/, (_, a, b) => `${a}${lines.join('\n')}\n${b}`),
+    );
   }
 }
 
