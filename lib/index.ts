@@ -13,6 +13,7 @@ export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
 export { type JsonLinesDataset, type JsonLinesOptions, loadJsonLines } from './data/json-lines.js';
 export { type DatasetName, datasetNames, type LoadOptions, loadDataset } from './data/load.js';
 export { loadSklearnTable } from './data/sklearn.js';
+export type { SplitOptions } from './data/splits.js';
 export { type BatchSource, datasetFromGenerator, type StreamDataset, type StreamOptions } from './data/stream.js';
 export { loadTable, type TableDataset, type TableOptions } from './data/table.js';
 export { loadNpy, loadNpz, loadSafetensors, type TensorOptions } from './data/tensors.js';
@@ -25,6 +26,7 @@ export {
   ExportError,
   type ExportFault,
   FileError,
+  type GoodCheckpoint,
   ImportError,
   type ImportFault,
   ModelFileError,
@@ -32,15 +34,23 @@ export {
   TrainingDivergedError,
 } from './errors.js';
 export { type ExportFormat, type ExportOptions, exportFormats, exportModel, type TrainedModel } from './export/export.js';
-export { type ImportedModel, type ImportReport, importModel } from './import/import.js';
+export { type ImportedModel, type ImportOptions, type ImportReport, importModel, type TensorReport } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
 export { type GenerateOptions, generateText, type NextTokenModel, type TokenSequence } from './inference/generate.js';
 export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';
 export { type ClassScore, Prediction } from './inference/prediction.js';
 export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
-export { NetworkBuilder } from './network/builder.js';
+export {
+  type Conv2dOptions,
+  type LinearOptions,
+  NetworkBuilder,
+  type NodeOptions,
+  type Pair,
+  type PoolOptions,
+  type RecurrentOptions,
+} from './network/builder.js';
 export { inspectNetwork, type NetworkSummary } from './network/description.js';
-export { initialState, type State } from './network/initial.js';
+export { initialState, type QuantizerStart, type State } from './network/initial.js';
 export {
   createModel,
   imageModelNames,
@@ -50,11 +60,14 @@ export {
   type ModelOptions,
   modelNames,
 } from './network/models.js';
-export { type Checkpoint, readCheckpoint, writeCheckpoint } from './training/checkpoint.js';
+export { type Checkpoint, type DataInfo, type EpochProgress, readCheckpoint, writeCheckpoint } from './training/checkpoint.js';
 export type { EpochMetrics } from './training/epoch-metrics.js';
+export type { TrainerEvents } from './training/events.js';
+export type { Fingerprint } from './training/fingerprint.js';
 export type { LayerOptions } from './training/layers.js';
 export { type LayerSize, measureSize, type NetworkSize, type Origin, originOf } from './training/metrics.js';
-export { defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
+export { type BitOptions, defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
 export { type Schedule, scheduleFactor } from './training/schedule.js';
+export type { Steering } from './training/steering.js';
 export type { StopAt, Target, TargetOutcome } from './training/target.js';
-export { type RemovalEvent, type StepEvent, type StopReason, Trainer } from './training/trainer.js';
+export { type RemovalEvent, type ResumeChanges, type StepEvent, type StopReason, Trainer, type TrainerInput } from './training/trainer.js';

@@ -52,7 +52,7 @@ export class CharacterVocabulary implements Tokenizer {
     return runNow(this.encodeSteps(text));
   }
 
-  /** `encode` in slices. */
+  /** `encode` in slices. @internal */
   *encodeSteps(text: string): Steps<Int32Array> {
     const tokens = new Int32Array(text.length);
     let count = 0;

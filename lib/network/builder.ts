@@ -4,7 +4,8 @@ import type { AxesSizes, FunctionNode, NetworkDescription, NodeDescription } fro
 import { checkInteger, wrongType } from '../errors.js';
 
 type Named<Fields> = Fields & { name?: string };
-type Pair = number | [number, number];
+/** One number for rows and columns, or one for each. */
+export type Pair = number | [number, number];
 const pair = (value: Pair): [number, number] => (typeof value === 'number' ? [value, value] : value);
 const optionalPair = (value: Pair | undefined) => (value === undefined ? undefined : pair(value));
 /** Fields that are pairs, of the nodes that `#of` adds; `resize` has a pair that pixel shuffles have as a number. */
@@ -16,7 +17,9 @@ const pairFields: Record<string, readonly string[]> = {
 };
 
 /** Fields of a kind of node, as the methods take them: without its kind and inputs, its name optional, pairs as one number too. */
-type Options<Kind extends NodeDescription['kind']> = { name?: string } & Paired<Omit<NodeOf<NodeDescription, Kind>, 'kind' | 'inputs' | 'name'>>;
+export type NodeOptions<Kind extends NodeDescription['kind']> = { name?: string } & Paired<
+  Omit<NodeOf<NodeDescription, Kind>, 'kind' | 'inputs' | 'name'>
+>;
 type NodeOf<Node, Kind> = Node extends { kind: infer Kinds } ? (Kind extends Kinds ? Node : never) : never;
 type Paired<Fields> = { [Field in keyof Fields]: NonNullable<Fields[Field]> extends [number, number] ? Pair : Fields[Field] };
 
@@ -87,11 +90,11 @@ export class NetworkBuilder {
   }
 
   /** A row of a table for every token of the input. */
-  embedding(input: string, options: Options<'embedding'>): string {
+  embedding(input: string, options: NodeOptions<'embedding'>): string {
     return this.#of('embedding', [input], options);
   }
   /** A tensor of its own, such as learned positions; `input` says what positions there are. */
-  parameter(input: string, options: Options<'parameter'>): string {
+  parameter(input: string, options: NodeOptions<'parameter'>): string {
     return this.#of('parameter', [input], options);
   }
 
@@ -155,7 +158,7 @@ export class NetworkBuilder {
   instanceNorm(input: string, { name, ...rest }: Named<{ affine?: boolean; epsilon?: number }> = {}): string {
     return this.#node('instanceNorm', [input], name, rest);
   }
-  groupNorm(input: string, options: Options<'groupNorm'>): string {
+  groupNorm(input: string, options: NodeOptions<'groupNorm'>): string {
     return this.#of('groupNorm', [input], options);
   }
   softmax(input: string, { name, ...rest }: Named<{ axis?: 'channels' | 'positions' }> = {}): string {
@@ -198,25 +201,25 @@ export class NetworkBuilder {
     return this.#node('globalMaxPool', [input], name);
   }
   /** Mean over all rows, all columns, or both. */
-  meanPositions(input: string, options: Options<'meanPositions'> = {}): string {
+  meanPositions(input: string, options: NodeOptions<'meanPositions'> = {}): string {
     return this.#of('meanPositions', [input], options);
   }
   /** Mean over all channels at each position. */
-  meanChannels(input: string, options: Options<'meanChannels'> = {}): string {
+  meanChannels(input: string, options: NodeOptions<'meanChannels'> = {}): string {
     return this.#of('meanChannels', [input], options);
   }
   /** Channels by index; -1: a channel of zeros. */
-  gatherChannels(input: string, options: Options<'gatherChannels'>): string {
+  gatherChannels(input: string, options: NodeOptions<'gatherChannels'>): string {
     return this.#of('gatherChannels', [input], options);
   }
-  channelShuffle(input: string, options: Options<'channelShuffle'>): string {
+  channelShuffle(input: string, options: NodeOptions<'channelShuffle'>): string {
     return this.#of('channelShuffle', [input], options);
   }
   /** Channels of zeros before and after. */
-  padChannels(input: string, options: Options<'padChannels'>): string {
+  padChannels(input: string, options: NodeOptions<'padChannels'>): string {
     return this.#of('padChannels', [input], options);
   }
-  sliceChannels(input: string, options: Options<'sliceChannels'>): string {
+  sliceChannels(input: string, options: NodeOptions<'sliceChannels'>): string {
     return this.#of('sliceChannels', [input], options);
   }
   /** Parts of so many channels, one after another. */
@@ -228,30 +231,30 @@ export class NetworkBuilder {
       return part;
     });
   }
-  slicePositions(input: string, options: Options<'slicePositions'>): string {
+  slicePositions(input: string, options: NodeOptions<'slicePositions'>): string {
     return this.#of('slicePositions', [input], options);
   }
-  pad(input: string, options: Options<'pad'>): string {
+  pad(input: string, options: NodeOptions<'pad'>): string {
     return this.#of('pad', [input], options);
   }
-  pixelShuffle(input: string, options: Options<'pixelShuffle'>): string {
+  pixelShuffle(input: string, options: NodeOptions<'pixelShuffle'>): string {
     return this.#of('pixelShuffle', [input], options);
   }
-  pixelUnshuffle(input: string, options: Options<'pixelUnshuffle'>): string {
+  pixelUnshuffle(input: string, options: NodeOptions<'pixelUnshuffle'>): string {
     return this.#of('pixelUnshuffle', [input], options);
   }
   /** The elements of an example, row by row, as other channels and positions. */
-  reshape(input: string, options: Options<'reshape'>): string {
+  reshape(input: string, options: NodeOptions<'reshape'>): string {
     return this.#of('reshape', [input], options);
   }
-  resize(input: string, options: Options<'resize'>): string {
+  resize(input: string, options: NodeOptions<'resize'>): string {
     return this.#of('resize', [input], options);
   }
   convTranspose2d(input: string, options: Conv2dOptions & { outputPadding?: Pair }): string {
     return this.#of('convTranspose2d', [input], options);
   }
   /** The core of multi-head attention, between its projections. */
-  attention(query: string, key: string, value: string, options: Options<'attention'>): string {
+  attention(query: string, key: string, value: string, options: NodeOptions<'attention'>): string {
     return this.#of('attention', [query, key, value], options);
   }
   /** An LSTM layer over a sequence: the products of its inputs, a linear layer, and the recurrence. */
@@ -262,7 +265,7 @@ export class NetworkBuilder {
   gru(input: string, options: RecurrentOptions & { resetFirst?: boolean }): string {
     return this.#recurrent('gru', 3, input, options);
   }
-  rotary(input: string, options: Options<'rotary'>): string {
+  rotary(input: string, options: NodeOptions<'rotary'>): string {
     return this.#of('rotary', [input], options);
   }
   dropout(input: string, probability: number, name?: string): string {
