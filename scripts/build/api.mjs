@@ -1,6 +1,6 @@
 // npm run docs:api [-- --out DIR]: pages of the whole interface by TypeDoc, from the types and their comments, in build/api/. They are not
 // kept in the repository. TypeDoc needs the compiler interface of TypeScript 5, which TypeScript 7 does not have: npm runs both from its
-// cache. A name that a page mentions and that is not exported is an error.
+// cache. A type that a page mentions and that is not exported is an error.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,12 +19,26 @@ const packages = ['typedoc@0.28', 'typescript@5.9'].map((name) => `--package=${n
 const config = join(root, 'build/tsconfig.api.json');
 mkdirSync(join(root, 'build'), { recursive: true });
 const compilerOptions = { target: 'es2022', module: 'nodenext', skipLibCheck: true, types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
-writeFileSync(config, JSON.stringify({ compilerOptions, files: types }));
-const options = ['--tsconfig', config, '--out', values.out, '--name', 'selfcompress', '--readme', join(root, 'README.md'), '--excludeInternal'];
+// Names of generic helpers, which pages show by what they stand for.
+const intentionallyNotExported = ['Named', 'Paired', 'NodeOf', 'Optional', 'OnnxOptions', 'imageModels', 'languageModels', 'TokenInput'];
+writeFileSync(config, JSON.stringify({ compilerOptions, files: types, typedocOptions: { intentionallyNotExported } }));
+const options = [
+  '--tsconfig',
+  config,
+  '--out',
+  values.out,
+  '--name',
+  'selfcompress',
+  '--readme',
+  join(root, 'README.md'),
+  '--excludeInternal',
+  '--treatValidationWarningsAsErrors',
+];
 const { status } = spawnSync('npx', ['--yes', ...packages, '--', 'typedoc', ...options, ...types], {
   cwd: root,
   stdio: 'inherit',
   shell: process.platform === 'win32',
 });
-if (status === 0) console.log(`${readdirSync(values.out, { recursive: true }).filter((name) => name.endsWith('.html')).length} pages in ${values.out}`);
+if (status === 0)
+  console.log(`${readdirSync(values.out, { recursive: true }).filter((name) => name.endsWith('.html')).length} pages in ${values.out}`);
 process.exitCode = status ?? 1;
