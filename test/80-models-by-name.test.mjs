@@ -89,29 +89,36 @@ t.test('networks of inverted residuals, transformers and for pixels learn and lo
 });
 
 t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
-  for (const [name, width] of [
+  for (const [name, width, size = 32] of [
     ['resnet20', 0.5],
     ['resnet8', 1],
     ['resnet9', 0.125],
+    ['resnet18', 0.125],
     ['vgg16', 0.125],
+    ['mobilenetv2', 0.25],
+    ['mobilenetv3-small', 0.25],
+    ['vit-tiny', 0.125],
+    ['unet', 0.125, 16],
   ]) {
     const random = randomNumbers(5);
     const images = 8;
-    const description = createModel(name, { input: [3, 32, 32], classes: 10, width, compress: false });
-    const options = { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: images };
+    const shape = [3, size, size];
+    const perPosition = name === 'unet';
+    const description = createModel(name, { input: shape, classes: 10, width, compress: false });
+    const options = { device: 'cpu', loss: { kind: 'crossEntropy', perPosition }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: images };
     const network = new binding.Network(description, options);
     const state = initialState(network.parameters, 1, { bitDepth: 8, headroom: 1 });
     await network.loadState(state);
-    const values = floats(random, images * 3 * 32 * 32);
-    const labels = Int32Array.from({ length: images }, (_, i) => i % 10);
-    const data = new binding.DataSet({ shape: [3, 32, 32], images: values, labels, classes: 10 });
+    const values = floats(random, images * 3 * size * size);
+    const labels = Int32Array.from({ length: perPosition ? images * size * size : images }, (_, i) => i % 10);
+    const data = new binding.DataSet({ shape, images: values, labels, classes: 10 });
     const settings = { seed: 1, gamma: 0, learningRate: 0.02, bitDepthLearningRate: 0, exponentLearningRate: 0 };
     const losses = [];
     for (let step = 1; step <= 3; step++) losses.push((await network.trainStep(data, range(images), { ...settings, step })).loss);
     const tensor = (shape, data) => ({ shape, data: [...data] });
     const job = {
       description,
-      images: tensor([images, 3, 32, 32], values),
+      images: tensor([images, ...shape], values),
       labels: [...labels],
       learningRate: 0.02,
       state: Object.fromEntries(network.parameters.map((p) => [p.name, tensor(p.shape, state[p.name])])),
@@ -119,8 +126,13 @@ t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'pyt
     const input = JSON.stringify(job);
     const { status, stdout, stderr } = spawnSync(python, [join(root, 'test/pytorch-steps.py')], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
     t.equal(status, 0, stderr);
-    JSON.parse(stdout).forEach((loss, i) => {
-      t.ok(Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss), `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}`);
+    const { float64, float32 } = JSON.parse(stdout);
+    float64.forEach((loss, i) => {
+      const rounding = Math.abs(loss - float32[i]); // some nets make much of it
+      t.ok(
+        Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss) + rounding,
+        `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}, in floats ${float32[i]}`,
+      );
     });
     await network.dispose();
   }

@@ -311,8 +311,13 @@ t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'pyt
     const input = JSON.stringify(job);
     const { status, stdout, stderr } = spawnSync(python, [join(root, 'test/pytorch-steps.py')], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
     t.equal(status, 0, stderr);
-    JSON.parse(stdout).forEach((loss, i) => {
-      t.ok(Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss), `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}`);
+    const { float64, float32 } = JSON.parse(stdout);
+    float64.forEach((loss, i) => {
+      const rounding = Math.abs(loss - float32[i]); // some nets make much of it
+      t.ok(
+        Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss) + rounding,
+        `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}, in floats ${float32[i]}`,
+      );
     });
     t.ok(losses[2] < losses[0]);
     await network.dispose();

@@ -1,6 +1,6 @@
-# Plain training steps (SGD without momentum, cross-entropy) of a described network in PyTorch, in double precision: reads one
-# JSON document (description, state, images, labels, learningRate) and prints the losses of three steps. For 80-models-by-name and
-# 87-language-models, whose sequences are [batch, channels, positions] here too.
+# Plain training steps (SGD without momentum, cross-entropy) of a described network in PyTorch: reads one JSON document (description,
+# state, images, labels, learningRate) and prints the losses of three steps in double and in single precision. For 80-models-by-name
+# and 87-language-models, whose sequences are [batch, channels, positions] here too.
 import json
 import sys
 
@@ -20,19 +20,25 @@ def forward(description, state, x):
         elif kind == "embedding":
             y = w.t()[y.long()].transpose(1, 2)
         elif kind == "parameter":
-            y = w.expand(y.shape[0], *w.shape)
+            y = w.view(-1, *y.shape[2:] if y.dim() > 2 else w.shape[1:]).expand(y.shape[0], -1, *[-1] * max(y.dim() - 2, 1))
         elif kind == "layerNorm":
-            y = F.layer_norm(y.transpose(1, 2), (y.shape[1],), w, b, node.get("epsilon", 1e-5)).transpose(1, 2)
-        elif kind == "gelu":
-            y = F.gelu(y)
+            y = F.layer_norm(y.movedim(1, -1), (y.shape[1],), w, b, node.get("epsilon", 1e-5)).movedim(-1, 1)
+        elif kind in pointwise:
+            y = pointwise[kind](y)
+        elif kind == "clip":
+            y = y.clamp(node["low"], node["high"])
+        elif kind == "convTranspose2d":
+            y = F.conv_transpose2d(y, w.transpose(0, 1), b, node.get("stride", 1), node.get("padding", 0))
+        elif kind == "concat":
+            y = torch.cat([values[name] for name in node["inputs"]], 1)
+        elif kind == "multiply":
+            y = y * values[node["inputs"][1]]
         elif kind == "attention":
-            y = attention(node, *(values[name] for name in node["inputs"]))
+            y = attention(node, *(values[name].flatten(2) for name in node["inputs"])).view_as(y)
         elif kind == "lstm":
             y = lstm(y, w, b)
         elif kind == "batchNorm":
             y = F.batch_norm(y, None, None, w, b, training=True, eps=node.get("epsilon", 1e-5))
-        elif kind == "relu":
-            y = F.relu(y)
         elif kind == "maxPool":
             y = F.max_pool2d(y, node["kernel"], node.get("stride"), node.get("padding", 0))
         elif kind == "globalAveragePool":
@@ -45,7 +51,10 @@ def forward(description, state, x):
             sys.exit("no such kind here: " + kind)
         values[name] = y
     y = values[description["output"]]
-    return y if description.get("inputType") == "token" else y.flatten(1)
+    return y.flatten(2) if y[0, 0].numel() > 1 else y.flatten(1)
+
+
+pointwise = {"relu": F.relu, "gelu": F.gelu, "hardSwish": F.hardswish, "hardSigmoid": F.hardsigmoid}
 
 
 def attention(node, query, key, value):
@@ -69,14 +78,13 @@ def lstm(x, recurrent, bias):
     return torch.stack(outputs, 2)
 
 
-def main():
-    job = json.load(sys.stdin)
-    read = lambda t: torch.tensor(t["data"], dtype=torch.float64).view(t["shape"])
+def losses_of(job, dtype):
+    read = lambda t: torch.tensor(t["data"], dtype=dtype).view(t["shape"])
     state = {k: read(v) for k, v in job["state"].items()}
     trained = [k for k in state if not k.endswith(("runningMean", "runningVar"))]
     x, labels = read(job["images"]), torch.tensor(job["labels"])
-    if job["description"].get("inputType") == "token":
-        labels = labels.view(x.shape)
+    if labels.numel() > len(x):
+        labels = labels.view(len(x), -1)
     losses = []
     for _ in range(3):
         for k in trained:
@@ -85,7 +93,8 @@ def main():
         losses.append(loss.item())
         for k, g in zip(trained, torch.autograd.grad(loss, [state[k] for k in trained])):
             state[k] = state[k].detach() - job["learningRate"] * g
-    json.dump(losses, sys.stdout)
+    return losses
 
 
-main()
+job = json.load(sys.stdin)
+json.dump({str(d)[6:]: losses_of(job, d) for d in (torch.float64, torch.float32)}, sys.stdout)
