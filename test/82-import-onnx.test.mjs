@@ -263,6 +263,29 @@ t.test('external data, inside of the folder only', judged, async (t) => {
   }
 });
 
+t.test('a large file leaves the event loop its turns', async (t) => {
+  const path = join(temporaryFolder(t), 'large.onnx');
+  const layers = Array.from({ length: 24 }, (_, i) => i);
+  writeModel(path, {
+    inputs: { x: [1, 512] },
+    outputs: { y24: [1, 512] },
+    initializers: layers.map((i) => tensor(`w${i}`, [512, 512], new Float32Array(512 * 512).fill(0.01))),
+    nodes: layers.map((i) => node('Gemm', [i ? `y${i}` : 'x', `w${i}`], `y${i + 1}`, { transB: i % 2 })),
+  });
+  let longest = 0;
+  let last = performance.now();
+  const watch = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 1);
+  const start = performance.now();
+  await importModel(path);
+  const total = performance.now() - start;
+  clearInterval(watch);
+  longest = Math.max(longest, performance.now() - last);
+  t.ok(longest < total / 2, `${longest} of ${total} ms at a stretch`);
+});
+
 t.test('damaged files end in typed errors', async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, 'm.onnx');

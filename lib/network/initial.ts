@@ -50,6 +50,17 @@ export function initialStateSteps(ofParameters: ParameterInfo[], ofSeed: number,
   return fill(parameters, seed, quantizer, taken);
 }
 
+/**
+ * The given tensors, checked in steps as well, and what is missing beside them: for states that the library itself has read, which it
+ * keeps without a copy.
+ */
+export function* givenStateSteps(parameters: ParameterInfo[], given: State): Steps<State> {
+  const taken = yield* checkGivenSteps(parameters, given);
+  const missing = parameters.filter(({ name }) => taken[name] === undefined);
+  const made = missing.length ? yield* fill(parameters, 0, { bitDepth: 8, headroom: 0 }, taken) : {};
+  return Object.fromEntries(parameters.map(({ name }) => [name, taken[name] ?? entry(made, name)]));
+}
+
 function* fill(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, taken: State): Steps<State> {
   const random = uniform(seed, Math.floor(seed / 2 ** 32));
   const state: State = {};
@@ -59,13 +70,24 @@ function* fill(parameters: ParameterInfo[], seed: number, quantizer: QuantizerSt
     if (!weight) throw wrongValue(`a weight beside ${JSON.stringify(name)}`, 'parameters', [...weights.keys()]);
     return weight;
   };
-  for (const p of parameters) {
+  // Behind the last tensor that is not given no random number is wanted any more.
+  const lastOwn = parameters.reduce(
+    (last, { name, role }, i) => ((role === 'weight' || role === 'bias') && taken[name] === undefined ? i : last),
+    -1,
+  );
+  for (const [i, p] of parameters.entries()) {
+    const isRandom = i <= lastOwn && (p.role === 'weight' || p.role === 'bias');
+    const own = taken[p.name];
+    if (own !== undefined && !isRandom) {
+      state[p.name] = new Float32Array(own); // whatever its prototype is
+      yield;
+      continue;
+    }
     const values = new Float32Array(elements(p.shape));
-    if (p.role === 'weight' || p.role === 'bias') yield* fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
+    if (isRandom) yield* fillUniform(values, random, 1 / Math.sqrt(elements(weightOf(p).shape.slice(1))));
     else if (p.role === 'normWeight' || p.role === 'runningVar') values.fill(1);
     else if (p.role === 'slope') values.fill(0.25);
-    const own = taken[p.name];
-    state[p.name] = own === undefined ? values : new Float32Array(own); // whatever its prototype is
+    state[p.name] = own === undefined ? values : new Float32Array(own);
   }
   // After all weights: the order of the parameters does not matter.
   for (const p of parameters) {
@@ -122,14 +144,20 @@ export function checkParameters(parameters: unknown): asserts parameters is Para
 const isCounter = (name: string, lengths: Map<string, number>) => name.endsWith('.idle') && lengths.has(name.replace(/idle$/, 'bitDepth'));
 
 /** Without a call for every value. */
-function allFinite(values: Float32Array): boolean {
+function* allFinite(values: Float32Array): Steps<boolean> {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i] as number) * 0;
+  for (let from = 0; from < values.length; from += SLICE) {
+    const to = Math.min(from + SLICE, values.length);
+    for (let i = from; i < to; i++) sum += (values[i] as number) * 0;
+    yield;
+  }
   return sum === 0;
 }
 
 /** The tensors of `given` that are parameters. Optimizer moments and counters in it are left out: a new run starts with none. */
-function checkGiven(parameters: ParameterInfo[], given: State): State {
+const checkGiven = (parameters: ParameterInfo[], given: State): State => runNow(checkGivenSteps(parameters, given));
+
+function* checkGivenSteps(parameters: ParameterInfo[], given: State): Steps<State> {
   if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
   const lengths = new Map(parameters.map((p) => [p.name, elements(p.shape)]));
   const result: State = {};
@@ -142,7 +170,8 @@ function checkGiven(parameters: ParameterInfo[], given: State): State {
     if (!(ArrayBuffer.isView(values) && values instanceof Float32Array)) throw wrongType(`Float32Array of length ${length}`, argument, values);
     if (values.length !== length) throw wrongValue(`Float32Array of length ${length}`, argument, values);
     const mayBeNegative = !name.endsWith('.runningVar');
-    const at = allFinite(values) && mayBeNegative ? -1 : values.findIndex((value) => !Number.isFinite(value) || !(mayBeNegative || value >= 0));
+    const areFinite = yield* allFinite(values);
+    const at = areFinite && mayBeNegative ? -1 : values.findIndex((value) => !Number.isFinite(value) || !(mayBeNegative || value >= 0));
     if (at >= 0) throw wrongValue(name.endsWith('.runningVar') ? 'finite numbers >= 0' : 'finite numbers', `${argument}[${at}]`, values[at]);
     if (lengths.has(name)) result[name] = values;
   }

@@ -5,7 +5,7 @@ import { expanded, vectorOf, withRank } from './arrange.js';
 import type { RuleContext } from './context.js';
 import { Unsupported } from './errors.js';
 import { type Activation, BATCH, MOST_INDICES } from './layout.js';
-import { broadcastShape, type Constant, elementsOf } from './tensors.js';
+import { broadcastShape, type Constant, elementsOf, floatsOf } from './tensors.js';
 
 const MOST_CHANNELS = 2 ** 24;
 
@@ -27,7 +27,7 @@ export function perChannel({ shape, data }: Constant, to: number[]): Float32Arra
 /** As many numbers as the channels. */
 export function channelNumbers(constant: Constant, channels: number, what: string): Float32Array {
   if (constant.data.length !== channels) throw new Unsupported(`${channels} numbers as ${what} (they are [${constant.shape}])`);
-  return Float32Array.from(constant.data);
+  return floatsOf(constant);
 }
 
 /** A tensor of the shape that it and a constant broadcast to, and for every channel, or every element of the node's output, the constant's. */
@@ -73,7 +73,11 @@ export function spread(c: RuleContext, given: Activation, constant: Constant): S
 function join({ build }: RuleContext, node: NodeDescription, affine: Affine[]): void {
   const weight = entry(build.state, `${node.name}.weight`);
   const run = weight.length / affine.length;
-  build.state[`${node.name}.weight`] = weight.map((w, i) => w * item(affine, Math.floor(i / run)).scale);
+  const scaled = new Float32Array(weight.length);
+  for (const [channel, { scale }] of affine.entries()) {
+    for (let i = channel * run; i < (channel + 1) * run; i++) scaled[i] = (weight[i] as number) * scale;
+  }
+  build.state[`${node.name}.weight`] = scaled;
   const bias = build.state[`${node.name}.bias`];
   if (!bias && affine.every(({ shift }) => shift === 0)) return;
   build.state[`${node.name}.bias`] = Float32Array.from(affine, ({ scale, shift }, i) => (bias?.[i] ?? 0) * scale + shift);

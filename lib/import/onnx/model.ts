@@ -2,8 +2,8 @@
 import { binding, type NetworkDescription } from '../../binding.js';
 import { withFile } from '../../data/files.js';
 import { DataError, ImportError } from '../../errors.js';
-import { entry } from '../../indexing.js';
-import { initialState, type State } from '../../network/initial.js';
+import { givenStateSteps, type State } from '../../network/initial.js';
+import { runPaced } from '../../pace.js';
 import type { Activation } from './layout.js';
 import { decodeModelProto, type GraphProto, type ModelProto } from './proto.js';
 import { type Constant, readTensor } from './tensors.js';
@@ -150,13 +150,13 @@ export async function importOnnx(path: string, options: OnnxOptions = {}): Promi
 }
 
 /** The description with every field, and all parameters but those of the quantizers. */
-export function checkedModel(path: string, network: NetworkDescription, given: State, report: ImportReport): ImportedModel {
+export async function checkedModel(path: string, network: NetworkDescription, given: State, report: ImportReport): Promise<ImportedModel> {
   const kinds = new Set(binding.operators().flatMap(({ kind, hasWeights }) => (hasWeights ? [kind] : [])));
   if (!network.nodes.some(({ kind }) => kinds.has(kind))) {
     throw new ImportError(path, [{ node: 'the graph', operator: 'nodes', needs: 'at least one layer with weights' }]);
   }
   const { description, parameters } = inspect(path, network);
-  const all = initialState(parameters, 0, { bitDepth: 8, headroom: 0 }, given); // checks lengths and values
-  const state = Object.fromEntries(parameters.filter((p) => !['bitDepth', 'exponent'].includes(p.role)).map((p) => [p.name, entry(all, p.name)]));
+  const own = parameters.filter((p) => !['bitDepth', 'exponent'].includes(p.role));
+  const state = await runPaced(givenStateSteps(own, given)); // checks lengths and values
   return { network: description, state, report };
 }

@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { countElements, decodeElements, type ElementType, elementBytes } from '../../data/elements.js';
 import { DataError } from '../../errors.js';
 import { item } from '../../indexing.js';
-import { runNow } from '../../pace.js';
+import { runNow, runPaced } from '../../pace.js';
 import type { TensorProto } from './proto.js';
 
 /** Numbers row by row. Integers are held as doubles. */
@@ -98,8 +98,9 @@ export async function readTensor(proto: TensorProto, path: string): Promise<Cons
     return { shape: proto.dims, data: isInteger ? Float64Array.from(list) : Float32Array.from(list), isInteger, dataType: proto.dataType };
   }
   if (stored.length !== count * elementBytes[type]) throw wrong(`${stored.length} bytes of ${type}`);
-  const values = runNow(decodeElements(Uint8Array.from(stored), type, false));
-  const data = isInteger ? Float64Array.from(values) : values instanceof Float32Array ? values : Float32Array.from(values);
+  // A copy in memory of its own: slice() of a Buffer would be the same memory.
+  const values = await runPaced(decodeElements(new Uint8Array(stored), type, false));
+  const data = isInteger ? new Float64Array(values) : values instanceof Float32Array ? values : new Float32Array(values);
   return { shape: proto.dims, data, isInteger, dataType: proto.dataType };
 }
 
@@ -133,8 +134,39 @@ export function transpose(c: Constant, permutation: number[]): Constant {
     throw new RangeError(`Expected a permutation of ${c.shape.length} axes but received [${permutation}]`);
   const strides = stridesOf(c.shape);
   const shape = permutation.map((axis) => item(c.shape, axis));
-  return gatherElements(c, shape, (place) => place.reduce((at, p, i) => at + p * item(strides, item(permutation, i)), 0));
+  return {
+    shape,
+    data: byStrides(
+      c.data,
+      shape,
+      permutation.map((axis) => item(strides, axis)),
+    ),
+    isInteger: c.isInteger,
+  };
 }
+
+/** Elements that lie so far apart along each axis, row by row. */
+function byStrides<T extends Float32Array | Float64Array>(from: T, shape: number[], strides: number[]): T {
+  const data = new (from.constructor as new (count: number) => T)(elementsOf(shape));
+  const inner = shape.at(-1) ?? 1;
+  const step = strides.at(-1) ?? 1;
+  const place = shape.slice(0, -1).fill(0);
+  let start = 0;
+  for (let at = 0; at < data.length; ) {
+    for (let i = 0; i < inner; i++) data[at++] = from[start + i * step] as number;
+    for (let axis = place.length - 1; axis >= 0; axis--) {
+      const next = item(place, axis) + 1;
+      const isLast = next === shape[axis];
+      place[axis] = isLast ? 0 : next;
+      start += isLast ? -item(strides, axis) * (next - 1) : item(strides, axis);
+      if (!isLast) break;
+    }
+  }
+  return data;
+}
+
+/** The numbers as float32: the same memory where they are that. Nothing changes parameters in place. */
+export const floatsOf = ({ data }: Constant): Float32Array => (data instanceof Float32Array ? data : new Float32Array(data));
 
 /** The shape that two shapes broadcast to, undefined where they do not. */
 export function broadcastShape(a: number[], b: number[]): number[] | undefined {

@@ -1,6 +1,7 @@
 /** A file's graph as nodes of a network: its constants folded, its functions recognised, its nodes by the rules, all faults together. */
 import { DataError, type ImportFault } from '../../errors.js';
 import { item } from '../../indexing.js';
+import { pauses } from '../../pace.js';
 import { laidOut, otherAxes } from './arrange.js';
 import { Building, OnnxNode, type RuleContext, type Value } from './context.js';
 import { Unsupported } from './errors.js';
@@ -61,7 +62,11 @@ export class Translation {
     result.#readInput();
     result.#chooseOutput(given.options.output);
     result.#simplify();
-    for (const [index, proto] of result.#nodes.entries()) await result.#node(new OnnxNode(proto, index, given.opset));
+    const rest = pauses();
+    for (const [index, proto] of result.#nodes.entries()) {
+      await rest();
+      await result.#node(new OnnxNode(proto, index, given.opset));
+    }
     result.#finish();
     return result;
   }

@@ -6,7 +6,7 @@ import { activationOf, constantOf, optionalConstant, type RuleContext, type Valu
 import { Unsupported } from '../errors.js';
 import { type Activation, plain } from '../layout.js';
 import { imageSizes, pairOf, value } from '../results.js';
-import { type Constant, elementsOf } from '../tensors.js';
+import { type Constant, elementsOf, floatsOf } from '../tensors.js';
 import { checkEach, type Window, windowOf } from '../windows.js';
 import { contract } from './products.js';
 import { asImages, type Planes } from './volumes.js';
@@ -57,7 +57,7 @@ export function conv(c: RuleContext): Value[] {
   const given = c.node.ints('kernel_shape');
   if (given && given.join() !== kernel.join()) throw new Unsupported(`a kernel of the weights' sizes [${kernel}] (it is [${given}])`);
   const { positions, uneven, kernel: size, stride, padding, dilation } = windowOf(c.node, x.shape, kernel);
-  const parameters = { weight: Float32Array.from(weight.data), bias: bias && channelNumbers(bias, outChannels, 'a bias') };
+  const parameters = { weight: floatsOf(weight), bias: bias && channelNumbers(bias, outChannels, 'a bias') };
   const all = { outChannels, kernel: size, stride, padding, dilation, groups, bias: bias !== undefined };
   const name = c.build.add('conv2d', c.node.label, [padded(c, imageOf(c, x), uneven)], all, parameters);
   return value(imageResult(x, name, outChannels, positions, true));

@@ -6,7 +6,7 @@ import { activationOf, constantOf, optionalConstant, type RuleContext, type Valu
 import { Unsupported } from '../errors.js';
 import { type Activation, withoutBatch } from '../layout.js';
 import { axesWithin, axisOf, onlyFirstOutput, value } from '../results.js';
-import { type Constant, elementsOf } from '../tensors.js';
+import { type Constant, elementsOf, floatsOf } from '../tensors.js';
 
 /** The least that a norm takes. */
 const epsilonOf = (c: RuleContext) => Math.min(Math.max(c.node.float('epsilon', 1e-5), 1e-12), 1);
@@ -73,7 +73,7 @@ function normedOver(c: RuleContext, x: Activation, axes: number[], epsilon: numb
 
 /** The constant's numbers in the order of the channels that axes of the file make, row by row. */
 const inOrder = (constant: Constant, count: number, what: string) => {
-  if (constant.data.length === count) return Float32Array.from(constant.data);
+  if (constant.data.length === count) return floatsOf(constant);
   if (constant.data.length === 1) return new Float32Array(count).fill(item(constant.data, 0));
   throw new Unsupported(`${count} numbers as ${what} (they are [${constant.shape}])`);
 };

@@ -6,7 +6,7 @@ import { activationOf, constantOf, isActivation, numberOf, optionalConstant, typ
 import { Unsupported } from '../errors.js';
 import { Activation, atom, isWhole, MOST_INDICES, withoutBatch } from '../layout.js';
 import { axesWithin, axisOf, axisWithin, pairOf, type Rule, value } from '../results.js';
-import { broadcastShape, type Constant, elementsOf, expand, transpose } from '../tensors.js';
+import { broadcastShape, type Constant, elementsOf, expand, floatsOf, transpose } from '../tensors.js';
 import { toShape } from './shape.js';
 
 const MOST_INPUTS = 16; // of a node here
@@ -140,7 +140,7 @@ function embedding(c: RuleContext, table: Constant): Value[] {
   if (!tokens.isTokens) throw new Unsupported('places that the file fixes, or tokens of the input');
   if (table.shape.length !== 2 || c.node.int('axis', 0) !== 0 || elementsOf(table.shape) < 1)
     throw new Unsupported(`rows of a table [vocabulary, dimensions] (it is [${table.shape}], axis ${c.node.int('axis', 0)})`);
-  const weight = Float32Array.from(transpose(table, [1, 0]).data);
+  const weight = floatsOf(transpose(table, [1, 0]));
   const node = c.build.add('embedding', c.node.label, [tokens.node], { dimensions, vocabulary }, { weight });
   const sizes = [dimensions, ...tokens.sizes.slice(1)];
   return value(new Activation(node, sizes, [...tokens.axes, atom(0, dimensions)]));

@@ -4,9 +4,9 @@ import { applyAffine, spread } from '../affine.js';
 import { arrange, channelsOf, otherAxes, vectorOf, withRank } from '../arrange.js';
 import { activationOf, constantOf, isActivation, optionalConstant, type RuleContext, type Value } from '../context.js';
 import { Unsupported } from '../errors.js';
-import { Activation, atom, BATCH, fileOrder, placesOf, withoutBatch } from '../layout.js';
+import { Activation, atom, BATCH, fileOrder, liesInOrder, placesOf, withoutBatch } from '../layout.js';
 import { value } from '../results.js';
-import { broadcastShape, type Constant, elementsOf, expand, transpose } from '../tensors.js';
+import { broadcastShape, type Constant, elementsOf, expand, floatsOf, transpose } from '../tensors.js';
 import { scoresOf, valuesTimesWeights, weightedValues } from './attention.js';
 
 /** A matrix [outputs, inputs] times the elements along an axis, which stays where it is. */
@@ -14,13 +14,21 @@ export function contract(c: RuleContext, x: Activation, axis: number, rows: Cons
   withoutBatch(x, [axis]);
   const [outFeatures = 0, inputs = 0] = rows.shape;
   if (inputs !== item(x.shape, axis)) throw new Unsupported(`weights for ${x.shape[axis]} inputs (they are [${rows.shape}])`);
-  const weight = Float32Array.from(rows.data);
+  const weight = floatsOf(rows);
   if (otherAxes(x, [axis]).length === 0 && elementsOf(x.exampleShape) === inputs)
     return ofVector(c, x, axis, weight, { outFeatures, bias: false, ...fields });
   const by = channelsOf(c, x, [axis]);
   const name = c.build.add('linear', c.node.label, [by.node], { outFeatures, perPosition: true, bias: false, ...fields }, { weight });
   const axes = by.axes.map((atoms, i) => (i === axis ? atom(0, outFeatures) : atoms));
   return new Activation(name, [outFeatures, ...by.sizes.slice(1)], axes, true, true);
+}
+
+/** Rows of weights whose columns are moved to these places. */
+function inOrderOf(order: Int32Array, rows: Float32Array): Float32Array {
+  const result = new Float32Array(rows.length);
+  const size = order.length;
+  for (let row = 0; row < rows.length; row += size) for (let i = 0; i < size; i++) result[row + (order[i] as number)] = rows[row + i] as number;
+  return result;
 }
 
 /** Of all elements of an example: the weights' columns come in the order in which the elements lie. */
@@ -32,10 +40,12 @@ function ofVector(
   fields: { outFeatures: number; bias: boolean; compress?: boolean },
 ): Activation {
   const { outFeatures } = fields;
-  const order = fileOrder(x);
-  const size = order.length;
-  const columns = new Float32Array(weight.length);
-  for (let o = 0; o < outFeatures; o++) for (let i = 0; i < size; i++) columns[o * size + item(order, i)] = item(weight, o * size + i);
+  const columns = liesInOrder(
+    x.axes.flat().filter((a) => a.axis !== BATCH),
+    x.sizes,
+  )
+    ? weight
+    : inOrderOf(fileOrder(x), weight);
   const node = c.build.add('linear', c.node.label, [vectorOf(c, x.node, x.sizes)], fields, { weight: columns });
   const axes = x.axes.map((atoms, i) => (i === axis ? atom(0, outFeatures) : atoms.filter((a) => a.axis === BATCH)));
   return new Activation(node, [outFeatures], axes, true, true);
@@ -69,7 +79,7 @@ function grouped(c: RuleContext, x: Activation, weight: Constant, axis: number, 
   const [outs, ins] = [item(weight.shape, leading), item(weight.shape, leading + 1)];
   const node = arrange(c, x, [[...heads, axis], rest]);
   const fields = { outChannels: groups * outs, kernel: [1, 1], groups, bias: false };
-  const name = c.build.add('conv2d', c.node.label, [node], fields, { weight: Float32Array.from(weight.data) });
+  const name = c.build.add('conv2d', c.node.label, [node], fields, { weight: floatsOf(weight) });
   if (weight.data.length !== groups * outs * ins) throw new Unsupported(`one matrix for each of ${groups} groups (they are [${weight.shape}])`);
   const axes = x.axes.map((atoms, i) => {
     if (i === axis) return atom(0, outs);
