@@ -11,13 +11,15 @@ export type { WasmSource } from './engine.js';
 /**
  * One example. Float32Array: [channels × positions], normalised as in training. Uint8Array or Uint8ClampedArray: the same as bytes
  * 0..255, which are divided by 255 and normalised as the file says. ImageData of the input's size, for inputs of 1 or 3 channels: its
- * colours, or their mean.
+ * colours, or their mean. Int32Array: tokens [positions], of a model that reads tokens.
  */
-export type BrowserInput = Float32Array | Uint8Array | Uint8ClampedArray | { width: number; height: number; data: Uint8ClampedArray };
+export type BrowserInput = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | { width: number; height: number; data: Uint8ClampedArray };
 
 export interface BrowserOptions {
   /** 'unpacked' (default) keeps weights as floats once they were used; 'packed' keeps their codes alone. */
   weights?: 'unpacked' | 'packed';
+  /** 'integer': values in codes of 8 bits, by the ranges that the file keeps; the same integers on every machine. Default 'float'. */
+  arithmetic?: 'float' | 'integer';
   /** Most weights of a file that is read. Default 2^28. */
   maxWeights?: number;
   /** Most bytes of activations. Default 2^30. */
@@ -46,6 +48,8 @@ export class BrowserModel {
   /** [channels, positions...] of one example. */
   readonly input: AxesSizes;
   readonly output: AxesSizes;
+  /** How many tokens it knows; undefined where it reads numbers. */
+  readonly vocabulary: number | undefined;
   /** What the file says: name, task, labels, mean, std, ... */
   readonly metadata: Metadata;
 
@@ -53,9 +57,10 @@ export class BrowserModel {
   constructor(engine: Engine, model: number) {
     this.#engine = engine;
     this.#model = model;
-    const { input, output, metadata } = engine.describe(model);
+    const { input, output, vocabulary, metadata } = engine.describe(model);
     this.input = input;
     this.output = output;
+    this.vocabulary = vocabulary || undefined;
     this.metadata = metadata;
     this.#normalisation = normalisationOf(metadata, input[0]);
     this.#outputs = new OutputReader(metadata, output);
@@ -87,7 +92,7 @@ export class BrowserModel {
     const values = new Float32Array(examples.length * elements);
     examples.forEach((example, i) => {
       const argument = Array.isArray(given) ? `inputs[${i}]` : 'input';
-      const numbers = this.#planes(example, argument);
+      const numbers = example instanceof Int32Array && this.vocabulary ? Float32Array.from(example) : this.#planes(example, argument);
       if (!copyNumbers(numbers, argument, this.#normalisation, values.subarray(i * elements, (i + 1) * elements)))
         throw wrongType('a Float32Array, a Uint8Array or ImageData', argument, example);
     });
@@ -130,13 +135,17 @@ export class BrowserModel {
  * @throws ModelFileError for anything that is not a whole, unchanged file of a network that the engine runs
  */
 export async function loadModel(file: Uint8Array | ArrayBuffer | URL | string, options: BrowserOptions = {}): Promise<BrowserModel> {
-  const { weights = 'unpacked', maxWeights = 0, maxActivationBytes = 0, wasm } = options;
+  const { weights = 'unpacked', arithmetic = 'float', maxWeights = 0, maxActivationBytes = 0, wasm } = options;
   if (weights !== 'unpacked' && weights !== 'packed') throw wrongType('"unpacked" or "packed"', 'options.weights', weights);
+  if (arithmetic !== 'float' && arithmetic !== 'integer') throw wrongType('"float" or "integer"', 'options.arithmetic', arithmetic);
   for (const [name, value] of Object.entries({ maxWeights, maxActivationBytes }))
     if (!Number.isSafeInteger(value) || value < 0) throw wrongType('a positive whole number', `options.${name}`, value);
   const bytes = await bytesOf(file);
   const engine = await engineAt(wasm ?? new URL('./engine.wasm', import.meta.url));
-  return new BrowserModel(engine, engine.load(bytes, { packed: weights === 'packed', maxWeights, maxActivationBytes }));
+  return new BrowserModel(
+    engine,
+    engine.load(bytes, { packed: weights === 'packed', integers: arithmetic === 'integer', maxWeights, maxActivationBytes }),
+  );
 }
 
 async function bytesOf(file: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {

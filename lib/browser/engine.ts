@@ -14,7 +14,7 @@ interface Exports {
   allocate(bytes: number): number;
   release(address: number): void;
   errorText(): number;
-  load(bytes: number, count: number, packed: number, weights: number, activationBytes: number): number;
+  load(bytes: number, count: number, packed: number, integers: number, weights: number, activationBytes: number): number;
   dispose(model: number): void;
   describe(model: number): number;
   memoryOf(model: number, what: number): number;
@@ -26,6 +26,7 @@ export type WasmSource = URL | string | Uint8Array | ArrayBuffer | object;
 
 export interface NativeOptions {
   packed: boolean;
+  integers: boolean;
   maxWeights: number;
   maxActivationBytes: number;
 }
@@ -72,14 +73,15 @@ export class Engine {
     const at = this.#allocate(bytes.length);
     try {
       new Uint8Array(this.#exports.memory.buffer, at, bytes.length).set(bytes);
-      const model = this.#exports.load(at, bytes.length, Number(options.packed), options.maxWeights, options.maxActivationBytes);
+      const { packed, integers, maxWeights, maxActivationBytes } = options;
+      const model = this.#exports.load(at, bytes.length, Number(packed), Number(integers), maxWeights, maxActivationBytes);
       if (!model) throw new ModelFileError(`The model file cannot be used: ${this.#text(this.#exports.errorText())}`);
       return model;
     } finally {
       this.#exports.release(at);
     }
   }
-  describe(model: number): { input: AxesSizes; output: AxesSizes; metadata: Metadata } {
+  describe(model: number): { input: AxesSizes; output: AxesSizes; vocabulary: number; metadata: Metadata } {
     return JSON.parse(this.#text(this.#exports.describe(model)));
   }
   memory(model: number): { weightBytes: number; panelBytes: number; activationBytes: number } {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/little_endian.h"
+#include "base/table_at_start.h"
 
 namespace selfcompress {
 
@@ -23,7 +24,7 @@ constexpr Tables makeTables() {
   return tables;
 }
 
-constexpr Tables kTables = makeTables();
+SELFCOMPRESS_TABLE Tables kTables = tableOf([] { return makeTables(); });
 
 }  // namespace
 

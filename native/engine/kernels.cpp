@@ -38,17 +38,22 @@ bool hasAvx512() {
 }  // namespace
 
 std::vector<const Kernels*> supportedKernels() {
+#if defined(__wasm_simd128__)
+  return {&kWasmKernels};  // a program for browsers holds no others
+#else
   std::vector<const Kernels*> list{&kScalarKernels};
 #if SELFCOMPRESS_X86
   if (hasAvx2()) list.push_back(&kAvx2Kernels);
   if (hasAvx512()) list.push_back(&kAvx512Kernels);
-#elif defined(__wasm_simd128__)
-  list.push_back(&kWasmKernels);
 #endif
   return list;
+#endif
 }
 
 const Kernels& chosenKernels() {
+#if defined(__wasm_simd128__)
+  return kWasmKernels;
+#else
   const std::vector<const Kernels*> list = supportedKernels();
   const char* wanted = std::getenv("SELFCOMPRESS_ISA");
   if (!wanted || !*wanted) return *list.back();
@@ -57,6 +62,7 @@ const Kernels& chosenKernels() {
   if (std::string(wanted) == "neon") return kScalarKernels;
   throw EnvironmentError("Expected an instruction set of this processor for SELFCOMPRESS_ISA but received \"" +
                          std::string(wanted) + "\"");
+#endif
 }
 
 }  // namespace selfcompress::engine

@@ -112,6 +112,7 @@ struct Kernels {
   int tileVectors;   // of ChannelRow
   int tileChannels;  // of ImageRow
   int tileSums;      // of TileProducts
+  int mostPoints;    // of TileRange: 8, or 6
   void (*channelRow)(const ChannelRow&);
   void (*depthwiseRow)(const DepthwiseRow&);
   void (*imageRow)(const ImageRow&);

@@ -1,6 +1,6 @@
 #include "graph/infer.h"
 
-#include <unordered_map>
+#include <map>
 
 namespace selfcompress {
 namespace {
@@ -74,7 +74,7 @@ Axes inferNode(const NodeContext& context, int batchSize) {
 
 Topology inferShapes(const NetworkDescription& network, int batchSize) {
   Topology topology;
-  std::unordered_map<std::string, int> tensorOf{{kInputName, 0}};
+  std::map<std::string, int> tensorOf{{kInputName, 0}};
   checkSize(network.input, batchSize, "network.input");
   if (network.input.type == ValueType::kToken && network.input.channels != 1)
     failDescription("1 channel of tokens", "network.input", network.input.text());

@@ -27,11 +27,20 @@ struct TensorTarget {
   float* floats = nullptr;
 };
 
+// A program that only reads files (the one for browsers) drops the encoders, and with them the code behind them.
+#if defined(SELFCOMPRESS_INFERENCE_ONLY)
+struct Encode {
+  constexpr Encode(Bytes (*)(const TensorView&)) {}
+};
+#else
+using Encode = Bytes (*)(const TensorView& tensor);
+#endif
+
 struct Codec {
   const char* name;
   Content content;
   bool automatic;  // tried where the writer may choose
-  Bytes (*encode)(const TensorView& tensor);
+  Encode encode;
   // Must fail on, or make sense of, any bytes whatever. Zero bytes at the end may have been added (kElementsPerByte).
   void (*decode)(ByteSpan payload, TensorTarget& target);
 };

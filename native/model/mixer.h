@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/table_at_start.h"
 #include "model/range_coder.h"
 
 namespace selfcompress::model {
@@ -20,18 +21,18 @@ inline constexpr std::array<std::uint32_t, 65> kLogisticKnots = {
     65221, 65295, 65351, 65394, 65427, 65453, 65472, 65487, 65499, 65507, 65514, 65519, 65523};
 
 // squash(x): the probability (of 2^16) of log odds x / 240, x from -2048 to 2047, on straight lines between the knots.
-inline constexpr auto kSquash = [] {
+inline SELFCOMPRESS_TABLE auto kSquash = tableOf([] {
   std::array<std::uint16_t, 4096> table{};
   for (std::uint32_t i = 0; i < 4096; i++) {
     const std::uint32_t knot = i >> 6, part = i & 63;
     table[i] = std::uint16_t((kLogisticKnots[knot] * (64 - part) + kLogisticKnots[knot + 1] * part) >> 6);
   }
   return table;
-}();
+});
 inline std::uint32_t squash(std::int32_t x) { return kSquash[std::size_t(std::clamp(x, -2048, 2047) + 2048)]; }
 
 // stretch(p): the least x with squash(x) >= 16 floor(p / 16) + 8, 2047 where there is none.
-inline constexpr auto kStretch = [] {
+inline SELFCOMPRESS_TABLE auto kStretch = tableOf([] {
   std::array<std::int16_t, 4096> table{};
   std::int32_t x = -2048;
   for (std::uint32_t i = 0; i < 4096; i++) {
@@ -39,7 +40,7 @@ inline constexpr auto kStretch = [] {
     table[i] = std::int16_t(x);
   }
   return table;
-}();
+});
 inline std::int32_t stretch(std::uint32_t p16) { return kStretch[p16 >> 4]; }
 
 // One weight per input in 1 / 2^16.

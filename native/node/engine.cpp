@@ -2,12 +2,12 @@
 #include <cstring>
 
 #include "cpu/threads.h"
+#include "engine/predictor.h"
 #include "node/addon.h"
 #include "node/classes.h"
 #include "node/decoder.h"
 #include "node/describe.h"
 #include "node/model_file.h"
-#include "node/predictor.h"
 
 namespace selfcompress::node {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 struct ModelObject {
   static constexpr napi_type_tag kTag{0x52b8a1c94f0d4d17, 0x9a3c6e0b7d215f83};
   static constexpr const char* kClass = "Model";
-  std::shared_ptr<const Predictor> model;  // queued predictions hold it as well
+  std::shared_ptr<const engine::Predictor> model;  // queued predictions hold it as well
   std::int64_t inputElements = 0, outputElements = 0;
   std::shared_ptr<const model::Bytes> file;  // of a network of tokens, for decoders
   engine::Options options;
@@ -24,7 +24,7 @@ using Shared = std::shared_ptr<ModelObject>;
 
 // What loadModelFile hands to the constructor; the JavaScript thread's.
 struct Made {
-  std::shared_ptr<const Predictor> model;
+  std::shared_ptr<const engine::Predictor> model;
   std::shared_ptr<const model::Bytes> file;
   engine::Options options;
 };
@@ -37,7 +37,7 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   Made made = std::exchange(loaded, {});
   object->model = std::move(made.model), object->options = made.options;
   if (object->model->vocabulary()) object->file = std::move(made.file);
-  const Predictor& model = *object->model;
+  const engine::Predictor& model = *object->model;
   object->inputElements = model.input().elements(), object->outputElements = model.output().elements();
   const engine::Memory memory = model.memory();
   wrap(info, object,
@@ -149,10 +149,10 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   const bool integers = f.choice("arithmetic", {"float", "integer"}, 0) == 1;
   arrays.verify();
   auto copy = std::make_shared<model::Bytes>(bytes, bytes + arrays.lengthOf("bytes"));
-  auto result = std::make_shared<std::shared_ptr<const Predictor>>();
+  auto result = std::make_shared<std::shared_ptr<const engine::Predictor>>();
   return addonData(info.Env())
       .stream.queue(info.Env(), {{},
-                                 [=] { *result = makePredictor(*copy, options, integers); },
+                                 [=] { *result = engine::makePredictor(*copy, options, integers); },
                                  [=](Napi::Env env) -> Napi::Value {
                                    loaded = {std::move(*result), copy, options};
                                    return addonData(env).modelClass.New({});

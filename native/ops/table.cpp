@@ -1,9 +1,9 @@
 #include "ops/table.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
-#include <sstream>
-#include <unordered_map>
+#include <map>
 
 #include "ops/operators.h"
 
@@ -18,7 +18,7 @@ const std::vector<const Operator*>& operators() {
 
 const Operator* findOperator(std::string_view kind) {
   static const auto byKind = [] {
-    std::unordered_map<std::string_view, const Operator*> map;
+    std::map<std::string_view, const Operator*> map;
     for (const Operator* op : operators()) map[op->kind] = op;
     return map;
   }();
@@ -29,10 +29,9 @@ const Operator* findOperator(std::string_view kind) {
 namespace {
 
 std::string text(double value) {
-  std::ostringstream out;
-  out.precision(9);
-  out << value;
-  return out.str();
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.9g", value);
+  return digits;
 }
 
 std::string text(const FieldValue& value) {

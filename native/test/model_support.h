@@ -57,8 +57,8 @@ inline double orderZeroBits(const std::vector<std::int32_t>& codes) {
 }
 
 // Writes again everything that the reader gives.
-inline Bytes rewritten(const ModelReader& reader) {
-  ModelWriter writer(reader.structure(), reader.metadata(), reader.options());
+inline Bytes rewritten(const ModelReader& reader, const WriteOptions& options) {
+  ModelWriter writer(reader.structure(), reader.metadata(), options);
   for (std::size_t i = 0; i < reader.tensors().size(); i++) {
     const TensorEntry& entry = reader.tensors()[i];
     switch (reader.content(i)) {
@@ -78,6 +78,7 @@ inline Bytes rewritten(const ModelReader& reader) {
   }
   return writer.finish();
 }
+inline Bytes rewritten(const ModelReader& reader) { return rewritten(reader, reader.options()); }
 
 inline void fixChecksum(Bytes& file) {
   const selfcompress::model::ByteSpan all(file);

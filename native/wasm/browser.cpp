@@ -5,7 +5,7 @@
 #include <new>
 #include <string>
 
-#include "engine/model.h"
+#include "engine/predictor.h"
 
 #define SELFCOMPRESS_EXPORT(name) extern "C" __attribute__((export_name(#name), used))
 
@@ -14,7 +14,7 @@ namespace {
 using namespace selfcompress;
 
 struct Loaded {
-  engine::Model model;
+  std::shared_ptr<const engine::Predictor> model;
   std::string description;
 };
 
@@ -63,13 +63,13 @@ void appendAxes(std::string& json, const Axes& axes) {
   appendList(json, sizes, appendNumber);
 }
 
-// {"input":[...],"output":[...],"metadata":{...}}
-std::string describe(const engine::Model& model) {
+// {"input":[...],"output":[...],"vocabulary":0,"metadata":{...}}
+std::string describe(const engine::Predictor& model) {
   std::string json = "{\"input\":";
   appendAxes(json, model.input());
   json += ",\"output\":";
   appendAxes(json, model.output());
-  json += ",\"metadata\":{";
+  json += ",\"vocabulary\":" + std::to_string(model.vocabulary()) + ",\"metadata\":{";
   bool first = true;
   for (const auto& [key, value] : model.metadata()) {
     if (!first) json += ',';
@@ -105,15 +105,16 @@ SELFCOMPRESS_EXPORT(errorText) const char* errorText() { return lastError.c_str(
 
 // nullptr: see errorText. The bytes are not needed afterwards.
 SELFCOMPRESS_EXPORT(load)
-Loaded* load(const std::uint8_t* bytes, std::size_t count, int packed, double weights, double activationBytes) {
+Loaded* load(const std::uint8_t* bytes, std::size_t count, int packed, int integers, double weights,
+             double activationBytes) {
   Loaded* result = nullptr;
   attempt([&] {
     engine::Options options;
     options.keepPanels = !packed;
     if (weights > 0) options.limits.weights = std::uint64_t(weights);
     options.activationBytes = activationBytes > 0 ? std::uint64_t(activationBytes) : std::uint64_t(1) << 30;
-    result = new Loaded{{model::ByteSpan(bytes, count), options}, {}};
-    result->description = describe(result->model);
+    auto model = engine::makePredictor(model::ByteSpan(bytes, count), options, integers != 0);
+    result = new Loaded{model, describe(*model)};
   });
   return result;
 }
@@ -122,11 +123,11 @@ SELFCOMPRESS_EXPORT(describe) const char* describeLoaded(const Loaded* loaded) {
 
 // what: 0 weights as they are kept, 1 unpacked weights, 2 activations; bytes.
 SELFCOMPRESS_EXPORT(memoryOf) double memoryOf(const Loaded* loaded, int what) {
-  const engine::Memory memory = loaded->model.memory();
+  const engine::Memory memory = loaded->model->memory();
   return double(what == 0 ? memory.weightBytes : what == 1 ? memory.panelBytes : memory.activationBytes);
 }
 
 SELFCOMPRESS_EXPORT(predict)
 int predict(const Loaded* loaded, const float* images, std::size_t count, float* result) {
-  return attempt([&] { loaded->model.predict(images, count, result); });
+  return attempt([&] { loaded->model->predict(images, count, result, {}); });
 }

@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
@@ -32,10 +32,11 @@ const sources = [
   ...operators.flatMap(({ name }) => files(`ops/${name}`)).filter((file) => !readFileSync(join(root, file), 'utf8').includes('reference_backend.h')),
   'native/graph/infer.cpp',
   'native/export/structure.cpp',
-  ...files('engine'),
+  ...files('engine', (name) => name !== 'decoder.cpp'),
   ...files('engine/ops'),
-  'native/engine/isa/scalar.cpp',
+  ...files('engine/integer'),
   'native/engine/isa/wasm.cpp',
+  'native/engine/isa/integer_wasm.cpp',
   ...files('wasm'),
 ];
 
@@ -43,6 +44,8 @@ const flags = [
   '-std=c++20',
   '-msimd128',
   '-fwasm-exceptions',
+  '-fno-threadsafe-statics',
+  '-fno-rtti', // names of classes would be a tenth of the file; exceptions keep those that they need
   '-ffp-contract=off',
   '-fvisibility=hidden',
   '-ffunction-sections',
@@ -54,8 +57,15 @@ const flags = [
   '-include',
   'native/wasm/standard.h',
 ];
-/** Kernels for speed, everything else for size. */
-const optimise = (source) => (source.startsWith('native/engine/isa/wasm') || source.startsWith('native/engine/ops/') ? '-O3' : '-Oz');
+/** Kernels for speed, operators whose loops take time with vectors of what the compiler finds, everything else for size. */
+const optimise = (source) => {
+  if (/engine\/isa\//.test(source)) return '-O3';
+  if (/engine\/ops\/attention/.test(source)) return '-O2';
+  return /engine\/ops\/(binary|convolution|elementwise|norms|pooling|winograd)/.test(source) ? '-Os' : '-Oz';
+};
+
+/** Most bytes of the modules and the engine, gzipped. */
+const LIMIT = 150_000;
 
 function run(args) {
   return new Promise((resolve, reject) => {
@@ -81,7 +91,7 @@ await Promise.all(
   }),
 );
 await run([
-  '-O3',
+  '-Oz',
   '-fwasm-exceptions',
   '-msimd128',
   '--no-entry',
@@ -89,6 +99,7 @@ await run([
   '-sALLOW_MEMORY_GROWTH=1',
   '-sMAXIMUM_MEMORY=2GB',
   '-sFILESYSTEM=0',
+  '-sMALLOC=emmalloc',
   '-Wl,--gc-sections',
   ...queue.map(({ object }) => object),
   '-o',
@@ -97,4 +108,18 @@ await run([
 const beside = join(root, 'dist/browser');
 if (existsSync(beside)) copyFileSync(output, join(beside, 'engine.wasm'));
 const bytes = readFileSync(output);
-console.log(`${basename(output)}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`);
+const gzipped = (data) => gzipSync(data, { level: 9 }).length;
+/** What the browser's entry imports, all of it of this package. */
+const modules = new Set();
+function collect(path) {
+  if (modules.has(path)) return;
+  modules.add(path);
+  for (const [, name] of readFileSync(path, 'utf8').matchAll(/(?:from|import)\s*['"](\.[^'"]+)['"]/g)) collect(join(dirname(path), name));
+}
+if (existsSync(beside)) collect(join(beside, 'browser.js'));
+const scripts = [...modules].reduce((sum, path) => sum + gzipped(readFileSync(path)), 0);
+console.log(`${basename(output)}: ${bytes.length} bytes, ${gzipped(bytes)} gzipped; ${modules.size} modules, ${scripts} gzipped`);
+if (gzipped(bytes) + scripts > LIMIT) {
+  console.error(`Expected at most ${LIMIT} bytes gzipped but received ${gzipped(bytes) + scripts}`);
+  process.exitCode = 1;
+}

@@ -65,6 +65,9 @@ std::vector<const CodeKernels*> supportedCodeKernels() {
 }
 
 const CodeKernels* chosenCodeKernels() {
+#if defined(__wasm_simd128__)
+  return &kWasmCodeKernels;
+#else
   const std::string chosen = chosenKernels().isa;  // which throws for an environment that asks for what there is not
   const char* wanted = std::getenv("SELFCOMPRESS_ISA");
   std::vector<const CodeKernels*> list = supportedCodeKernels();
@@ -73,6 +76,7 @@ const CodeKernels* chosenCodeKernels() {
   // Processors with AVX-512 but no VNNI use AVX2.
   if (chosen == "avx2" && std::string(list.back()->isa) == "avx512") list.pop_back();
   return list.back();
+#endif
 }
 
 }  // namespace selfcompress::engine::integer

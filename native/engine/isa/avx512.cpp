@@ -9,9 +9,10 @@ namespace {
 constexpr int kTileVectors = 4, kPixels[] = {12, 12, 8, 6};  // at most 24 sums in 32 registers
 constexpr int kTileChannels = 6, kImagePixels = 4;
 constexpr int kTileSums = 24;  // of tileProducts, in registers
+constexpr int kMostPoints = 8;
 #include "engine/isa/kernels.inc"
 #include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kAvx512Kernels{"avx512",     kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+const Kernels kAvx512Kernels{"avx512",     kWidth,   kTileVectors, kTileChannels, kTileSums,    kMostPoints, channelRow,
                              depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
 }  // namespace selfcompress::engine

@@ -6,9 +6,10 @@ namespace {
 constexpr int kTileVectors = 2, kPixels[] = {4, 2};
 constexpr int kTileChannels = 3, kImagePixels = 2;
 constexpr int kTileSums = 8;  // of tileProducts, in registers
+constexpr int kMostPoints = 8;
 #include "engine/isa/kernels.inc"
 #include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kScalarKernels{"scalar",     kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+const Kernels kScalarKernels{"scalar",     kWidth,   kTileVectors, kTileChannels, kTileSums,    kMostPoints, channelRow,
                              depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
 }  // namespace selfcompress::engine

@@ -9,10 +9,11 @@ namespace {
 #include "engine/isa/vector.h"
 constexpr int kTileVectors = 2, kPixels[] = {6, 4};
 constexpr int kTileChannels = 4, kImagePixels = 2;
-constexpr int kTileSums = 8;  // of tileProducts: processors below have 16 registers
+constexpr int kTileSums = 8;    // of tileProducts: processors below have 16 registers
+constexpr int kMostPoints = 6;  // larger tiles would be a tenth of what browsers load
 #include "engine/isa/kernels.inc"
 #include "engine/isa/winograd.inc"
 }  // namespace
-const Kernels kWasmKernels{"wasm",       kWidth,   kTileVectors, kTileChannels, kTileSums,    channelRow,
+const Kernels kWasmKernels{"wasm",       kWidth,   kTileVectors, kTileChannels, kTileSums,    kMostPoints, channelRow,
                            depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
 }  // namespace selfcompress::engine

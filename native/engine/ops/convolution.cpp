@@ -29,7 +29,7 @@ class Convolution final : public Step {
     rows_ = oneRow_ ? 1 : g_.outHeight();
     pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
     width16_ = p.kernels.width;
-    if (Winograd::isWorth(g_)) winograd_.emplace(g_, p.kernels);
+    if (Winograd::isWorth(g_, p.kernels)) winograd_.emplace(g_, p.kernels);
     makeRuns();
   }
 
@@ -51,7 +51,7 @@ class Convolution final : public Step {
     return panels_[0].bytes() + panels_[1].bytes() + places_.size() * sizeof(std::int64_t);
   }
   double cost(Layout layout, const Kernels& kernels) const override {
-    if (byTiles(layout)) return Winograd::costOf(g_) * (16.0 / kernels.width);
+    if (byTiles(layout)) return Winograd::costOf(g_, kernels) * (16.0 / kernels.width);
     const double perPixel = double(weights_.perChannel()) * double(g_.outHeight()) * g_.outWidth();
     if (layout == Layout::kImages) return perPixel * g_.outChannels * (16.0 / kernels.width);
     if (depthwise_) return perPixel * double(roundUp(g_.outChannels, kernels.width)) / kernels.width;

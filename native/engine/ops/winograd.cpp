@@ -22,12 +22,14 @@ double cost(const Conv2dGeometry& g, int outputs) {
 }
 
 // The tile that takes the least time; larger ones round more, and have to be worth it.
-int bestOutputs(const Conv2dGeometry& g) { return g.kernelHeight == 3 && cost(g, 6) < 0.85 * cost(g, 4) ? 6 : 4; }
+int bestOutputs(const Conv2dGeometry& g, const Kernels& kernels) {
+  return kernels.mostPoints >= 8 && g.kernelHeight == 3 && cost(g, 6) < 0.85 * cost(g, 4) ? 6 : 4;
+}
 
-bool hasForm(const Conv2dGeometry& g) {
+bool hasForm(const Conv2dGeometry& g, const Kernels& kernels) {
   const int size = g.kernelHeight;
-  return (size == 3 || size == 5) && g.kernelWidth == size && g.strideH == 1 && g.strideW == 1 && g.dilationH == 1 &&
-         g.dilationW == 1 && g.groups == 1;
+  return (size == 3 || (size == 5 && kernels.mostPoints >= 8)) && g.kernelWidth == size && g.strideH == 1 &&
+         g.strideW == 1 && g.dilationH == 1 && g.dilationW == 1 && g.groups == 1;
 }
 
 EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
@@ -38,18 +40,18 @@ EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
 
 }  // namespace
 
-double Winograd::costOf(const Conv2dGeometry& g) { return cost(g, bestOutputs(g)); }
+double Winograd::costOf(const Conv2dGeometry& g, const Kernels& kernels) { return cost(g, bestOutputs(g, kernels)); }
 
 // Direct sums take more time the more planes they read, which compete for the sets of the cache.
-bool Winograd::isWorth(const Conv2dGeometry& g) {
+bool Winograd::isWorth(const Conv2dGeometry& g, const Kernels& kernels) {
   const double direct = double(g.outHeight()) * g.outWidth() * g.kernelHeight * g.kernelWidth * g.inChannels *
                         g.outChannels * (1.1 + g.inChannels / 150.0);
-  return hasForm(g) && costOf(g) < direct;
+  return hasForm(g, kernels) && costOf(g, kernels) < direct;
 }
 
 Winograd::Winograd(const Conv2dGeometry& g, const Kernels& kernels)
     : g_(g), taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
-  form_.outputs = bestOutputs(g), form_.points = g.kernelHeight + form_.outputs - 1;
+  form_.outputs = bestOutputs(g, kernels), form_.points = g.kernelHeight + form_.outputs - 1;
   form_.across = tilesAlong(g.outWidth(), form_.outputs);
   area_ = std::int64_t(form_.points) * form_.points, tiles_ = tilesOf(g, form_.outputs);
   const std::int64_t perTile = area_ * kBlock * (std::int64_t(g.inChannels) + g.outChannels);

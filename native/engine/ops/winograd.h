@@ -10,11 +10,11 @@ namespace selfcompress::engine {
 class Winograd {
  public:
   // Whether the geometry has such a form that takes less time than direct sums.
-  static bool isWorth(const Conv2dGeometry&);
+  static bool isWorth(const Conv2dGeometry&, const Kernels&);
   Winograd(const Conv2dGeometry&, const Kernels&);
 
   // About how many multiplications of vectors of 16 floats a block takes.
-  static double costOf(const Conv2dGeometry&);
+  static double costOf(const Conv2dGeometry&, const Kernels&);
 
   std::int64_t panelFloats() const { return area_ * g_.inChannels * g_.outChannels; }
   // Floats that makePanel needs beside the panel.

@@ -54,7 +54,7 @@ RotaryPairs rotaryPairs(const NodeContext& c) {
     }
     pairs.first.push_back(std::int32_t(i)), pairs.second.push_back(partner);
     pairs.frequency.push_back(
-        turn.pair < 0 ? 0.0f : float(std::pow(c.node.number("base"), -2.0 * turn.pair / double(rotated))));
+        turn.pair < 0 ? 0.0f : float(std::exp(std::log(c.node.number("base")) * -2.0 * turn.pair / double(rotated))));
   }
   std::size_t covered = 0;
   for (std::int32_t second : pairs.second) covered += second < 0 ? 1u : 2u;
