@@ -216,11 +216,8 @@ export function checkNames(object: unknown, argument: string, names: readonly st
   }
 }
 
+/** An instance of a class, or what has another prototype, is refused: its properties may be anything at each reading. */
 export function checkObject(object: unknown, argument: string): Record<string, unknown> {
-  let tag = '';
-  try {
-    if (typeof object === 'object' && object !== null) tag = Object.prototype.toString.call(object);
-  } catch {} // a revoked proxy, or the user's code
-  if (tag !== '[object Object]') throw wrongType('an object', argument, object);
-  return object as Record<string, unknown>;
+  if (!isPlainObject(object)) throw wrongType('a plain object', argument, object);
+  return object;
 }

@@ -1,8 +1,8 @@
 /** A trained network of another program, made small: it learns from the original itself, and is steered to a target. */
 import { checkPath, checkTyped, readArgument } from '../arguments.js';
 import type { Device, NetworkDescription } from '../binding.js';
-import { type AnyDataset, type Dataset, MOST_EXAMPLES, type Split } from '../data/dataset.js';
-import { checkInteger, checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
+import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
+import { checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { exportModel } from '../export/export.js';
 import { importModel } from '../import/import.js';
 import { encodeModel } from '../model-file/model-file.js';
@@ -125,13 +125,7 @@ async function checkImages(given: Dataset): Promise<Dataset> {
   const data = readArgument(given, 'data') as AnyDataset;
   checkData(data);
   if (data.input === 'tokens') throw wrongType('a data set of images, vectors or sequences of numbers', 'data', given);
-  const splits = Object.entries({ train: data.train, test: data.test, validation: data.validation });
-  for (const [name, split] of splits) if (split !== undefined) checkInteger(split.count, `data.${name}.count`, 1, MOST_EXAMPLES);
   await new NativeData(data).fill();
-  const size = elements(data.shape);
-  for (const [name, split] of splits)
-    if (split !== undefined && split.images.length !== split.count * size)
-      throw wrongValue(`${split.count} × ${size} numbers`, `data.${name}.images`, split.images);
   return data;
 }
 

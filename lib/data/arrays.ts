@@ -1,6 +1,6 @@
 /** Data sets from typed arrays. */
 import { readArgument } from '../arguments.js';
-import { checkChoice, checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { runPaced, SLICE, type Steps } from '../pace.js';
 import { checkArray, checkFinite, checkFloats, checkLabels, countRows, placeInImages } from './checks.js';
@@ -170,7 +170,7 @@ function* checkArrays(split: unknown, argument: string, plan: Plan): Steps<(Spli
 
 /** The work of `datasetFromArrays` in slices. */
 export function* datasetSteps(options: ArrayDataset | TokenArrayDataset): Steps<AnyDataset> {
-  if (typeof options !== 'object' || options === null) throw wrongType('an object', 'datasetFromArrays', options);
+  checkObject(options, 'datasetFromArrays');
   const tokens = 'vocabulary' in options || (typeof options.train === 'object' && options.train !== null && 'tokens' in options.train);
   const { sizes, ...plan } = checkCommon(options, tokens);
   const { name = 'arrays', classNames, validation, seed = 1 } = options;

@@ -48,7 +48,7 @@ function* cut(tokens: Int32Array, length: number, starts: ArrayLike<number>): St
 const starts = (tokens: Int32Array, length: number) => Int32Array.from({ length: Math.floor((tokens.length - 1) / length) }, (_, i) => i * length);
 
 /** Tokens of a batch. */
-const MOST_TOKENS = 2 ** 28;
+const MOST_TOKENS = 2 ** 24;
 
 function checkWindows(given: unknown, length: unknown, batchSize: unknown): void {
   const tokens = checkTyped(given, 'tokens', Int32Array);

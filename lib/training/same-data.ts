@@ -1,18 +1,32 @@
 /** Whether a trainer's data are data at all, and those that a run was made with. */
-import type { AnyDataset } from '../data/dataset.js';
+import { type AnyDataset, MOST_EXAMPLES, type Split, type TokenSplit } from '../data/dataset.js';
 import { checkInteger, isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { elements } from '../network/description.js';
 import type { DataInfo } from './checkpoint.js';
 import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
 /** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
 export function checkData(data: unknown): asserts data is AnyDataset {
-  const { input, shape, classes, train, test, validation } = (isPlainObject(data) ? data : {}) as Record<string, unknown>;
+  const { input, shape, length, classes, train, test, validation } = (isPlainObject(data) ? data : {}) as Record<string, unknown>;
   const isTokens = input === 'tokens';
   const split = (value: unknown) => isPlainObject(value) && (isTokens ? 'tokens' : 'images') in value && 'count' in value;
   if (!(isTokens || Array.isArray(shape)) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
     throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
   }
   checkInteger(classes, 'data.classes', 0);
+  for (const [name, given] of Object.entries({ train, test, validation })) {
+    if (given !== undefined) checkCount(given as Split | TokenSplit, `data.${name}`, isTokens ? [length] : (shape as unknown[]));
+  }
+}
+
+/** Nothing is made as long as a split's count says before its arrays are that long. */
+function checkCount(split: Split | TokenSplit, argument: string, sizes: unknown[]): void {
+  const { count } = split;
+  checkInteger(count, `${argument}.count`, 1, MOST_EXAMPLES);
+  const [field, values] = 'images' in split ? (['images', split.images] as const) : (['tokens', split.tokens] as const);
+  if (!ArrayBuffer.isView(values) || !sizes.every(Number.isInteger)) return; // native code says what it wants
+  const length = count * elements(sizes as number[]);
+  if (values.length !== length) throw wrongValue(`${length} values, those of ${count} examples,`, `${argument}.${field}`, values);
 }
 
 /** @returns the fingerprint of `data` */

@@ -45,6 +45,7 @@ function wrong(error, entry) {
   const said = `${error.constructor.name} ${error.code}: ${error.message}`;
   if (error instanceof RangeError && error.code === undefined && /Array buffer allocation failed|Invalid typed array length/.test(error.message))
     return undefined;
+  if (/^Class constructors cannot be invoked/.test(error.message)) return undefined; // the caller's own function is a class
   if (!codes.test(error.code)) return `error without a code: ${said}${alone ? ` ${error.stack}` : ''}`;
   if (error.code !== 'ERR_SELFCOMPRESS_ARGUMENT') return undefined;
   if (!(error instanceof TypeError || error instanceof RangeError)) return `neither a TypeError nor a RangeError: ${said}`;
@@ -54,7 +55,7 @@ function wrong(error, entry) {
   const name = argument.toLowerCase(); // one that was misspelled is named as it was written: in part, or in capitals
   if (
     ![...vocabularies.get(entry)].some((word) => name.includes(word.toLowerCase()) || word.toLowerCase().includes(name.trim())) &&
-    !/^(.*\.)?x{200,}/.test(name)
+    !/^(.*\.)?(x{200,}.*|valueof|\d+)$/.test(name)
   )
     return `names no argument: ${said}`;
   return undefined;
