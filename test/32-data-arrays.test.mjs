@@ -44,7 +44,7 @@ t.test('misspelled and missing fields', async (t) => {
   await wrong({ ...good, classes: '10' }, /an integer .* for classes but received "10"/);
   await wrong({ ...good, classNames: 'ab' }, /classNames/);
   await wrong({ ...good, task: 'classify' }, /for task but received "classify"/);
-  await wrong(null, /an object for datasetFromArrays but received null/);
+  await wrong(null, /a plain object for datasetFromArrays but received null/);
   await wrong({ ...good, shape: undefined }, /shape but received undefined/);
   await wrong({ ...good, shape: [1, 2, 2, 1] }, /shape/);
   await wrong({ ...good, name: 5 }, /name but received 5/);
