@@ -66,7 +66,12 @@ Napi::Value completed(Napi::Object error, const Failure& failure) {
 
 }  // namespace
 
-void Stream::stopHook(void* stream) { static_cast<Stream*>(stream)->jobs_.stop(); }
+void Stream::stopHook(void* stream) {
+  Stream& self = *static_cast<Stream*>(stream);
+  self.env_ = Napi::Env(
+      nullptr);  // whose hooks are gone once they have run: Deno ends the process over one that is removed then
+  self.jobs_.stop();
+}
 
 Stream::Stream(Napi::Env env) : env_(env) {
   // Runs before the environment is taken down: no work of ours may outlive it.
@@ -74,7 +79,7 @@ Stream::Stream(Napi::Env env) : env_(env) {
 }
 
 Stream::~Stream() {
-  napi_remove_env_cleanup_hook(env_, stopHook, this);
+  if (napi_env(env_) != nullptr) napi_remove_env_cleanup_hook(env_, stopHook, this);
   jobs_.stop();
 }
 
