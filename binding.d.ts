@@ -496,6 +496,14 @@ export interface EmbeddingNode extends NodeBase {
   compress?: boolean | undefined;
 }
 /**
+ * The output layer of a language model with the weights of its embedding: inputs are values of as many channels as the embedding has
+ * dimensions, and an embedding that another node reads too. Output channel v is Σ_d weight[d, v] · channel d, at every position. Bit
+ * depth and exponent are the embedding's; a dimension leaves from both at once. Not on CUDA devices.
+ */
+export interface UnembeddingNode extends NodeBase {
+  kind: 'unembedding';
+}
+/**
  * A tensor of its own, the same for every example: learned positions, or anything else to add or multiply by. It has the
  * positions of its input, of which it reads nothing else, or one, to be broadcast. Weight [channels, positions].
  */
@@ -552,6 +560,7 @@ export type NodeDescription =
   | LstmNode
   | GruNode
   | EmbeddingNode
+  | UnembeddingNode
   | ParameterNode
   | DropoutNode;
 

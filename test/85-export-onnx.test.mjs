@@ -22,11 +22,24 @@ t.setTimeout(600_000); // a session of ONNX Runtime and two compiled networks fo
 const folder = mkdtempSync(join(tmpdir(), 'selfcompress-export-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const COUNT = 3;
+const TOKENS = 7;
 
 async function runOnnx(bytes, input, images) {
   const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 });
-  const results = await session.run({ input: new ort.Tensor('float32', images, [images.length / input.reduce((a, b) => a * b), ...input]) });
+  const count = images.length / input.reduce((a, b) => a * b);
+  const tensor =
+    images instanceof Int32Array
+      ? new ort.Tensor('int64', BigInt64Array.from(images, BigInt), [count, ...input.slice(1)])
+      : new ort.Tensor('float32', images, [count, ...input]);
+  const results = await session.run({ input: tensor });
   return results[session.outputNames[0]];
+}
+
+/** Numbers, or tokens. */
+function examplesFor({ input, inputType }) {
+  const random = randomNumbers(5);
+  const length = COUNT * input.reduce((a, b) => a * b);
+  return inputType === 'token' ? Int32Array.from({ length }, () => Math.floor(TOKENS * random())) : floats(random, length);
 }
 
 /** Exported files by case. */
@@ -43,7 +56,7 @@ t.test('every operator with a rule is in a case, and ONNX Runtime agrees with th
     const state = randomState(network);
     const bytes = await exportModel({ network, state }, { format: 'onnx' });
     files[name] = bytes;
-    const images = floats(randomNumbers(5), COUNT * network.input.reduce((a, b) => a * b));
+    const images = examplesFor(network);
     const expected = await predictWith(network, state, images, COUNT);
     const result = await runOnnx(bytes, network.input, images).catch((error) => t.fail(`${name}: ${error.message}`));
     if (!result) continue;
@@ -97,7 +110,7 @@ t.test('our importer makes the same network of it', async (t) => {
       ...imported.network,
       nodes: imported.network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)),
     };
-    const images = floats(randomNumbers(5), COUNT * network.input.reduce((a, b) => a * b));
+    const images = examplesFor(network);
     const expected = await predictWith(network, state, images, COUNT);
     const prediction = await predictWith(plain, imported.state, images, COUNT);
     const actual = inFileOrder(imported.report.output, inspectNetwork(imported.network).shapes[imported.network.output], prediction);

@@ -11,8 +11,10 @@ import {
   datasetFromText,
   decodeModel,
   difference,
+  exportModel,
   generateText,
   initialState,
+  inspectNetwork,
   languageModelNames,
   NetworkBuilder,
   randomNumbers,
@@ -124,8 +126,8 @@ t.test('labels that do not count and weights of classes', async (t) => {
 });
 
 t.test('models by name learn, are resumed as if never stopped, and say what texts are measured in', async (t) => {
-  for (const name of languageModelNames) {
-    const start = () => Trainer.create({ network: model(name), data, ...options });
+  for (const [name, more] of [...languageModelNames.map((name) => [name, {}]), ['char-lm', { tied: true }]]) {
+    const start = () => Trainer.create({ network: model(name, more), data, ...options });
     const trainer = start();
     t.equal(trainer.options.loss.perPosition, true);
     t.equal(trainer.stepsPerEpoch, 20);
@@ -190,6 +192,29 @@ t.test('what has died leaves, and the function stays', async (t) => {
   t.equal(removed['block4-output'], 1);
   t.ok(difference(await network.predict(windows, 16), before) < 1e-4);
   await network.dispose();
+  await trainer.dispose();
+});
+
+t.test('embedding and output layer may share their weights, which are everywhere once', async (t) => {
+  const { parameters } = inspectNetwork(createModel('char-lm', { input: { tokens: 64 }, classes: 65, tied: true }));
+  const weights = parameters.filter(({ role }) => role === 'weight').reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
+  t.equal(weights, 811_264 - 65 * 128);
+  t.throws(() => model('char-lm', { tied: 1 }), { name: 'TypeError', message: /a boolean for tied but received 1/ });
+  t.throws(() => model('lstm-lm', { tied: true }), { name: 'TypeError', message: /tied/ });
+  const trainer = Trainer.create({ network: model('char-lm', { tied: true }), data, ...options, epochs: 1, stepsPerEpoch: 5 });
+  await trainer.run();
+  const { description } = trainer;
+  const state = await trainer.state();
+  const inFile = await decodeModel(await trainer.encodeModel());
+  const safetensors = Buffer.from(await exportModel({ network: description, state }, { format: 'safetensors' }));
+  const header = JSON.parse(safetensors.toString('utf8', 8, 8 + Number(safetensors.readBigUInt64LE())));
+  for (const names of [state, inFile.state, header]) {
+    t.ok('embedding.weight' in names);
+    t.same(
+      Object.keys(names).filter((name) => name.startsWith('head')),
+      [],
+    );
+  }
   await trainer.dispose();
 });
 
@@ -283,8 +308,8 @@ t.test('from the command line', async (t) => {
 });
 
 t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
-  for (const name of languageModelNames) {
-    const { description } = binding.inspectNetwork(model(name, { compress: false, width: 0.25 })); // with every field
+  for (const [name, more] of [...languageModelNames.map((name) => [name, {}]), ['char-lm', { tied: true }]]) {
+    const { description } = binding.inspectNetwork(model(name, { compress: false, width: 0.25, ...more })); // with every field
     const count = 6;
     const network = new binding.Network(description, {
       device: 'cpu',

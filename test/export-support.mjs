@@ -26,6 +26,8 @@ const attention = (fields, [q, k, v], axes = [5, 7]) => [
   ],
 ];
 
+const table = { kind: 'embedding', name: 'e', inputs: ['input'], dimensions: 6, vocabulary: 7 };
+
 /** name: [input axes, nodes] */
 export const cases = {
   conv2d: [[3, 9, 8], [conv('x', ['input'], 8, { kernel: [3, 5], stride: [2, 1], padding: [1, 2], dilation: [2, 1] })]],
@@ -186,6 +188,22 @@ export const cases = {
       { kind: 'rotary', name: 'x', inputs: ['a'], headSize: 6, rotated: 4, interleaved: true, channels: [0, 1, 4, 5, 6, 7, 8, 9, 10, 11] },
     ],
   ],
+  'embedding, with learned positions': [
+    [1, 9],
+    [table, { kind: 'parameter', name: 'p', inputs: ['input'], channels: 6 }, { kind: 'add', name: 'x', inputs: ['e', 'p'] }],
+  ],
+  'parameter of one position': [
+    [3, 6, 8],
+    [
+      conv('a', ['input'], 6),
+      { kind: 'parameter', name: 'p', inputs: ['a'], channels: 6, positions: 'one' },
+      { kind: 'multiply', name: 'x', inputs: ['a', 'p'] },
+    ],
+  ],
+  unembedding: [
+    [1, 9],
+    [table, { kind: 'linear', name: 'a', inputs: ['e'], outFeatures: 6, perPosition: true }, { kind: 'unembedding', name: 'x', inputs: ['a', 'e'] }],
+  ],
   ...Object.fromEntries(
     [
       ['lstm', {}],
@@ -208,7 +226,8 @@ export const cases = {
 
 export function describeCase(name) {
   const [input, nodes] = cases[name];
-  return { input, nodes, output: nodes.at(-1).name };
+  const tokens = nodes.some(({ kind }) => kind === 'embedding');
+  return { input, nodes, output: nodes.at(-1).name, ...(tokens && { inputType: 'token' }) };
 }
 
 /** Random parameters, with variances that are none too small; weights of about 6 bits. */

@@ -19,6 +19,8 @@ def forward(description, state, x):
             y = F.linear(y.movedim(1, -1), w, b).movedim(-1, 1) if node.get("perPosition") else F.linear(y.flatten(1), w, b)
         elif kind == "embedding":
             y = w.t()[y.long()].transpose(1, 2)
+        elif kind == "unembedding":
+            y = torch.einsum("dv,ndt->nvt", state[node["inputs"][1] + ".weight"], y)
         elif kind == "parameter":
             y = w.view(-1, *y.shape[2:] if y.dim() > 2 else w.shape[1:]).expand(y.shape[0], -1, *[-1] * max(y.dim() - 2, 1))
         elif kind == "layerNorm":

@@ -18,18 +18,22 @@ import { note } from './voice.js';
 interface NetworkFlags {
   model: string;
   width: number;
+  tied?: boolean;
   plain?: boolean;
 }
 
 /** The network of `--model`: by name, or a JSON file with its description. */
-export async function readNetwork({ model, width, plain }: NetworkFlags, data: AnyDataset): Promise<NetworkDescription> {
+export async function readNetwork({ model, width, tied, plain }: NetworkFlags, data: AnyDataset): Promise<NetworkDescription> {
+  if (tied && model !== 'char-lm') throw new UsageError(`Expected --model char-lm with --tied but received ${model}`);
   if ((modelNames as string[]).includes(model)) {
     const isLanguageModel = (languageModelNames as string[]).includes(model);
     if (isLanguageModel !== isTokens(data))
       throw new UsageError(
         `Expected ${isTokens(data) ? languageModelNames.join(' or ') : 'a network for images'} for --model but received "${model}"`,
       );
-    return createModel(model, { input: inputOf(data), classes: data.classes, compress: !plain, width } as ModelOptions | LanguageModelOptions);
+    return createModel(model, { input: inputOf(data), classes: data.classes, compress: !plain, width, ...(tied && { tied }) } as
+      | ModelOptions
+      | LanguageModelOptions);
   }
   let text: string;
   try {

@@ -29,6 +29,7 @@ import { watchRun } from './watch.js';
 interface TrainFlags extends TargetFlags {
   model: string;
   width: number;
+  tied?: boolean;
   from?: string;
   map?: string;
   mean?: number[];
@@ -98,6 +99,7 @@ export function addTrainCommand(program: Command): void {
     .description('train a network and watch it shrink')
     .option('--model <name|file>', `${modelNames.join(', ')}, or a JSON file with a network description`, 'notebook')
     .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
+    .option('--tied', 'char-lm: the output layer shares the weights of the embedding')
     .option(
       '--from <file>',
       "start from another program's file: a whole .onnx, model.json, .h5 or .keras, or weights for --model: .safetensors, .pth or .pt",

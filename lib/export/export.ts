@@ -47,7 +47,7 @@ export interface ExportOptions {
 /**
  * The bytes of a file with the network in it, without its removed channels and with the weights that predictions use.
  * - `scnn`: the model file, docs/model-file.md.
- * - `onnx`: opset 17; the input [batch, ...axes] is normalised as in training.
+ * - `onnx`: opset 17; the input [batch, ...axes] is normalised as in training, tokens are int64 [batch, length].
  * - `c`: one C99 file in the integers of docs/integer.md, in UTF-8.
  * - `safetensors`: float32 parameters with their shapes, and the description as JSON in the metadata.
  * @param source path of a run's folder, a checkpoint or a model file, or the network itself

@@ -93,6 +93,10 @@ export class NetworkBuilder {
   embedding(input: string, options: NodeOptions<'embedding'>): string {
     return this.#of('embedding', [input], options);
   }
+  /** The output layer of a language model with the weights of its `embedding`, transposed: the two share them. */
+  unembedding(input: string, embedding: string, name?: string): string {
+    return this.#node('unembedding', [input, embedding], name);
+  }
   /** A tensor of its own, such as learned positions; `input` says what positions there are. */
   parameter(input: string, options: NodeOptions<'parameter'>): string {
     return this.#of('parameter', [input], options);

@@ -53,9 +53,17 @@ function checkTokens(input: unknown): void {
   checkInteger(input.tokens, 'input.tokens', 1, 1 << 15);
 }
 
-function checkOptions<Options extends ModelOptions | LanguageModelOptions>(given: Options, checkInput: (input: unknown) => void): Options {
+function checkOptions<Options extends ModelOptions | LanguageModelOptions>(
+  given: Options,
+  checkInput: (input: unknown) => void,
+  more: string[] = [],
+): Options {
   const options = readArgument(given, 'options');
-  checkNames(options, 'options', ['input', 'classes', 'compress', 'width']);
+  checkNames(options, 'options', ['input', 'classes', 'compress', 'width', ...more]);
+  for (const name of more) {
+    const value = (options as unknown as Record<string, unknown>)[name];
+    if (value !== undefined && typeof value !== 'boolean') throw wrongType('a boolean', name, value);
+  }
   const { input, classes, compress, width: factor } = options as Partial<Options>;
   checkInput(input);
   checkInteger(classes, 'classes', 1, 1 << 24);
@@ -71,7 +79,9 @@ function checkOptions<Options extends ModelOptions | LanguageModelOptions>(given
 export function createModel(name: string, options: ModelOptions | LanguageModelOptions): NetworkDescription {
   if (typeof name !== 'string') throw wrongType(`one of ${modelNames.join(', ')}`, 'model', name);
   if (Object.hasOwn(languageModels, name))
-    return languageModels[name as keyof typeof languageModels](checkOptions(options as LanguageModelOptions, checkTokens));
+    return languageModels[name as keyof typeof languageModels](
+      checkOptions(options as LanguageModelOptions, checkTokens, name === 'char-lm' ? ['tied'] : []),
+    );
   if (!Object.hasOwn(imageModels, name)) throw wrongValue(`one of ${modelNames.join(', ')}`, 'model', name);
   return imageModels[name as keyof typeof imageModels](checkOptions(options as ModelOptions, checkImage));
 }

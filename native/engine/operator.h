@@ -84,6 +84,7 @@ struct Preparation {
   // 0: the step makes all positions at once. Else it makes one position after another of a window of so many, and the
   // axes of its context have one; only where the operator is `byPosition`.
   int window = 0;
+  const Tensors* shared = nullptr;  // of the node whose weights it takes (Operator::takesWeights)
 };
 
 struct EngineOperator {

@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "model/error.h"
 
@@ -97,8 +98,9 @@ class Planner {
     }
     PlannedStep step;
     NodeContext context{node, i, {}, plan_.axes[std::size_t(i) + 1]};
-    for (int value : topology_.inputs[std::size_t(i)]) {
-      step.inputs.push_back(source_[std::size_t(value)]);
+    const std::vector<int>& read = topology_.inputs[std::size_t(i)];
+    for (std::size_t k = 0; k < read.size() - node.op->takesWeights; k++) {  // of the last one then not its values
+      step.inputs.push_back(source_[std::size_t(read[k])]);
       context.inputs.push_back(plan_.axes[std::size_t(step.inputs.back())]);
     }
     const Tensors tensors(reader_, i, specsOf(i));
@@ -106,7 +108,13 @@ class Planner {
     std::vector<float> factors;
     if (tensors.find(Role::kBias)) epilogue.bias = tensors.floats(Role::kBias);
     const int last = fuse(i, entry, epilogue, factors);
-    step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue), plan_.window});
+    std::optional<Tensors> shared;
+    if (node.op->takesWeights) {
+      const int table = topology_.inputs[std::size_t(i)].back() - 1;
+      shared.emplace(reader_, table, specsOf(table));
+    }
+    step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue), plan_.window,
+                               shared ? &*shared : nullptr});
     step.output = last + 1;
     plan_.steps.push_back(std::move(step));
   }

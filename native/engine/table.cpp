@@ -5,7 +5,7 @@
 
 // clang-format off
 #define SELFCOMPRESS_ENGINE_OPERATORS(X) \
-  /* ops/convolution */ X(conv2d) X(linear) X(convTranspose2d) \
+  /* ops/convolution */ X(conv2d) X(linear) X(convTranspose2d) X(unembedding) \
   /* ops/batch_norm, ops/norms */ X(batchNorm) X(layerNorm) X(rmsNorm) X(instanceNorm) X(groupNorm) \
     X(softmax) \
   /* ops/elementwise */ X(relu) X(gelu) X(silu) X(dropout) X(sigmoid) X(geluTanh) X(tanh) X(hardSigmoid) X(hardSwish) \

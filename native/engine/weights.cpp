@@ -23,6 +23,20 @@ Weights::Weights(const Tensors& tensors, const std::vector<float>& factors) {
     scales_.push_back(std::exp2(codes.exponents[std::size_t(c)]) * factor(c));
 }
 
+Weights Weights::transposed(const Tensors& table, const std::vector<float>& factors) {
+  const Weights given(table, {});
+  Weights result;
+  result.channels_ = given.perChannel_, result.perChannel_ = given.channels_;
+  result.plain_.resize(std::size_t(given.channels_ * given.perChannel_));
+  std::vector<float> row(std::size_t(given.perChannel_));
+  for (std::int64_t c = 0; c < given.channels_; c++) {
+    given.unpack(c, row.data());
+    for (std::size_t r = 0; r < row.size(); r++)
+      result.plain_[r * std::size_t(given.channels_) + std::size_t(c)] = factors.empty() ? row[r] : row[r] * factors[r];
+  }
+  return result;
+}
+
 void Weights::packCodes(const model::CodeTensor& tensor) {
   const std::size_t row = std::size_t(perChannel_);
   std::uint64_t bits = 0;

@@ -10,6 +10,8 @@ class Weights {
  public:
   // `factors` (empty: 1) multiply the output channels.
   Weights(const Tensors&, const std::vector<float>& factors);
+  // Input and output channels of a table of weights exchanged, [channels][rows] -> [rows][channels]: floats.
+  static Weights transposed(const Tensors& table, const std::vector<float>& factors);
 
   std::int64_t channels() const { return channels_; }
   std::int64_t perChannel() const { return perChannel_; }
@@ -18,6 +20,7 @@ class Weights {
   std::size_t bytes() const;
 
  private:
+  Weights() = default;
   void packCodes(const model::CodeTensor&);
 
   std::int64_t channels_ = 0, perChannel_ = 0;

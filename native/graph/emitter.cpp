@@ -12,7 +12,8 @@ Emitter::Emitter(const EmitterInput& in, Program& program, Mode mode)
       saved_(in.network.nodes.size()),
       penalty_(in.network.nodes.size()),
       rate_(in.network.nodes.size()),
-      reads_(in.network.nodes.size()) {
+      reads_(in.network.nodes.size()),
+      weightGradients_(in.network.nodes.size()) {
   std::vector<bool> trained(in.network.nodes.size(), false);
   for (const Parameter& p : in.parameters.all())
     if (p.gradient) trained[std::size_t(p.node)] = true;

@@ -5,6 +5,8 @@
 // What changes from step to step (rates, gamma, which channels are dead) lies in device memory that operations read.
 #pragma once
 
+#include <utility>
+
 #include "graph/batch.h"
 #include "graph/fuse.h"
 #include "graph/parameters.h"
@@ -100,6 +102,8 @@ class Emitter {
   void passGradient(int t, BufferId from);
   void copyGradient(int t, BufferId from);  // adds `from`, of t's shape, to the gradient of t
   void takeGradient(int t, BufferId from) { tensors_[std::size_t(t)].gradient = from; }
+  // Whether somebody has written the gradient of a node's weights already, to which its own is added.
+  bool beginWeightGradient(int i) { return std::exchange(weightGradients_[std::size_t(i)], std::uint8_t(1)) != 0; }
   bool readOnce(int t) const { return uses(t) == 1; }
 
   // ---- The sections of a program, in this order.
@@ -137,6 +141,7 @@ class Emitter {
   std::vector<const float*> penalty_;
   std::vector<LayerRate> rate_;
   std::vector<ChannelInfo> reads_;
+  std::vector<std::uint8_t> weightGradients_;  // of every node: begun
 };
 
 }  // namespace selfcompress

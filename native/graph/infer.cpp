@@ -47,6 +47,23 @@ void checkReachable(const NetworkDescription& network, const Topology& topology)
   }
 }
 
+// A table whose weights another node takes is read by somebody as well, and by one such node: its gradient is the sum
+// of the two.
+void checkSharing(const NetworkDescription& network, const Topology& topology) {
+  std::vector<int> values(topology.axes.size(), 0), weights(topology.axes.size(), 0);  // how often they are read
+  for (std::size_t i = 0; i < network.nodes.size(); i++)
+    for (std::size_t k = 0; k < topology.inputs[i].size(); k++) {
+      const bool takes = network.nodes[i].op->takesWeights && k + 1 == topology.inputs[i].size();
+      (takes ? weights : values)[std::size_t(topology.inputs[i][k])]++;
+    }
+  for (std::size_t t = 0; t < weights.size(); t++) {
+    if (!weights[t]) continue;
+    const NodeDescription& table = network.nodes[t - 1];
+    if (!values[t]) failDescription("another reader of its values", table.where(), "none");
+    if (weights[t] > 1) failDescription("at most one node that takes its weights", table.where(), "several");
+  }
+}
+
 void addTensor(Topology& topology, const Axes& axes) {
   topology.axes.push_back(axes);
   topology.shapes.push_back(axes.folded());
@@ -57,7 +74,10 @@ void addTensor(Topology& topology, const Axes& axes) {
 
 NodeContext Topology::context(const NetworkDescription& network, int node) const {
   NodeContext context{network.nodes[std::size_t(node)], node, {}, {}};
-  for (int t : inputs[std::size_t(node)]) context.inputs.push_back(axes[std::size_t(t)]);
+  for (int t : inputs[std::size_t(node)]) {
+    context.inputs.push_back(axes[std::size_t(t)]);
+    context.from.push_back(t ? &network.nodes[std::size_t(t) - 1] : nullptr);
+  }
   if (std::size_t(node) + 1 < axes.size()) context.output = axes[std::size_t(node) + 1];
   return context;
 }
@@ -105,6 +125,7 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
   topology.output = output->second;
   if (!weights) failDescription("at least one layer with weights", "network.nodes", "none");
   checkReachable(network, topology);
+  checkSharing(network, topology);
   return topology;
 }
 

@@ -71,7 +71,7 @@ struct ChannelRule {
   // sums are compared over positions of `b`: what a constant adds to all of them changes nothing.
   struct Contraction {
     std::vector<Source> a, b;
-    std::vector<int> uses;
+    std::vector<int> uses;  // empty: all channels of the output
   };
   std::vector<Contraction> contractions;
   bool contracts(int input) const {
@@ -87,7 +87,8 @@ struct ChannelRule {
   int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
   int kernelArea = 1;        // weights of an output channel for each of its inputs
   bool readsItself = false;  // its weights read its own output at another position, nothing of its input
-  bool readsNothing = false;  // of its input but the axes: its weights are rows that nobody else's channels choose
+  bool readsNothing = false;  // of its input but the axes and what its contractions read: it has no weights that
+                              // anybody else's channels choose
   bool padded = false;        // with zeros: then only a zero is a constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.

@@ -40,9 +40,10 @@ struct NodeDescription {
 // A node among its neighbours, as the functions of the table see it.
 struct NodeContext {
   const NodeDescription& node;
-  int index = 0;             // in the network
-  std::vector<Axes> inputs;  // of what it reads
-  Axes output;               // empty while it is being inferred
+  int index = 0;                                  // in the network
+  std::vector<Axes> inputs;                       // of what it reads
+  Axes output;                                    // empty while it is being inferred
+  std::vector<const NodeDescription*> from = {};  // the nodes that make the inputs; nullptr: the network's input
 };
 
 }  // namespace selfcompress

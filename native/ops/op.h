@@ -91,6 +91,9 @@ struct Operator {
   // floats. kEither: of its input only the axes.
   enum class Reads { kFloats, kTokens, kEither } reads = Reads::kFloats;
 
+  // Of its last input, which is a table of tokens, it takes the weights, not the values.
+  bool takesWeights = false;
+
   // Axes of the output; throws DescriptionError.
   Axes (*infer)(const NodeContext&) = nullptr;
   // nullptr: none. Axes of NodeContext are complete.

@@ -11,7 +11,7 @@
     X(leakyRelu) X(clip) X(elu) X(softplus) X(exp) X(log) X(sqrt) X(abs) X(square) X(reciprocal) X(affine) X(prelu) \
   /* layer_norm/ */ X(layerNorm) X(rmsNorm) X(instanceNorm) X(groupNorm) \
   /* softmax/ */ X(softmax) \
-  /* embedding/ */ X(embedding) X(parameter) \
+  /* embedding/ */ X(embedding) X(parameter) X(unembedding) \
   /* pooling/ */ X(maxPool) X(averagePool) X(globalAveragePool) X(globalMaxPool) X(meanPositions) \
   /* elementwise/ */ X(add) X(multiply) X(subtract) X(divide) \
   /* shape/ */ X(flatten) X(concat) \

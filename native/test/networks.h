@@ -107,14 +107,17 @@ inline std::string transformerBlock(std::vector<NodeDescription>& nodes, const s
 }
 
 // A causal transformer that predicts the next of `vocabulary` tokens at every position.
-inline NetworkDescription languageModel(int vocabulary, int length, int width, int heads, int blocks) {
+// Tied: the output layer has the weights of the embedding.
+inline NetworkDescription languageModel(int vocabulary, int length, int width, int heads, int blocks,
+                                        bool tied = false) {
   std::vector<NodeDescription> nodes{embedding("embedding", width, vocabulary),
                                      makeNode("parameter", "positions", {"input"}, {{"channels", {double(width)}}}),
                                      simple("add", "stream", {"embedding", "positions"})};
   std::string stream = "stream";
   for (int i = 0; i < blocks; i++) stream = transformerBlock(nodes, "b" + std::to_string(i), stream, width, heads);
   nodes.push_back(simple("layerNorm", "norm", {stream}));
-  nodes.push_back(positionwise("head", "norm", vocabulary, false));
+  if (tied) nodes.push_back(makeNode("unembedding", "head", {"norm", "embedding"}, {}));
+  else nodes.push_back(positionwise("head", "norm", vocabulary, false));
   return {tokens(length), nodes, "head"};
 }
 

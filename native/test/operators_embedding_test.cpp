@@ -33,11 +33,27 @@ NetworkDescription recurrentModel() {
           "head"};
 }
 
+// The output layer has the weights of the embedding, behind a layer of its own.
+NetworkDescription tiedModel(bool compress) {
+  NetworkDescription network{tokens(5),
+                             {embedding("x", 6, 9), simple("gelu", "g", {"x"}), positionwise("p", "g", 6),
+                              simple("silu", "s", {"p"}), node("unembedding", "head", {"s", "x"})},
+                             "head"};
+  if (!compress) network.nodes[0].set("compress", {0});
+  return network;
+}
+
 const std::vector<OperatorCase>& cases() {
   static const std::vector<OperatorCase> all{
-      {"parameter at every position", withParameter("all")}, {"parameter, the same everywhere", withParameter("one")},
-      {"plain parameter", withParameter("all", false), 0},   {"bag of tokens", bagOfTokens()},
-      {"causal transformer", languageModel(9, 6, 8, 2, 2)},  {"lstm over tokens", recurrentModel(), 0, false},
+      {"parameter at every position", withParameter("all")},
+      {"parameter, the same everywhere", withParameter("one")},
+      {"plain parameter", withParameter("all", false), 0},
+      {"bag of tokens", bagOfTokens()},
+      {"causal transformer", languageModel(9, 6, 8, 2, 2)},
+      {"lstm over tokens", recurrentModel(), 0, false},
+      {"tied transformer", languageModel(9, 6, 8, 2, 2, true), 1, false},
+      {"tied", tiedModel(true), 1, false},
+      {"tied, plain", tiedModel(false), 0, false},
   };
   return all;
 }
@@ -117,6 +133,54 @@ TEST_CASE("dimensions of a language model's stream, heads, head dimensions and h
   CHECK(network->parameters().find(0, Role::kWeight)->shape() == std::vector<std::int64_t>{7, 11});
   CHECK(difference(predictAll(*network, data, 7), before) < 2e-5);
   CHECK(lossInTraining(*network, data, 7) == doctest::Approx(lossBefore).epsilon(2e-5));
+}
+
+TEST_CASE("shared weights are one tensor, and a dimension leaves from both places at once") {
+  const NetworkDescription description = languageModel(11, 5, 8, 2, 1, true);
+  auto network = compiled(description, 7);
+  for (const Parameter& p : network->parameters().all()) CHECK(p.name.rfind("head", 0) == std::string::npos);
+  State state = randomState(*network, 5, 5);
+  // What the last norm makes of dimension 3 nobody reads: its scale and shift may be anything.
+  for (const char* layer : {"embedding", "positions", "b0project", "b0back"}) {
+    state.at(std::string(layer) + ".bitDepth")[3] = 0;
+    if (state.count(std::string(layer) + ".bias")) state.at(std::string(layer) + ".bias")[3] = 0;
+  }
+  for (const char* norm : {"b0norm1", "b0norm2"})
+    for (const char* part : {".weight", ".bias"}) state.at(std::string(norm) + part)[3] = 0;
+  state.at("embedding.bitDepth")[6] = 0;  // dead in both places, and still in the stream
+  network->loadState(state);
+  const DataSet data = randomText(5, 7, 11);
+  const std::vector<float> before = predictAll(*network, data, 7);
+  const float lossBefore = lossInTraining(*network, data, 7);
+  network->loadState(state);
+  REQUIRE(Network::prune(network));
+  CHECK(network->parameters().find(0, Role::kWeight)->shape() == std::vector<std::int64_t>{7, 11});
+  CHECK(network->parameters().find(1, Role::kWeight)->shape() == std::vector<std::int64_t>{7, 5});
+  CHECK(difference(predictAll(*network, data, 7), before) < 2e-5);
+  CHECK(lossInTraining(*network, data, 7) == doctest::Approx(lossBefore).epsilon(2e-5));
+  std::int64_t weights = 0, measured = 0;  // counted once
+  for (const Parameter& p : network->parameters().all()) weights += p.role == Role::kWeight ? p.count : 0;
+  for (const LayerSize& size : network->measure()) measured += size.weights;
+  CHECK(measured <= weights);
+  CHECK(measured > weights - 12 * 11);  // but for what the dead dimension 6 would be
+}
+
+TEST_CASE("weights that cannot be shared are refused") {
+  auto fails = [](std::vector<NodeDescription> nodes, const char* text) {
+    const std::string output = nodes.back().name;
+    CHECK_THROWS_WITH_AS(inferShapes({tokens(5), std::move(nodes), output}, 1), doctest::Contains(text),
+                         DescriptionError);
+  };
+  const NodeDescription table = embedding("x", 6, 9), wide = positionwise("p", "x", 7),
+                        same = positionwise("p", "x", 6);
+  fails({table, wide, node("unembedding", "u", {"p", "x"})}, "6 channels, as the embedding has dimensions,");
+  fails({table, same, node("unembedding", "u", {"x", "p"})}, "an embedding as the second input");
+  fails({table, embedding("y", 6, 9), node("unembedding", "u", {"y", "x"})}, "another reader of its values");
+  fails({table, node("unembedding", "u", {"x", "x"}), positionwise("p", "u", 6), node("unembedding", "v", {"p", "x"})},
+        "at most one node");
+  fails({table, same, node("unembedding", "u", {"p", "x"}), positionwise("q", "u", 6),
+         node("unembedding", "v", {"q", "x"})},
+        "at most one node that takes its weights");
 }
 
 TEST_CASE("the size of a table counts its rows, whatever its input has") {

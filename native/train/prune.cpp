@@ -46,6 +46,7 @@ class Seen {
   }
   // Whether somebody makes something of the sums: a constant comes through the same whatever they are.
   bool used(int i, const ChannelRule::Contraction& sum) const {
+    if (sum.uses.empty()) return anyOf(i + 1);
     return std::any_of(sum.uses.begin(), sum.uses.end(),
                        [&](int c) { return (*this)(i + 1, c) && !constants_[std::size_t(i) + 1][std::size_t(c)]; });
   }
@@ -74,7 +75,7 @@ class Seen {
 
   void readBy(int i) {
     const ChannelRule& rule = channels_.rule(i);
-    if (!anyOf(i + 1) || rule.readsNothing) return;
+    if (!anyOf(i + 1)) return;
     auto pass = [&](int out, int k, int c) {
       const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
       if ((*this)(i + 1, out) && !forgotten) see(i, k, c);
@@ -94,7 +95,7 @@ class Seen {
         forEachJoined(rule, pass);
         break;
       case ChannelRule::Kind::kFresh:
-        readByWeights(i, rule);
+        if (!rule.readsNothing) readByWeights(i, rule);
         break;
       case ChannelRule::Kind::kSum:
       case ChannelRule::Kind::kProduct:

@@ -1,6 +1,7 @@
 // char-lm on tiny Shakespeare: the plain network with the settings of nanoGPT's recipe for a CPU (4 layers, 4 heads, 128 wide, windows of
 // 64, batches of 12, 2,000 steps), then networks that start from it and shrink. Writes docs/char-lm.json and docs/char-lm.md.
-//   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--seeds 1] [--runs runs/char-lm] [--threads N]
+//   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--seeds 1] [--small-epochs 8]
+//     [--runs runs/char-lm] [--threads N]
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { decodeModel, inspectNetwork } from '../../dist/index.js';
@@ -14,11 +15,13 @@ const options = scriptOptions({
   model: 'char-lm',
   'steps-per-epoch': '250',
   epochs: '8',
+  'small-epochs': '',
   runs: 'runs/char-lm',
   threads: '',
 });
 const list = (text) => text.split(',').filter(Boolean).map(Number);
 const epochs = Number(options.epochs);
+const smallEpochs = Number(options['small-epochs'] || epochs);
 const recipe = {
   model: options.model,
   dataset: 'text',
@@ -75,7 +78,8 @@ async function run(name, seed, gamma, flags) {
 }
 for (const seed of list(options.seeds)) {
   const plain = await run('plain', seed, 0, { plain: true });
-  for (const gamma of list(options.gammas)) await run(`gamma-${gamma}`, seed, gamma, { start: plain, gamma, penalty: options.penalty });
+  const small = { start: plain, epochs: smallEpochs, penalty: options.penalty };
+  for (const gamma of list(options.gammas)) await run(`gamma-${gamma}`, seed, gamma, { ...small, gamma });
 }
 
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
@@ -93,7 +97,7 @@ writeFileSync(
 
 \`char-lm\` on tiny Shakespeare (1,115,394 characters, the last tenth held out): the mean loss in nats over all windows of 64 characters of the
 held-out text that do not overlap, after the last step. The plain network has the settings of nanoGPT's recipe for a CPU, which reaches 1.88 in
-2,000 steps; the others start from it and train as long again. γ was not chosen on a validation split. Made by
+2,000 steps; the others start from it and train ${smallEpochs * recipe['steps-per-epoch']} steps more. γ was not chosen on a validation split. Made by
 
     ${command}
 

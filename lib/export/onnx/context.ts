@@ -30,6 +30,10 @@ export class RuleContext extends NodeContext {
     super(layer);
   }
 
+  /** Whether weights and values are whole numbers. */
+  get isInteger(): boolean {
+    return this.how !== plainTensors;
+  }
   get input(): string {
     return item(this.inputs, 0);
   }

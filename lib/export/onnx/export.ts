@@ -27,7 +27,9 @@ export interface IntegerForm {
 export function encodeOnnx(given: ExportNetwork, integer?: IntegerForm): Uint8Array {
   const network = integer ? foldNorms(given) : given;
   const graph = new OnnxGraph(integer?.int4 ? INT4_OPSET : OPSET);
-  const input = { name: graph.fresh('input'), shape: ['batch', ...network.input] };
+  const tokens = network.description.inputType === 'token';
+  const axes = tokens ? network.input.slice(1) : network.input;
+  const input = { name: graph.fresh('input'), shape: ['batch', ...axes], tokens };
   const scales = integer && codeScales(network, integer.ranges, integer.order);
   const scaleOf = (name: string) => scales?.get(name);
   const inputScale = ({ node }: ExportLayer) => scaleOf(node.inputs[0] ?? '');

@@ -6,7 +6,7 @@ export type OnnxData = Float32Array | BigInt64Array | Int32Array | Int8Array | U
 export type AttributeValue = number | number[] | string | { float: number };
 
 /** Of ONNX's TensorProto. */
-export const OnnxType = { FLOAT: 1, INT4: 22 } as const;
+export const OnnxType = { FLOAT: 1, INT64: 7, INT4: 22 } as const;
 const typeOf = (data: OnnxData): number => {
   if (data instanceof Float32Array) return OnnxType.FLOAT;
   if (data instanceof Uint8Array) return 2;
@@ -70,31 +70,32 @@ export class OnnxGraph {
   }
   /** Whole numbers as int64, such as a shape; equal ones are there once. */
   integers(values: number[], shape = [values.length]): string {
-    return this.#once(`i${shape}:${values}`, () => this.constant('integers', shape, BigInt64Array.from(values.map(BigInt))));
+    return this.once(`i${shape}:${values}`, () => this.constant('integers', shape, BigInt64Array.from(values.map(BigInt))));
   }
   /** One number without axes. */
   number(value: number): string {
-    return this.#once(`f${value}`, () => this.constant('number', [], Float32Array.of(value)));
+    return this.once(`f${value}`, () => this.constant('number', [], Float32Array.of(value)));
   }
-  #once(key: string, make: () => string): string {
+  /** The tensor that was made for the same key before, or a new one. */
+  once(key: string, make: () => string): string {
     const name = this.#shared.get(key) ?? make();
     this.#shared.set(key, name);
     return name;
   }
 
   /** Bytes of the file. */
-  finish(input: OnnxValue, output: OnnxValue, { producer, version }: { producer: string; version: string }): Uint8Array {
-    const info = ({ name, shape }: OnnxValue) => ({
+  finish(input: OnnxValue & { tokens?: boolean }, output: OnnxValue, { producer, version }: { producer: string; version: string }): Uint8Array {
+    const info = ({ name, shape }: OnnxValue, elemType: number = OnnxType.FLOAT) => ({
       name,
       type: {
-        tensorType: { elemType: OnnxType.FLOAT, shape: { dim: shape.map((s) => (typeof s === 'string' ? { dimParam: s } : { dimValue: s })) } },
+        tensorType: { elemType, shape: { dim: shape.map((s) => (typeof s === 'string' ? { dimParam: s } : { dimValue: s })) } },
       },
     });
     const graph: Written<GraphProto> = {
       name: 'network',
       node: this.#nodes,
       initializer: this.#constants,
-      input: [info(input)],
+      input: [info(input, input.tokens ? OnnxType.INT64 : OnnxType.FLOAT)],
       output: [info(output)],
     };
     return encodeModelProto({

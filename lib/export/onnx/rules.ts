@@ -29,6 +29,7 @@ import {
   slicePositions,
 } from './layout.js';
 import { attention, gru, lstm, rotary } from './sequences.js';
+import { embedding, parameter, unembedding } from './tables.js';
 
 const functions = Object.fromEntries(
   sameFunctions.map(({ onnx, kind, numbers = {} }): [string, Rule] => [
@@ -84,4 +85,7 @@ export const rules: Record<string, Rule> = {
   rotary,
   lstm,
   gru,
+  embedding,
+  unembedding,
+  parameter,
 };

@@ -13,13 +13,15 @@ export type TokenInput = { tokens: number };
 export interface LanguageModelOptions extends Omit<ModelOptions, 'input'> {
   /** Tokens of a window; `classes` is the size of the vocabulary. */
   input: TokenInput;
+  /** `char-lm`: the output layer shares the weights of the embedding. Default false. */
+  tied?: boolean | undefined;
 }
 
 /**
  * A causal transformer in the form of GPT-2 without biases: 4 blocks of 4 heads on a stream of 128 dimensions (`width` is its
  * factor), learned positions, hidden layers four times as wide.
  */
-export function charLm({ input, classes, compress, width }: LanguageModelOptions): NetworkDescription {
+export function charLm({ input, classes, compress, width, tied }: LanguageModelOptions): NetworkDescription {
   const net = new NetworkBuilder(input);
   const stream = HEADS * channelsAt(width)(128 / HEADS);
   let x = net.add(
@@ -29,6 +31,7 @@ export function charLm({ input, classes, compress, width }: LanguageModelOptions
   );
   for (let i = 1; i <= BLOCKS; i++) x = addBlock(net, x, { name: `block${i}`, stream, heads: HEADS, causal: true, bias: false, compress });
   const normed = net.layerNorm(x, { name: 'norm' });
+  if (tied) return net.build(net.unembedding(normed, 'embedding', 'head'));
   return net.build(net.linear(normed, { name: 'head', outFeatures: classes, perPosition: true, bias: false, compress }));
 }
 

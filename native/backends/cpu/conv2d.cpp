@@ -317,7 +317,7 @@ void CpuBackend::run(const Conv2dForward& a) {
 }
 
 void CpuBackend::run(const Conv2dGradInput& a) {
-  const PassPlan& plan = plans_.pass(a.geometry, false, pairs(false), a.liveIn, a.liveOut);
+  const PassPlan& plan = plans_.pass(a.geometry, false, pairs(a.exact), a.liveIn, a.liveOut);
   runPass({plan, a.batch, a.gradOutput, weightsOf(a), nullptr, a.reluInput, a.gradInput,
            panelsIn(a.workspace, a.geometry), false, a.accumulate},
           kernels_);

@@ -50,8 +50,11 @@ void CpuBackend::run(const EmbeddingBackward& a) {
   const std::int32_t* tokens = tokensInLanes(a.tokens, a.batch, a.positions);
   parallelFor(a.dimensions, std::size_t(a.vocabulary) * sizeof(double), [&](std::int64_t d, std::byte* memory) {
     float* row = a.gradWeight + d * a.vocabulary;
-    if (isZero(a.state, int(d))) std::fill(row, row + a.vocabulary, 0.0f);
-    else layers_.embeddingBackward(a, tokens, int(d), reinterpret_cast<double*>(memory));
+    if (isZero(a.state, int(d))) {
+      if (!a.accumulate) std::fill(row, row + a.vocabulary, 0.0f);
+    } else {
+      layers_.embeddingBackward(a, tokens, int(d), reinterpret_cast<double*>(memory));
+    }
   });
 }
 

@@ -16,7 +16,9 @@ std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to
 class Convolution final : public Step {
  public:
   Convolution(const Preparation& p, const Conv2dGeometry& geometry)
-      : g_(geometry), weights_(p.tensors, p.factors), epilogue_(p.epilogue), keep_(p.keepPanels) {
+      : Convolution(p, geometry, Weights(p.tensors, p.factors)) {}
+  Convolution(const Preparation& p, const Conv2dGeometry& geometry, Weights weights)
+      : g_(geometry), weights_(std::move(weights)), epilogue_(p.epilogue), keep_(p.keepPanels) {
     const std::size_t padded = std::size_t(roundUp(g_.outChannels, 16) + 16);
     for (std::vector<float>* values : {&epilogue_.bias, &epilogue_.scale, &epilogue_.shift})
       if (!values->empty()) values->resize(padded, 0.0f);
@@ -252,6 +254,15 @@ std::unique_ptr<Step> prepareLinear(const Preparation& p) {
   return std::make_unique<Convolution>(p, g);
 }
 
+// At every position by itself.
+std::unique_ptr<Step> prepareUnembedding(const Preparation& p) {
+  const Shape in = p.context.inputs[0].folded();
+  Conv2dGeometry g;
+  g.outChannels = p.context.output.channels, g.inChannels = in.channels;
+  g.height = in.height, g.width = in.width;
+  return std::make_unique<Convolution>(p, g, Weights::transposed(*p.shared, p.factors));
+}
+
 EngineOperator entry(const char* kind, std::unique_ptr<Step> (*prepare)(const Preparation&)) {
   EngineOperator e{kind, prepare};
   e.takes = EngineOperator::Takes::kEverything;
@@ -261,7 +272,8 @@ EngineOperator entry(const char* kind, std::unique_ptr<Step> (*prepare)(const Pr
 }  // namespace
 
 namespace ops {
-extern const EngineOperator conv2d, linear;
+extern const EngineOperator conv2d, linear, unembedding;
+const EngineOperator unembedding = everyPosition(entry("unembedding", prepareUnembedding));
 const EngineOperator conv2d = entry("conv2d", prepareConv2d);
 const EngineOperator linear = [] {
   EngineOperator op = entry("linear", prepareLinear);

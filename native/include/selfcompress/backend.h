@@ -120,7 +120,8 @@ class Backend {
   virtual void cancelRecording() {}
   virtual void replay(Recording&) {}
 
-  // Whether `run` of this operation is there; if not, it throws. By its name in SELFCOMPRESS_OPERATIONS.
+  // Whether `run` of this operation is there; if not, it throws. By its name in SELFCOMPRESS_OPERATIONS, or of a field
+  // that not all have: "EmbeddingBackward.accumulate".
   virtual bool supports(const char* operation) const {
     (void)operation;
     return true;

@@ -103,6 +103,7 @@ void backward(Emitter& e, int i) {
   EmbeddingBackward args;
   args.dimensions = channelsOf(c), args.vocabulary = rowsOf(c), args.positions = int(c.output.positionCount());
   args.state = e.state(e.output(i)), args.gradWeight = p.gradient(i, Role::kWeight);
+  args.accumulate = e.beginWeightGradient(i);
   if (!tokens) args.tokens = positionsOfBatch(e, args.vocabulary);
   auto added = e.program().add(i, args);
   added.at(&EmbeddingBackward::gradOutput, e.gradient(e.output(i)));

@@ -26,6 +26,8 @@ void ReferenceBackend::run(const EmbeddingBackward& a) {
   const Shape shape{a.dimensions, 1, a.positions};
   for (int d = 0; d < a.dimensions; d++) {
     std::vector<double> row(std::size_t(a.vocabulary));
+    const float* before = a.gradWeight + std::ptrdiff_t(d) * a.vocabulary;
+    if (a.accumulate) row.assign(before, before + a.vocabulary);
     for (int n = 0; n < a.batch; n++)
       for (int t = 0; t < a.positions && !isZeroChannel(a.state, d); t++)
         row[std::size_t(a.tokens[std::size_t(n) * std::size_t(a.positions) + std::size_t(t)])] +=

@@ -23,7 +23,8 @@ inline void embeddingForward(const EmbeddingForward& a, const std::int32_t* toke
 
 // tokens: of all blocks. row: [vocabulary], memory of this thread.
 inline void embeddingBackward(const EmbeddingBackward& a, const std::int32_t* tokens, int dimension, double* row) {
-  for (int v = 0; v < a.vocabulary; v++) row[v] = 0;
+  float* to = a.gradWeight + std::int64_t(dimension) * a.vocabulary;
+  for (int v = 0; v < a.vocabulary; v++) row[v] = a.accumulate ? double(to[v]) : 0;
   for (int block = 0; block * 16 < a.batch; block++) {
     const int images = imagesOf(a.batch, block);
     const float* g = a.gradOutput + (std::int64_t(block) * a.dimensions + dimension) * a.positions * 16;
@@ -31,7 +32,6 @@ inline void embeddingBackward(const EmbeddingBackward& a, const std::int32_t* to
     for (std::int64_t t = 0; t < a.positions; t++)
       for (int i = 0; i < images; i++) row[own[t * 16 + i]] += double(g[t * 16 + i]);
   }
-  float* to = a.gradWeight + std::int64_t(dimension) * a.vocabulary;
   for (int v = 0; v < a.vocabulary; v++) to[v] = float(row[v]);
 }
 

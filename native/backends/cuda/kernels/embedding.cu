@@ -121,6 +121,8 @@ void enqueue(Stream& stream, const EmbeddingForward& a) {
 }
 
 void enqueue(Stream& stream, const EmbeddingBackward& a) {
+  if (a.accumulate)
+    throw std::logic_error("Expected a gradient of its own for an embedding on a CUDA device but received another's");
   planesOf({a.dimensions, 1, a.positions}, a.batch);  // its size
   const Places places{a.positions, a.batch, a.dimensions};
   const int tiles = (a.vocabulary + kRows - 1) / kRows;

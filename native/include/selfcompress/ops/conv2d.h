@@ -95,6 +95,7 @@ struct Conv2dGradInput {
   float* gradInput = nullptr;        // lanes
   void* workspace = nullptr;
   WeightQuantizer quantizer = {};
+  bool exact = false;  // as in Conv2dForward: where it computes a value of the network
 };
 
 // dL/dweight (and dL/dbias). Every element is written: those of channels outside the lists are zero.

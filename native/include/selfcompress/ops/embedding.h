@@ -29,6 +29,8 @@ struct EmbeddingBackward {
   const std::int32_t* tokens = nullptr;
   const float* gradOutput = nullptr;  // lanes
   const std::int32_t* state = nullptr;
+  bool accumulate = false;      // add to gradWeight, which somebody else has written: then dimensions that are kZero
+                                // are left as they are
   float* gradWeight = nullptr;  // [dimensions][vocabulary]
 };
 
