@@ -171,7 +171,7 @@ TEST_CASE("there is a case for every operator") {
        {"gatherChannels", "channelShuffle",  "padChannels", "sliceChannels", "slicePositions", "pad",
         "pixelShuffle",   "pixelUnshuffle",  "reshape",     "meanChannels",  "meanPositions",  "globalMaxPool",
         "resize",         "convTranspose2d", "attention",   "rotary",        "lstm",           "gru",
-        "embedding",      "parameter"})
+        "embedding",      "parameter",       "unembedding"})
     kinds.insert(kind);
   for (const Operator* op : operators()) {
     CAPTURE(op->kind);

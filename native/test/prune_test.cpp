@@ -56,7 +56,7 @@ TEST_CASE("random networks over all operators keep their function through remova
   CHECK(removals > all / 3);
   for (const Operator* op : operators()) {
     CAPTURE(std::string(op->kind));
-    if (all == 300 && op->reads != Operator::Reads::kTokens) CHECK(kinds.count(op->kind));
+    if (all == 300 && op->reads != Operator::Reads::kTokens && !op->takesWeights) CHECK(kinds.count(op->kind));
   }
 }
 

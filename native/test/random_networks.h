@@ -136,7 +136,8 @@ class RandomNetwork {
     return add("linear", {t}, {{"outFeatures", {double(axes.channels)}}, {"perPosition", {1}}});
   }
   void tryOne() {
-    const auto& table = operators();
+    std::vector<const Operator*> table = operators();
+    std::erase_if(table, [](const Operator* op) { return op->takesWeights; });  // those of a table of tokens
     const Operator& op = *table[std::size_t(random_.integer(0, int(table.size()) - 1))];
     const std::string kind = op.kind;
     if (op.reads == Operator::Reads::kTokens) return;
