@@ -117,7 +117,7 @@ const zig = ({ target, system, processor, folder, file, flags, libraries }) => (
     return {
       CMAKE_SYSTEM_NAME: system,
       CMAKE_SYSTEM_PROCESSOR: processor,
-      CMAKE_CXX_COMPILER: tool('zig-c++', `c++ -target ${target} -fno-sanitize=undefined -Wno-unknown-warning-option`), // clang asks about warnings that it does not know,
+      CMAKE_CXX_COMPILER: tool('zig-c++', `c++ -target ${target} -fno-sanitize=undefined -Wno-unknown-warning-option -Wno-pass-failed`), // clang asks about warnings that it does not know, and loops that it does not unroll,
       CMAKE_AR: tool('zig-ar', 'ar'),
       CMAKE_RANLIB: tool('zig-ranlib', 'ranlib'),
       CMAKE_SHARED_LINKER_FLAGS: `-s ${flags}`,
