@@ -21,7 +21,7 @@ struct Decoder::Impl {
     stateFloats = floats;
   }
 
-  static constexpr std::size_t kLayout = std::size_t(Layout::kChannels);
+  static constexpr std::size_t kLayout = std::size_t(Layout::kNhwc);
   std::int64_t stateFloats = 0;
   std::uint64_t bytes() const {
     return std::uint64_t(plan.floats[kLayout] + plan.scratch[kLayout] + stateFloats) * sizeof(float);
@@ -41,8 +41,7 @@ struct Decoder::Impl {
       inputs.clear();
       for (int v : planned.inputs) inputs.push_back(at(v));
       float* const own = planned.step->stateFloats() ? state.data() + states[s] : nullptr;
-      planned.step->run(
-          {Layout::kChannels, kernels, parallel, inputs, at(planned.output), scratch.data(), position, own});
+      planned.step->run({Layout::kNhwc, kernels, parallel, inputs, at(planned.output), scratch.data(), position, own});
     }
     position++;
   }

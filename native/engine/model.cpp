@@ -71,7 +71,7 @@ namespace {
 // [count][channels][positions] to a block's layout and back. Images that are not there are zeros.
 void enter(Layout layout, const Axes& axes, const float* images, int count, float* to) {
   const std::int64_t positions = axes.positionCount(), channels = axes.channels, elements = axes.elements();
-  if (layout == Layout::kChannels) {
+  if (layout == Layout::kNhwc) {
     for (std::int64_t c = 0; c < channels; c++)
       for (std::int64_t p = 0; p < positions; p++) to[p * channels + c] = images[c * positions + p];
     return;
@@ -89,7 +89,7 @@ void checkTokens(const float* tokens, std::int64_t count, int vocabulary) {
 
 void leave(Layout layout, const Axes& axes, const float* from, int count, float* result) {
   const std::int64_t positions = axes.positionCount(), channels = axes.channels, elements = axes.elements();
-  if (layout == Layout::kChannels) {
+  if (layout == Layout::kNhwc) {
     for (std::int64_t c = 0; c < channels; c++)
       for (std::int64_t p = 0; p < positions; p++) result[c * positions + p] = from[p * channels + c];
     return;
@@ -119,13 +119,13 @@ void Model::Impl::runBlock(Arena& arena, Layout layout, const float* images, int
 Model::Model(model::ByteSpan bytes, const Options& options, const Kernels& kernels) {
   const model::ModelReader reader(bytes, options.limits);
   impl_ = std::make_unique<Impl>(makePlan(reader, kernels, options.keepPanels), kernels, reader.metadata());
-  if (impl_->bytes(Layout::kChannels) > options.activationBytes)
+  if (impl_->bytes(Layout::kNhwc) > options.activationBytes)
     model::fail("at most " + std::to_string(options.activationBytes) + " bytes of activations", "the network",
-                std::to_string(impl_->bytes(Layout::kChannels)));
-  impl_->imagesFit = impl_->bytes(Layout::kImages) <= options.activationBytes;
+                std::to_string(impl_->bytes(Layout::kNhwc)));
+  impl_->imagesFit = impl_->bytes(Layout::kLanes) <= options.activationBytes;
   double single = 0, block = 0;
   for (const PlannedStep& step : impl_->plan.steps)
-    single += step.step->cost(Layout::kChannels, kernels), block += step.step->cost(Layout::kImages, kernels);
+    single += step.step->cost(Layout::kNhwc, kernels), block += step.step->cost(Layout::kLanes, kernels);
   if (single > 0) impl_->blockIsWorth = std::max(1.0, block * kImagesPenalty / single);
 }
 
@@ -141,7 +141,7 @@ Memory Model::memory() const {
   Memory memory;
   for (const PlannedStep& step : impl_->plan.steps)
     memory.weightBytes += step.step->weightBytes(), memory.panelBytes += step.step->panelBytes();
-  memory.activationBytes = std::size_t(impl_->bytes(Layout::kChannels));
+  memory.activationBytes = std::size_t(impl_->bytes(Layout::kNhwc));
   return memory;
 }
 
@@ -155,7 +155,7 @@ void Model::predict(const float* images, std::size_t count, float* result, const
   if (inBlocksAtAll && double(count % kBlock) >= m.blockIsWorth) blocks++;
   const std::size_t inBlocks = std::min(count, blocks * kBlock), singles = count - inBlocks, parts = blocks + singles;
   auto part = [&](Arena& arena, std::size_t i, const Parallel& inside) {
-    const Layout layout = i < blocks ? Layout::kImages : Layout::kChannels;
+    const Layout layout = i < blocks ? Layout::kLanes : Layout::kNhwc;
     const std::size_t first = i < blocks ? i * kBlock : inBlocks + (i - blocks);
     const std::size_t images_ = i < blocks ? std::min<std::size_t>(kBlock, count - first) : 1;
     m.runBlock(arena, layout, images + std::int64_t(first) * in, int(images_), result + std::int64_t(first) * out,

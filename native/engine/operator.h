@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/layout.h"
 #include "engine/kernels.h"
 #include "engine/parallel.h"
 #include "model/reader.h"
@@ -14,19 +15,8 @@
 
 namespace selfcompress::engine {
 
-// kChannels: one image, [height][width][channels]. kImages: 16 images, [channels][height][width][image].
-enum class Layout { kChannels, kImages };
-inline constexpr int kBlock = 16;
-inline int imagesOf(Layout layout) { return layout == Layout::kImages ? kBlock : 1; }
-
-// A value as nested loops that are alike in both layouts: [outer][height][width][inner].
-struct Planes {
-  std::int64_t outer, height, width, inner;
-};
-inline Planes planesOf(Shape s, Layout layout) {
-  if (layout == Layout::kChannels) return {1, s.height, s.width, s.channels};
-  return {s.channels, s.height, s.width, kBlock};
-}
+// One image in Layout::kNhwc, or kLanes of them in Layout::kLanes.
+inline constexpr int kBlock = kLanes;
 
 // See EpilogueView. All have one value per output channel, or none.
 struct Epilogue {

@@ -33,7 +33,7 @@ class Planner {
     for (std::size_t i = 0; i < nodes; i++)
       if (!done_[i]) add(int(i));
     plan_.result = source_[std::size_t(topology_.output)];
-    for (Layout layout : {Layout::kChannels, Layout::kImages}) place(layout);
+    for (Layout layout : {Layout::kNhwc, Layout::kLanes}) place(layout);
     return std::move(plan_);
   }
 

@@ -1,6 +1,7 @@
 // What the raw operations on images share: plain arrays in, the lanes layout inside.
 #pragma once
 
+#include "base/layout.h"
 #include "graph/infer.h"
 #include "node/addon.h"
 #include "node/arguments.h"
@@ -10,15 +11,14 @@
 namespace selfcompress::node {
 
 // Of plain images: [batch, channels, height, width], or [batch, height, width, channels] as TensorFlow has them.
-enum class ImageLayout { kNchw, kNhwc };
-inline ImageLayout readLayout(const Fields& f) {
-  return f.choice("layout", {"nchw", "nhwc"}, 0) ? ImageLayout::kNhwc : ImageLayout::kNchw;
+inline Layout readLayout(const Fields& f) {
+  return f.choice("layout", {"nchw", "nhwc"}, 0) ? Layout::kNhwc : Layout::kNchw;
 }
 
 // Lanes copies for the time of one operation.
 class LaneBuffers {
  public:
-  explicit LaneBuffers(Backend& backend, ImageLayout layout = ImageLayout::kNchw)
+  explicit LaneBuffers(Backend& backend, Layout layout = Layout::kNchw)
       : backend_(backend), memory_(backend), layout_(layout) {}
   float* empty(Shape shape, int batch) { return memory_.allocate<float>(std::size_t(laneElements(shape, batch))); }
   float* from(Shape shape, int batch, const float* plain) {
@@ -42,12 +42,10 @@ class LaneBuffers {
   DeviceMemory& memory() { return memory_; }
 
  private:
-  bool transposes(Shape shape) const {
-    return layout_ == ImageLayout::kNhwc && shape.channels > 1 && shape.pixels() > 1;
-  }
+  bool transposes(Shape shape) const { return layout_ == Layout::kNhwc && shape.channels > 1 && shape.pixels() > 1; }
   Backend& backend_;
   DeviceMemory memory_;
-  ImageLayout layout_;
+  Layout layout_;
 };
 
 // Zeros around an image that a convolution or pooling reads: `padding` before, `paddingEnd` after. Where they differ

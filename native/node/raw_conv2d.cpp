@@ -25,7 +25,7 @@ struct Convolution {
   Conv2dGeometry geometry;  // of the padded image where padding is asymmetric
   Shape image;              // as it was given
   AsymmetricPadding padding;
-  ImageLayout layout = ImageLayout::kNchw;
+  Layout layout = Layout::kNchw;
   int batch = 0;
   GivenList givenIn{"liveIn"}, givenOut{"liveOut"};
   std::shared_ptr<std::vector<std::int32_t>> liveIn, liveOut;  // copies, once the arrays have been verified
@@ -45,7 +45,7 @@ struct Convolution {
 // Weights as the operations take them, [out][in/groups][height][width]. With images [.., channels] they are given as
 // [height][width][in/groups][out].
 float* weightsFrom(const Convolution& c, DeviceMemory& memory, const float* plain) {
-  if (c.layout == ImageLayout::kNchw) return const_cast<float*>(plain);
+  if (c.layout == Layout::kNchw) return const_cast<float*>(plain);
   const int area = c.geometry.kernelHeight * c.geometry.kernelWidth, in = c.geometry.inPerGroup(),
             out = c.geometry.outChannels;
   float* weights = memory.allocate<float>(std::size_t(c.geometry.weights()));
@@ -181,7 +181,7 @@ Napi::Value gradWeight(const Napi::CallbackInfo& info) {
     LaneBuffers lanes(backend, c.layout);
     void* workspace = lanes.memory().allocate<std::byte>(backend.conv2dWorkspace(c.geometry, c.batch));
     float* weights =
-        c.layout == ImageLayout::kNchw ? result : lanes.memory().allocate<float>(std::size_t(c.geometry.weights()));
+        c.layout == Layout::kNchw ? result : lanes.memory().allocate<float>(std::size_t(c.geometry.weights()));
     backend.run(Conv2dGradWeight{c.geometry, c.batch, c.input(backend, lanes, input),
                                  lanes.from(c.geometry.output(), c.batch, gradOutput),
                                  upload(backend, lanes.memory(), c.liveIn), upload(backend, lanes.memory(), c.liveOut),

@@ -18,7 +18,7 @@ using Access = TypedArrays::Access;
 // without transposing.
 ImageBatch readNormBatch(const Fields& f) {
   const ImageBatch images = readImageBatch(f);
-  if (readLayout(f) == ImageLayout::kNchw) return images;
+  if (readLayout(f) == Layout::kNchw) return images;
   const std::int64_t vectors =
       product(f.env(), {{"batch", images.batch}, {"height", images.shape.height}, {"width", images.shape.width}},
               INT_MAX - kLanes);
@@ -149,7 +149,7 @@ Napi::Value pool(const Napi::CallbackInfo& info, bool backward) {
                  "countIncludePad", "input", "output", "layout"});
   TypedArrays arrays;
   const ImageBatch images = readImageBatch(f);
-  const ImageLayout layout = readLayout(f);
+  const Layout layout = readLayout(f);
   const Pool kind = f.choice("kind", {"max", "average"}) ? Pool::kAverage : Pool::kMax;
   NodeDescription node = readRawNode(f, ops::averagePool, {"kernel", "stride", "countIncludePad"});
   const AsymmetricPadding padding = readPadding(f);

@@ -44,7 +44,7 @@ class Attention final : public Step {
     r.parallel.run(heads_.heads, [&](std::int64_t h) {
       float* scores = r.scratch + h * g_.keys * imagesOf(r.layout);
       for (int t = 0; t < g_.queries; t++) {
-        if (r.layout == Layout::kChannels)
+        if (r.layout == Layout::kNhwc)
           queryOfChannels(int(h), r.inputs[0] + std::int64_t(t) * g_.queryChannels, r.inputs[1], r.inputs[2],
                           g_.visible(t), r.output + std::int64_t(t) * g_.outputChannels, scores);
         else queryOfImages(r, int(h), t, scores);

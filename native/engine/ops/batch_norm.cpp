@@ -25,7 +25,7 @@ class ScaleShift final : public Step {
     const Planes s = planesOf(shape_, r.layout);
     const float* from = r.inputs[0];
     float* to = r.output;
-    if (r.layout == Layout::kChannels) {
+    if (r.layout == Layout::kNhwc) {
       for (std::int64_t p = 0; p < s.height * s.width; p++, from += s.inner, to += s.inner)
         for (std::int64_t c = 0; c < s.inner; c++)
           to[c] = finish(from[c] * scale_[std::size_t(c)] + shift_[std::size_t(c)]);

@@ -39,7 +39,7 @@ class Convolution final : public Step {
     const float *input = r.inputs[0], *panel = panelFor(r);
     if (byTiles(r.layout)) return winograd_->run(r, panel, r.scratch, epilogueAt(0));
     if (isPadded_) input = pad(r);
-    if (r.layout == Layout::kImages) runImages(r, input, panel);
+    if (r.layout == Layout::kLanes) runImages(r, input, panel);
     else runChannels(r, input, panel);
   }
 
@@ -55,13 +55,13 @@ class Convolution final : public Step {
   double cost(Layout layout, const Kernels& kernels) const override {
     if (byTiles(layout)) return Winograd::costOf(g_, kernels) * (16.0 / kernels.width);
     const double perPixel = double(weights_.perChannel()) * double(g_.outHeight()) * g_.outWidth();
-    if (layout == Layout::kImages) return perPixel * g_.outChannels * (16.0 / kernels.width);
+    if (layout == Layout::kLanes) return perPixel * g_.outChannels * (16.0 / kernels.width);
     if (depthwise_) return perPixel * double(roundUp(g_.outChannels, kernels.width)) / kernels.width;
     return perPixel * g_.groups * double(roundUp(outGroup_, kernels.width)) / kernels.width;
   }
 
  private:
-  // Offsets of the weights' places in the input: runs of neighbouring floats (kChannels), single ones (kImages; made
+  // Offsets of the weights' places in the input: runs of neighbouring floats (kNhwc), single ones (kLanes; made
   // when they are first needed).
   void makeRuns() {
     const std::int64_t line = width_ * g_.inChannels;
@@ -107,7 +107,7 @@ class Convolution final : public Step {
 
   // Floats of the weights of one group as the kernels want them.
   std::int64_t groupPanel(Layout layout) const {
-    return weights_.perChannel() * (layout == Layout::kImages ? outGroup_ : roundUp(outGroup_, width16_));
+    return weights_.perChannel() * (layout == Layout::kLanes ? outGroup_ : roundUp(outGroup_, width16_));
   }
   std::int64_t panelFloats(Layout layout) const {
     if (byTiles(layout)) return winograd_->panelFloats();
@@ -122,7 +122,7 @@ class Convolution final : public Step {
   std::int64_t runFloats(Layout layout) const {
     return byTiles(layout) ? winograd_->scratchFloats() : paddedFloats(layout);
   }
-  bool byTiles(Layout layout) const { return layout == Layout::kImages && winograd_; }
+  bool byTiles(Layout layout) const { return layout == Layout::kLanes && winograd_; }
 
   const float* panelFor(const Run& r) const {
     const std::int64_t floats = panelFloats(r.layout);
@@ -138,7 +138,7 @@ class Convolution final : public Step {
   // `row`: memory for the weights of one channel.
   void makePanel(Layout layout, const Kernels& kernels, float* panel, float* row) const {
     const std::int64_t places = std::int64_t(g_.kernelHeight) * g_.kernelWidth, k = weights_.perChannel();
-    const bool images = layout == Layout::kImages;
+    const bool images = layout == Layout::kLanes;
     const std::int64_t tile = images ? kernels.tileChannels : kernels.tileVectors * kernels.width;
     const std::int64_t padded = images ? outGroup_ : roundUp(outGroup_, kernels.width);
     std::fill_n(panel, panelFloats(layout), 0.0f);
@@ -200,7 +200,7 @@ class Convolution final : public Step {
       row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
       row.input = input + y * g_.strideH * width_ * g_.inChannels + group * inGroup_ + first * row.pixelStep;
       row.runs = runs_.data(), row.runCount = int(runs_.size()), row.runLength = int(runLength_);
-      row.panel = panel + group * groupPanel(Layout::kChannels);
+      row.panel = panel + group * groupPanel(Layout::kNhwc);
       row.outputStep = g_.outChannels;
       row.output = r.output + (y * pixels_ + first) * g_.outChannels + group * outGroup_;
       row.pixels = int(last - first), row.channels = int(outGroup_);
@@ -219,7 +219,7 @@ class Convolution final : public Step {
       row.input = input + group * inGroup_ * inPlane + y * g_.strideH * width_ * kBlock;
       row.pixelStep = std::int64_t(g_.strideW) * kBlock;
       row.places = places_.data(), row.placeCount = int(places_.size());
-      row.panel = panel + group * groupPanel(Layout::kImages);
+      row.panel = panel + group * groupPanel(Layout::kLanes);
       row.output = r.output + group * outGroup_ * outPlane + y * pixels_ * kBlock, row.channelStep = outPlane;
       row.pixels = pixels_, row.channels = int(outGroup_);
       row.epilogue = epilogueAt(group * outGroup_);

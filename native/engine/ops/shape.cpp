@@ -13,7 +13,7 @@ class Flatten final : public Step {
   explicit Flatten(const Preparation& p) : shape_(p.context.inputs[0].folded()) {}
   void run(const Run& r) const override {
     const Planes s = planesOf(shape_, r.layout);
-    if (r.layout == Layout::kImages) {
+    if (r.layout == Layout::kLanes) {
       std::copy_n(r.inputs[0], shape_.elements() * kBlock, r.output);
       return;
     }
@@ -36,7 +36,7 @@ class Concat final : public Step {
     std::int64_t first = 0;
     for (std::size_t k = 0; k < channels_.size(); k++) {
       const std::int64_t count = channels_[k];
-      if (r.layout == Layout::kImages) {
+      if (r.layout == Layout::kLanes) {
         std::copy_n(r.inputs[k], count * positions * kBlock, r.output + first * positions * kBlock);
       } else {
         for (std::int64_t p = 0; p < positions; p++)

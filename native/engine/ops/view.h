@@ -13,14 +13,14 @@ struct View {
   std::int64_t at(std::int64_t c, std::int64_t p) const { return c * channel + p * position; }
 };
 inline View viewOf(Shape s, Layout layout) {
-  if (layout == Layout::kChannels) return {1, s.channels, 1};
+  if (layout == Layout::kNhwc) return {1, s.channels, 1};
   return {s.pixels() * std::int64_t(kBlock), kBlock, kBlock};
 }
 
 // visit(channel, position) for every element of an image, in the order in which they lie.
 template <class Visit>
 void forElements(Shape s, Layout layout, Visit visit) {
-  if (layout == Layout::kChannels) {
+  if (layout == Layout::kNhwc) {
     for (std::int64_t p = 0; p < s.pixels(); p++)
       for (int c = 0; c < s.channels; c++) visit(c, p);
   } else {
