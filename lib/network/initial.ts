@@ -9,6 +9,9 @@ import { entry } from '../indexing.js';
 import { runNow, SLICE, type Steps } from '../pace.js';
 import { elements } from './description.js';
 
+/** Most elements that are made while the caller waits: some seconds. Trainers make theirs in steps. */
+const MOST_AT_ONCE = 2 ** 28;
+
 /** All tensors of a network by name, as the addon's `Network.state()` gives them. */
 export type State = Record<string, Float32Array>;
 
@@ -37,15 +40,24 @@ export function uniform(seed: number, high = 0): () => number {
  *
  * Tensors in `given` are taken as they are; the others are those of the same seed without them. Bit depths and exponents
  * that are not given are chosen from the given weights: a channel of zeros starts at b = 0.
- * @throws TypeError or RangeError for a given tensor that the network does not have, or of another length
+ * @throws TypeError or RangeError for a given tensor that the network does not have, or of another length, and for more than 2^28
+ * elements in all
  */
 export function initialState(parameters: ParameterInfo[], seed: number, quantizer: QuantizerStart, given: State = {}): State {
-  return runNow(initialStateSteps(parameters, seed, quantizer, given));
+  return runNow(initialStateSteps(parameters, seed, quantizer, given, MOST_AT_ONCE));
 }
 
 /** The same in steps, for large networks. Arguments are checked at once. */
-export function initialStateSteps(ofParameters: ParameterInfo[], ofSeed: number, ofQuantizer: QuantizerStart, given: State = {}): Steps<State> {
+export function initialStateSteps(
+  ofParameters: ParameterInfo[],
+  ofSeed: number,
+  ofQuantizer: QuantizerStart,
+  given: State = {},
+  most = Number.POSITIVE_INFINITY,
+): Steps<State> {
   const { parameters, seed, quantizer } = checkStart(readArgument({ parameters: ofParameters, seed: ofSeed, quantizer: ofQuantizer }, 'options'));
+  const total = parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
+  if (total > most) throw wrongValue(`at most ${most} elements in all`, 'parameters', total);
   const taken = checkGiven(parameters, readArgument(given, 'state'));
   return fill(parameters, seed, quantizer, taken);
 }
@@ -106,10 +118,13 @@ function* fill(parameters: ParameterInfo[], seed: number, quantizer: QuantizerSt
 
 function* fillUniform(values: Float32Array, random: () => number, bound: number): Steps<void> {
   for (let from = 0; from < values.length; from += SLICE) {
-    const to = Math.min(from + SLICE, values.length);
-    for (let i = from; i < to; i++) values[i] = (2 * random() - 1) * bound;
+    fillSlice(values, from, Math.min(from + SLICE, values.length), random, bound);
     yield;
   }
+}
+
+function fillSlice(values: Float32Array, from: number, to: number, random: () => number, bound: number): void {
+  for (let i = from; i < to; i++) values[i] = (2 * random() - 1) * bound;
 }
 
 function checkStart(start: { parameters: ParameterInfo[]; seed: number; quantizer: QuantizerStart }): typeof start {
