@@ -321,6 +321,22 @@ t.test('safetensors and its damages', async (t) => {
   }
 });
 
+t.test('shapes in headers of .npy files, whatever stands there', async (t) => {
+  const folder = mkdtempSync(join(temporaryFolder(t), 'npy-'));
+  const write = (shape) => {
+    const text = `{'descr': '|u1', 'fortran_order': False, 'shape': ${shape}, }\n`;
+    const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, text.length & 255, text.length >> 8]);
+    writeFileSync(join(folder, 'images.npy'), Buffer.concat([start, Buffer.from(text), Buffer.alloc(4)]));
+    writeFileSync(join(folder, 'labels.npy'), npy('<i8', [2], [0, 1]));
+    return loadNpy(folder);
+  };
+  for (const shape of ['(2, 2)', '( 2 ,2L,)', '(2,2,)'])
+    t.equal((await write(shape)).train.images.length + (await write(shape)).test.images.length, 4, shape);
+  const digits = '4'.repeat(1000);
+  for (const shape of [`(8, ${digits}`, `(8, ${digits})`, `(${'1,'.repeat(500)}x)`, `(${' '.repeat(5000)}`, '(2; 2)', '(-2, 2)', '(2, (2))'])
+    await t.rejects(write(shape), { name: 'DataError', message: /header|dimensions|elements|bytes/ }, shape.slice(0, 20));
+});
+
 t.test('what NumPy writes', async (t) => {
   const folder = temporaryFolder(t);
   const script = `

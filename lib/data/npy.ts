@@ -38,17 +38,19 @@ function parseHeader(text: string, path: string): Header {
   const field = (name: string, value: string) => new RegExp(`['"]${name}['"]\\s*:\\s*${value}`).exec(text);
   const descr = field('descr', `['"]([<>|=]?)([a-zA-Z]\\d*)['"]`);
   const order = field('fortran_order', '(True|False)');
-  const shape = field('shape', '\\(((?:\\s*\\d{1,16}L?\\s*,?)*)\\s*\\)');
-  if (!field('descr', '') || !order || !shape) throw new DataError('the header is not that of an array of NumPy', path);
+  // One pattern for the whole list would try the ways to cut a long row of digits, which are without number.
+  const sizes = field('shape', '\\(([^()]*)\\)')?.[1]
+    ?.split(',')
+    .map((size) => size.trim())
+    .filter(Boolean);
+  const isShape = sizes?.every((size) => /^\d{1,16}L?$/.test(size));
+  if (!field('descr', '') || !order || !sizes || !isShape) throw new DataError('the header is not that of an array of NumPy', path);
   const type = descr && kinds[item(descr, 2)];
   if (!type) {
     const found = descr ? descr[2] : 'a table with named columns or objects';
     throw new DataError(`expected numbers (one of ${Object.keys(kinds).join(', ')}) but found ${found}`, path);
   }
-  const sizes = item(shape, 1)
-    .split(',')
-    .flatMap((size) => (size.trim() ? [Number.parseInt(size, 10)] : []));
-  return { type, isBigEndian: descr[1] === '>', isFortran: order[1] === 'True', shape: sizes };
+  return { type, isBigEndian: descr[1] === '>', isFortran: order[1] === 'True', shape: sizes.map((size) => Number.parseInt(size, 10)) };
 }
 
 /** One array, from its beginning to its end. */
