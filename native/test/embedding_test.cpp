@@ -47,7 +47,7 @@ TEST_CASE("embedding agrees with the reference") {
         b.run(QuantizeForward{c.dimensions, c.vocabulary, weight.get(), bits.get(), exponent.get(), weight.get()});
       f.output = y.get();
       b.run(f);
-      b.run(EmbeddingBackward{c.dimensions, c.vocabulary, c.positions, c.batch, tokens.get(), g.get(), f.state,
+      b.run(EmbeddingBackward{c.dimensions, c.vocabulary, c.positions, c.batch, tokens.get(), g.get(), f.state, false,
                               dw.get()});
       CHECK(paddingIsZero(y.values(), s, c.batch, f.state ? c.state : std::vector<std::int32_t>()));
       return Results{y.values(), dw.values()};
@@ -91,7 +91,7 @@ TEST_CASE("embedding: large tables, one token everywhere, gradients that are no 
     EmbeddingForward f = forwardOf(c);
     f.tokens = tokens.get(), f.weight = weight.get(), f.output = y.get();
     b.run(f);
-    b.run(EmbeddingBackward{2, c.vocabulary, 30, c.batch, tokens.get(), g.get(), nullptr, dw.get()});
+    b.run(EmbeddingBackward{2, c.vocabulary, 30, c.batch, tokens.get(), g.get(), nullptr, false, dw.get()});
     return Results{y.values(), dw.values()};
   });
 }
@@ -111,8 +111,8 @@ TEST_CASE("embedding: the gradient against finite differences") {
       return dot(y.values(), c.gradient);
     };
     Buffer<float> g(*reference, c.gradient), dw(*reference, std::int64_t(c.weight.size()), 5.0f);
-    reference->run(
-        EmbeddingBackward{c.dimensions, c.vocabulary, c.positions, c.batch, tokens.get(), g.get(), nullptr, dw.get()});
+    reference->run(EmbeddingBackward{c.dimensions, c.vocabulary, c.positions, c.batch, tokens.get(), g.get(), nullptr,
+                                     false, dw.get()});
     checkGradient(random, c.weight, dw.values(), loss, 1e-3);
   }
 }
