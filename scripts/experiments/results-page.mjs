@@ -51,7 +51,7 @@ Of ${single.length === rows.length ? 'all rows' : single.join(', ')} there is on
 lenet5-mnist does not reach what is to be beaten: at its size it would take more than the 16 epochs that there was time for.
 
 Not finished, each with its script in scripts/experiments, which goes on where it stopped: notebook-mnist (4 kB),
-notebook-fashion-mnist (10 kB). Not begun: resnet8, resnet9 and resnet20 on CIFAR-10, char-lm, seeds beyond the first, ablations.
+notebook-fashion-mnist (10 kB). Not begun: resnet8, resnet9 and resnet20 on CIFAR-10, a compressed char-lm, seeds beyond the first, ablations.
 
 Commands: ${[...new Set(rows.map(({ command }) => `\`${command} --data-dir DIR\``))].join('; ')}.
 `;
