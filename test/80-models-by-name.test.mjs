@@ -1,11 +1,7 @@
 // Networks by name for images: parameters as published, widths, three steps against PyTorch's losses.
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
-import { binding, createModel, difference, floats, imageModelNames, initialState, inspectNetwork, randomNumbers, range, root } from './support.mjs';
-
-const python = '/usr/bin/python3';
-const hasTorch = spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' }).status === 0;
+import { followsPyTorch, needsTorch } from './pytorch-support.mjs';
+import { binding, createModel, difference, floats, imageModelNames, initialState, inspectNetwork, randomNumbers, range } from './support.mjs';
 
 const count = (parameters, left) => parameters.filter((p) => left(p.role)).reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b, 1), 0);
 const trained = (role) => !['bitDepth', 'exponent', 'runningMean', 'runningVar'].includes(role);
@@ -88,7 +84,7 @@ t.test('networks of inverted residuals, transformers and for pixels learn and lo
   }
 });
 
-t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
+t.test('three steps have the losses of PyTorch', needsTorch, async (t) => {
   for (const [name, width, size = 32] of [
     ['resnet20', 0.5],
     ['resnet8', 1],
@@ -107,33 +103,11 @@ t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'pyt
     const description = createModel(name, { input: shape, classes: 10, width, compress: false });
     const options = { device: 'cpu', loss: { kind: 'crossEntropy', perPosition }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: images };
     const network = new binding.Network(description, options);
-    const state = initialState(network.parameters, 1, { bitDepth: 8, headroom: 1 });
-    await network.loadState(state);
     const values = floats(random, images * 3 * size * size);
     const labels = Int32Array.from({ length: perPosition ? images * size * size : images }, (_, i) => i % 10);
     const data = new binding.DataSet({ shape, images: values, labels, classes: 10 });
-    const settings = { seed: 1, gamma: 0, learningRate: 0.02, bitDepthLearningRate: 0, exponentLearningRate: 0 };
-    const losses = [];
-    for (let step = 1; step <= 3; step++) losses.push((await network.trainStep(data, range(images), { ...settings, step })).loss);
-    const tensor = (shape, data) => ({ shape, data: [...data] });
-    const job = {
-      description,
-      images: tensor([images, ...shape], values),
-      labels: [...labels],
-      learningRate: 0.02,
-      state: Object.fromEntries(network.parameters.map((p) => [p.name, tensor(p.shape, state[p.name])])),
-    };
-    const input = JSON.stringify(job);
-    const { status, stdout, stderr } = spawnSync(python, [join(root, 'test/pytorch-steps.py')], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
-    t.equal(status, 0, stderr);
-    const { float64, float32 } = JSON.parse(stdout);
-    float64.forEach((loss, i) => {
-      const rounding = Math.abs(loss - float32[i]); // some nets make much of it
-      t.ok(
-        Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss) + rounding,
-        `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}, in floats ${float32[i]}`,
-      );
-    });
+    const inputs = { shape: [images, ...shape], data: values };
+    await followsPyTorch(t, { name, description, network, data, inputs, labels, learningRate: 0.02 });
     await network.dispose();
   }
 });

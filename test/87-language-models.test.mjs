@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { followsPyTorch, needsTorch } from './pytorch-support.mjs';
 import {
   binding,
   CharacterVocabulary,
@@ -19,13 +20,9 @@ import {
   NetworkBuilder,
   randomNumbers,
   range,
-  root,
   Trainer,
   temporaryFolder,
 } from './support.mjs';
-
-const python = '/usr/bin/python3';
-const hasTorch = spawnSync(python, ['-c', 'import torch'], { encoding: 'utf8' }).status === 0;
 
 /** Words in an order that can be learned. */
 function someText(length, seed = 3) {
@@ -307,7 +304,7 @@ t.test('from the command line', async (t) => {
   refused(['train', '--warmup', '0.1'], /--warmup but received oneCycle/);
 });
 
-t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'python3-torch is not installed' }, async (t) => {
+t.test('three steps have the losses of PyTorch', needsTorch, async (t) => {
   for (const [name, more] of [...languageModelNames.map((name) => [name, {}]), ['char-lm', { tied: true }]]) {
     const { description } = binding.inspectNetwork(model(name, { compress: false, width: 0.25, ...more })); // with every field
     const count = 6;
@@ -317,32 +314,12 @@ t.test('three steps have the losses of PyTorch', { skip: hasTorch ? false : 'pyt
       optimizer: { kind: 'sgd', momentum: 0 },
       batchSize: count,
     });
-    const state = initialState(network.parameters, 1, { bitDepth: 8, headroom: 1 });
-    await network.loadState(state);
     const { tokens, labels } = data.train;
     const [inputs, answers] = [tokens.slice(0, count * length), labels.slice(0, count * length)];
     const set = new binding.DataSet({ tokens: inputs, length, vocabulary: data.vocabulary, labels: answers, classes: data.classes });
-    const settings = { seed: 1, gamma: 0, learningRate: 0.1, bitDepthLearningRate: 0, exponentLearningRate: 0 };
-    const losses = [];
-    for (let step = 1; step <= 3; step++) losses.push((await network.trainStep(set, range(count), { ...settings, step })).loss);
-    const tensor = (shape, values) => ({ shape, data: [...values] });
-    const job = {
-      description,
-      images: tensor([count, length], inputs),
-      labels: [...answers],
-      learningRate: 0.1,
-      state: Object.fromEntries(network.parameters.map((p) => [p.name, tensor(p.shape, state[p.name])])),
-    };
-    const input = JSON.stringify(job);
-    const { status, stdout, stderr } = spawnSync(python, [join(root, 'test/pytorch-steps.py')], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
-    t.equal(status, 0, stderr);
-    const { float64, float32 } = JSON.parse(stdout);
-    float64.forEach((loss, i) => {
-      const rounding = Math.abs(loss - float32[i]); // some nets make much of it
-      t.ok(
-        Math.abs(loss - losses[i]) < 2e-4 * Math.max(1, loss) + rounding,
-        `${name}, step ${i + 1}: ${losses[i]}, PyTorch ${loss}, in floats ${float32[i]}`,
-      );
+    const losses = await followsPyTorch(t, {
+      ...{ name, description, network, data: set, labels: answers, learningRate: 0.1 },
+      inputs: { shape: [count, length], data: inputs },
     });
     t.ok(losses[2] < losses[0]);
     await network.dispose();
