@@ -361,6 +361,6 @@ t.test('the command line', async (t) => {
   const trained = run('train', '--from', path, '--limit', 200, '--epochs', 1, '--threads', 1, '--out', out);
   t.equal(trained.status, 0, trained.stderr);
   t.match(trained.stderr, /digits on digits/);
-  t.match(run('train', '--from', path, '--model', 'mlp', '--out', out, '--force').stderr, /Expected no --model and no --width/);
+  t.match(run('train', '--from', path, '--model', 'mlp', '--out', out, '--force').stderr, /Expected no --model, --width and --map with/);
   t.equal(JSON.parse(run('eval', path, '--dataset', 'digits', '--json').stdout).images, 2004);
 });

@@ -7,6 +7,7 @@ import {
   cli,
   compressModel,
   compressOnnx,
+  createModel,
   exportModel,
   importModel,
   loadModel,
@@ -127,5 +128,38 @@ t.test('selfcompress compress leaves both files and a report', (t) => {
   const wrong = run(...args, '--target-bits', '0.1', '--target-size', '5kB');
   t.equal(wrong.status, 2);
   t.match(wrong.stderr, /Expected one of --target-size, --target-bits, --target-drop but received --target-size and --target-bits/);
+  t.end();
+});
+
+t.test('selfcompress compress takes a file of weights for the network of --model', (t) => {
+  const folder = temporaryFolder(t);
+  const run = (...args) => spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', cwd: folder });
+  run('train', '--plain', '--model', 'mlp', '--width', '0.5', '--epochs', '4', '--limit', '1000', '--batch-size', '64', '--out', 'plain', '-q');
+  t.equal(run('export', 'plain', '--format', 'safetensors', '--out', 'w.safetensors').status, 0);
+  const { testAccuracy } = JSON.parse(run('eval', 'w.safetensors', '--model', 'mlp', '--width', '0.5', '--dataset', 'digits', '--json').stdout);
+  const description = createModel('mlp', { input: [1, 28, 28], classes: 10, width: 0.5 });
+  writeFileSync(join(folder, 'net.json'), JSON.stringify(description));
+  const data = ['--dataset', 'digits', '--epochs', '2', '--lr', '0.003', '--target-bits', '0.3', '--json'];
+  const reports = [
+    ['--model', 'mlp', '--width', '0.5'],
+    ['--model', 'net.json'],
+  ].map((which) => {
+    const { status, stdout, stderr } = run('compress', 'w.safetensors', ...which, ...data, '--out', 'small');
+    t.equal(status, 0, stderr);
+    t.match(stderr, /w\.safetensors: \d+ parameters: /);
+    return JSON.parse(stdout);
+  });
+  t.same(reports[0], reports[1], 'a network by name and its description');
+  t.ok(Math.abs(reports[0].accuracyBefore - testAccuracy) < 1e-9, `${reports[0].accuracyBefore}, ${testAccuracy}`);
+  for (const [args, message] of [
+    [['w.safetensors'], /Expected --model NAME for the weights in w\.safetensors but received none/],
+    [['plain'], /Expected a file by the name of \.safetensors, .*\.onnx.* for <model> but received "plain"/],
+    [['no.onnx', '--model', 'mlp'], /Expected no --model, --width and --map with "no\.onnx"/],
+    [['no.onnx', '--map', 'm.json'], /Expected no --model, --width and --map with "no\.onnx"/],
+  ]) {
+    const { status, stderr } = run('compress', ...args, ...data, '--out', 'none');
+    t.match({ status, stderr }, { status: 2, stderr: message });
+    t.notOk(existsSync(join(folder, 'none')), 'nothing is written');
+  }
   t.end();
 });

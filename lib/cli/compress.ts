@@ -1,20 +1,22 @@
 /** selfcompress compress */
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { binding, type Device } from '../binding.js';
+import { type AxesSizes, binding, type Device } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
-import { type CompressReport, compressOnnx } from '../compress/compress.js';
+import { type CompressReport, compressModel } from '../compress/compress.js';
 import { datasetNames } from '../data/load.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { importModel } from '../import/import.js';
+import { inspectNetwork } from '../network/description.js';
 import { percentText } from '../report/text.js';
 import type { Target } from '../training/target.js';
 import { isTokens, openData } from './data.js';
 import { UsageError } from './faults.js';
+import { addWeightOptions, checkImportable, isNamed, isWholeModel, readDescription, readOriginal, type WeightFlags } from './import.js';
 import { device, fileSize, integer, number, numbers } from './values.js';
 import { note, result } from './voice.js';
 
-interface CompressFlags {
+interface CompressFlags extends WeightFlags {
   dataset: string;
   dataDir?: string;
   limit?: number;
@@ -38,10 +40,11 @@ interface CompressFlags {
 const VALIDATION = 0.1;
 
 export function addCompressCommand(program: Command): void {
-  program
+  const command = program
     .command('compress')
     .description('make a trained model of another program small; it learns from the original itself')
-    .argument('<model>', 'an .onnx file, a model.json of TensorFlow.js layers, or an .h5 of Keras')
+    .argument('<model>', "another program's .onnx, model.json, .h5 or .keras, or its .safetensors, .pth, .pt or .bin (with --model)");
+  addWeightOptions(command)
     .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).default('images'))
     .option('--data-dir <dir>', "folder with the data set's files")
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
@@ -69,21 +72,27 @@ function targetOf({ targetSize, targetBits, targetDrop }: CompressFlags): Target
   return names.length === 0 ? undefined : { bytes: targetSize, bitsFraction: targetBits, drop: targetDrop };
 }
 
-async function inputOf(path: string): Promise<[number, number, number]> {
-  const { network } = await importModel(path);
-  if (network.input.length !== 3)
-    throw new UsageError(
-      `Expected a model of images [channels, height, width] for --dataset images but received one of [${network.input.join(', ')}]`,
-    );
-  return network.input as [number, number, number];
+/** [channels, height, width] that the file's network reads, where the file or --model's says so. */
+async function inputOf(path: string, { model }: WeightFlags): Promise<[number, number, number] | undefined> {
+  let input: AxesSizes | undefined;
+  if (isWholeModel(path)) input = (await importModel(path)).network.input;
+  else if (model !== undefined && !isNamed(model)) {
+    const description = await readDescription(model);
+    inspectNetwork(description);
+    input = description.input;
+  }
+  if (input !== undefined && input.length !== 3)
+    throw new UsageError(`Expected a model of images [channels, height, width] for --dataset images but received one of [${input.join(', ')}]`);
+  return input as [number, number, number] | undefined;
 }
 
 async function compress(path: string, flags: CompressFlags): Promise<void> {
   const { dataset, dataDir, limit, epochs, batchSize, seed, out } = flags;
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
+  checkImportable(path, '<model>');
   const target = targetOf(flags);
   // Images of a folder have any size: the model says which they are scaled to.
-  const shape = dataset === 'images' ? await inputOf(path) : undefined;
+  const shape = dataset === 'images' ? await inputOf(path, flags) : undefined;
   const load = async (validation?: number) => {
     const data = await openData({ dataset, dataDir, limit, validation, mean: flags.mean, std: flags.std }, shape);
     if (isTokens(data)) throw new UsageError(`Expected a data set of images for --dataset but received ${dataset}`);
@@ -91,8 +100,10 @@ async function compress(path: string, flags: CompressFlags): Promise<void> {
   };
   let data = await load(target?.drop === undefined ? undefined : flags.validation);
   if (target?.drop !== undefined && flags.validation === undefined) data = await load(Math.max(1, Math.round(data.train.count * VALIDATION)));
+  const { network, state, text } = await readOriginal(path, data, flags);
+  note(`${path}: ${text}`);
   await makeFolder(out);
-  const { model, onnx, report } = await compressOnnx(path, data, {
+  const { model, onnx, report } = await compressModel({ network, state }, data, {
     ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device },
     onEpoch: ({ epoch, bitsFraction, weightsFraction, modelBytes, epochSeconds }) =>
       note(

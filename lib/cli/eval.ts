@@ -7,28 +7,24 @@ import { accuracyOf, type EpochMetrics, languageMetrics } from '../training/epoc
 import { meanIoU } from '../training/mean-iou.js';
 import { nativeSplit } from '../training/native-data.js';
 import { dataNames, isTokens, openData } from './data.js';
-import { importFor, isImportable } from './import.js';
+import { addWeightOptions, importFor, isImportable, type WeightFlags } from './import.js';
 import { compileModel, loadModel } from './load-model.js';
-import { device, integer, number, numbers } from './values.js';
+import { device, integer, numbers } from './values.js';
 
-interface EvalFlags {
+interface EvalFlags extends WeightFlags {
   dataset: string;
   dataDir?: string;
   tokenizer?: string;
   threads?: number;
   device: Device;
-  model?: string;
-  width: number;
-  map?: string;
   mean?: number[];
   std?: number[];
   json?: boolean;
 }
 
 export function addEvalCommand(program: Command): void {
-  program
-    .command('eval')
-    .description('loss and accuracy of a checkpoint or model file on the test images of a data set')
+  const command = program.command('eval').description('loss and accuracy of a checkpoint or model file on the test images of a data set');
+  addWeightOptions(command)
     .argument(
       '<checkpoint|file>',
       "a checkpoint, a run's folder, a model file, another program's .onnx, model.json, .h5 or .keras, or its .safetensors, .pth or .pt (with --model)",
@@ -38,9 +34,6 @@ export function addEvalCommand(program: Command): void {
     .option('--tokenizer <file>', 'a tokenizer.json for texts', String)
     .option('--threads <n>', 'threads that share the work', integer(1, 1024))
     .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
-    .option('--model <name|file>', 'the network that a file of weights (.safetensors, .pth, .pt) is for')
-    .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
-    .option('--map <file>', 'JSON file: parameter of the network → tensor of the file of weights')
     .option('--mean <list>', 'per channel, of images in 0..1: subtracted first (default: what the model was trained with)', numbers)
     .option('--std <list>', 'per channel: divided by then', numbers)
     .option('--json', 'print JSON')

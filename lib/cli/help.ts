@@ -42,6 +42,11 @@ const examples: Record<string, string[]> = {
   ],
   eval: ['selfcompress eval runs/notebook-digits --dataset digits'],
   predict: ['selfcompress predict runs/notebook-digits/model.scnn digit.png --top 3'],
+  compress: [
+    'selfcompress compress model.onnx --data-dir photos --out small          a folder of images by class',
+    'selfcompress compress resnet20.safetensors --model resnet20 --dataset cifar10 --data-dir cifar --mean .485,.456,.406 --std .229,.224,.225 --out small',
+    'selfcompress compress model.onnx --data-dir photos --target-size 100kB --out small',
+  ],
   inspect: ['selfcompress inspect runs/notebook-digits', 'selfcompress inspect runs/notebook-digits --plan'],
 };
 

@@ -1,6 +1,7 @@
 /** What a command starts from: a network by name, by description, or with another program's weights. */
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
+import type { Command } from 'commander';
 import type { NetworkDescription } from '../binding.js';
 import type { AnyDataset } from '../data/dataset.js';
 import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
@@ -13,6 +14,7 @@ import { modelInfoOf } from '../training/model-info.js';
 import { inputOf, isTokens } from './data.js';
 import { UsageError } from './faults.js';
 import type { LoadedModel } from './load-model.js';
+import { number } from './values.js';
 import { note } from './voice.js';
 
 interface NetworkFlags {
@@ -25,7 +27,7 @@ interface NetworkFlags {
 /** The network of `--model`: by name, or a JSON file with its description. */
 export async function readNetwork({ model, width, tied, plain }: NetworkFlags, data: AnyDataset): Promise<NetworkDescription> {
   if (tied && model !== 'char-lm') throw new UsageError(`Expected --model char-lm with --tied but received ${model}`);
-  if ((modelNames as string[]).includes(model)) {
+  if (isNamed(model)) {
     const isLanguageModel = (languageModelNames as string[]).includes(model);
     if (isLanguageModel !== isTokens(data))
       throw new UsageError(
@@ -35,6 +37,11 @@ export async function readNetwork({ model, width, tied, plain }: NetworkFlags, d
       | ModelOptions
       | LanguageModelOptions);
   }
+  return readDescription(model);
+}
+
+/** The JSON file of `--model`. */
+export async function readDescription(model: string): Promise<NetworkDescription> {
   let text: string;
   try {
     text = await readFile(model, 'utf8');
@@ -51,12 +58,13 @@ export async function readNetwork({ model, width, tied, plain }: NetworkFlags, d
   }
 }
 
+export const isNamed = (model: string) => (modelNames as string[]).includes(model);
 export const isWeights = (path: string) => weightEndings.some((ending) => path.endsWith(ending));
 export const isWholeModel = (path: string) => wholeModelEndings.some((ending) => path.endsWith(ending));
 export const isImportable = (path: string) => isWeights(path) || isWholeModel(path);
 
 /** What was read of a whole model, in one line. */
-export function describeImport({ report, network }: ImportedModel): string {
+function describeImport({ report, network }: ImportedModel): string {
   const operators = Object.entries(report.operators).map(([name, count]) => `${count} ${name}`);
   const tail = report.tail.length ? `; left out at the output: ${report.tail.map(({ operator, node }) => `${operator} "${node}"`).join(', ')}` : '';
   const origin = [report.opset !== undefined && `opset ${report.opset}`, report.producer && `by ${report.producer}`].filter(Boolean).join(' ');
@@ -64,7 +72,7 @@ export function describeImport({ report, network }: ImportedModel): string {
 }
 
 /** How the parameters were found, in one line. */
-export function describeMatches({ matches, ignored }: LoadedWeights): string {
+function describeMatches({ matches, ignored }: LoadedWeights): string {
   const count = (by: string) => matches.filter((match) => match.by === by).length;
   const parts = [
     count('map') && `${count('map')} by the map`,
@@ -81,9 +89,49 @@ interface ImportFlags extends NetworkFlags {
   map?: string;
 }
 
+/** Of a file of weights: the network that they are for. */
+export type WeightFlags = Omit<ImportFlags, 'from' | 'model'> & { model?: string | undefined };
+
+/** The options that say what network a file of weights is for. */
+export const addWeightOptions = (command: Command): Command =>
+  command
+    .option('--model <name|file>', `the network that a file of weights (${weightEndings.join(', ')}) is for`)
+    .option('--width <factor>', 'factor of the channels of a model by name', number(2 ** -10, 2 ** 10), 1)
+    .option('--map <file>', 'JSON file: parameter of the network → tensor of the file of weights');
+
 function imageOf(data: AnyDataset, path: string): [number, number, number] {
   if (isTokens(data)) throw new UsageError(`Expected a data set of images for "${path}" but received a text`);
   return data.shape;
+}
+
+/** What another program's file holds, and in a line of text how it was read. */
+export interface Original {
+  network: NetworkDescription;
+  state: State;
+  text: string;
+}
+
+/** A whole model, or weights for the network of `--model`. @param model as the user gave it */
+export async function readOriginal(path: string, data: AnyDataset, flags: WeightFlags): Promise<Original> {
+  const { model, width, map } = flags;
+  if (isWholeModel(path)) {
+    if (model !== undefined || width !== 1 || map !== undefined)
+      throw new UsageError(`Expected no --model, --width and --map with "${path}", which is a whole network`);
+    const imported = await importModel(path, { input: imageOf(data, path) });
+    return { network: imported.network, state: imported.state, text: describeImport(imported) };
+  }
+  if (model === undefined) throw new UsageError(`Expected --model NAME for the weights in ${path} but received none`);
+  const network = await readNetwork({ ...flags, model }, data);
+  const weights = await loadWeights(network, path, { map });
+  return { network, state: weights.state, text: describeMatches(weights) };
+}
+
+/** By the file's name alone. */
+export function checkImportable(path: string, argument: string): void {
+  if (isImportable(path)) return;
+  throw new UsageError(
+    `Expected a file by the name of ${[...weightEndings, ...wholeModelEndings].join(', ')} for ${argument} but received "${path}"`,
+  );
 }
 
 /** Network and given parameters of `selfcompress train`. `named`: the user has given --model. */
@@ -92,18 +140,12 @@ export async function startingPoint(flags: ImportFlags, data: AnyDataset, named:
   if (map !== undefined && !isWeights(from ?? ''))
     throw new UsageError(`Expected --from FILE of weights (${weightEndings.join(', ')}) with --map but received ${from ?? 'none'}`);
   if (from === undefined) return { network: await readNetwork(flags, data) };
-  if (isWholeModel(from)) {
-    if (named || flags.width !== 1) throw new UsageError(`Expected no --model and no --width with --from "${from}", which is a whole network`);
-    const imported = await importModel(from, { input: imageOf(data, from) });
-    note(`${from}: ${describeImport(imported)}`);
-    return { network: flags.plain ? withoutBits(imported.network) : imported.network, state: imported.state };
-  }
-  if (!isWeights(from))
-    throw new UsageError(`Expected a file by the name of ${[...weightEndings, ...wholeModelEndings].join(', ')} for --from but received "${from}"`);
-  const network = await readNetwork(flags, data);
-  const weights = await loadWeights(network, from, { map });
-  note(`${from}: ${describeMatches(weights)}`);
-  return { network, state: weights.state };
+  checkImportable(from, '--from');
+  // A network of weights has a default name, which is none for a file that is a network itself.
+  const model = named || isWeights(from) ? flags.model : undefined;
+  const { network, state, text } = await readOriginal(from, data, { ...flags, model });
+  note(`${from}: ${text}`);
+  return { network: flags.plain ? withoutBits(network) : network, state };
 }
 
 /** What a run is called: its model's name, or its file's. */
@@ -112,26 +154,20 @@ export function modelName({ model, from }: ImportFlags): string {
 }
 
 /** A whole model of another program in plain floats. */
-export async function importWhole(path: string, data?: AnyDataset): Promise<{ model: LoadedModel; text: string }> {
-  const imported = await importModel(path, data && { input: imageOf(data, path) });
+export async function importWhole(path: string): Promise<{ model: LoadedModel; text: string }> {
+  const imported = await importModel(path);
   const network = withoutBits(imported.network);
   const { parameters } = inspectNetwork(network);
-  const info = data ? modelInfoOf(data) : { name: basename(path), classes: 0, mean: [], std: [] };
   return {
-    model: { network, state: imported.state, info, origin: originOf(parameters) },
+    model: { network, state: imported.state, info: { name: basename(path), classes: 0, mean: [], std: [] }, origin: originOf(parameters) },
     text: describeImport(imported),
   };
 }
 
 /** The model of another program's file for evaluation, in plain floats. */
-export async function importFor(path: string, data: AnyDataset, flags: { model?: string; width: number; map?: string }): Promise<LoadedModel> {
-  if (isWholeModel(path)) {
-    if (flags.model !== undefined) throw new UsageError(`Expected no --model for "${path}", which is a whole network, but received "${flags.model}"`);
-    return (await importWhole(path, data)).model;
-  }
-  if (flags.model === undefined) throw new UsageError(`Expected --model NAME for the weights in ${path} but received none`);
-  const network = withoutBits(await readNetwork({ ...flags, model: flags.model }, data));
-  const { state } = await loadWeights(network, path, { map: flags.map });
+export async function importFor(path: string, data: AnyDataset, flags: WeightFlags): Promise<LoadedModel> {
+  const { network: read, state } = await readOriginal(path, data, flags);
+  const network = withoutBits(read);
   const { parameters } = inspectNetwork(network);
   return { network, state, info: modelInfoOf(data), origin: originOf(parameters) };
 }
