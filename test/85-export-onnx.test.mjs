@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { rules } from '../dist/export/onnx/rules.js';
-import { cases, describeCase, predictWith, randomState } from './export-support.mjs';
+import { cases, describeCase, examplesFor, predictWith, randomState } from './export-support.mjs';
 import { richNetwork } from './integer-support.mjs';
 import { binding, difference, exportModel, floats, importModel, inspectNetwork, randomNumbers, toyNetwork } from './support.mjs';
 
@@ -22,7 +22,6 @@ t.setTimeout(600_000); // a session of ONNX Runtime and two compiled networks fo
 const folder = mkdtempSync(join(tmpdir(), 'selfcompress-export-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const COUNT = 3;
-const TOKENS = 7;
 
 async function runOnnx(bytes, input, images) {
   const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 });
@@ -33,13 +32,6 @@ async function runOnnx(bytes, input, images) {
       : new ort.Tensor('float32', images, [count, ...input]);
   const results = await session.run({ input: tensor });
   return results[session.outputNames[0]];
-}
-
-/** Numbers, or tokens. */
-function examplesFor({ input, inputType }) {
-  const random = randomNumbers(5);
-  const length = COUNT * input.reduce((a, b) => a * b);
-  return inputType === 'token' ? Int32Array.from({ length }, () => Math.floor(TOKENS * random())) : floats(random, length);
 }
 
 /** Exported files by case. */
@@ -56,7 +48,7 @@ t.test('every operator with a rule is in a case, and ONNX Runtime agrees with th
     const state = randomState(network);
     const bytes = await exportModel({ network, state }, { format: 'onnx' });
     files[name] = bytes;
-    const images = examplesFor(network);
+    const images = examplesFor(network, COUNT);
     const expected = await predictWith(network, state, images, COUNT);
     const result = await runOnnx(bytes, network.input, images).catch((error) => t.fail(`${name}: ${error.message}`));
     if (!result) continue;
@@ -110,7 +102,7 @@ t.test('our importer makes the same network of it', async (t) => {
       ...imported.network,
       nodes: imported.network.nodes.map((node) => (layers.has(node.kind) ? { ...node, compress: false } : node)),
     };
-    const images = examplesFor(network);
+    const images = examplesFor(network, COUNT);
     const expected = await predictWith(network, state, images, COUNT);
     const prediction = await predictWith(plain, imported.state, images, COUNT);
     const actual = inFileOrder(imported.report.output, inspectNetwork(imported.network).shapes[imported.network.output], prediction);
@@ -124,7 +116,7 @@ t.test('removed channels are gone, norms are folded on demand', async (t) => {
   const state = randomState(network, 4);
   for (const name of ['conv1', 'conv2', 'conv3']) for (const of of ['bitDepth', 'bias']) state[`${name}.${of}`].fill(0, 1, 4); // dead channels
   for (const name of ['norm1', 'norm2']) for (const of of ['bias', 'runningMean']) state[`${name}.${of}`].fill(0, 1, 4);
-  const images = floats(randomNumbers(5), COUNT * 144);
+  const images = examplesFor(network, COUNT);
   const expected = await predictWith(network, state, images, COUNT);
   const path = join(folder, 'toy.onnx');
   const sizes = [];

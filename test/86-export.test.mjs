@@ -3,15 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { cases, describeCase, predictWith, randomState } from './export-support.mjs';
+import { cases, describeCase, examplesFor, predictWith, randomState } from './export-support.mjs';
 import {
   cli,
   decodeModel,
   difference,
   exportModel,
-  floats,
   loadWeights,
-  randomNumbers,
   Trainer,
   temporaryFolder,
   toyDataset,
@@ -21,7 +19,6 @@ import {
 
 t.setTimeout(600_000); // networks of every operator are compiled
 const info = { name: 'toy', classes: 4, mean: [0.5], std: [0.25] };
-const images = (network, count) => floats(randomNumbers(5), count * network.input.reduce((a, b) => a * b));
 
 /** The tensors of a safetensors file, read by the layout that its authors describe. */
 function readTensors(bytes) {
@@ -50,8 +47,7 @@ t.test('safetensors: every parameter with its shape, and weights that predict th
     const description = JSON.parse(metadata.network);
     const plain = { ...description, nodes: description.nodes.map((node) => ('compress' in node ? { ...node, compress: false } : node)) };
     const back = await loadWeights(plain, path);
-    const numbers = images(network, 2);
-    const given = network.inputType === 'token' ? Int32Array.from(numbers, (x) => (x > 0 ? 1 : 0)) : numbers;
+    const given = examplesFor(network, 2);
     t.ok(difference(await predictWith(plain, back.state, given, 2), await predictWith(network, state, given, 2)) < 1e-6, name);
   }
 });
@@ -65,7 +61,7 @@ t.test('model files: exported twice, the same bytes; dead channels are gone', as
   const decoded = await decodeModel(bytes);
   t.equal(decoded.network.nodes.find(({ name }) => name === 'conv3' || name === 'conv2d3').outChannels, 9);
   t.same(await exportModel(decoded, { format: 'scnn' }), bytes);
-  const given = images(network, 2);
+  const given = examplesFor(network, 2);
   t.ok(difference(await predictWith(decoded.network, decoded.state, given, 2), await predictWith(network, state, given, 2)) < 1e-5);
 });
 

@@ -243,6 +243,15 @@ export function randomState(network, seed = 1) {
   return state;
 }
 
+/** Examples [count × input]: numbers, or tokens that the embedding has vectors of. */
+export function examplesFor({ input, inputType, nodes }, count) {
+  const random = randomNumbers(5);
+  const length = count * input.reduce((a, b) => a * b);
+  if (inputType !== 'token') return floats(random, length);
+  const { vocabulary } = nodes.find(({ kind }) => kind === 'embedding');
+  return Int32Array.from({ length }, () => Math.floor(vocabulary * random()));
+}
+
 /** What the training network makes of examples [count × input]. */
 export async function predictWith(network, state, images, count) {
   const compiled = new binding.Network(network, { device: 'cpu', loss: { kind: 'meanSquaredError' }, optimizer: { kind: 'sgd' }, batchSize: count });
