@@ -56,7 +56,7 @@ class Families {
   }
   // Sums over channels make new ones; a kernel for each channel does not.
   bool sums(int i) const {
-    if (is(i, {"linear", "meanChannels", "lstm", "gru", "parameter"})) return true;
+    if (is(i, {"linear", "meanChannels", "lstm", "gru", "parameter", "embedding"})) return true;
     if (!is(i, {"conv2d", "convTranspose2d"})) return false;
     const int in = channels(topology_.inputs[std::size_t(i)][0]);
     return in == 1 || network_.nodes[std::size_t(i)].integer("groups") != in;
@@ -83,6 +83,8 @@ class Families {
                 sharing = node.integer("heads") / node.integer("keyHeads");
       for (int c = 0; c < channels(in[0]); c++) join(in[0], c, in[1], c / size / sharing * size + c % size);
       tryInput(i, 2);
+    } else if (is(i, {"unembedding"})) {  // its weights leave with the table's channels
+      for (int c = 0; c < channels(in[0]); c++) join(in[0], c, in[1], c);
     } else {
       for (int k = 0; k < int(in.size()); k++)
         // One channel that meets all of another input is nobody's partner.
@@ -234,10 +236,9 @@ class Oracle {
     for (const Parameter& p : network.parameters().all())
       for (float v : state.at(p.name))
         draw.state[p.name].push_back(double(p.role == Role::kWeight ? random.real(-0.6f, 0.6f) : v));
-    draw.input = Tensor64(topology_.shapes[0], 5);
     const float most = random.real(0.5f, 6.0f);
     const float middle = random.real(-2.0f, 2.0f);
-    draw.input.forAll([&](int, int, int, int) { return double(middle + random.real(-most, most)); });
+    draw.input = randomInput(network_, 5, random, middle, most);
     const Absent none = evaluator_.nothingAbsent();
     for (const Axes& axes : topology_.axes) draw.constants.emplace_back(std::size_t(axes.channels), 0.0);
     for (int training = 0; training < 2; training++)
@@ -304,8 +305,7 @@ void reviveScales(const Network& network, State& state, Random& random) {
   const Network64 evaluator(network.description(), network.topology(), network.parameters());
   Constants64 none;
   for (const Axes& axes : network.topology().axes) none.emplace_back(std::size_t(axes.channels), 0.0);
-  Tensor64 input(network.topology().shapes[0], 2);
-  input.forAll([&](int, int, int, int) { return double(random.real(-1, 1)); });
+  const Tensor64 input = randomInput(network.description(), 2, random, 0, 1);
   for (const Parameter& p : network.parameters().all()) {
     if (p.role != Role::kNormWeight) continue;
     Network64::State64 wide;
@@ -356,13 +356,14 @@ TEST_CASE("a network in float64 computes what the reference does") {
     Network network(makeReferenceBackend(), description, options);
     const State state = randomState(network, std::uint64_t(trial), 20);
     network.loadState(state);
-    DataSet data = randomData(description.input.folded(), batch, 4);
+    DataSet data = dataFor(description, batch);
     std::fill(data.mean.begin(), data.mean.end(), 0.0f), std::fill(data.invStd.begin(), data.invStd.end(), 1.0f);
     const Network64 evaluator(description, network.topology(), network.parameters());
     Network64::State64 wide;
     for (const auto& [name, values] : state) wide[name] = {values.begin(), values.end()};
     Tensor64 input(network.topology().shapes[0], batch);
-    std::copy(data.floats.begin(), data.floats.end(), input.values.begin());
+    if (data.hasTokens()) std::copy(data.tokens.begin(), data.tokens.end(), input.values.begin());
+    else std::copy(data.floats.begin(), data.floats.end(), input.values.begin());
     Constants64 none;
     for (const Axes& axes : network.topology().axes) none.emplace_back(std::size_t(axes.channels), 0.0);
     auto outputs = [&](bool training) {
@@ -371,7 +372,7 @@ TEST_CASE("a network in float64 computes what the reference does") {
           .values;
     };
     const std::vector<double> evaluated = outputs(false), trained = outputs(true);
-    const auto predicted = network.predict(data.floats.data(), batch);
+    const auto predicted = predictAll(network, data, batch);
     if (!std::all_of(predicted.begin(), predicted.end(), [](float v) { return std::fabs(v) < 1e3f; })) continue;
     CHECK(difference({evaluated.begin(), evaluated.end()}, predicted, 1e-2) < 1e-3);
     double loss = 0;

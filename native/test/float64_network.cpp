@@ -104,6 +104,27 @@ void parameter(Node64& a) {
   });
 }
 
+// Generic, not the same in every example: which token stands where is nothing that makes a constant of a row.
+void embedding(Node64& a) {
+  const std::vector<double>& weight = *a.parameter(Role::kWeight);
+  const std::size_t rows = weight.size() / std::size_t(a.out.shape.channels);
+  a.out.forAll([&](int n, int c, int y, int x) {
+    const double value = weight[std::size_t(c) * rows + std::size_t(a.x().at(n, 0, y, x))];
+    return dead(a, c) ? 0 : value * (a.generic ? anything(a, n, y * a.out.shape.width + x) : 1.0);
+  });
+}
+
+void unembedding(Node64& a) {
+  const std::vector<double>& weight = *a.parameter(Role::kWeight);
+  const std::size_t rows = std::size_t(a.out.shape.channels);
+  a.out.forAll([&](int n, int v, int y, int x) {
+    double sum = 0;
+    for (int d = 0; d < a.x().shape.channels; d++)
+      if (!a.gone(d) && !dead(a, d)) sum += weight[std::size_t(d) * rows + std::size_t(v)] * a.x().at(n, d, y, x);
+    return sum;
+  });
+}
+
 void meanChannels(Node64& a) {
   const int divisor = a.integer("divisor") ? a.integer("divisor") : a.x().shape.channels;
   a.out.forAll([&](int n, int, int y, int x) {
@@ -305,6 +326,8 @@ const std::map<std::string, Rule64>& rules() {
       {"meanPositions", meanPositions},
       {"meanChannels", meanChannels},
       {"parameter", parameter},
+      {"embedding", embedding},
+      {"unembedding", unembedding},
       {"add", binary<sum>},
       {"subtract", binary<lessThan>},
       {"multiply", binary<product>},

@@ -69,6 +69,19 @@ using Rule64 = void (*)(Node64&);
 // By kind; nullptr: none.
 Rule64 rule64(const std::string& kind);
 
+// Examples for a network: numbers of middle ± most, or tokens.
+inline Tensor64 randomInput(const NetworkDescription& network, int batch, Random& random, float middle, float most) {
+  Tensor64 input(network.input.folded(), batch);
+  int vocabulary = 1 << 20;
+  for (const NodeDescription& n : network.nodes)
+    if (n.op->reads == Operator::Reads::kTokens) vocabulary = std::min(vocabulary, n.integer("vocabulary"));
+  const bool tokens = network.input.type == ValueType::kToken;
+  input.forAll([&](int, int, int, int) {
+    return tokens ? double(random.integer(0, vocabulary - 1)) : double(middle + random.real(-most, most));
+  });
+  return input;
+}
+
 // Evaluates the description; `state` holds the parameters by name.
 class Network64 {
  public:
@@ -83,9 +96,12 @@ class Network64 {
     for (int i = 0; i < int(network_.nodes.size()); i++) {
       const NodeContext context = topology_.context(network_, i);
       Tensor64 out(topology_.shapes[std::size_t(i) + 1], input.batch);
+      // Whose parameters: one that takes weights has those of its last input.
+      const int owner =
+          network_.nodes[std::size_t(i)].op->takesWeights ? topology_.inputs[std::size_t(i)].back() - 1 : i;
       Node64 node{context,
                   [&](Role role) -> const std::vector<double>* {
-                    const Parameter* p = parameters_.find(i, role);
+                    const Parameter* p = parameters_.find(owner, role);
                     return p ? &state.at(p->name) : nullptr;
                   },
                   {},

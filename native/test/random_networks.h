@@ -2,6 +2,7 @@
 #pragma once
 
 #include "test/networks.h"
+#include "test/operator_cases.h"
 
 namespace test {
 
@@ -83,11 +84,15 @@ inline const char* tamer(const std::string& kind) {
 
 class RandomNetwork {
  public:
+  static constexpr int kVocabulary = 4;  // of tokens, and classes
+  // One in five reads tokens.
   explicit RandomNetwork(Random& random) : random_(random) {
-    network_.input = Axes::image(random.integer(1, 3), 6, 5);
+    const bool readsTokens = random.chance(0.2);
+    network_.input = readsTokens ? tokens(6) : Axes::image(random.integer(1, 3), 6, 5);
     tensors_.push_back({kInputName, network_.input});
-    add("conv2d", {0}, {{"outChannels", {6}}, {"kernel", both(3)}});
-    add("conv2d", {0}, {{"outChannels", {6}}, {"kernel", both(3)}});
+    for (int k = 0; k < 2; k++)
+      if (readsTokens) add("embedding", {0}, {{"dimensions", {6}}, {"vocabulary", {kVocabulary}}});
+      else add("conv2d", {0}, {{"outChannels", {6}}, {"kernel", both(3)}});
   }
   NetworkDescription build(int nodes) {
     for (int tries = 0; tries < 20 * nodes && int(network_.nodes.size()) < nodes; tries++) tryOne();
@@ -100,10 +105,13 @@ class RandomNetwork {
     std::string name;
     Axes axes;
     int readers = 0;
+    bool hidden = false;  // not to be read by others
   };
   int pick() {  // rather a late one, not the input
     const int last = int(tensors_.size()) - 1;
-    return std::max(1, random_.chance(0.5) ? last - random_.integer(0, 2) : random_.integer(1, last));
+    int t = std::max(1, random_.chance(0.5) ? last - random_.integer(0, 2) : random_.integer(1, last));
+    while (tensors_[std::size_t(t)].hidden) t--;
+    return t;
   }
   // -1: it does not fit.
   int add(const std::string& kind, const std::vector<int>& inputs, const Fields& fields = {}) {
@@ -111,7 +119,10 @@ class RandomNetwork {
     for (int t : inputs) names.push_back(tensors_[std::size_t(t)].name);
     NodeDescription node = makeNode(kind, kind + std::to_string(network_.nodes.size()), names, fields);
     NodeContext context{node, int(network_.nodes.size()), {}, {}};
-    for (int t : inputs) context.inputs.push_back(tensors_[std::size_t(t)].axes);
+    for (int t : inputs) {
+      context.inputs.push_back(tensors_[std::size_t(t)].axes);
+      context.from.push_back(t ? &network_.nodes[std::size_t(t) - 1] : nullptr);
+    }
     try {
       const Axes out = inferNode(context, 8);
       for (int t : inputs) tensors_[std::size_t(t)].readers++;
@@ -131,19 +142,19 @@ class RandomNetwork {
     }
     std::vector<int> same;
     for (int k = 1; k < int(tensors_.size()); k++)
-      if (k != t && tensors_[std::size_t(k)].axes.folded() == axes.folded()) same.push_back(k);
+      if (k != t && !tensors_[std::size_t(k)].hidden && tensors_[std::size_t(k)].axes.folded() == axes.folded())
+        same.push_back(k);
     if (!same.empty() && random_.chance(0.8)) return same[std::size_t(random_.integer(0, int(same.size()) - 1))];
     return add("linear", {t}, {{"outFeatures", {double(axes.channels)}}, {"perPosition", {1}}});
   }
   void tryOne() {
     std::vector<const Operator*> table = operators();
-    std::erase_if(table, [](const Operator* op) { return op->takesWeights; });  // those of a table of tokens
     const Operator& op = *table[std::size_t(random_.integer(0, int(table.size()) - 1))];
     const std::string kind = op.kind;
-    if (op.reads == Operator::Reads::kTokens) return;
+    if (op.reads == Operator::Reads::kTokens || op.takesWeights) return;  // first and last, where they are
     int t = pick();
     // What normalises a single value makes a constant of everything.
-    if ((kind == "softmax" || kind == "instanceNorm" || kind == "groupNorm") &&
+    if ((kind == "softmax" || kind == "attention" || kind == "instanceNorm" || kind == "groupNorm") &&
         tensors_[std::size_t(t)].axes.folded().width == 1)
       return;
     if ((kind == "layerNorm" || kind == "softmax") && tensors_[std::size_t(t)].axes.channels == 1) return;
@@ -174,7 +185,9 @@ class RandomNetwork {
       return;
     }
     if (op.leastInputs == 1) {
-      add(kind, {t}, randomFields(kind, tensors_[std::size_t(t)].axes, random_));
+      const int out = add(kind, {t}, randomFields(kind, tensors_[std::size_t(t)].axes, random_));
+      // Its mean over positions would be a constant, whatever it reads: nothing that a rule for channels could know.
+      if (kind == "softmax" && out >= 0) tensors_[std::size_t(out)].hidden = true, add("multiply", {t, out});
       return;
     }
     int other = partner(t);
@@ -196,7 +209,12 @@ class RandomNetwork {
       if (part.size() == 1) leaves.push_back(part[0]);
       else leaves.push_back(add("concat", part));
     }
-    add("linear", {leaves[0]}, {{"outFeatures", {4}}, {"compress", {0}}});
+    if (network_.input.type == ValueType::kToken && random_.chance(0.7)) {  // with the weights of the first layer
+      const int read = add("linear", {leaves[0]}, {{"outFeatures", {6}}});
+      add("unembedding", {random_.chance(0.5) ? add("silu", {read}) : read, 1});
+    } else {
+      add("linear", {leaves[0]}, {{"outFeatures", {double(kVocabulary)}}, {"compress", {0}}});
+    }
     network_.output = tensors_.back().name;
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace selfcompress {
@@ -48,14 +49,47 @@ bool holdsAnother(const ChannelRule& rule, const Topology& topology, int node) {
   return false;
 }
 
+// Indices of bit depths.
+class Members {
+ public:
+  explicit Members(const Parameters& parameters) : parameters_(parameters) {}
+  // The sets of a class; false: it is alive whatever they are.
+  bool add(FamilyClass& sets, const LifeTerms& terms) const {
+    for (const auto& term : terms) {
+      if (term.empty()) return false;
+      std::vector<std::int32_t>& members = sets.emplace_back();
+      for (const LayerChannel& m : term)
+        members.push_back(
+            std::int32_t(parameters_.find(m.node, Role::kBitDepth)->offset - parameters_.bitDepths.first + m.channel));
+    }
+    return true;
+  }
+
+ private:
+  const Parameters& parameters_;
+};
+
+// Of a node that makes its channels of pairs alone: a pair of channels lives when both do, and one has to, whoever else
+// reads them.
+std::optional<Family> familyOfPairs(int node, const ChannelAnalysis& channels, const Members& members) {
+  const ChannelRule& rule = channels.rule(node);
+  if (rule.kind != ChannelRule::Kind::kFresh || !rule.readsNothing || rule.contractions.empty()) return std::nullopt;
+  Family family;
+  for (const ChannelRule::Contraction& sum : rule.contractions)
+    if (!members.add(family.emplace_back(), channels.lifeOf(node, sum))) return std::nullopt;
+  return family;
+}
+
 }  // namespace
 
 std::vector<Family> familiesOf(const NetworkDescription& network, const Topology& topology,
                                const ChannelAnalysis& channels, const Parameters& parameters) {
   const std::map<int, LifeTerms> life = lifeOfClasses(network, topology, channels);
+  const Members members(parameters);
   std::set<std::vector<int>> known;
   std::vector<Family> families;
   for (int i = 0; i < int(network.nodes.size()); i++) {
+    if (auto pairs = familyOfPairs(i, channels, members)) families.push_back(std::move(*pairs));
     if (holdsAnother(channels.rule(i), topology, i)) continue;
     const int t = i + 1, count = topology.axes[std::size_t(t)].channels;
     std::set<int> classes;
@@ -64,16 +98,8 @@ std::vector<Family> familiesOf(const NetworkDescription& network, const Topology
     Family family;
     bool watched = true;
     for (int id : classes) {
-      auto found = life.find(id);
       FamilyClass& sets = family.emplace_back();
-      if (found == life.end()) continue;
-      for (const auto& term : found->second) {
-        watched = watched && !term.empty();
-        std::vector<std::int32_t>& members = sets.emplace_back();
-        for (const LayerChannel& m : term)
-          members.push_back(
-              std::int32_t(parameters.find(m.node, Role::kBitDepth)->offset - parameters.bitDepths.first + m.channel));
-      }
+      if (auto found = life.find(id); found != life.end()) watched = members.add(sets, found->second) && watched;
     }
     if (watched) families.push_back(std::move(family));
   }

@@ -246,11 +246,13 @@ class Removable {
     for (int c = group * size; c < (group + 1) * size; c++) going += canGo(t, c);
     return going;
   }
-  // Pins the last of a group's channels that could go, so that not more than `most` do.
+  // Pins the last of a group's channels that could go, so that not more than `most` do. One may pin others of its group.
   void limitGroup(int t, int groups, int group, int most) {
     const int size = count(t) / groups;
-    for (int c = (group + 1) * size - 1, going = goingOf(t, groups, group); going > most; c--)
-      if (canGo(t, c)) pin(t, c), going--;
+    std::map<int, int> going;  // by class
+    for (int c = group * size; c < (group + 1) * size; c++) going[channels_.classOf(t, c)] += canGo(t, c);
+    for (int c = (group + 1) * size - 1, left = goingOf(t, groups, group); left > most; c--)
+      if (canGo(t, c)) left -= going.at(channels_.classOf(t, c)), pin(t, c);
   }
 
   void settle() {
