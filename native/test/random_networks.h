@@ -165,6 +165,7 @@ class RandomNetwork {
       t = add(before, {t});
       if (kind == "log" || kind == "sqrt" || kind == "reciprocal") t = add("affine", {t}, {{"offset", {0.5}}});
     }
+    if (kind == "rotary" && tensors_[std::size_t(t)].axes.folded().width == 1) return;  // that is itself
     if (kind == "lstm" || kind == "gru")  // a layer for the gates of two units
       t = add("linear", {t}, {{"outFeatures", {kind == "lstm" ? 8. : 6.}}, {"perPosition", {1}}});
     if (op.leastInputs == 3) {  // queries, keys and values, each its own layer

@@ -80,6 +80,22 @@ std::optional<Family> familyOfPairs(int node, const ChannelAnalysis& channels, c
   return family;
 }
 
+// Of a layer that makes the network's output by sums over channels: one channel that it reads has to live. The class of
+// a channel may live elsewhere alone, where products tie tensors.
+std::optional<Family> familyBeforeOutput(int node, const Topology& topology, const ChannelAnalysis& channels,
+                                         const Members& members) {
+  const ChannelRule& rule = channels.rule(node);
+  const int t = topology.inputs[std::size_t(node)][0];
+  if (rule.kind != ChannelRule::Kind::kFresh || rule.readsNothing ||
+      rule.depthwise(topology.axes[std::size_t(t)].channels) ||
+      channels.classOf(node + 1, 0) != channels.classOf(topology.output, 0))
+    return std::nullopt;
+  Family family;
+  for (const LifeTerms& terms : channels.lifeOf(t))
+    if (!members.add(family.emplace_back(), terms)) return std::nullopt;
+  return family;
+}
+
 }  // namespace
 
 std::vector<Family> familiesOf(const NetworkDescription& network, const Topology& topology,
@@ -103,6 +119,10 @@ std::vector<Family> familiesOf(const NetworkDescription& network, const Topology
     }
     if (watched) families.push_back(std::move(family));
   }
+  for (int i = 0; i < int(network.nodes.size()); i++)
+    if (auto family = familyBeforeOutput(i, topology, channels, members);
+        family && std::find(families.begin(), families.end(), *family) == families.end())
+      families.push_back(std::move(*family));
   return families;
 }
 
