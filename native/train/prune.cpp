@@ -246,7 +246,8 @@ class Removable {
     for (int c = group * size; c < (group + 1) * size; c++) going += canGo(t, c);
     return going;
   }
-  // Pins the last of a group's channels that could go, so that not more than `most` do. One may pin others of its group.
+  // Pins the last of a group's channels that could go, so that not more than `most` do. One may pin others of its
+  // group.
   void limitGroup(int t, int groups, int group, int most) {
     const int size = count(t) / groups;
     std::map<int, int> going;  // by class
