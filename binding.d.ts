@@ -755,6 +755,11 @@ export function decodeModelFile(args: {
 }): Promise<{ network: NetworkDescription; state: Record<string, Float32Array>; metadata: Metadata }>;
 
 /**
+ * Codes [channels × inputs × places] of which some have become others that take fewer bits in the file: code i becomes v where
+ * cost[i] · (v − code)² + `lambda` · bits(v) is least. Zeros stay, none changes its sign or leaves its channel's extremes.
+ */
+export function squeezeCodes(args: { codes: Int32Array; cost: Float32Array; channels: number; places: number; lambda: number }): Promise<Int32Array>;
+/**
  * A model file with ranges in its metadata as one C99 file (docs/export.md); `name` is what its functions begin with (default
  * "network"), weights: 'packed' (default) in the bits of their codes, 'plain' a byte each. Rejects for what integers do not cover.
  */

@@ -34,6 +34,7 @@ export {
   TrainingDivergedError,
 } from './errors.js';
 export { type ExportFormat, type ExportOptions, exportFormats, exportModel, type TrainedModel } from './export/export.js';
+export type { SqueezeOptions, SqueezeResult } from './export/squeeze.js';
 export { type ImportedModel, type ImportOptions, type ImportReport, importModel, type TensorReport } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
 export { type GenerateOptions, generateText, type NextTokenModel, type TokenSequence } from './inference/generate.js';

@@ -1,6 +1,7 @@
 /** Examples of a data set as a network reads them. */
 import type { AxesSizes } from '../binding.js';
 import type { Split } from '../data/dataset.js';
+import { wrongType } from '../errors.js';
 import { normalisationOf } from '../inference/examples.js';
 import { decodeInput } from '../inference/input.js';
 import { elements } from '../network/description.js';
@@ -29,4 +30,11 @@ export function examplesOf(
     } else decodeInput(example, `images[${i}]`, input, normalisation, result.subarray(i * size, (i + 1) * size));
   }
   return result;
+}
+
+/** The labels of the same examples. */
+export function labelsOf({ labels, count: all }: Split, count: number): Int32Array {
+  if (!labels) throw wrongType('examples with labels', 'the data set', labels);
+  const some = Math.min(count, all);
+  return Int32Array.from({ length: some }, (_, i) => labels[Math.floor((i * all) / some)] as number);
 }

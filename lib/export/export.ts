@@ -11,6 +11,7 @@ import { type ExportNetwork, readLayers } from './layers.js';
 import { encodeOnnx } from './onnx/export.js';
 import { encodeSafetensors } from './safetensors.js';
 import { readTrained } from './source.js';
+import { checkSqueeze, type SqueezeOptions, squeeze } from './squeeze.js';
 
 export const exportFormats = ['scnn', 'onnx', 'safetensors', 'c'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -42,6 +43,8 @@ export interface ExportOptions {
   name?: string | undefined;
   /** c: 'packed' (default) in the bits of their codes, unpacked row by row, or 'plain', a byte each. */
   weights?: 'packed' | 'plain' | undefined;
+  /** scnn: codes that take fewer bytes, where these examples are still classified well enough. */
+  squeeze?: SqueezeOptions | undefined;
 }
 
 /**
@@ -57,10 +60,15 @@ export async function exportModel(source: string | TrainedModel, options: Export
   const checked = checkOptions(readArgument(options, 'options'));
   const { format, foldNorms: folds = false, arithmetic = 'float', int4 = false } = checked;
   const { network, state, info } = typeof source === 'string' ? await readTrained(checkPath(source, 'source')) : checkSource(source);
-  const layers = await readLayers(network, state);
-  const ranges = await rangesOf(layers, info, checked.calibration);
-  if (format === 'scnn') {
-    if (!info) throw wrongType('what the file says of the model', 'source.info', info);
+  let layers = await readLayers(network, state);
+  if (format === 'scnn' && !info) throw wrongType('what the file says of the model', 'source.info', info);
+  let examples = checked.calibration;
+  if (checked.squeeze && info) {
+    layers = await squeeze(layers, info, checked.squeeze);
+    if (info.ranges) examples ??= checked.squeeze.examples; // those of the file are of other codes
+  }
+  const ranges = await rangesOf(layers, info, examples);
+  if (format === 'scnn' && info) {
     return encodeModel(layers.description, layers.state, { ...info, ranges });
   }
   if (format === 'c') return encodeC(layers, ranges, checked);
@@ -99,7 +107,7 @@ async function rangesOf(
 }
 
 function checkOptions(options: unknown): ExportOptions {
-  checkNames(options, 'options', ['format', 'foldNorms', 'arithmetic', 'int4', 'calibration', 'name', 'weights']);
+  checkNames(options, 'options', ['format', 'foldNorms', 'arithmetic', 'int4', 'calibration', 'name', 'weights', 'squeeze']);
   checkChoice(options.format, 'options.format', exportFormats);
   for (const name of ['foldNorms', 'int4']) {
     if (options[name] !== undefined && typeof options[name] !== 'boolean') throw wrongType('a boolean', `options.${name}`, options[name]);
@@ -109,6 +117,10 @@ function checkOptions(options: unknown): ExportOptions {
   if (options.name !== undefined && !/^[A-Za-z_]\w{0,59}$/.test(String(options.name)))
     throw wrongType('an identifier of C', 'options.name', options.name);
   if (options.weights !== undefined) checkChoice(options.weights, 'options.weights', ['packed', 'plain']);
+  if (options.squeeze !== undefined) {
+    if (options.format !== 'scnn') throw wrongValue("'scnn', whose codes alone can be squeezed,", 'options.format', options.format);
+    return { ...options, squeeze: checkSqueeze(options.squeeze) } as unknown as ExportOptions;
+  }
   return options as unknown as ExportOptions;
 }
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "model/codec.h"
 #include "model/mixer.h"
-#include "model/tensor.h"
 
 namespace selfcompress::model {
 
@@ -52,6 +52,9 @@ struct Neighbourhood {
   }
 };
 
+// The `lag` of a tensor (below): the places of a kernel, else the distance at which its codes coincide most.
+std::uint32_t lagOf(const TensorView&);
+
 template <class Coder, ContextMode kMode>
 class CodeModel {
  public:
@@ -71,6 +74,12 @@ class CodeModel {
 
   // The next row: perChannel codes. Tells whether any of them is not 0.
   bool row(std::int32_t* codes) {
+    return row(codes, [](std::size_t, auto) {});
+  }
+  // before(at, code) is called ahead of the code at that place and may change it; code(value) codes a value there,
+  // which is only sound while the coder learns nothing.
+  template <class Before>
+  bool row(std::int32_t* codes, Before before) {
     rows_.next();
     rowZero_ = Adaptive(zero_.p16(), 8);
     for (int e = 1; e <= kMixedSizes; e++) sizes_[std::size_t(e)].row = Adaptive(sizes_[std::size_t(e)].all.p16(), 8);
@@ -78,7 +87,11 @@ class CodeModel {
     std::size_t at = 0;
     for (std::int64_t input = 0; input < shape_.inputs; input++)
       for (std::int64_t place = 0; place < shape_.places; place++, at++) {
-        codes[at] = code(codes[at], at, std::size_t(input) % kMaxSlots, std::size_t(std::min<std::int64_t>(place, 31)));
+        auto codeHere = [&](std::int32_t value) {
+          return code(value, at, std::size_t(input) % kMaxSlots, std::size_t(std::min<std::int64_t>(place, 31)));
+        };
+        before(at, codeHere);
+        codes[at] = codeHere(codes[at]);
         any = any || codes[at] != 0;
       }
     return any;
@@ -130,6 +143,7 @@ class CodeModel {
     const std::uint32_t result = codeMagnitude(magnitude, negative, around, weighted, input);
     if (result > 0x7FFFFFFFu + std::uint32_t(negative)) fail("codes of 32 bits", "a coded tensor", result);
     if constexpr (kMode != ContextMode::kNone) {
+      if (learnsNothing(coder_)) return 0;
       const auto size = std::int8_t(std::bit_width(result));
       *row = negative ? std::int8_t(-size) : size;
     }
@@ -147,6 +161,7 @@ class CodeModel {
                                         started(patterns_[around.pattern()], zero_, 2),
                                         started(weighted_[std::size_t(weighted) * 32 + place], zero_, 2)};
     bit = mixed(zeroWeights_, used, bit, kRate);
+    if (learnsNothing(coder_)) return bit;
     zero_.update(bit, kLong);
     rowZero_.update(bit, kShort);
     used[2]->update(bit, kShort);
@@ -163,6 +178,7 @@ class CodeModel {
                                         &signs_[1][signAt(above[0]) * 3 + signAt(second[0])],
                                         &signs_[2][signAt(row[-std::ptrdiff_t(lag_)]) * 32 + place]};
     bit = mixed(signWeights_, used, bit, kSignRate);
+    if (learnsNothing(coder_)) return bit;
     for (Adaptive* state : used) state->update(bit, kShort);
     return bit;
   }
@@ -199,6 +215,7 @@ class CodeModel {
                                         started(s.neighbours[neighbours], bySign, 2),
                                         started(s.weighted[std::size_t(weighted)], s.all, 2)};
     bit = mixed(s.weights[std::size_t(negative)], used, bit, kRate);
+    if (learnsNothing(coder_)) return bit;
     for (Adaptive* state : used) state->update(bit, kLong);
     return bit;
   }

@@ -50,9 +50,16 @@ struct MixerWeights {
   explicit MixerWeights(std::int32_t each = 65536 / std::int32_t(Inputs)) { w.fill(each); }
 };
 
+// Whether what is coded leaves the model as it was: never, but for coders that say so.
+template <class Coder>
+inline bool learnsNothing(const Coder& coder) {
+  if constexpr (requires { coder.learnsNothing; }) return coder.learnsNothing;
+  else return false;
+}
+
 // Codes one bit whose probability is p = squash(sum of w[i] * inputs[i] / 2^16), and moves the weights by
 // inputs[i] * ((bit - p) * rate / 2^4) / 2^16, p and bit of 2^16, both divisions rounded down after half was added to
-// the second. Weights stay within 16 of 0.
+// the second. Weights stay within 16 of 0. They stay as they are while a coder asks for a price alone (squeeze.cpp).
 template <std::size_t Inputs, class Coder>
 inline int codeMixed(Coder& coder, MixerWeights<Inputs>& weights, const std::array<std::int32_t, Inputs>& inputs,
                      int bit, std::int32_t rate) {
@@ -60,6 +67,7 @@ inline int codeMixed(Coder& coder, MixerWeights<Inputs>& weights, const std::arr
   for (std::size_t i = 0; i < Inputs; i++) sum += std::int64_t(weights.w[i]) * inputs[i];
   const std::uint32_t p = squash(std::int32_t(std::clamp<std::int64_t>(sum >> 16, -2048, 2047)));
   bit = coder.raw(clampProbability(p), bit);
+  if (learnsNothing(coder)) return bit;
   const std::int32_t error = ((bit << 16) - std::int32_t(p)) * rate >> 4;
   for (std::size_t i = 0; i < Inputs; i++)
     weights.w[i] = std::clamp(weights.w[i] + ((inputs[i] * error + (1 << 15)) >> 16), -(1 << 20), 1 << 20);

@@ -78,7 +78,7 @@ std::vector<bool> codeCodes(Coder& coder, const RowShape& shape, ContextMode mod
 template <class Finish>
 Bytes shortest(const TensorView& tensor, std::uint32_t modes, Finish finish) {
   std::vector<std::int32_t> codes(tensor.codes, tensor.codes + tensor.shape.elements());
-  const std::uint32_t lag = lagIsGiven(tensor.shape) ? givenLag(tensor.shape) : bestLag(tensor);
+  const std::uint32_t lag = lagOf(tensor);
   Bytes best;
   for (std::uint32_t mode = 0; mode < modes; mode++) {
     RangeEncoder coder;
@@ -121,6 +121,10 @@ void decodeScaled(ByteSpan payload, TensorTarget& target) {
 }
 
 }  // namespace
+
+std::uint32_t lagOf(const TensorView& tensor) {
+  return lagIsGiven(tensor.shape) ? givenLag(tensor.shape) : bestLag(tensor);
+}
 
 const Codec kRange{"range", Content::kCodes, true, encodeRange<kContextModes>, decodeRange};
 const Codec kFastRange{"range-fast", Content::kCodes, false, encodeRange<2>, decodeRange};

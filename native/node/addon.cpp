@@ -51,6 +51,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exportEngine(exports);
     exportDecoder(exports);
     exportCSource(exports);
+    exportSqueeze(exports);
     exportRawQuantize(exports);
     exportRawConv2d(exports);
     exportRawImages(exports);

@@ -65,6 +65,7 @@ void exportModelFile(Napi::Object exports);
 void exportEngine(Napi::Object exports);
 void exportDecoder(Napi::Object exports);
 void exportCSource(Napi::Object exports);
+void exportSqueeze(Napi::Object exports);
 void exportRawQuantize(Napi::Object exports);
 void exportRawConv2d(Napi::Object exports);
 void exportRawImages(Napi::Object exports);

@@ -26,7 +26,7 @@ const files = (folder, wanted = () => true) =>
 const operators = readdirSync(join(root, 'native/ops'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
 const sources = [
   ...files('base'),
-  ...files('model', (name) => name !== 'writer.cpp'),
+  ...files('model', (name) => name !== 'writer.cpp' && name !== 'squeeze.cpp'),
   ...files('ops'),
   // References belong to training.
   ...operators.flatMap(({ name }) => files(`ops/${name}`)).filter((file) => !readFileSync(join(root, file), 'utf8').includes('reference_backend.h')),

@@ -92,6 +92,11 @@ Object.assign(entries, {
     names: ['bytes', 'name', 'weights'],
     call: (args) => binding.exportC(...args),
   },
+  squeezeCodes: {
+    make: () => [{ codes: i(12), cost: f(12), channels: 2, places: 3, lambda: 0.5 }],
+    names: ['codes', 'cost', 'channels', 'places', 'lambda'],
+    call: (args) => binding.squeezeCodes(...args),
+  },
   decodeModelFile: {
     make: () => [{ bytes: bytes.slice(), maxWeights: 1000, maxNodes: 100 }],
     names: ['the arguments'],
