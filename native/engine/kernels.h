@@ -28,6 +28,7 @@ struct ChannelRow {
   std::int64_t outputStep = 0;
   int pixels = 0, channels = 0;
   int firstTile = 0, lastTile = 0;  // tiles [first, last)
+  bool accumulate = false;          // sums begin with what output holds
   EpilogueView epilogue;
 };
 
@@ -56,6 +57,7 @@ struct ImageRow {
   float* output = nullptr;
   std::int64_t channelStep = 0;
   int pixels = 0, channels = 0;
+  bool accumulate = false;  // sums begin with what output holds
   EpilogueView epilogue;
 };
 

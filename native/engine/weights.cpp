@@ -24,16 +24,9 @@ Weights::Weights(const Tensors& tensors, const std::vector<float>& factors) {
 }
 
 Weights Weights::transposed(const Tensors& table, const std::vector<float>& factors) {
-  const Weights given(table, {});
-  Weights result;
-  result.channels_ = given.perChannel_, result.perChannel_ = given.channels_;
-  result.plain_.resize(std::size_t(given.channels_ * given.perChannel_));
-  std::vector<float> row(std::size_t(given.perChannel_));
-  for (std::int64_t c = 0; c < given.channels_; c++) {
-    given.unpack(c, row.data());
-    for (std::size_t r = 0; r < row.size(); r++)
-      result.plain_[r * std::size_t(given.channels_) + std::size_t(c)] = factors.empty() ? row[r] : row[r] * factors[r];
-  }
+  Weights result(table, {});
+  std::swap(result.channels_, result.perChannel_);
+  result.isTransposed_ = true, result.columnFactors_ = factors;
   return result;
 }
 
@@ -52,23 +45,36 @@ void Weights::packCodes(const model::CodeTensor& tensor) {
   packer.finish();
 }
 
-void Weights::unpack(std::int64_t channel, float* values) const {
-  const std::size_t c = std::size_t(channel), row = std::size_t(perChannel_);
-  if (!plain_.empty()) {
-    std::copy_n(plain_.begin() + channel * perChannel_, row, values);
+float Weights::at(std::int64_t row, std::int64_t column) const {
+  const std::size_t r = std::size_t(row);
+  if (!plain_.empty()) return plain_[r * std::size_t(channels_) + std::size_t(column)];
+  std::int32_t code = 0;
+  model::unpackCodes(bits_, firstBit_[r] + std::uint64_t(column) * depths_[r], depths_[r], &code, 1);
+  return float(code) * scales_[r];
+}
+
+void Weights::unpack(std::int64_t channel, std::int64_t first, std::int64_t count, float* values) const {
+  if (isTransposed_) {
+    const float factor = columnFactors_.empty() ? 1.0f : columnFactors_[std::size_t(channel)];
+    for (std::int64_t i = 0; i < count; i++) values[i] = at(first + i, channel) * factor;
     return;
   }
+  if (!plain_.empty()) {
+    std::copy_n(plain_.begin() + channel * perChannel_ + first, count, values);
+    return;
+  }
+  const std::size_t c = std::size_t(channel);
   std::int32_t codes[256];
-  for (std::size_t first = 0; first < row; first += 256) {
-    const std::size_t count = std::min<std::size_t>(256, row - first);
-    model::unpackCodes(bits_, firstBit_[c] + first * depths_[c], depths_[c], codes, count);
-    for (std::size_t i = 0; i < count; i++) values[first + i] = float(codes[i]) * scales_[c];
+  for (std::int64_t done = 0; done < count; done += 256) {
+    const std::size_t some = std::size_t(std::min<std::int64_t>(256, count - done));
+    model::unpackCodes(bits_, firstBit_[c] + std::uint64_t(first + done) * depths_[c], depths_[c], codes, some);
+    for (std::size_t i = 0; i < some; i++) values[std::size_t(done) + i] = float(codes[i]) * scales_[c];
   }
 }
 
 std::size_t Weights::bytes() const {
   return plain_.size() * sizeof(float) + bits_.size() + depths_.size() + firstBit_.size() * sizeof(std::uint64_t) +
-         scales_.size() * sizeof(float);
+         (scales_.size() + columnFactors_.size()) * sizeof(float);
 }
 
 }  // namespace selfcompress::engine

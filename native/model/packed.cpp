@@ -95,6 +95,7 @@ void unpackCodes(ByteSpan bits, std::uint64_t firstBit, int depth, std::int32_t*
         std::size_t(std::min<std::uint64_t>(count, (whole - bit + unsigned(depth) - 1) / unsigned(depth)));
     for (; i < fast; i++, bit += unsigned(depth)) codes[i] = cut(bits.data(), bit);
   }
+  if (i == count) return;
   std::uint8_t tail[24] = {};
   const std::size_t from = bits.size() < 8 ? 0 : bits.size() - 8;
   std::copy(bits.begin() + std::ptrdiff_t(from), bits.end(), tail);

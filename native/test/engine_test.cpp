@@ -121,6 +121,27 @@ TEST_CASE("the engine predicts what the training network predicts: convolutions 
   }
 }
 
+TEST_CASE(
+    "the engine predicts what the training network predicts: sums of many terms, of which some are unpacked at a "
+    "time") {
+  Random random(4);
+  for (int trial = 0; trial < cases(20); trial++) {
+    const int width = random.integer(1, 3), height = random.integer(1, 3), in = random.integer(1, 200);
+    NetworkDescription vectors{Axes::image(in, height, width),
+                               {linear("a", "input", random.integer(1, 150)), linear("b", "a", random.integer(1, 80))},
+                               "b"};
+    // More places than terms of a block; groups.
+    const int size = random.integer(11, 14), groups = random.integer(1, 3);
+    NetworkDescription images{Axes::image(groups * random.integer(1, 2), size + random.integer(0, 3), size),
+                              {conv("a", "input", groups * random.integer(1, 20), size, 1, true, groups),
+                               conv("b", "a", random.integer(1, 30), 1), simple("relu", "c", {"b"})},
+                              "c"};
+    CAPTURE(trial);
+    compare(vectors, random);
+    compare(images, random);
+  }
+}
+
 // Whole networks with each of them: operators_test and its neighbours call checkEngine for their cases.
 TEST_CASE("the engine runs every kind of the table of operators, and no other") {
   std::vector<std::string> missing, unknown;

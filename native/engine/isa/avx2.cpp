@@ -7,7 +7,7 @@ namespace selfcompress::engine {
 namespace {
 #include "engine/isa/vector.h"
 constexpr int kTileVectors = 2, kPixels[] = {10, 6};  // at most 12 sums in 16 registers
-constexpr int kTileChannels = 4, kImagePixels = 3;
+constexpr int kTileChannels = 4, kImagePixels = 3, kPixelTiles = 3;
 constexpr int kTileSums = 12;  // of tileProducts, in registers
 constexpr int kMostPoints = 8;
 #include "engine/isa/kernels.inc"

@@ -4,7 +4,7 @@ namespace selfcompress::engine {
 namespace {
 #include "engine/isa/vector.h"
 constexpr int kTileVectors = 2, kPixels[] = {4, 2};
-constexpr int kTileChannels = 3, kImagePixels = 2;
+constexpr int kTileChannels = 3, kImagePixels = 2, kPixelTiles = 2;
 constexpr int kTileSums = 8;  // of tileProducts, in registers
 constexpr int kMostPoints = 8;
 #include "engine/isa/kernels.inc"

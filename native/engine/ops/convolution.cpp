@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/ops/term_blocks.h"
 #include "engine/ops/winograd.h"
 #include "engine/panel.h"
 #include "engine/weights.h"
@@ -32,25 +33,34 @@ class Convolution final : public Step {
     pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
     width16_ = p.kernels.width;
     if (Winograd::isWorth(g_, p.kernels)) winograd_.emplace(g_, p.kernels);
+    // Where weights stay packed those of all points together must take little beside what they are multiplied by.
+    if (winograd_ && !keep_ && 16 * (winograd_->panelFloats() + winograd_->rowFloats()) > imageFloats())
+      winograd_.reset();
+    if (!keep_) blocks_ = termBlocks(inGroup_, std::int64_t(g_.kernelHeight) * g_.kernelWidth);
     makeRuns();
   }
 
   void run(const Run& r) const override {
-    const float *input = r.inputs[0], *panel = panelFor(r);
+    const float* input = r.inputs[0];
+    if (inBlocks(r.layout)) return runBlocks(r, isPadded_ ? pad(r) : input);
+    const float* panel = panelFor(r);
     if (byTiles(r.layout)) return winograd_->run(r, panel, r.scratch, epilogueAt(0));
+    if (depthwise_ && r.layout == Layout::kLanes) return runPlanes(r, panel);
     if (isPadded_) input = pad(r);
     if (r.layout == Layout::kLanes) runImages(r, input, panel);
     else runChannels(r, input, panel);
   }
 
   std::int64_t scratchFloats(Layout layout) const override {
-    return runFloats(layout) + (keep_ ? 0 : panelFloats(layout) + rowFloats(layout));
+    const std::int64_t unpacked = inBlocks(layout) ? kBlockFloats : panelFloats(layout) + rowFloats(layout);
+    return runFloats(layout) + (keep_ ? 0 : unpacked);
   }
   std::size_t weightBytes() const override {
     return weights_.bytes() + (epilogue_.bias.size() + epilogue_.scale.size() + epilogue_.shift.size()) * sizeof(float);
   }
   std::size_t panelBytes() const override {
-    return panels_[0].bytes() + panels_[1].bytes() + places_.size() * sizeof(std::int64_t);
+    return panels_[0].bytes() + panels_[1].bytes() + (places_.size() + runs_.size()) * sizeof(std::int64_t) +
+           blocks_.size() * sizeof(TermBlock);
   }
   double cost(Layout layout, const Kernels& kernels) const override {
     if (byTiles(layout)) return Winograd::costOf(g_, kernels) * (16.0 / kernels.width);
@@ -76,11 +86,14 @@ class Convolution final : public Step {
     }
     runLength_ = whole ? std::int64_t(g_.kernelWidth) * g_.inChannels : inGroup_;
   }
+  // Pixels from a kernel's first place to another.
+  std::int64_t placeAt(std::int64_t place) const {
+    return place / g_.kernelWidth * g_.dilationH * width_ + place % g_.kernelWidth * g_.dilationW;
+  }
   void makePlaces() const {
     for (std::int64_t c = 0; c < inGroup_; c++)
-      for (std::int64_t i = 0; i < g_.kernelHeight; i++)
-        for (std::int64_t j = 0; j < g_.kernelWidth; j++)
-          places_.push_back(((c * height_ + i * g_.dilationH) * width_ + j * g_.dilationW) * kBlock);
+      for (std::int64_t p = 0; p < std::int64_t(g_.kernelHeight) * g_.kernelWidth; p++)
+        places_.push_back((c * height_ * width_ + placeAt(p)) * kBlock);
   }
 
   std::int64_t paddedFloats(Layout layout) const {
@@ -89,20 +102,21 @@ class Convolution final : public Step {
 
   const float* pad(const Run& r) const {
     const Planes in = planesOf(g_.input(), r.layout);
-    const std::int64_t line = width_ * in.inner, left = g_.padW * in.inner, middle = in.width * in.inner;
     r.parallel.run(in.outer, [&](std::int64_t o) {
-      float* to = r.scratch + o * height_ * line;
-      const float* from = r.inputs[0] + o * in.height * middle;
-      std::fill_n(to, g_.padH * line, 0.0f);
-      to += g_.padH * line;
-      for (std::int64_t y = 0; y < in.height; y++, to += line, from += middle) {
-        std::fill_n(to, left, 0.0f);
-        std::copy_n(from, middle, to + left);
-        std::fill_n(to + left + middle, left, 0.0f);
-      }
-      std::fill_n(to, g_.padH * line, 0.0f);
+      padPlane(in, r.inputs[0] + o * in.height * in.width * in.inner, r.scratch + o * height_ * width_ * in.inner);
     });
     return r.scratch;
+  }
+  void padPlane(const Planes& in, const float* from, float* to) const {
+    const std::int64_t line = width_ * in.inner, left = g_.padW * in.inner, middle = in.width * in.inner;
+    std::fill_n(to, g_.padH * line, 0.0f);
+    to += g_.padH * line;
+    for (std::int64_t y = 0; y < in.height; y++, to += line, from += middle) {
+      std::fill_n(to, left, 0.0f);
+      std::copy_n(from, middle, to + left);
+      std::fill_n(to + left + middle, left, 0.0f);
+    }
+    std::fill_n(to, g_.padH * line, 0.0f);
   }
 
   // Floats of the weights of one group as the kernels want them.
@@ -123,6 +137,10 @@ class Convolution final : public Step {
     return byTiles(layout) ? winograd_->scratchFloats() : paddedFloats(layout);
   }
   bool byTiles(Layout layout) const { return layout == Layout::kLanes && winograd_; }
+  // Whether weights are unpacked some at a time, as the sums need them. Those of depthwise layers are few.
+  bool inBlocks(Layout layout) const { return !keep_ && !depthwise_ && !byTiles(layout); }
+  // What goes in and comes out of 16 images.
+  std::int64_t imageFloats() const { return (g_.input().elements() + g_.output().elements()) * kBlock; }
 
   const float* panelFor(const Run& r) const {
     const std::int64_t floats = panelFloats(r.layout);
@@ -210,21 +228,127 @@ class Convolution final : public Step {
     });
   }
 
+  // Pixels of 16 images that are multiplied by all weights before the next ones: few enough for the second cache, a
+  // multiple of what every instruction set takes at a time.
+  static constexpr int kChunk = 12;
+
   void runImages(const Run& r, const float* input, const float* panel) const {
     std::call_once(placesMade_, [&] { makePlaces(); });
-    const std::int64_t outPlane = std::int64_t(rows_) * pixels_ * kBlock, inPlane = height_ * width_ * kBlock;
-    each(r, worthSharing(r), g_.groups * rows_, [&](std::int64_t item) {
-      const std::int64_t y = item % rows_, group = item / rows_;
-      ImageRow row;
-      row.input = input + group * inGroup_ * inPlane + y * g_.strideH * width_ * kBlock;
-      row.pixelStep = std::int64_t(g_.strideW) * kBlock;
+    const std::int64_t inPlane = height_ * width_ * kBlock;
+    const int chunks = oneRow_ ? (pixels_ + kChunk - 1) / kChunk : 1, chunk = oneRow_ ? kChunk : pixels_;
+    each(r, worthSharing(r), g_.groups * rows_ * chunks, [&](std::int64_t item) {
+      const std::int64_t y = item / chunks % rows_, group = item / chunks / rows_;
+      ImageRow row = imageRow(r, input + group * inGroup_ * inPlane, group * outGroup_, y, int(item % chunks) * chunk);
+      row.pixels = std::min(chunk, row.pixels);
       row.places = places_.data(), row.placeCount = int(places_.size());
-      row.panel = panel + group * groupPanel(Layout::kLanes);
-      row.output = r.output + group * outGroup_ * outPlane + y * pixels_ * kBlock, row.channelStep = outPlane;
-      row.pixels = pixels_, row.channels = int(outGroup_);
-      row.epilogue = epilogueAt(group * outGroup_);
+      row.panel = panel + group * groupPanel(Layout::kLanes), row.channels = int(outGroup_);
       r.kernels.imageRow(row);
     });
+  }
+
+  // The rest of row y from a pixel on; input: of the group's first plane.
+  ImageRow imageRow(const Run& r, const float* input, std::int64_t channel, std::int64_t y, int pixel) const {
+    const std::int64_t outPlane = std::int64_t(rows_) * pixels_ * kBlock;
+    ImageRow row;
+    row.pixelStep = std::int64_t(g_.strideW) * kBlock;
+    row.input = input + y * g_.strideH * width_ * kBlock + pixel * row.pixelStep;
+    row.output = r.output + channel * outPlane + (y * pixels_ + pixel) * kBlock, row.channelStep = outPlane;
+    row.pixels = pixels_ - pixel, row.epilogue = epilogueAt(channel);
+    return row;
+  }
+
+  // Depthwise, 16 images: one plane after another, whose border goes to memory that stays in the first cache.
+  void runPlanes(const Run& r, const float* panel) const {
+    std::call_once(placesMade_, [&] { makePlaces(); });
+    const Planes in = planesOf(g_.input(), r.layout);
+    const std::int64_t plane = in.height * in.width * in.inner, padded = height_ * width_ * kBlock;
+    const std::int64_t workers = worthSharing(r) ? std::min<std::int64_t>(r.parallel.threads, in.outer) : 1;
+    r.parallel.run(workers, [&](std::int64_t w) {
+      for (std::int64_t c = in.outer * w / workers; c < in.outer * (w + 1) / workers; c++) {
+        const float* input = r.inputs[0] + c * plane;
+        if (isPadded_) padPlane(in, input, r.scratch + w * padded), input = r.scratch + w * padded;
+        for (int y = 0; y < rows_; y++) {
+          ImageRow row = imageRow(r, input, c, y, 0);
+          row.places = places_.data(), row.placeCount = int(places_.size());
+          row.panel = panel + c * groupPanel(Layout::kLanes), row.channels = 1;
+          r.kernels.imageRow(row);
+        }
+      }
+    });
+  }
+
+  // Weights of one block of terms and some output channels, [terms][channels], terms in the order of `offsets`.
+  void unpackBlock(const TermBlock& b, bool images, std::int64_t channel, int count, int width, float* panel) const {
+    const std::int64_t places = std::int64_t(g_.kernelHeight) * g_.kernelWidth;
+    float values[kBlockTerms];
+    if (count < width) std::fill_n(panel, b.terms() * width, 0.0f);
+    for (int c = 0; c < count; c++) {
+      weights_.unpack(channel + c, b.firstInput * places + b.firstPlace, b.terms(), values);
+      for (std::int64_t i = 0; i < b.inputs; i++)
+        for (std::int64_t p = 0; p < b.places; p++)
+          panel[(images ? i * b.places + p : p * b.inputs + i) * width + c] = values[i * b.places + p];
+    }
+  }
+  // Where the terms of a block lie: single ones (kLanes), or runs of b.inputs neighbours (kNhwc).
+  void offsetsOf(const TermBlock& b, bool images, std::int64_t* offsets) const {
+    for (std::int64_t p = 0; p < b.places; p++) {
+      const std::int64_t place = placeAt(b.firstPlace + p);
+      if (!images) offsets[p] = place * g_.inChannels + b.firstInput;
+      for (std::int64_t i = 0; images && i < b.inputs; i++)
+        offsets[i * b.places + p] = ((b.firstInput + i) * height_ * width_ + place) * kBlock;
+    }
+  }
+
+  // Weights stay packed: some output channels and terms at a time are unpacked, and added to all pixels.
+  void runBlocks(const Run& r, const float* input) const {
+    const bool images = r.layout == Layout::kLanes;
+    const int most = images ? r.kernels.tileChannels : std::min(16, r.kernels.tileVectors * r.kernels.width);
+    float* const panel = r.scratch + runFloats(r.layout);
+    for (std::int64_t channel = 0; channel < g_.outChannels;) {
+      const std::int64_t group = channel / outGroup_;
+      const int count = int(std::min<std::int64_t>(most, (group + 1) * outGroup_ - channel));
+      const int width = images ? count : int(roundUp(count, r.kernels.width));
+      for (std::size_t b = 0; b < blocks_.size(); b++) {
+        const TermBlock& block = blocks_[b];
+        std::int64_t offsets[kBlockTerms];
+        offsetsOf(block, images, offsets);
+        unpackBlock(block, images, channel, count, width, panel);
+        const double work = double(block.terms()) * count * rows_ * pixels_ * imagesOf(r.layout);
+        each(r, r.parallel.threads > 1 && work > kWorthSharing, rows_, [&](std::int64_t y) {
+          if (images) addImages(r, input, {panel, offsets, &block, channel, count, b == 0, b + 1 == blocks_.size()}, y);
+          else addChannels(r, input, {panel, offsets, &block, channel, count, b == 0, b + 1 == blocks_.size()}, y);
+        });
+      }
+      channel += count;
+    }
+  }
+
+  struct Unpacked {
+    const float* panel;
+    const std::int64_t* offsets;
+    const TermBlock* block;
+    std::int64_t channel;
+    int count;
+    bool first, last;
+  };
+  void addImages(const Run& r, const float* input, const Unpacked& u, std::int64_t y) const {
+    const std::int64_t group = u.channel / outGroup_;
+    ImageRow row = imageRow(r, input + group * inGroup_ * height_ * width_ * kBlock, u.channel, y, 0);
+    row.places = u.offsets, row.placeCount = int(u.block->terms());
+    row.panel = u.panel, row.channels = u.count, row.accumulate = !u.first;
+    if (!u.last) row.epilogue = {};
+    r.kernels.imageRow(row);
+  }
+  void addChannels(const Run& r, const float* input, const Unpacked& u, std::int64_t y) const {
+    ChannelRow row;
+    row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
+    row.input = input + y * g_.strideH * width_ * g_.inChannels + u.channel / outGroup_ * inGroup_;
+    row.runs = u.offsets, row.runCount = int(u.block->places), row.runLength = int(u.block->inputs);
+    row.panel = u.panel, row.output = r.output + y * pixels_ * g_.outChannels + u.channel;
+    row.outputStep = g_.outChannels, row.pixels = pixels_, row.channels = u.count;
+    row.lastTile = 1, row.accumulate = !u.first;
+    if (u.last) row.epilogue = epilogueAt(u.channel);
+    r.kernels.channelRow(row);
   }
 
   Conv2dGeometry g_;
@@ -233,6 +357,7 @@ class Convolution final : public Step {
   bool keep_, depthwise_ = false, isPadded_ = false, oneRow_ = false;
   std::int64_t inGroup_ = 1, outGroup_ = 1, height_ = 1, width_ = 1, runLength_ = 1;
   int rows_ = 1, pixels_ = 1, width16_ = 8;
+  std::vector<TermBlock> blocks_;
   std::vector<std::int64_t> runs_;
   mutable std::vector<std::int64_t> places_;
   mutable std::once_flag placesMade_;

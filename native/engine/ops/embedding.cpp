@@ -13,23 +13,31 @@ class Table : public Step {
  public:
   explicit Table(const Preparation& p)
       : shape_(p.context.output.folded()), weights_(p.tensors, p.factors), keep_(p.keepPanels) {}
-  std::int64_t scratchFloats(Layout) const override { return keep_ ? 0 : panelFloats() + weights_.perChannel(); }
   std::size_t weightBytes() const override { return weights_.bytes(); }
   std::size_t panelBytes() const override { return panel_.bytes(); }
 
  protected:
-  // [rows][channels]
-  const float* rows(const Run& r) const {
-    return panel_.get(keep_, panelFloats(), r.scratch, [&](float* panel) {
-      std::vector<float> own(keep_ ? std::size_t(weights_.perChannel()) : 0);
-      float* const row = keep_ ? own.data() : r.scratch + panelFloats();
-      for (std::int64_t c = 0; c < weights_.channels(); c++) {
-        weights_.unpack(c, row);
-        for (std::int64_t i = 0; i < weights_.perChannel(); i++) panel[i * weights_.channels() + c] = row[i];
+  // Elements of the table, [rows][channels], from floats that are kept or from codes. element(row, channel)
+  template <class Use>
+  void use(Use useElements) const {
+    const std::int64_t channels = weights_.channels();
+    if (!keep_) {
+      useElements([&](std::int64_t row, std::int64_t c) {
+        float value = 0;
+        weights_.unpack(c, row, 1, &value);
+        return value;
+      });
+      return;
+    }
+    const float* table = panel_.get(true, channels * weights_.perChannel(), nullptr, [&](float* panel) {
+      std::vector<float> values(std::size_t(weights_.perChannel()));
+      for (std::int64_t c = 0; c < channels; c++) {
+        weights_.unpack(c, values.data());
+        for (std::size_t i = 0; i < values.size(); i++) panel[std::int64_t(i) * channels + c] = values[i];
       }
     });
+    useElements([&](std::int64_t row, std::int64_t c) { return table[row * channels + c]; });
   }
-  std::int64_t panelFloats() const { return weights_.channels() * weights_.perChannel(); }
   Shape shape_;
   Weights weights_;
 
@@ -44,12 +52,13 @@ class Embedding final : public Table {
   using Table::Table;
   void run(const Run& r) const override {
     const View view = viewOf(shape_, r.layout);
-    const float* table = rows(r);
-    for (std::int64_t p = 0; p < shape_.pixels(); p++)
-      for (int lane = 0; lane < view.lanes; lane++) {
-        const float* row = table + std::int64_t(r.inputs[0][p * view.lanes + lane]) * shape_.channels;
-        for (int c = 0; c < shape_.channels; c++) r.output[view.at(c, p) + lane] = row[c];
-      }
+    use([&](auto element) {
+      for (std::int64_t p = 0; p < shape_.pixels(); p++)
+        for (int lane = 0; lane < view.lanes; lane++) {
+          const auto token = std::int64_t(r.inputs[0][p * view.lanes + lane]);
+          for (int c = 0; c < shape_.channels; c++) r.output[view.at(c, p) + lane] = element(token, c);
+        }
+    });
   }
 };
 
@@ -58,9 +67,10 @@ class Parameter final : public Table {
   using Table::Table;
   void run(const Run& r) const override {
     const View view = viewOf(shape_, r.layout);
-    const float* table = rows(r);
-    forElements(shape_, r.layout, [&](std::int64_t c, std::int64_t p) {
-      std::fill_n(r.output + view.at(c, p), view.lanes, table[(r.position + p) * shape_.channels + c]);
+    use([&](auto element) {
+      forElements(shape_, r.layout, [&](std::int64_t c, std::int64_t p) {
+        std::fill_n(r.output + view.at(c, p), view.lanes, element(r.position + p, c));
+      });
     });
   }
 };
