@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import * as esbuild from 'esbuild';
 import t from 'tap';
 import { installedSize, installInto, packHere, runFirst } from '../scripts/build/try-install.mjs';
 import { loadDataset, root, temporaryFolder } from './support.mjs';
@@ -68,6 +69,17 @@ t.test('packed, installed without scripts, trained, asked', async (t) => {
   renameSync(join(folder, 'elsewhere'), join(modules, '@selfcompress'));
   const wrong = run('info');
   t.match(wrong.stderr, /could not be loaded: [\s\S]*npx selfcompress build/);
+});
+
+t.test('bundlers keep what registers a backend, and leave out what is not used', async (t) => {
+  const bundle = async (contents) => {
+    const options = { bundle: true, write: false, format: 'esm', platform: 'node', external: ['@tensorflow/*'], logLevel: 'silent' };
+    const { outputFiles } = await esbuild.build({ ...options, stdin: { contents, resolveDir: root } });
+    return outputFiles[0].text;
+  };
+  for (const contents of ["import 'selfcompress/tfjs'", "require('selfcompress/tfjs')"])
+    t.match(await bundle(contents), /registerBackend\)?\(/, contents);
+  t.equal(await bundle("import 'selfcompress'"), '');
 });
 
 t.test('modules of dist/ name no library that users do not have', async (t) => {
