@@ -850,6 +850,11 @@ export interface StepSettings {
   bitDepthLearningRate: number;
   exponentLearningRate: number;
   augmentation?: Augmentation | undefined;
+  /**
+   * A network whose outputs for the images of the step, augmented in the same way, are the targets in place of those
+   * of the data, for a loss that compares with targets (distillation, Hinton et al. 2015). `gradients` does not take it.
+   */
+  teacher?: Network | undefined;
 }
 
 export interface StepResult {

@@ -30,8 +30,12 @@ function checkData(value: unknown): void {
   }
   checkNumbers(mean, 'data.mean');
   checkNumbers(std, 'data.std');
-  if (fingerprint !== undefined && !Object.values(checkObject(fingerprint, 'data.fingerprint')).every((sum) => typeof sum === 'string'))
-    throw wrongType('sums in hexadecimal', 'data.fingerprint', fingerprint);
+  checkSums(fingerprint, 'data.fingerprint');
+}
+
+function checkSums(value: unknown, argument: string): void {
+  if (value !== undefined && !Object.values(checkObject(value, argument)).every((sum) => typeof sum === 'string'))
+    throw wrongType('sums in hexadecimal', argument, value);
 }
 
 /** The original layers, for every layer with weights that the network still has. */
@@ -88,7 +92,7 @@ function checkSteering(value: unknown): void {
 
 /** @throws TypeError or RangeError that names the part at fault */
 export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
-  const { description, options, origin, data, epoch, step, progress, history, steering } = checkObject(value, 'info');
+  const { description, options, origin, data, epoch, step, progress, history, steering, teacher } = checkObject(value, 'info');
   checkInteger(epoch, 'epoch', 0, 1_000_000);
   checkInteger(step, 'step', 0);
   const { parameters } = inspectNetwork(description as Checkpoint['description']);
@@ -96,6 +100,7 @@ export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
   if (targetKind(target) !== undefined) checkSteering(steering);
   checkOrigin(origin, new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape[0] ?? 1])));
   checkData(data);
+  checkSums(teacher, 'teacher');
   checkHistory(history, epoch as number);
   if (progress !== undefined) {
     const sums = checkObject(progress, 'progress');

@@ -62,12 +62,17 @@ export interface Checkpoint {
   history: EpochMetrics[];
   /** Of gamma, where the options have a target. */
   steering?: Steering;
+  /** Of the network whose outputs the run learns. */
+  teacher?: Fingerprint;
   /** All parameters and optimizer moments. */
   state: State;
 }
 
-/** Version 2 may stand inside an epoch, which version 1 could not; version 3 may have a target. The others are read as well. */
-const VERSION = 3;
+/**
+ * Version 2 may stand inside an epoch, which version 1 could not; version 3 may have a target; version 4, written where there is one, has a
+ * teacher. The others are read as well.
+ */
+const VERSION = 4;
 
 /** A run's folder holds the state after its last epoch, and one inside the epoch that follows, if that has been saved. */
 export const EPOCH_FILE = 'checkpoint';
@@ -100,7 +105,12 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
   const info = JSON.stringify(rest);
   hash.update(JSON.stringify(tensors)).update(info);
   let header = JSON.stringify({
-    __metadata__: { format: 'selfcompress-checkpoint', version: String(VERSION), info, sha256: hash.digest('hex') },
+    __metadata__: {
+      format: 'selfcompress-checkpoint',
+      version: String(checkpoint.teacher ? VERSION : VERSION - 1),
+      info,
+      sha256: hash.digest('hex'),
+    },
     ...tensors,
   });
   header = header.padEnd(Math.ceil(Buffer.byteLength(header) / 8) * 8 - (Buffer.byteLength(header) - header.length));

@@ -20,12 +20,13 @@ async function digest(kind: string, bytes: Uint8Array): Promise<string> {
   return hex(await webcrypto.subtle.digest('SHA-256', Buffer.concat(sums)));
 }
 
-const digestValues = (values: Uint8Array | Int32Array | Float32Array) =>
+export const digestValues = (values: Uint8Array | Int32Array | Float32Array) =>
   digest(values instanceof Uint8Array ? 'bytes' : values.constructor.name, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+
+export const digestJson = (value: unknown) => digest('json', Buffer.from(JSON.stringify(value)));
 
 /** Of shape, classes, normalisation, images or tokens, labels and targets; names and paths do not matter. */
 export async function fingerprintOf(data: AnyDataset): Promise<Fingerprint> {
-  const digestJson = (value: unknown) => digest('json', Buffer.from(JSON.stringify(value)));
   const { classes, train, test, validation } = data;
   const result: Fingerprint =
     data.input === 'tokens'

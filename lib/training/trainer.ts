@@ -27,6 +27,7 @@ import { afterStep, epochMetrics, type Standing, standingAt } from './standing.j
 import { beginSteering, checkSteerable, gammaState, LAG, resteered, type SteeringPlan, steerByEpoch, steeredGamma } from './steering.js';
 import { batchRange, freezeEpoch, stepSettings } from './step-plan.js';
 import { mayStop, type TargetOutcome, targetKind, targetOutcome } from './target.js';
+import { checkSameTeacher, checkTeacher, LiveTeacher, type Teacher } from './teacher.js';
 
 export interface TrainerInput extends PartialTrainOptions {
   network: NetworkDescription;
@@ -37,6 +38,11 @@ export interface TrainerInput extends PartialTrainOptions {
    * moments are left out.
    */
   state?: State;
+  /**
+   * A network whose outputs for the images of every step, augmented as they are there, are learned in place of the targets of the training
+   * examples. For a loss that compares with targets. Checkpoints know it by its fingerprint: `resume` is given it again.
+   */
+  teacher?: Teacher | undefined;
 }
 
 export type { RemovalEvent, StepEvent };
@@ -45,7 +51,10 @@ export type { RemovalEvent, StepEvent };
 export type StopReason = 'epochs' | 'early' | 'stopped';
 
 /** What may change when a run goes on. With other epochs the schedules change as well. */
-export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'stopAt' | 'device' | 'precision' | 'memoryLimit'>;
+export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'stopAt' | 'device' | 'precision' | 'memoryLimit'> & {
+  /** The network that the run learns from, where it began with one. */
+  teacher?: Teacher | undefined;
+};
 const CHANGEABLE = ['epochs', 'target', 'stopAt', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
 
 /** Where every position has a label, so has the loss, unless it says otherwise. */
@@ -73,6 +82,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   readonly data: AnyDataset;
   readonly history: EpochMetrics[];
   #network: LiveNetwork;
+  readonly #teacher: LiveTeacher | undefined;
   #epoch: number;
   /** Steps of completed epochs. */
   #stepsBefore: number;
@@ -92,7 +102,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   #failed = false;
   #listenerError: { error: unknown } | undefined;
 
-  private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data' | 'state'>, state: State | Promise<State>) {
+  private constructor(data: AnyDataset, checkpoint: Omit<Checkpoint, 'data' | 'state'>, state: State | Promise<State>, teacher?: LiveTeacher) {
     super();
     const { description, origin, options, progress } = checkpoint;
     this.data = data;
@@ -106,6 +116,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#settled = standingAt(progress, checkpoint.steering ?? beginSteering(this.#plan, checkpoint.step + 1));
     this.#progress = Promise.resolve(this.#settled);
     this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
+    this.#teacher = teacher;
     const loading = this.#load(state).then(() => {
       this.#busy = undefined;
     });
@@ -115,7 +126,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** What a network and its data take to be in native memory, whose size is proportional to theirs: none of it at once. */
   async #load(state: State | Promise<State>): Promise<void> {
-    const [values] = await Promise.all([state, this.#network.memory(), this.#sets.fill()]);
+    const [values] = await Promise.all([state, this.#network.memory(), this.#sets.fill(), this.#teacher?.load()]);
     await this.#network.loadState(values);
   }
 
@@ -125,7 +136,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   static create(input: TrainerInput): Trainer {
     if (!isPlainObject(input)) throw wrongType('a plain object with network, data and options', 'Trainer.create', input);
-    const { network, data: givenData, state: given, ...rest } = reading('Trainer.create', () => ({ ...input }));
+    const { network, data: givenData, state: given, teacher, ...rest } = reading('Trainer.create', () => ({ ...input }));
     const data = readArgument(givenData, 'data');
     checkData(data);
     const options = withLossFor(data, completeOptions(rest));
@@ -133,7 +144,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
-    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, runPaced(state));
+    const live = teacher === undefined ? undefined : new LiveTeacher(checkTeacher(teacher, options), options);
+    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, runPaced(state), live);
   }
 
   /**
@@ -142,16 +154,19 @@ export class Trainer extends EventEmitter<TrainerEvents> {
    */
   static async resume(from: string | Checkpoint, data: AnyDataset, changes: ResumeChanges = {}): Promise<Trainer> {
     checkData(data);
-    checkNames(changes, 'changes', CHANGEABLE);
+    checkNames(changes, 'changes', [...CHANGEABLE, 'teacher']);
+    const { teacher, ...changed } = changes;
     const found = typeof from === 'string' ? await readLatestCheckpoint(from) : { checkpoint: from, path: undefined };
     const { checkpoint, path } = found;
     const fingerprint = await checkSameData(checkpoint.data, data);
-    const defined = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+    const defined = Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== undefined));
     const options = completeOptions({ ...checkpoint.options, ...defined });
+    const live = teacher === undefined ? undefined : new LiveTeacher(checkTeacher(teacher, options), options);
+    await checkSameTeacher(checkpoint.teacher, live);
     const sameTarget = JSON.stringify(options.target) === JSON.stringify(checkpoint.options.target);
     const steering = sameTarget ? checkpoint.steering : checkpoint.steering && resteered(checkpoint.steering);
     const { steering: _, state, ...rest } = checkpoint;
-    const trainer = new Trainer(data, { ...rest, options, ...(steering && targetKind(options.target) && { steering }) }, state);
+    const trainer = new Trainer(data, { ...rest, options, ...(steering && targetKind(options.target) && { steering }) }, state, live);
     trainer.#fingerprint = Promise.resolve(fingerprint);
     if (path !== undefined) trainer.#lastSaved = { path, epoch: checkpoint.epoch, step: checkpoint.step };
     return trainer;
@@ -266,10 +281,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { options } = this;
     const [description, origin] = [this.#network.description, this.#network.origin];
     const [epoch, stepsBefore, history] = [this.#epoch, this.#stepsBefore, [...this.history]];
-    const results = Promise.all([this.#progress, this.dataFingerprint()]);
+    const results = Promise.all([this.#progress, this.dataFingerprint(), this.#teacher?.fingerprint()]);
     results.catch(() => {});
     const state = await this.#named(exported);
-    const [{ steering, ...progress }, fingerprint] = await results;
+    const [{ steering, ...progress }, fingerprint, teacher] = await results;
     const data: DataInfo = { ...this.#modelInfo(), trainCount: this.data.train.count, testCount: this.data.test.count, fingerprint };
     const checkpoint = {
       description,
@@ -280,6 +295,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
       step: stepsBefore + progress.steps,
       history,
       ...(steering && { steering }),
+      ...(teacher && { teacher }),
       state,
     };
     return progress.steps > 0 ? { ...checkpoint, progress } : checkpoint;
@@ -303,7 +319,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
 
   /** Frees native memory; the trainer cannot be used afterwards. */
   async dispose(): Promise<void> {
-    await this.#network.dispose();
+    await Promise.all([this.#network.dispose(), this.#teacher?.dispose()]);
   }
 
   #evaluate(split: NativeSplit) {
@@ -399,7 +415,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const [from, to] = batchRange(index, order.length, this.options.batchSize);
     const step = this.#stepsBefore + index + 1;
     const { steering, steps } = this.#settled;
-    const settings = stepSettings(this.options, this.stepsPerEpoch, step, steering && steeredGamma(steering, index - steps));
+    const numbers = stepSettings(this.options, this.stepsPerEpoch, step, steering && steeredGamma(steering, index - steps));
+    const settings = this.#teacher ? { ...numbers, teacher: this.#teacher.network } : numbers;
     const train = async () => this.#network.trainStep(this.#sets.train, order.subarray(from, to), settings);
     const after = Promise.all([this.#progress, train()]).then(([before, result]) => {
       if (!Number.isFinite(result.loss)) throw this.#diverged(epoch, step, result.loss, 'The loss');

@@ -23,15 +23,16 @@ BatchInput::BatchInput(Backend& backend, DeviceMemory& device, const ExampleLayo
   const std::size_t batch = std::size_t(batchSize), labels = batch * std::size_t(layout.labels),
                     tokens = layout.tokens ? batch * std::size_t(layout.shape.pixels()) : 0;
   indices_ = device.allocate<std::int32_t>(batch);
+  ascending_ = staged() ? indices_ : device.allocate<std::int32_t>(batch);
+  hostAscending_.resize(batch);
+  std::iota(hostAscending_.begin(), hostAscending_.end(), 0);
+  backend.upload(ascending_, hostAscending_.data(), batch * sizeof(std::int32_t));
   if (!staged()) {
     labels_ = device.allocate<std::int32_t>(labels);
     if (tokens) tokens_ = device.allocate<std::int32_t>(tokens);
     hostLabels_.resize(labels), hostTokens_.resize(tokens);
     return;
   }
-  std::vector<std::int32_t> ascending(batch);
-  std::iota(ascending.begin(), ascending.end(), 0);
-  backend.upload(indices_, ascending.data(), ascending.size() * sizeof(std::int32_t));
   labelsAt_ = aligned(sizeof(StepScalars));
   tokensAt_ = labelsAt_ + aligned(labels * sizeof(std::int32_t));
   meanAt_ = tokensAt_ + aligned(tokens * sizeof(std::int32_t));
@@ -44,17 +45,18 @@ BatchInput::BatchInput(Backend& backend, DeviceMemory& device, const ExampleLayo
 }
 
 BatchMemory BatchInput::put(int slot, const DataSet& data, const std::int32_t* indices, int count,
-                            const StepScalars* numbers) {
-  if (!staged()) return putDirectly(data, indices, count);
+                            const StepScalars* numbers, const float* targets) {
+  if (!staged()) return putDirectly(data, indices, count, targets);
   stageHead(slot, data, indices, count, numbers);
-  if (layout_.targets && !data.targets.empty()) stageTargets(slot, data, indices, count);
+  if (layout_.targets && targets) stageTargets(slot, targets, hostAscending_.data(), count);
+  else if (layout_.targets && !data.targets.empty()) stageTargets(slot, data.targets.data(), indices, count);
   if (!layout_.tokens) stageImages(slot, data, indices, count);
   const Slot& s = slots_[std::size_t(slot)];
   BatchMemory memory;
   if (layout_.tokens) memory.tokens = reinterpret_cast<std::int32_t*>(s.device + tokensAt_);
   else if (data.bytes.empty()) memory.floats = reinterpret_cast<float*>(s.images[1]);
   else memory.bytes = reinterpret_cast<std::uint8_t*>(s.images[0]);
-  memory.indices = indices_;
+  memory.indices = indices_, memory.targetIndices = ascending_;
   memory.labels = reinterpret_cast<std::int32_t*>(s.device + labelsAt_);
   memory.targets = s.targets;
   memory.mean = reinterpret_cast<float*>(s.device + meanAt_);
@@ -86,7 +88,7 @@ void BatchInput::gatherIntegers(const DataSet& data, const std::int32_t* indices
   }
 }
 
-BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* indices, int count) {
+BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* indices, int count, const float* targets) {
   backend_.upload(indices_, indices, std::size_t(count) * sizeof(std::int32_t));
   gatherIntegers(data, indices, count, hostLabels_.data(), hostTokens_.data());
   if (data.hasLabels())
@@ -98,7 +100,8 @@ BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* ind
   else memory.bytes = data.bytes.data();
   memory.indices = indices_;
   memory.labels = labels_;
-  memory.targets = data.targets.empty() ? nullptr : data.targets.data();
+  memory.targets = targets ? targets : data.targets.empty() ? nullptr : data.targets.data();
+  memory.targetIndices = targets ? ascending_ : indices_;
   memory.mean = data.mean.data(), memory.invStd = data.invStd.data();
   return memory;
 }
@@ -114,13 +117,13 @@ void BatchInput::stageHead(int slot, const DataSet& data, const std::int32_t* in
   backend_.stage(slot, s.device, s.staging, headBytes_);
 }
 
-void BatchInput::stageTargets(int slot, const DataSet& data, const std::int32_t* indices, int count) {
+void BatchInput::stageTargets(int slot, const float* targets, const std::int32_t* indices, int count) {
   Slot& s = slots_[std::size_t(slot)];
   std::size_t most = std::size_t(layout_.targets) * std::size_t(batchSize_),
               row = std::size_t(layout_.targets) * sizeof(float);
   if (!s.targets) s.targets = device_.allocate<float>(most);
   if (!s.stagingTargets) s.stagingTargets = device_.allocateStaging<float>(most);
-  gatherRows(reinterpret_cast<std::byte*>(s.stagingTargets), data.targets.data(), row, indices, count);
+  gatherRows(reinterpret_cast<std::byte*>(s.stagingTargets), targets, row, indices, count);
   backend_.stage(slot, s.targets, s.stagingTargets, row * std::size_t(count));
 }
 

@@ -39,8 +39,10 @@ class BatchInput {
   bool staged() const { return !backend_.readsHostMemory(); }
   // The images `indices` of `data`. If staged: on their way with `numbers`, which may be nullptr; operations may read
   // them after Backend::useStaged(slot). The former operations of the slot are done (Backend::waitFor). The addresses
-  // depend on the slot and on whether the images are bytes, nothing else.
-  BatchMemory put(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars* numbers);
+  // depend on the slot and on whether the images are bytes, nothing else. `targets`, [count][values] in host memory
+  // that stays until the operations have run: in place of those of `data`.
+  BatchMemory put(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars* numbers,
+                  const float* targets = nullptr);
   // `count` rows of tokens, [count][positions] in host memory, for a prediction.
   BatchMemory putTokens(int slot, const std::int32_t* tokens, int count);
 
@@ -51,19 +53,21 @@ class BatchInput {
     float *stagingTargets = nullptr, *targets = nullptr;                                // allocated when first needed
     std::byte *stagingImages[2] = {nullptr, nullptr}, *images[2] = {nullptr, nullptr};  // of bytes, of floats; the same
   };
-  BatchMemory putDirectly(const DataSet&, const std::int32_t* indices, int count);
+  BatchMemory putDirectly(const DataSet&, const std::int32_t* indices, int count, const float* targets);
   void stageHead(int slot, const DataSet&, const std::int32_t* indices, int count, const StepScalars*);
   void stageImages(int slot, const DataSet&, const std::int32_t* indices, int count);
   // Labels and tokens of the batch, each of its rows into memory of the host.
   void gatherIntegers(const DataSet&, const std::int32_t* indices, int count, std::int32_t* labels,
                       std::int32_t* tokens) const;
-  void stageTargets(int slot, const DataSet&, const std::int32_t* indices, int count);
+  // The rows `indices` of `targets`.
+  void stageTargets(int slot, const float* targets, const std::int32_t* indices, int count);
 
   Backend& backend_;
   DeviceMemory& device_;
   ExampleLayout layout_;
   int batchSize_;
-  std::int32_t* indices_ = nullptr;                                                      // staged: 0, 1, 2, ...
+  std::int32_t *indices_ = nullptr, *ascending_ = nullptr;  // the latter 0, 1, 2, ...; the same if staged
+  std::vector<std::int32_t> hostAscending_;
   std::int32_t *labels_ = nullptr, *tokens_ = nullptr;                                   // not staged: of the batch
   std::vector<std::int32_t> hostLabels_, hostTokens_;                                    // the same, on the host
   std::size_t labelsAt_ = 0, tokensAt_ = 0, meanAt_ = 0, invStdAt_ = 0, headBytes_ = 0;  // offsets in the first piece

@@ -68,7 +68,7 @@ void Emitter::emitInput() {
   }
   GatherImages args;
   args.shape = shape(0);
-  args.counter = training() ? &in_.scalars->counter : nullptr;
+  args.counter = &in_.scalars->counter;
   program_.add(-1, args)
       .at(&GatherImages::output, newValue(0))
       .from(&GatherImages::bytes, BatchPart::kBytes)
@@ -150,7 +150,7 @@ void Emitter::emitLoss() {
     program_.add(-1, gather)
         .at(&GatherImages::output, target)
         .from(&GatherImages::floats, BatchPart::kTargets)
-        .from(&GatherImages::indices, BatchPart::kIndices);
+        .from(&GatherImages::indices, BatchPart::kTargetIndices);
     compareElements(gather.shape, value(t), target, gradient);
   }
   program_.mark(Mark::kLoss);

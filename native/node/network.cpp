@@ -180,11 +180,31 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
   return batch;
 }
 
-StepSettings readSettings(const Napi::Value& value) {
+// A network whose outputs are learned; nullptr: none.
+Shared readTeacher(const Fields& f, const NetworkObject& student) {
+  if (!f.has("teacher")) return nullptr;
+  const std::string path = f.path("teacher");
+  Shared teacher = unwrap<NetworkObject>(f.get("teacher"), path);
+  auto fail = [&](const std::string& expected, const std::string& found) { throwType(f.env(), expected, path, found); };
+  if (teacher.get() == &student) fail("another network", "the one that learns");
+  if (teacher->disposed) fail("a network in use", "a disposed one");
+  if (student.rules.loss == Loss::kCrossEntropy) fail("no value with the loss crossEntropy", "a network");
+  if (teacher->batchSize < student.batchSize)
+    fail("a network of batch size " + std::to_string(student.batchSize) + " or more",
+         std::to_string(teacher->batchSize));
+  if (!(teacher->rules.input == student.rules.input))
+    fail("a network of input " + student.rules.input.text(), teacher->rules.input.text());
+  if (teacher->rules.vocabulary < student.rules.vocabulary)
+    fail("a network of " + std::to_string(student.rules.vocabulary) + " tokens",
+         std::to_string(teacher->rules.vocabulary));
+  if (teacher->rules.features != student.rules.features)
+    fail("a network of " + std::to_string(student.rules.features) + " outputs",
+         std::to_string(teacher->rules.features));
+  return teacher;
+}
+
+StepSettings readSettings(const Fields& f) {
   constexpr double most = std::numeric_limits<float>::max();
-  Fields f(value, "settings");
-  f.allowOnly(
-      {"step", "seed", "gamma", "learningRate", "bitDepthLearningRate", "exponentLearningRate", "augmentation"});
   StepSettings s;
   s.step = double(f.safeInteger("step", 1));
   s.seed = f.safeInteger("seed", 0);
@@ -196,13 +216,23 @@ StepSettings readSettings(const Napi::Value& value) {
   return s;
 }
 
+constexpr std::initializer_list<const char*> kSettings{
+    "step", "seed", "gamma", "learningRate", "bitDepthLearningRate", "exponentLearningRate", "augmentation"};
+
 Napi::Value trainStep(const Napi::CallbackInfo& info) {
   Shared object = self(info);
-  StepSettings settings = readSettings(info[2]);
+  const Fields fields(info[2], "settings");
+  std::vector<const char*> names(kSettings);
+  names.push_back("teacher");
+  fields.allowOnly(names);
+  const StepSettings settings = readSettings(fields);
+  const Shared teacher = readTeacher(fields, *object);
   auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
   auto result = std::make_shared<StepResult>();
   auto begin = [=] {
-    object->network->beginStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings);
+    if (teacher) teacher->compile();
+    object->network->beginStep(batch->data->data, batch->indices.data(), int(batch->indices.size()), settings,
+                               teacher ? teacher->network.get() : nullptr);
   };
   return queue(
       info, object, [=] { *result = object->network->finishStep(); },
@@ -221,7 +251,9 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
 
 Napi::Value gradients(const Napi::CallbackInfo& info) {
   Shared object = self(info);
-  StepSettings settings = readSettings(info[2]);
+  const Fields fields(info[2], "settings");
+  fields.allowOnly(kSettings);
+  const StepSettings settings = readSettings(fields);
   auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
   auto result = std::make_shared<std::map<std::string, std::vector<float>>>();
   return queue(

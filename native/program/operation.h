@@ -16,15 +16,16 @@ namespace selfcompress {
 struct BatchMemory {
   const std::uint8_t* bytes = nullptr;    // images, or
   const float* floats = nullptr;          // images
-  const std::int32_t* indices = nullptr;  // device memory, [batch]: which of these images and targets
+  const std::int32_t* indices = nullptr;  // device memory, [batch]: which of these images
   const std::int32_t* labels = nullptr;   // device memory, [batch][labels of an example]: of the batch
   const std::int32_t* tokens = nullptr;   // device memory, [batch][positions]: of the batch
   const float* targets = nullptr;
+  const std::int32_t* targetIndices = nullptr;  // device memory, [batch]: which of these targets
   const float *mean = nullptr, *invStd = nullptr;
   const void* numbers = nullptr;  // device memory: StepScalars that came with the batch, or nullptr
 };
 
-enum class BatchPart { kBytes, kFloats, kIndices, kLabels, kTargets, kMean, kInvStd, kTokens };
+enum class BatchPart { kBytes, kFloats, kIndices, kLabels, kTargets, kMean, kInvStd, kTokens, kTargetIndices };
 const void* partOf(const BatchMemory&, BatchPart);
 const char* batchPartName(BatchPart);
 

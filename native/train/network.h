@@ -107,10 +107,14 @@ class Network {
   static std::optional<Removed> prune(std::unique_ptr<Network>&);
   std::vector<LayerSize> measure() const;
 
-  StepResult trainStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  // `teacher`: its outputs for the same images, augmented in the same way, are the targets in
+  // place of those of the data (Hinton et al. 2015), for losses that compare with targets.
+  StepResult trainStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&,
+                       Network* teacher = nullptr);
   // The same in two halves, so that a device need not wait for the host: a step may be begun before the result of the
   // one before was taken, up to kStagingSlots of them. Until the last result is taken nothing else may be called.
-  void beginStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  void beginStep(const DataSet&, const std::int32_t* indices, int count, const StepSettings&,
+                 Network* teacher = nullptr);
   StepResult finishStep();                                // of the earliest step begun; throws what went wrong in it
   bool stepsOverlap() const { return input_->staged(); }  // whether beginning early gains anything
   std::int64_t replayedSteps() const { return recordings_->replays(); }
@@ -120,6 +124,9 @@ class Network {
   std::vector<float> predict(const float* images, std::size_t count);
   // tokens: [count][positions]
   std::vector<float> predict(const std::int32_t* tokens, std::size_t count);
+  // Outputs in evaluation for images that are augmented as in a step of these settings: [count][features], kept until
+  // the next call.
+  const std::vector<float>& outputs(const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
   // Gradients of loss + gamma * Q by parameter name; nothing is updated.
   std::map<std::string, std::vector<float>> gradients(const DataSet&, const std::int32_t* indices, int count,
                                                       const StepSettings&);
@@ -132,7 +139,8 @@ class Network {
   void compileTraining();
   void compileEvaluation();
   EmitterInput emitterInput();
-  BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&);
+  BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&,
+                       const float* targets = nullptr);
   State download(bool weights) const;  // parameters: all of them, or all but weights
   std::vector<float> predictBatches(std::size_t count,
                                     const std::function<BatchMemory(std::size_t first, int batch)>& put);
@@ -156,6 +164,7 @@ class Network {
   std::unique_ptr<BatchInput> input_;
   std::array<std::byte*, kStagingSlots> results_{};  // staging memory: scalars and layer bits of each slot's step
   std::unique_ptr<RecordedSteps> recordings_;
+  std::vector<float> outputs_;                 // of a teacher
   int slot_ = kStagingSlots - 1;               // used last
   std::array<int, kStagingSlots> inFlight_{};  // slots of steps whose result was not taken yet, the earliest first
   std::size_t inFlightCount_ = 0;

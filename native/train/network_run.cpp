@@ -38,20 +38,22 @@ void Network::requireIdle() const {
 
 // The batch and the numbers of the step on their way to where the operations find them.
 BatchMemory Network::putBatch(int slot, const DataSet& data, const std::int32_t* indices, int count,
-                              const StepSettings& settings) {
+                              const StepSettings& settings, const float* targets) {
   StepScalars scalars = scalarsOf(settings);
-  BatchMemory batch = input_->put(slot, data, indices, count, &scalars);
+  BatchMemory batch = input_->put(slot, data, indices, count, &scalars, targets);
   if (input_->staged()) backend_->useStaged(slot);
   else backend_->upload(scalars_, &scalars, sizeof scalars);
   return batch;
 }
 
-void Network::beginStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings) {
+void Network::beginStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings,
+                        Network* teacher) {
   if (inFlightCount_ >= inFlight_.size())
     throw std::logic_error("Expected at most " + std::to_string(kStagingSlots) + " steps under way");
+  const float* targets = teacher ? teacher->outputs(data, indices, count, settings).data() : nullptr;
   int slot = nextSlot();
   try {
-    BatchMemory batch = putBatch(slot, data, indices, count, settings);
+    BatchMemory batch = putBatch(slot, data, indices, count, settings, targets);
     StepKey key{slot, count, batch.bytes != nullptr, batch.targets != nullptr, settings.augmentation};
     auto operations = [&] {
       if (batch.numbers) backend_->copy(scalars_, batch.numbers, sizeof(StepScalars));
@@ -86,11 +88,28 @@ StepResult Network::finishStep() {
   return result;
 }
 
-StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count,
-                              const StepSettings& settings) {
+StepResult Network::trainStep(const DataSet& data, const std::int32_t* indices, int count, const StepSettings& settings,
+                              Network* teacher) {
   requireIdle();
-  beginStep(data, indices, count, settings);
+  beginStep(data, indices, count, settings, teacher);
   return finishStep();
+}
+
+const std::vector<float>& Network::outputs(const DataSet& data, const std::int32_t* indices, int count,
+                                           const StepSettings& settings) {
+  requireIdle();
+  Program& program = evaluate_.program;
+  const int slot = nextSlot();
+  const BatchMemory batch = putBatch(slot, data, indices, count, settings);
+  if (batch.numbers) backend_->copy(scalars_, batch.numbers, sizeof(StepScalars));
+  program.run(*backend_, 0, program.end(Mark::kForward), count, batch, settings.augmentation);
+  const Shape out = topology_.shapes[std::size_t(topology_.output)];
+  float* plain = program.at(evaluate_.plain);
+  backend_->run(FromLanes{out, count, program.at(evaluate_.output), plain});
+  outputs_.resize(std::size_t(options_.batchSize) * std::size_t(out.elements()));
+  backend_->download(outputs_.data(), plain, std::size_t(count) * std::size_t(out.elements()) * sizeof(float));
+  backend_->finish(slot);
+  return outputs_;
 }
 
 std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data, const std::int32_t* indices,
