@@ -71,4 +71,5 @@ export { type BitOptions, defaultTrainOptions, type PartialTrainOptions, type Tr
 export { type Schedule, scheduleFactor } from './training/schedule.js';
 export type { Steering } from './training/steering.js';
 export type { StopAt, Target, TargetOutcome } from './training/target.js';
+export type { Teacher } from './training/teacher.js';
 export { type RemovalEvent, type ResumeChanges, type StepEvent, type StopReason, Trainer, type TrainerInput } from './training/trainer.js';

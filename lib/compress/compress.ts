@@ -1,6 +1,6 @@
 /** A trained network of another program, made small: it learns from the original itself, and is steered to a target. */
 import { checkPath, checkTyped, readArgument } from '../arguments.js';
-import type { Device, NetworkDescription } from '../binding.js';
+import type { Augmentation, Device, NetworkDescription } from '../binding.js';
 import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
 import { checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { exportModel } from '../export/export.js';
@@ -24,6 +24,11 @@ export interface CompressOptions {
   target?: Omit<Target, 'reference'> | undefined;
   /** Default 20. */
   epochs?: number | undefined;
+  /**
+   * Of the training images: the original says what their outputs are. Default: shifts by up to an eighth of the smaller side, and mirrored
+   * where they have three channels and labels are not learned; nothing for other data than images.
+   */
+  augmentation?: Augmentation | undefined;
   /** Default 128. */
   batchSize?: number | undefined;
   /** Default 0.001. */
@@ -68,7 +73,16 @@ export interface CompressedModel {
 
 type Original = { network: NetworkDescription; state: State };
 
-const NAMES = ['target', 'epochs', 'batchSize', 'learningRate', 'seed', 'device', 'onEpoch'] as const satisfies (keyof CompressOptions)[];
+const NAMES = [
+  'target',
+  'epochs',
+  'augmentation',
+  'batchSize',
+  'learningRate',
+  'seed',
+  'device',
+  'onEpoch',
+] as const satisfies (keyof CompressOptions)[];
 const DEFAULTS = { epochs: 20, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
 
 /** `compressModel` on an ONNX file, or any other that `importModel` reads. */
@@ -89,8 +103,8 @@ export async function compressImported(
 }
 
 /**
- * Trains the network smaller. With a target in bytes or bits it learns the original's outputs on the training examples: labels are not
- * needed. With `drop` it learns the labels, and needs a validation split (`loadDataset`'s `validation`).
+ * Trains the network smaller. With a target in bytes or bits it learns the original's outputs for the training examples, augmented anew in every
+ * epoch: labels are not needed. With `drop` it learns the labels, and needs a validation split (`loadDataset`'s `validation`).
  * @throws TypeError or RangeError naming the option
  */
 export async function compressModel(
@@ -107,10 +121,11 @@ async function compressChecked({ network, state }: Original, data: Dataset, opti
   const target: Target = asked ?? DEFAULTS.target;
   const plain = { network: withPlainWeights(network, state), state };
   const before = await outputsOf(plain, data.test, data);
-  const settings = { ...DEFAULTS, ...given, target };
+  const augmentation = defaultAugmentation(data, target);
+  const settings = { ...DEFAULTS, ...penaltyFor(target), augmentation, ...given, target };
   const start = { network, state };
   const trainer =
-    target.drop === undefined ? await followingOutputs(plain, before, start, data, settings) : await followingLabels(plain, start, data, settings);
+    target.drop === undefined ? followingOutputs(plain, before, start, data, settings) : await followingLabels(plain, start, data, settings);
   try {
     trainer.on('epoch', (metrics) => onEpoch?.(metrics));
     await trainer.run();
@@ -149,21 +164,31 @@ function checkOptions(options: CompressOptions): CompressOptions {
 const withPlainWeights = (network: NetworkDescription, state: State): NetworkDescription =>
   Object.keys(state).some((name) => name.endsWith('.bitDepth')) ? network : withoutBits(network);
 
-/** The options that every run has: its steps are small, for the network is trained already. */
 type Settings = Omit<PartialTrainOptions, 'target'> & { target: Target };
-const common = { penalty: 'rate', schedule: { kind: 'cosine', warmup: 0.02 } } as const;
+/** What is counted is what is paid for: bit depths for a share of the bits, else the length of the file. */
+const penaltyFor = ({ bitsFraction }: Target) => ({ penalty: bitsFraction === undefined ? ('rate' as const) : ('coupled' as const) });
+const common = { schedule: { kind: 'cosine', warmup: 0.02 } } as const;
 
-/** @param before the original's outputs for the test examples */
-async function followingOutputs(original: Original, before: Float32Array, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
+function defaultAugmentation({ input, shape: [channels, height, width] }: Dataset, { drop }: Target): Augmentation {
+  const side = Math.min(height, width);
+  if ((input ?? 'image') !== 'image' || side < 8) return {};
+  return { shift: Math.floor(side / 8), ...(channels === 3 && drop === undefined && { flip: true }) };
+}
+
+/**
+ * The outputs for training images are the teacher's, and made when they are needed: the data have zeros in their place.
+ * @param before the original's outputs for the test examples
+ */
+function followingOutputs(original: Original, before: Float32Array, start: Original, data: Dataset, settings: Settings): Trainer {
   const split = ({ count, images }: Split, targets: Float32Array) => ({ count, images, targets });
   const { name, input, shape, mean, std } = data;
   const learned: Dataset = {
     ...{ name, shape, mean, std, classes: 0, task: 'regression' },
     ...(input === undefined ? {} : { input }),
-    train: split(data.train, await outputsOf(original, data.train, data)),
+    train: split(data.train, new Float32Array((data.train.count * before.length) / data.test.count)),
     test: split(data.test, before),
   };
-  return Trainer.create({ ...start, data: learned, ...common, ...settings, loss: { kind: 'meanSquaredError' } });
+  return Trainer.create({ ...start, data: learned, teacher: original, ...common, ...settings, loss: { kind: 'meanSquaredError' } });
 }
 
 async function followingLabels(original: Original, start: Original, data: Dataset, settings: Settings): Promise<Trainer> {
