@@ -5,11 +5,13 @@
 namespace selfcompress {
 
 const void* partOf(const BatchMemory& b, BatchPart part) {
-  const void* parts[] = {b.bytes, b.floats, b.indices, b.labels, b.targets, b.mean, b.invStd, b.tokens, b.targetIndices};
+  const void* parts[] = {b.bytes, b.floats, b.indices, b.labels,       b.targets,
+                         b.mean,  b.invStd, b.tokens,  b.targetIndices};
   return parts[int(part)];
 }
 const char* batchPartName(BatchPart part) {
-  constexpr const char* names[] = {"bytes", "floats", "indices", "labels", "targets", "mean", "1/std", "tokens", "target indices"};
+  constexpr const char* names[] = {"bytes", "floats", "indices", "labels",        "targets",
+                                   "mean",  "1/std",  "tokens",  "target indices"};
   return names[int(part)];
 }
 const char* markName(Mark mark) {
