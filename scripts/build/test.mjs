@@ -83,19 +83,19 @@ async function nativeTests(folder, ...settings) {
   if (buildTests(folder, settings)) await runTests(folder);
 }
 
-/** Every second C++ test program, from the one that SELFCOMPRESS_TEST_HALF (0 or 1) says: CI has no time for all of them everywhere. */
-function half() {
-  const which = process.env.SELFCOMPRESS_TEST_HALF;
+/** C++ test programs: every third one, from the one that SELFCOMPRESS_TEST_THIRD (0, 1 or 2) says: CI has no time for all of them everywhere. */
+function third() {
+  const which = process.env.SELFCOMPRESS_TEST_THIRD;
   if (which === undefined) return [];
   return readdirSync(join(root, 'native/test'))
     .filter((file) => file.endsWith('_test.cpp'))
     .sort()
-    .filter((_, i) => i % 2 === Number(which))
+    .filter((_, i) => i % 3 === Number(which))
     .map((file) => file.slice(0, -'.cpp'.length));
 }
 
-async function halfOfNativeTests(folder, ...settings) {
-  const programs = half();
+async function thirdOfNativeTests(folder, ...settings) {
+  const programs = third();
   const chosen = programs.length > 0 ? ['-R', `^(${programs.join('|')})$`] : [];
   if (buildTests(folder, settings, programs)) await runTests(folder, ...chosen);
 }
@@ -149,11 +149,11 @@ if (what === 'sanitize' && parts[0] === 'thread') {
   process.env.ASAN_OPTIONS ??= 'detect_leaks=1';
   process.env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
   const settings = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1 -DNDEBUG']; // -O2 -g compiles for twice as long
-  await halfOfNativeTests('build/sanitize', '-DSELFCOMPRESS_SANITIZE=address,undefined', ...settings);
+  await thirdOfNativeTests('build/sanitize', '-DSELFCOMPRESS_SANITIZE=address,undefined', ...settings);
 }
 if (what === 'arm64') {
   process.env.SELFCOMPRESS_TEST_SHARE ??= '0.03';
-  await halfOfNativeTests(
+  await thirdOfNativeTests(
     'build/arm64',
     '-DCMAKE_SYSTEM_NAME=Linux',
     '-DCMAKE_SYSTEM_PROCESSOR=aarch64',
