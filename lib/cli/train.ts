@@ -377,6 +377,7 @@ async function follow(run: Run, signals: EndSignals, { json = false, tensorboard
     hideProgress();
     const inside = trainer.step > (trainer.history.at(-1)?.step ?? 0);
     if (reason === 'stopped' && inside) await directory.saveStep(trainer);
+    if (reason !== 'stopped') await directory.finish(trainer);
     conclude(run, reason, (performance.now() - started) / 1000, json ? note : result);
     if (reason === 'stopped') process.exitCode = signals.status;
   } finally {

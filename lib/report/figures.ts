@@ -26,6 +26,8 @@ export interface LineChartOptions {
   /** Shown as percent. */
   percent?: boolean;
   from?: number;
+  /** A line across the chart after this epoch. */
+  mark?: { epoch: number; text: string } | undefined;
   /** Values appear where the pointer is. */
   hover?: boolean;
 }
@@ -34,7 +36,7 @@ export interface LineChartOptions {
 export function lineChart(
   document: Page,
   series: Series[],
-  { label, logarithmic = false, percent = false, from, hover = false }: LineChartOptions,
+  { label, logarithmic = false, percent = false, from, mark, hover = false }: LineChartOptions,
 ): Drawing {
   const rows = series.flatMap(({ name, values }) => values.map((value, i) => ({ name, epoch: i + 1, value: percent ? value * 100 : value })));
   const shown = logarithmic ? rows.filter((row) => row.value > 0) : rows;
@@ -58,6 +60,12 @@ export function lineChart(
       Plot.lineY(shown, { x: 'epoch', y: 'value', z: 'name', stroke: 'name', strokeWidth: 2 }),
       Plot.dot(shown, { x: 'epoch', y: 'value', fill: 'name', r: 2.5 }),
       Plot.text(last, { x: 'epoch', y: 'value', text: 'name', fill: 'name', textAnchor: 'start', dx: 8 }),
+      ...(mark
+        ? [
+            Plot.ruleX([mark.epoch + 0.5], { stroke: '#888', strokeDasharray: '4 3' }),
+            Plot.text([mark.text], { x: mark.epoch + 0.5, frameAnchor: 'top', textAnchor: 'start', dx: 4, fill: '#666' }),
+          ]
+        : []),
       ...(hover ? [Plot.tip(shown, Plot.pointer({ x: 'epoch', y: 'value', stroke: 'name' }))] : []),
     ],
   });

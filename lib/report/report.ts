@@ -1,10 +1,12 @@
 /** report.html: one self-contained page about a run. */
 
+import type { NetworkDescription } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { item } from '../indexing.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
 import { bitsHeatMap, depthColor, depthHistogram, lineChart } from './charts.js';
-import { layerTable, percentText } from './text.js';
+import { confusionTable, networkGraph } from './network.js';
+import { escapeHtml, layerTable, percentText } from './text.js';
 
 export interface ReportInput {
   title: string;
@@ -13,11 +15,16 @@ export interface ReportInput {
   history: EpochMetrics[];
   /** What was asked for and what was reached. */
   outcome?: string | undefined;
+  /** As it is after the last epoch. */
+  network?: NetworkDescription | undefined;
+  /** The last epoch whose bit depths are learnt. */
+  freezeEpoch?: number | undefined;
+  /** Test images by right and predicted class. */
+  confusion?: number[][] | undefined;
+  classNames?: string[] | undefined;
   /** What the run was made with and when: names and texts. */
   about?: Record<string, string> | undefined;
 }
-
-const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
 
 const style = `
   :root { color-scheme: light; }
@@ -56,11 +63,13 @@ function factsTable(about: Record<string, string>): string {
 }
 
 /** HTML without scripts or links: figures are SVG inside the page. */
-export function renderReport({ title, config, history, outcome, about }: ReportInput): string {
+export function renderReport(input: ReportInput): string {
+  const { title, config, history, outcome, about, network, freezeEpoch, confusion, classNames = [] } = input;
   const last = item(history, history.length - 1);
   const of = (pick: (metrics: EpochMetrics) => number) => history.map(pick);
   const validated = (pick: (metrics: EpochMetrics) => number | undefined) =>
     history.every((m) => pick(m) !== undefined) ? [{ name: 'validation', values: of((m) => pick(m) as number) }] : [];
+  const mark = freezeEpoch !== undefined && freezeEpoch < history.length ? { epoch: freezeEpoch, text: 'depths frozen' } : undefined;
   const depths = [0, 1, 2, 3, 4, 5, 6, 8].map(
     (bits) => `<span class="swatch" style="background:${depthColor(bits)}"></span>${bits === 0 ? 'dead' : bits === 8 ? '8+' : bits}`,
   );
@@ -91,7 +100,7 @@ ${lineChart(
     { name: 'weights', values: of((m) => m.weightsFraction) },
     { name: 'channels', values: of((m) => m.channelsFraction) },
   ],
-  { label: 'left of the original network', percent: true, from: 0 },
+  { label: 'left of the original network', percent: true, from: 0, mark },
 )}
 ${lineChart([{ name: 'model file', values: of((m) => m.modelBytes / 1000) }], { label: 'kilobytes', from: 0 })}
 </div>
@@ -103,7 +112,7 @@ ${lineChart([{ name: 'images/s', values: of((m) => m.imagesPerSecond) }], { labe
 <h2>Rates</h2>
 <div class="row">
 ${lineChart([{ name: 'learning rate', values: of((m) => m.learningRate) }], { label: 'learning rate of weights at the end of the epoch', from: 0 })}
-${lineChart([{ name: 'γ', values: of((m) => m.gamma) }], { label: 'factor γ of the size penalty', from: 0 })}
+${lineChart([{ name: 'γ', values: of((m) => m.gamma) }], { label: 'factor γ of the size penalty', from: 0, mark })}
 </div>
 <h2>Bit depths after the last epoch</h2>
 <div class="row">${depthHistogram(last)}</div>
@@ -112,6 +121,8 @@ ${lineChart([{ name: 'γ', values: of((m) => m.gamma) }], { label: 'factor γ of
 <div class="row">${last.layers.map((layer) => bitsHeatMap(history, layer.name)).join('\n')}</div>
 <h2>Layers</h2>
 ${table(last)}
+${network ? `<h2>Network</h2>\n${networkGraph(network, last.layers)}` : ''}
+${confusion ? `<h2>Which test images are taken for what</h2>\n${confusionTable(confusion, classNames)}` : ''}
 ${about ? `<h2>Made by</h2>\n${factsTable(about)}` : ''}
 <h2>Configuration</h2>
 <pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre>

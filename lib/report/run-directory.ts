@@ -15,6 +15,7 @@ import type { Fingerprint } from '../training/fingerprint.js';
 import { type Lock, takeLock } from '../training/lock.js';
 import type { TrainOptions } from '../training/options.js';
 import { checkFingerprint } from '../training/same-data.js';
+import { freezeEpoch } from '../training/step-plan.js';
 import { targetKind } from '../training/target.js';
 import { type ResumeChanges, Trainer } from '../training/trainer.js';
 import { about } from './about.js';
@@ -226,10 +227,21 @@ export class RunDirectory {
     await this.#write('config.json', [`${JSON.stringify(config, undefined, 2)}\n`]);
   }
 
-  async #writeReport(trainer: Trainer): Promise<void> {
-    const { history, options, data, outcome } = trainer;
+  /** At the end of a training: the report once more, with what takes a pass over the test images. */
+  async finish(trainer: Trainer): Promise<void> {
+    if (trainer.history.length > 0) await this.#writeReport(trainer, await trainer.confusion());
+  }
+
+  async #writeReport(trainer: Trainer, confusion?: number[][]): Promise<void> {
+    const { history, options, data, outcome, description: network } = trainer;
     const title = `${this.run.model} on ${data.name}, ${targetKind(options.target) ? 'γ steered' : `γ = ${options.gamma}`}`;
-    await this.#write('report.html', [renderReport({ title, config: { run: this.run, options }, history, outcome: outcome?.text, about: about() })]);
+    await this.#write('report.html', [
+      renderReport({
+        ...{ title, config: { run: this.run, options }, history, outcome: outcome?.text, about: about(), network, confusion },
+        freezeEpoch: options.bits.freezeAt < 1 ? freezeEpoch(options) : undefined,
+        classNames: data.classNames,
+      }),
+    ]);
   }
 
   async #write(name: string, chunks: (Uint8Array | string)[]): Promise<void> {

@@ -40,3 +40,6 @@ export function alignTable(rows: string[][], left: ReadonlySet<string> = new Set
   };
   return rows.map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 }
+
+export const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);

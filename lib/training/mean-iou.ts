@@ -6,7 +6,12 @@ import { item } from '../indexing.js';
 const AT_ONCE = 8;
 
 /** Images `first`… of a split, normalised as the network was trained. */
-function normalised({ images }: Split, { shape, mean, std }: Pick<Dataset, 'shape' | 'mean' | 'std'>, first: number, count: number): Float32Array {
+export function normalised(
+  { images }: Split,
+  { shape, mean, std }: Pick<Dataset, 'shape' | 'mean' | 'std'>,
+  first: number,
+  count: number,
+): Float32Array {
   const [channels, height, width] = shape;
   const pixels = height * width;
   const scale = images instanceof Uint8Array ? 1 / 255 : 1;

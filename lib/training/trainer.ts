@@ -10,6 +10,7 @@ import { inspectNetwork } from '../network/description.js';
 import { initialStateSteps, type State } from '../network/initial.js';
 import { runPaced } from '../pace.js';
 import { type Checkpoint, type DataInfo, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { confusionOf } from './confusion.js';
 import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
@@ -315,6 +316,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     if (!examples) throw wrongValue('a split that the data have', 'split', split);
     const { loss, accuracy } = await this.#evaluate(examples);
     return { loss, accuracy };
+  }
+
+  /** Test images by right and predicted class; undefined where the data are no images with a class each. */
+  async confusion(): Promise<number[][] | undefined> {
+    const { data } = this;
+    if (data.input === 'tokens' || taskOf(data) !== 'classification' || !data.test.labels || (data.input ?? 'image') !== 'image') return undefined;
+    while (this.#busy) await this.#busy;
+    return confusionOf(this.#network, data);
   }
 
   /** Frees native memory; the trainer cannot be used afterwards. */
