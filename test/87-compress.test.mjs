@@ -97,7 +97,7 @@ t.test('wrong options are named', async (t) => {
   await t.rejects(compressOnnx('no.onnx', data), { message: /no\.onnx/ });
 });
 
-t.test('selfcompress compress leaves both files and a report', (t) => {
+t.test('selfcompress compress leaves both files and a report', async (t) => {
   const folder = temporaryFolder(t);
   const run = (...args) => spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', cwd: folder });
   run('train', '--plain', '--model', 'mlp', '--epochs', '4', '--limit', '1000', '--batch-size', '64', '--out', 'plain', '-q');
@@ -122,13 +122,21 @@ t.test('selfcompress compress leaves both files and a report', (t) => {
   t.equal(status, 0, stderr);
   const report = JSON.parse(stdout);
   t.ok(report.agreement > 0.7 && report.accuracyAfter > 0.7, `${report.agreement}, ${report.accuracyAfter}`);
+  const { engine, onnxruntime = { before: 1, after: 1 } } = report.latency;
+  for (const time of [engine.before, engine.after, onnxruntime.before, onnxruntime.after]) t.ok(time > 0 && time < 1000, `${time} ms`);
+  t.equal(
+    'onnxruntime' in report.latency,
+    await import('onnxruntime-node').then(
+      () => true,
+      () => false,
+    ),
+  );
   t.same(JSON.parse(readFileSync(join(folder, 'small/report.json'), 'utf8')), report);
   for (const file of ['model.scnn', 'model.onnx']) t.ok(existsSync(join(folder, 'small', file)), file);
   t.equal(readFileSync(join(folder, 'small/model.scnn')).length, report.bytesAfter);
   const wrong = run(...args, '--target-bits', '0.1', '--target-size', '5kB');
   t.equal(wrong.status, 2);
   t.match(wrong.stderr, /Expected one of --target-size, --target-bits, --target-drop but received --target-size and --target-bits/);
-  t.end();
 });
 
 t.test('selfcompress compress takes a file of weights for the network of --model', (t) => {
@@ -147,7 +155,8 @@ t.test('selfcompress compress takes a file of weights for the network of --model
     const { status, stdout, stderr } = run('compress', 'w.safetensors', ...which, ...data, '--out', 'small');
     t.equal(status, 0, stderr);
     t.match(stderr, /w\.safetensors: \d+ parameters: /);
-    return JSON.parse(stdout);
+    const { latency, ...report } = JSON.parse(stdout);
+    return report;
   });
   t.same(reports[0], reports[1], 'a network by name and its description');
   t.ok(Math.abs(reports[0].accuracyBefore - testAccuracy) < 1e-9, `${reports[0].accuracyBefore}, ${testAccuracy}`);

@@ -5,14 +5,17 @@ import { type AxesSizes, binding, type Device } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { type CompressReport, compressModel } from '../compress/compress.js';
 import { datasetNames } from '../data/load.js';
+import { examplesOf } from '../export/examples.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { importModel } from '../import/import.js';
-import { inspectNetwork } from '../network/description.js';
+import { inspectNetwork, withoutBits } from '../network/description.js';
 import { percentText } from '../report/text.js';
+import { modelInfoOf } from '../training/model-info.js';
 import type { Target } from '../training/target.js';
 import { isTokens, openData } from './data.js';
 import { UsageError } from './faults.js';
 import { addWeightOptions, checkImportable, isNamed, isWholeModel, readDescription, readOriginal, type WeightFlags } from './import.js';
+import { type Latency, measureLatency } from './latency.js';
 import { device, fileSize, integer, number, numbers } from './values.js';
 import { note, result } from './voice.js';
 
@@ -110,14 +113,17 @@ async function compress(path: string, flags: CompressFlags): Promise<void> {
         `${epoch}/${epochs}  bits ${percentText(bitsFraction)}  weights ${percentText(weightsFraction)}  file ${bytesText(modelBytes)}  ${epochSeconds.toFixed(1)} s`,
       ),
   });
+  const original = { network: withoutBits(network), state, info: modelInfoOf(data) };
+  const latency = await measureLatency(original, { model, onnx }, examplesOf(data.test, network.input, data, 1));
+  const full = { ...report, latency };
   await writeFileAtomic(join(out, 'model.scnn'), [model]);
   await writeFileAtomic(join(out, 'model.onnx'), [onnx]);
-  await writeFileAtomic(join(out, 'report.json'), [Buffer.from(`${JSON.stringify(report, null, 2)}\n`)]);
-  if (flags.json) result(JSON.stringify(report));
-  else for (const line of describe(report, out)) result(line);
+  await writeFileAtomic(join(out, 'report.json'), [Buffer.from(`${JSON.stringify(full, null, 2)}\n`)]);
+  if (flags.json) result(JSON.stringify(full));
+  else for (const line of describe(full, out)) result(line);
 }
 
-function describe(report: CompressReport, out: string): string[] {
+function describe(report: CompressReport & { latency: Latency }, out: string): string[] {
   const { examples, agreement, accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, bitsFraction, weightsFraction, channels, outcome } = report;
   return [
     `${bytesText(bytesBefore)} of parameters became a file of ${bytesText(bytesAfter)}: ${percentText(bitsFraction)} of the bits, ${percentText(weightsFraction)} of the weights.`,
@@ -125,8 +131,15 @@ function describe(report: CompressReport, out: string): string[] {
     ...(accuracyBefore === undefined || accuracyAfter === undefined
       ? []
       : [`Accuracy: ${percentText(accuracyBefore)} before, ${percentText(accuracyAfter)} after.`]),
+    latencyText(report.latency),
     ...Object.entries(channels).map(([layer, [before, after]]) => `  ${layer}: ${before} channels, ${after} left`),
     ...(outcome ? [outcome] : []),
     `${join(out, 'model.scnn')} runs here, in browsers and in C (docs/inference.md); ${join(out, 'model.onnx')} in ONNX Runtime.`,
   ];
+}
+
+function latencyText({ threads, engine, onnxruntime }: Latency): string {
+  const pair = ({ before, after }: Latency['engine']) => `${before.toFixed(3)} ms before and ${after.toFixed(3)} ms after`;
+  const other = onnxruntime ? `${pair(onnxruntime)} in ONNX Runtime` : 'ONNX Runtime is not measured, for onnxruntime-node is not installed';
+  return `One example (threads: ${threads}): ${pair(engine)} here, ${other}.`;
 }
