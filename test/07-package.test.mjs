@@ -1,6 +1,6 @@
 // The package as users get it: packed, installed into an empty project where no script may run, trained and asked.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as esbuild from 'esbuild';
@@ -30,7 +30,10 @@ t.test('the digits are those of the package mnist, to the bit', async (t) => {
 
 t.test('packed, installed without scripts, trained, asked', async (t) => {
   const folder = temporaryFolder(t);
-  const tarballs = packHere(folder);
+  // Without nvcc another library is found in the package's place, and refused.
+  const library = [join(root, 'build/Release/selfcompress-cuda.so'), join(root, 'build/Release/selfcompress.node')].find(existsSync);
+  const [main, binary, cuda] = packHere(folder, platform === 'linux-x64' ? library : undefined);
+  const tarballs = [main, binary];
   const project = join(folder, 'project');
   const { status, output } = installInto(project, 'npm', tarballs);
   if (status !== 0 && /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|EAI_FAIL/.test(output)) return t.skip('the npm registry is out of reach');
@@ -54,6 +57,19 @@ t.test('packed, installed without scripts, trained, asked', async (t) => {
 
   const required = spawnSync(process.execPath, ['-p', "require('selfcompress/binding').binding.info().version"], { cwd: project, encoding: 'utf8' });
   t.equal(required.stdout.trim(), installed.version, required.stderr);
+
+  if (cuda) {
+    t.match(run('info').stdout, /CUDA +not available: looked for/);
+    const npm = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', cuda];
+    const added = spawnSync('npm', npm, { cwd: project, encoding: 'utf8' });
+    t.equal(added.status, 0, added.stderr);
+    const place = join(modules, '@selfcompress/cuda-linux-x64');
+    const info = JSON.parse(run('info', '--json').stdout).cuda;
+    t.equal(info.library, join(place, 'prebuilds/linux-x64/selfcompress-cuda.so'));
+    if (library.endsWith('.node')) t.match(info.reason, /is not the CUDA library of selfcompress/);
+    else if (!info.available) t.match(info.reason, /was found, but .*(driver|device)/);
+    rmSync(place, { recursive: true });
+  }
 
   renameSync(join(modules, '@selfcompress'), join(folder, 'elsewhere'));
   const without = run('info');

@@ -12,6 +12,9 @@ import { pack } from './pack.mjs';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const host = `${process.platform}-${process.arch}`;
 const shell = process.platform === 'win32';
+const musl = existsSync('/etc/alpine-release'); // as node-gyp-build finds it out
+/** Of a folder of binaries, those for this C library; a clone's build has one name for all. */
+const isOurs = (file) => file.endsWith('.node') && (musl ? !file.includes('.glibc.') : !file.includes('.musl.'));
 
 /** The user's program: import, train, save, load, predict. */
 export const program = `import { createModel, loadDataset, loadModel, Trainer } from 'selfcompress';
@@ -29,22 +32,23 @@ console.log(JSON.stringify({ testAccuracy: trainer.history[0].testAccuracy, pred
 await trainer.dispose();
 `;
 
-/** Tarballs of the package and of this platform's binary: the prebuilt one, or that of this clone's build. */
-export function packHere(folder) {
+/** Tarballs of the package and of this platform's binary, the prebuilt one or that of this clone's build; and of a CUDA library. */
+export function packHere(folder, cudaLibrary) {
   const prebuilds = join(folder, 'prebuilds');
   mkdirSync(join(prebuilds, host), { recursive: true });
   const ready = join(root, 'prebuilds', host);
   const from = [ready, join(root, 'build/Release')].find((path) => {
     try {
-      return readdirSync(path).some((name) => name.endsWith('.node'));
+      return readdirSync(path).some(isOurs);
     } catch {
       return false;
     }
   });
   if (!from) throw new Error('Expected a native binary in prebuilds/ or build/Release/ but found none. Build one with: npm run build:native');
-  for (const name of readdirSync(from).filter((file) => file.endsWith('.node'))) copyFileSync(join(from, name), join(prebuilds, host, name));
-  const { main, platforms } = pack(folder, prebuilds);
-  return [main, platforms[host]];
+  for (const name of readdirSync(from).filter(isOurs)) copyFileSync(join(from, name), join(prebuilds, host, name));
+  if (cudaLibrary) copyFileSync(cudaLibrary, join(prebuilds, host, 'selfcompress-cuda.so'));
+  const { main, platforms, cuda } = pack(folder, prebuilds);
+  return [main, platforms[musl ? `${host}-musl` : host], ...Object.values(cuda)];
 }
 
 const npmOptions = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
