@@ -467,7 +467,9 @@ export interface RotaryNode extends NodeBase {
 /**
  * The recurrent part of an LSTM (gates i, f, g, o) or a GRU (r, z, n) over the positions of a sequence. Its input has the
  * products of the layer's inputs: gate by gate, a channel for each unit; its output the units' hidden states, which start
- * at zero. Weight [gates·units, units] and bias [gates·units] of the recurrence; they are not compressed, and units stay.
+ * at zero. Weight [gates·units, units] and bias [gates·units] of the recurrence; with `compress` bitDepth and exponent
+ * [gates·units]. A unit is dead, and leaves from all gates, when its candidate (g, n) is zero: the input's channel, the row of the
+ * weight and the bias.
  */
 export interface LstmNode extends NodeBase {
   kind: 'lstm';
@@ -475,6 +477,7 @@ export interface LstmNode extends NodeBase {
   reverse?: boolean | undefined;
   /** Default true. */
   bias?: boolean | undefined;
+  compress?: boolean | undefined;
 }
 /** See LstmNode. */
 export interface GruNode extends NodeBase {
@@ -483,6 +486,7 @@ export interface GruNode extends NodeBase {
   reverse?: boolean | undefined;
   /** Default true. */
   bias?: boolean | undefined;
+  compress?: boolean | undefined;
   /** The hidden state is reset before its product, ONNX's linear_before_reset = 0. Default false, PyTorch's form. */
   resetFirst?: boolean | undefined;
 }
@@ -714,7 +718,7 @@ export interface NetworkInspection {
 }
 export function inspectNetwork(network: NetworkDescription): NetworkInspection;
 
-/** What `prune` has removed. */
+/** What `prune` has removed. The output channels of a recurrent layer are the rows of its weight, one for each gate of a unit. */
 export interface Pruned {
   /** Output channels removed from each layer with weights that lost some. */
   removed: Record<string, number>;
@@ -722,7 +726,10 @@ export interface Pruned {
   kept: Record<string, Int32Array>;
 }
 
-/** A layer with weights. A weight counts while its output channel lives and the input that it reads does. */
+/**
+ * A layer with weights. A weight counts while its output channel lives and the input that it reads does. The output channels of a
+ * recurrent layer are the rows of its weight, one for each gate of a unit; they read the units.
+ */
 export interface LayerMeasure {
   name: string;
   kind: string;

@@ -50,7 +50,7 @@ export interface RecurrentOptions {
   reverse?: boolean;
   /** Of the recurrence; the products of the inputs have one of their own. */
   bias?: boolean;
-  /** The weights of the inputs; those of the recurrence are plain. */
+  /** The weights of the inputs and of the recurrence. */
   compress?: boolean | undefined;
 }
 export interface PoolOptions {
@@ -285,7 +285,7 @@ export class NetworkBuilder {
   #recurrent(kind: 'lstm' | 'gru', gates: number, input: string, { name, units, compress, ...rest }: RecurrentOptions): string {
     const node = name ?? `${kind}${(this.#counts.get(kind) ?? 0) + 1}`;
     const products = this.#node('linear', [input], `${node}-inputs`, { outFeatures: gates * units, perPosition: true, compress });
-    return this.#node(kind, [products], node, rest);
+    return this.#node(kind, [products], node, { ...rest, compress });
   }
 
   // A node whose pairs may be given as one number.

@@ -109,6 +109,8 @@ void ChannelAnalysis::classesOf(int i) {
       if (rule.depthwise(inChannels))
         for (int c = 0; c < count; c++)
           join(ids_.back()[std::size_t(c)], idsOf(0)[std::size_t(c / (count / inChannels))]);
+      for (int row = 0; row < count * rule.recurrence.gates; row++)
+        join(ids_.back()[std::size_t(row % count)], idsOf(0)[std::size_t(row)]);
       break;
     }
     case ChannelRule::Kind::kSum:
@@ -147,6 +149,11 @@ void ChannelAnalysis::lifeOfNode(int i, const std::vector<bool>& compresses) {
       });
       break;
     case ChannelRule::Kind::kFresh:
+      if (rule.recurs()) {  // what a unit has of the others needs one that lives by itself
+        const std::size_t t = std::size_t(in[0]), first = std::size_t(rule.recurrence.candidate) * count;
+        for (std::size_t c = 0; c < count; c++) life[c] = life_[t][first + c], notZero[c] = notZero_[t][first + c];
+        break;
+      }
       for (std::size_t c = 0; c < count; c++) {
         LifeTerms own{{}};
         if (compresses[std::size_t(i)]) own[0].push_back({i, int(c)});
@@ -225,7 +232,14 @@ void ChannelAnalysis::readersOfNode(int i) {
       forEachJoined(rule, pass);
       break;
     case ChannelRule::Kind::kFresh:
-      for (int c = 0; c < inChannels && !rule.readsItself && !rule.readsNothing; c++)
+      if (rule.recurs()) {
+        for (int c = 0; c < count; c++) {
+          out[std::size_t(c)].insert(out[std::size_t(c)].begin(), {i, c});
+          pass(c, 0, rule.recurrence.candidate * count + c);
+        }
+        break;
+      }
+      for (int c = 0; c < inChannels && !rule.readsNothing; c++)
         for (int r = 0; r < rule.repeat; r++)
           readers_[std::size_t(in[0])][std::size_t(c)].push_back({i, c * rule.repeat + r});
       if (rule.depthwise(inChannels))
@@ -252,5 +266,15 @@ LifeTerms ChannelAnalysis::lifeOf(int node, const ChannelRule::Contraction& sum)
 }
 
 std::vector<std::vector<Reader>> ChannelAnalysis::readersOf(int tensor) const { return readers_[std::size_t(tensor)]; }
+
+std::vector<std::vector<Reader>> ChannelAnalysis::readersOfRows(int node) const {
+  std::vector<std::vector<Reader>> readers = readersOf(node + 1);
+  const ChannelRule& rule = rules_[std::size_t(node)];
+  if (!rule.recurs()) return readers;
+  std::vector<std::vector<Reader>> rows(readers.size() * std::size_t(rule.recurrence.gates));
+  const std::size_t first = std::size_t(rule.recurrence.candidate) * readers.size();
+  for (std::size_t u = 0; u < readers.size(); u++) rows[first + u] = std::move(readers[u]);
+  return rows;
+}
 
 }  // namespace selfcompress

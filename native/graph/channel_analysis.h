@@ -35,6 +35,8 @@ class ChannelAnalysis {
   // Readers of every channel of a tensor, through operators that keep channels apart and through depthwise layers; each
   // once, whatever the number of paths. One pass from the output to the input.
   std::vector<std::vector<Reader>> readersOf(int tensor) const;
+  // The same for every row of a node's weights: the slices of others that may leave with it.
+  std::vector<std::vector<Reader>> readersOfRows(int node) const;
   // For every channel of a tensor.
   const std::vector<LifeTerms>& lifeOf(int tensor) const { return life_[std::size_t(tensor)]; }
   // Of a node's sums of products: what has to live for both of its sides to be seen.

@@ -1,4 +1,6 @@
 // Which channels live: states and lists, from each operator's channel rule.
+#include <numeric>
+
 #include "graph/channel_analysis.h"
 #include "graph/emitter.h"
 
@@ -32,6 +34,22 @@ void Emitter::freshState(int i, const ChannelRule& rule) {
   if (rule.depthwise(inChannels)) args.depthwiseInput = state(t), args.multiplier = count / inChannels;
   args.output = channels(output(i)).state;
   program_.add(i, args);
+}
+
+// A unit whose candidate is zero is zero. A constant that is not starts something, and what comes of it varies.
+void Emitter::recurrentState(int i, const ChannelRule& rule) {
+  const int units = shape(output(i)).channels, first = rule.recurrence.candidate * units;
+  const float *bits = parameters().value(i, Role::kBitDepth), *bias = parameters().value(i, Role::kBias);
+  auto states = [&](int count) { return device().allocate<std::int32_t>(std::size_t(count)); };
+  std::int32_t *own = states(units), *candidates = states(units), *rows = states(rule.rows(units));
+  program_.add(i, StateFromBits{units, bits ? bits + first : nullptr, bias ? bias + first : nullptr, nullptr, 1, own});
+  program_.add(i, StateOfSum{units, state(input(i)) + first, own, candidates});
+  std::vector<std::int32_t> index(static_cast<std::size_t>(units));
+  std::iota(index.begin(), index.end(), 0);
+  program_.add(i, StateJoin{units, 1, constant(index), true, candidates, channels(output(i)).state});
+  for (int gate = 0; gate < rule.recurrence.gates; gate++)
+    program_.add(i, StateCopy{units, 1, gate * units, state(output(i)), rows});
+  recurrentStates_[std::size_t(i)] = {rows, candidates};
 }
 
 void Emitter::mappedState(int i, const ChannelRule& rule) {
@@ -119,7 +137,8 @@ void Emitter::stateOf(int i) {
   out.channels = newChannels(channels);
   switch (rule.kind) {
     case ChannelRule::Kind::kFresh:
-      freshState(i, rule);
+      if (rule.recurs()) recurrentState(i, rule);
+      else freshState(i, rule);
       break;
     case ChannelRule::Kind::kMap:
       if (rule.varies) joinedState(i, rule);

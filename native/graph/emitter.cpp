@@ -8,11 +8,12 @@ Emitter::Emitter(const EmitterInput& in, Program& program, Mode mode)
       program_(program),
       mode_(mode),
       tensors_(in.topology.axes.size()),
-      kept_(in.network.nodes.size(), kNoBuffer),
+      kept_(in.network.nodes.size(), {kNoBuffer, kNoBuffer}),
       saved_(in.network.nodes.size()),
       penalty_(in.network.nodes.size()),
       rate_(in.network.nodes.size()),
       reads_(in.network.nodes.size()),
+      recurrentStates_(in.network.nodes.size()),
       weightGradients_(in.network.nodes.size()) {
   std::vector<bool> trained(in.network.nodes.size(), false);
   for (const Parameter& p : in.parameters.all())

@@ -73,8 +73,15 @@ class Emitter {
   BufferId statistics(int t) const { return tensors_[std::size_t(t)].statistics; }
   void setStatistics(int t, BufferId buffer) { tensors_[std::size_t(t)].statistics = buffer; }
 
+  // Of a layer over time: kZero for all rows of a unit that is always zero; and what is known of the candidates, by
+  // unit: not kLive where nothing but a constant is left of them.
+  struct RecurrentStates {
+    const std::int32_t *rows = nullptr, *candidates = nullptr;
+  };
+  RecurrentStates recurrentStates(int i) const { return recurrentStates_[std::size_t(i)]; }
+
   // Buffers and device memory that a node's forward leaves to its backward.
-  BufferId& kept(int i) { return kept_[std::size_t(i)]; }
+  BufferId& kept(int i, int which = 0) { return kept_[std::size_t(i)][std::size_t(which)]; }
   float*& saved(int i) { return saved_[std::size_t(i)]; }
   // gamma * dQ/db of a layer's channels, or nullptr (train/penalty.h)
   const float* penalty(int i) const { return penalty_[std::size_t(i)]; }
@@ -125,6 +132,7 @@ class Emitter {
   void listChannels(int node, const ChannelInfo&, int count);
   void stateOf(int i);
   void freshState(int i, const ChannelRule&);
+  void recurrentState(int i, const ChannelRule&);
   void mappedState(int i, const ChannelRule&);
   void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
@@ -136,11 +144,12 @@ class Emitter {
   Program& program_;
   Mode mode_;
   std::vector<Tensor> tensors_;
-  std::vector<BufferId> kept_;
+  std::vector<std::array<BufferId, 2>> kept_;
   std::vector<float*> saved_;
   std::vector<const float*> penalty_;
   std::vector<LayerRate> rate_;
   std::vector<ChannelInfo> reads_;
+  std::vector<RecurrentStates> recurrentStates_;
   std::vector<std::uint8_t> weightGradients_;  // of every node: begun
 };
 

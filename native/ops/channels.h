@@ -83,10 +83,19 @@ struct ChannelRule {
   }
 
   // kFresh
-  int groups = 1;            // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;            // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;        // weights of an output channel for each of its inputs
-  bool readsItself = false;  // its weights read its own output at another position, nothing of its input
+  int groups = 1;      // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;      // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;  // weights of an output channel for each of its inputs
+  // A layer over time whose weights read its own output at another position. Gate g of unit u, channel u of the output,
+  // is row g * units + u of the weights and channel g * units + u of the input; its state starts at zero.
+  struct Recurrence {
+    int gates = 0;             // 0: none
+    int candidate = 0;         // the gate that the state is made of: where it is always zero, the state is
+    int reset = -1;            // the gate that does nothing but scale the candidate's product with the state; -1: none
+    bool resetsFirst = false;  // or what that product reads, of all units
+  } recurrence;
+  bool recurs() const { return recurrence.gates > 0; }
+  int rows(int channels) const { return recurs() ? recurrence.gates * channels : channels; }  // of the weights
   bool readsNothing = false;  // of its input but the axes and what its contractions read: it has no weights that
                               // anybody else's channels choose
   bool padded = false;        // with zeros: then only a zero is a constant that may be taken out of its sums

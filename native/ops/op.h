@@ -29,6 +29,7 @@ struct FieldSpec {
 struct ParameterAxis {
   enum class Of { kOutput, kInput, kOther } of = Of::kOther;
   std::int64_t size = 1;
+  int blocks = 1;  // the channels so many times, one after the other
 };
 
 struct ParameterSpec {

@@ -159,49 +159,52 @@ void rotary64(Node64& a) {
 static double gate(const Node64& a, int n, int t, int row, const std::vector<double>& hidden, bool withInput = true) {
   const std::vector<double>& r = *a.parameter(Role::kWeight);
   double sum = a.of(Role::kBias, row, 0) + (withInput ? flat(a.x(), n, row, t) : 0.0);
-  for (std::size_t k = 0; k < hidden.size(); k++) sum += r[std::size_t(row) * hidden.size() + k] * hidden[k];
+  for (std::size_t k = 0; k < hidden.size() && !dead(a, row); k++)
+    sum += r[std::size_t(row) * hidden.size() + k] * hidden[k];
   return sum;
 }
-// step(example, position, hidden) makes the state after it.
+// step(example, position, unit, states before, states) makes the state of a unit; `share` is what its gates are
+// multiplied with. Units that are absent were zeros.
 template <class Step>
 static void overTime(Node64& a, Step step) {
   const int positions = a.out.shape.pixels(), units = a.out.shape.channels;
   for (int n = 0; n < a.out.batch; n++) {
-    std::vector<double> hidden(std::size_t(units), a.generic ? anything(a, n, 0) / 8 : 0.0), cell = hidden;
+    std::vector<double> hidden(std::size_t(units), 0.0), cell = hidden;
+    auto moveTo = [&](int t, double share) {
+      const std::vector<double> before = hidden;
+      for (int u = 0; u < units; u++)
+        if (!a.gone(u)) step(n, t, u, before, hidden[std::size_t(u)], cell[std::size_t(u)], share);
+    };
+    auto place = [&](int i) { return a.flag("reverse") ? positions - 1 - i : i; };
+    if (a.generic) moveTo(place(0), anything(a, n, 0));
     for (int i = 0; i < positions; i++) {
-      const int t = a.flag("reverse") ? positions - 1 - i : i;
-      step(n, t, hidden, cell);
-      for (int u = 0; u < units; u++) a.out.at(n, u, 0, t) = hidden[std::size_t(u)];
+      moveTo(place(i), 1);
+      for (int u = 0; u < units; u++) a.out.at(n, u, 0, place(i)) = hidden[std::size_t(u)];
     }
   }
 }
 
 void lstm64(Node64& a) {
   const int units = a.out.shape.channels;
-  overTime(a, [&](int n, int t, std::vector<double>& hidden, std::vector<double>& cell) {
-    const std::vector<double> before = hidden;
-    for (int u = 0; u < units; u++) {
-      auto g = [&](int k) { return gate(a, n, t, k * units + u, before); };
-      double& c = cell[std::size_t(u)];
-      c = logistic(g(1)) * c + logistic(g(0)) * std::tanh(g(2));
-      hidden[std::size_t(u)] = logistic(g(3)) * std::tanh(c);
-    }
+  overTime(a, [&](int n, int t, int u, const std::vector<double>& before, double& hidden, double& cell, double share) {
+    auto g = [&](int k) { return share * gate(a, n, t, k * units + u, before); };
+    cell = logistic(g(1)) * cell + logistic(g(0)) * std::tanh(g(2));
+    hidden = logistic(g(3)) * std::tanh(cell);
   });
 }
 
 void gru64(Node64& a) {
   const int units = a.out.shape.channels;
-  overTime(a, [&](int n, int t, std::vector<double>& hidden, std::vector<double>&) {
-    const std::vector<double> before = hidden;
+  overTime(a, [&](int n, int t, int u, const std::vector<double>& before, double& hidden, double&, double share) {
+    auto resets = [&](int k) { return logistic(share * gate(a, n, t, k, before)); };
     std::vector<double> reset = before;
-    for (int u = 0; u < units; u++) reset[std::size_t(u)] *= logistic(gate(a, n, t, u, before));
-    for (int u = 0; u < units; u++) {
-      const int row = 2 * units + u;
-      const double r = logistic(gate(a, n, t, u, before)), z = logistic(gate(a, n, t, units + u, before));
-      const double inner =
-          a.flag("resetFirst") ? gate(a, n, t, row, reset, false) : r * gate(a, n, t, row, before, false);
-      hidden[std::size_t(u)] = (1 - z) * std::tanh(flat(a.x(), n, row, t) + inner) + z * before[std::size_t(u)];
-    }
+    for (int k = 0; k < units; k++)
+      if (!a.gone(k)) reset[std::size_t(k)] *= resets(k);
+    const int row = 2 * units + u;
+    const double z = logistic(share * gate(a, n, t, units + u, before));
+    const double inner =
+        a.flag("resetFirst") ? gate(a, n, t, row, reset, false) : resets(u) * gate(a, n, t, row, before, false);
+    hidden = (1 - z) * std::tanh(share * (flat(a.x(), n, row, t) + inner)) + z * hidden;
   });
 }
 

@@ -26,11 +26,6 @@ void binary(Node64& a) {
 
 // --- layers with weights: sums over the channels that are there, and a bias that takes over what the others were
 
-bool dead(const Node64& a, int row) {
-  const std::vector<double>* bits = a.parameter(Role::kBitDepth);
-  return bits && (*bits)[std::size_t(row)] <= 0;
-}
-
 // Weights [out][in of the group][taps]; taps(y, x, visit) calls visit(tap, row, column) for what an output reads.
 template <class Taps>
 void sumOver(Node64& a, int groups, int repeat, int taps, Taps forTaps) {

@@ -48,7 +48,7 @@ struct Node64 {
   bool training = false;
   // No identity between particular operators is to be taken for a rule of channels (the average of an instance norm is
   // its shift, the ReLU of a negative constant is zero in padding as well): every example then has averages with shares
-  // of its own, a padding, rotations and a state to start from.
+  // of its own, a padding, rotations and a position before the first.
   bool generic = true;
 
   const Tensor64& x() const { return *in[0]; }

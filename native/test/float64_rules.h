@@ -15,6 +15,11 @@ inline double anything(const Node64& a, int n, int place) {
 inline double outside(const Node64& a, int n, int c) {
   return a.generic ? anything(a, n, c) * a.x().at(n, c, 0, 0) : 0.0;
 }
+// Whether a row of weights is none.
+inline bool dead(const Node64& a, int row) {
+  const std::vector<double>* bits = a.parameter(Role::kBitDepth);
+  return bits && (*bits)[std::size_t(row)] <= 0;
+}
 inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 // Those that move values about, and those of sequences.

@@ -71,6 +71,9 @@ inline Fields randomFields(const std::string& kind, const Axes& in, Random& rand
   if (kind == "affine") set("scale", 0.7), set("offset", random.chance(0.5) ? 0.2 : 0);
   if (kind == "prelu") set("shared", random.chance(0.5));
   if (kind == "softmax") set("axis", random.integer(0, 1));
+  if (kind == "lstm" || kind == "gru")
+    set("reverse", random.chance(0.3)), set("bias", random.chance(0.7)), set("compress", random.chance(0.85));
+  if (kind == "gru") set("resetFirst", random.chance(0.5));
   layoutFields(kind, in, random, f);
   return f;
 }
@@ -85,8 +88,9 @@ inline const char* tamer(const std::string& kind) {
 class RandomNetwork {
  public:
   static constexpr int kVocabulary = 4;  // of tokens, and classes
-  // One in five reads tokens.
-  explicit RandomNetwork(Random& random) : random_(random) {
+  // One in five reads tokens. often: kinds that every other node has.
+  explicit RandomNetwork(Random& random, std::vector<const char*> often = {})
+      : random_(random), often_(std::move(often)) {
     const bool readsTokens = random.chance(0.2);
     network_.input = readsTokens ? tokens(6) : Axes::image(random.integer(1, 3), 6, 5);
     tensors_.push_back({kInputName, network_.input});
@@ -150,6 +154,11 @@ class RandomNetwork {
   void tryOne() {
     std::vector<const Operator*> table = operators();
     const Operator& op = *table[std::size_t(random_.integer(0, int(table.size()) - 1))];
+    if (!often_.empty() && random_.chance(0.5))
+      return tryKind(*findOperator(often_[std::size_t(random_.integer(0, int(often_.size()) - 1))]));
+    tryKind(op);
+  }
+  void tryKind(const Operator& op) {
     const std::string kind = op.kind;
     if (op.reads == Operator::Reads::kTokens || op.takesWeights) return;  // first and last, where they are
     int t = pick();
@@ -166,8 +175,9 @@ class RandomNetwork {
       if (kind == "log" || kind == "sqrt" || kind == "reciprocal") t = add("affine", {t}, {{"offset", {0.5}}});
     }
     if (kind == "rotary" && tensors_[std::size_t(t)].axes.folded().width == 1) return;  // that is itself
-    if (kind == "lstm" || kind == "gru")  // a layer for the gates of two units
-      t = add("linear", {t}, {{"outFeatures", {kind == "lstm" ? 8. : 6.}}, {"perPosition", {1}}});
+    if (kind == "lstm" || kind == "gru")  // a layer for the gates of a few units
+      t = add("linear", {t},
+              {{"outFeatures", {(kind == "lstm" ? 4. : 3.) * random_.integer(2, 3)}}, {"perPosition", {1}}});
     if (op.leastInputs == 3) {  // queries, keys and values, each its own layer
       const Axes axes = tensors_[std::size_t(t)].axes;
       std::vector<int> inputs;
@@ -220,6 +230,7 @@ class RandomNetwork {
   }
 
   Random& random_;
+  std::vector<const char*> often_;
   NetworkDescription network_;
   std::vector<Tensor> tensors_;
 };

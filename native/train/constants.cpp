@@ -63,14 +63,14 @@ class Constants {
 
   // A row of weights is a constant when it is dead, or everything that it reads is.
   void fresh(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    if (rule.recurs()) return recurrent(i, rule, out);
     const NodeValues v = valuesOf(parameters_, i, small_);
     const auto bits = v[Role::kBitDepth], bias = v[Role::kBias];
     const std::size_t rows = out.size() / std::size_t(rule.groups);
     const std::size_t reads = input(i, 0).size() / std::size_t(rule.groups);
     std::vector<float> weights;
     for (std::size_t g = 0; g < std::size_t(rule.groups); g++) {
-      const bool itsInput = !rule.readsItself && !rule.readsNothing;
-      const std::vector<Constant> read = itsInput ? allConstant(i, g * reads, reads) : std::vector<Constant>{};
+      const std::vector<Constant> read = rule.readsNothing ? std::vector<Constant>{} : allConstant(i, g * reads, reads);
       const bool zeros = std::all_of(read.begin(), read.end(), [](const Constant& c) { return c.isZero(); });
       for (std::size_t row = g * rows; row < (g + 1) * rows; row++) {
         const double value = bias.empty() ? 0 : double(bias[row]);
@@ -79,6 +79,21 @@ class Constants {
         else if (!read.empty() && !rule.padded) out[row] = sumOf(i, rule, row, read, value, weights);
       }
     }
+  }
+  // A unit is zero at all times where all of its candidate is: what it reads, its bias, and its row of weights, which
+  // is dead or reads zeros alone.
+  void recurrent(int i, const ChannelRule& rule, std::vector<MaybeConstant>& out) {
+    const NodeValues v = valuesOf(parameters_, i, small_);
+    const auto bits = v[Role::kBitDepth], bias = v[Role::kBias];
+    const std::size_t first = std::size_t(rule.recurrence.candidate) * out.size();
+    std::vector<bool> zero;
+    for (std::size_t row = first; row < first + out.size(); row++) {
+      const MaybeConstant& read = input(i, 0)[row];
+      zero.push_back(read && read->isZero() && (bias.empty() || bias[row] == 0));
+    }
+    const bool all = std::find(zero.begin(), zero.end(), false) == zero.end();
+    for (std::size_t u = 0; u < out.size(); u++)
+      if (zero[u] && (all || (!bits.empty() && bits[first + u] <= 0))) out[u] = Constant{};
   }
   // Of channels first..first+count-1 that a node reads; empty: one of them is none.
   std::vector<Constant> allConstant(int i, std::size_t first, std::size_t count) const {

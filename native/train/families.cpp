@@ -18,7 +18,7 @@ std::map<int, LifeTerms> lifeOfClasses(const NetworkDescription& network, const 
     const int t = topology.inputs[std::size_t(i)][0];
     if (rule.kind == ChannelRule::Kind::kFresh && !rule.readsNothing &&
         !rule.depthwise(topology.axes[std::size_t(t)].channels))
-      seen.insert(t);
+      seen.insert(rule.recurs() ? i + 1 : t);
   }
   std::map<int, LifeTerms> life;
   for (int i = 0; i < int(network.nodes.size()); i++)
@@ -85,7 +85,7 @@ std::optional<Family> familyOfPairs(int node, const ChannelAnalysis& channels, c
 std::optional<Family> familyBeforeOutput(int node, const Topology& topology, const ChannelAnalysis& channels,
                                          const Members& members) {
   const ChannelRule& rule = channels.rule(node);
-  const int t = topology.inputs[std::size_t(node)][0];
+  const int t = rule.recurs() ? node + 1 : topology.inputs[std::size_t(node)][0];
   if (rule.kind != ChannelRule::Kind::kFresh || rule.readsNothing ||
       rule.depthwise(topology.axes[std::size_t(t)].channels) ||
       channels.classOf(node + 1, 0) != channels.classOf(topology.output, 0))

@@ -40,8 +40,11 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   for (int i = 0; i < int(old.description_.nodes.size()); i++) {
     const NodeDescription& node = old.description_.nodes[std::size_t(i)];
     if (!node.op->isWeightLayer) continue;
-    const std::vector<int>& kept = pruning->kept[std::size_t(i) + 1];
-    removed.layers.push_back({node.name, old.topology_.axes[std::size_t(i) + 1].channels - int(kept.size()), kept});
+    const int channels = old.topology_.axes[std::size_t(i) + 1].channels, rows = old.channels_->rule(i).rows(channels);
+    std::vector<int> kept;
+    for (int first = 0; first < rows; first += channels)
+      for (int c : pruning->kept[std::size_t(i) + 1]) kept.push_back(first + c);
+    removed.layers.push_back({node.name, rows - int(kept.size()), kept});
   }
   const std::shared_ptr<Backend> backend = old.backend_;
   const NetworkOptions options = old.options_;
@@ -71,11 +74,11 @@ std::vector<LayerSize> Network::measure() const {
   for (int i = 0; i < int(description_.nodes.size()); i++) {
     if (!description_.nodes[std::size_t(i)].op->isWeightLayer) continue;
     const ChannelRule& rule = channels_->rule(i);
-    const int source = rule.readsItself ? i + 1 : topology_.inputs[std::size_t(i)][0];
+    const int source = rule.recurs() ? i + 1 : topology_.inputs[std::size_t(i)][0];
     const std::vector<bool> live = liveInputs(rule, constants[std::size_t(source)]);
     const Parameter &weight = *parameters_->find(i, Role::kWeight), *bits = parameters_->find(i, Role::kBitDepth),
                     *exponent = parameters_->find(i, Role::kExponent);
-    const int outs = topology_.axes[std::size_t(i) + 1].channels;
+    const int channels = topology_.axes[std::size_t(i) + 1].channels, outs = rule.rows(channels);
     const std::size_t perGroup = live.size() / std::size_t(rule.groups), area = std::size_t(rule.kernelArea);
     LayerSize size;
     size.node = i;
@@ -97,7 +100,7 @@ std::vector<LayerSize> Network::measure() const {
         codeBits = 32;
       }
       size.codeBits.push_back(codeBits);
-      if (!alive || constants[std::size_t(i) + 1][std::size_t(o)]) continue;
+      if (!alive || constants[std::size_t(i) + 1][std::size_t(o % channels)]) continue;
       size.channels++;
       size.weights += std::int64_t(read.size());
       size.bits += codeBits < 0 ? std::nan("") : double(read.size()) * codeBits;

@@ -13,7 +13,7 @@ void addReaders(Emitter& e, const ChannelAnalysis& channels, int i, BitPenalty& 
   std::map<std::tuple<int, int, int>, int> known;  // node, group, times -> index
   std::vector<PenaltyReader> readers;
   std::vector<std::int32_t> start{0}, index;
-  for (const std::vector<Reader>& slices : channels.readersOf(e.output(i))) {
+  for (const std::vector<Reader>& slices : channels.readersOfRows(i)) {
     std::map<std::pair<int, int>, int> times;
     for (const Reader& slice : slices) {
       const ChannelRule& rule = channels.rule(slice.node);
@@ -24,7 +24,7 @@ void addReaders(Emitter& e, const ChannelAnalysis& channels, int i, BitPenalty& 
       auto [at, isNew] = known.try_emplace({slice.first, slice.second, count}, int(readers.size()));
       if (isNew) {
         const ChannelRule& rule = channels.rule(slice.first);
-        const int outs = e.shape(e.output(slice.first)).channels / rule.groups;
+        const int outs = rule.rows(e.shape(e.output(slice.first)).channels) / rule.groups;
         const float* bitDepth = e.parameters().value(slice.first, Role::kBitDepth);
         readers.push_back({bitDepth ? bitDepth + slice.second * outs : nullptr, outs, float(count * rule.kernelArea)});
       }
@@ -47,10 +47,10 @@ void emitPenalty(Emitter& e, const NetworkDescription& network, const ChannelAna
     if (options.penalty == SizePenalty::kRate && e.parameters().find(i, Role::kBitDepth)) continue;
     const ChannelRule& rule = channels.rule(i);
     BitPenalty args;
-    args.channels = e.shape(e.output(i)).channels;
+    args.channels = rule.rows(e.shape(e.output(i)).channels);
     args.bitDepth = e.parameters().value(i, Role::kBitDepth);
     args.kernelArea = rule.kernelArea * rule.repeat, args.groups = rule.groups;
-    const int read = rule.readsItself ? e.output(i) : e.input(i);
+    const int read = rule.recurs() ? e.output(i) : e.input(i);
     args.inChannels = rule.readsNothing ? 1 : e.shape(read).channels;
     args.inputState = rule.readsNothing ? nullptr : e.state(read);
     args.originalWeights = originalWeights;

@@ -55,10 +55,11 @@ class Seen {
 
  private:
   int input(int i, int k) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
-  bool isZero(int i, int k, int channel) const {
-    const MaybeConstant& value = constants_[std::size_t(input(i, k))][std::size_t(channel)];
+  bool isZeroAt(int tensor, int channel) const {
+    const MaybeConstant& value = constants_[std::size_t(tensor)][std::size_t(channel)];
     return value && value->isZero();
   }
+  bool isZero(int i, int k, int channel) const { return isZeroAt(input(i, k), channel); }
   bool zeros(int i, const std::vector<ChannelRule::Source>& sources) const {
     return std::all_of(sources.begin(), sources.end(),
                        [&](const ChannelRule::Source& s) { return isZero(i, s.input, s.channel); });
@@ -69,9 +70,6 @@ class Seen {
     });
   }
   void see(int i, int k, int channel) { of_[std::size_t(input(i, k))][std::size_t(channel)] = true; }
-  void seeAll(int i) {
-    for (int t : topology_.inputs[std::size_t(i)]) of_[std::size_t(t)].assign(of_[std::size_t(t)].size(), true);
-  }
 
   void readBy(int i) {
     const ChannelRule& rule = channels_.rule(i);
@@ -86,7 +84,7 @@ class Seen {
         for (int c = first; c < past; c++) seen = seen || (*this)(i + 1, c);
         for (int c = first; c < past && seen; c++) see(i, 0, c);
       });
-    if (rule.readsItself) return seeAll(i);
+    if (rule.recurs()) return readByRecurrence(i, rule.recurrence);
     switch (rule.kind) {
       case ChannelRule::Kind::kMap:
         forEachMapped(rule, pass);
@@ -111,6 +109,29 @@ class Seen {
       for (int o = g * (rows / rule.groups); o < (g + 1) * (rows / rule.groups); o++) read = read || reads(i, o);
       for (int c = g * (ins / rule.groups); c < (g + 1) * (ins / rule.groups) && read; c++) see(i, 0, c);
     }
+  }
+  // Units see one another through the rows that live, of gates that make a difference to a unit that is seen. Of one
+  // that is always zero only the candidate does, as it has to stay so.
+  void readByRecurrence(int i, const ChannelRule::Recurrence& r) {
+    std::vector<bool>& seen = of_[std::size_t(i) + 1];
+    const int units = int(seen.size());
+    const Parameter *bits = parameters_.find(i, Role::kBitDepth), *bias = parameters_.find(i, Role::kBias);
+    auto lives = [&](int row) { return !bits || !(small_.at(bits->name)[std::size_t(row)] <= 0); };
+    auto works = [&](int u) { return seen[std::size_t(u)] && !isZeroAt(i + 1, u); };
+    auto isScaled = [&](int u) {  // by the reset gate of u
+      const int first = r.candidate * units;
+      if (!r.resetsFirst) return lives(first + u) || (bias && small_.at(bias->name)[std::size_t(first + u)] != 0);
+      for (int v = 0; v < units; v++)
+        if (works(v) && lives(first + v)) return true;
+      return false;
+    };
+    auto matters = [&](int gate, int u) { return works(u) && (gate != r.reset || isScaled(u)); };
+    bool reads = false;
+    for (int row = 0; row < r.gates * units; row++) reads = reads || (matters(row / units, row % units) && lives(row));
+    if (reads) seen.assign(seen.size(), true);
+    for (int row = 0; row < r.gates * units; row++)
+      if (seen[std::size_t(row % units)] && (row / units == r.candidate || matters(row / units, row % units)))
+        see(i, 0, row);
   }
   // A factor is not seen beside a zero; what is divided by is one only of the numerator.
   void readByTie(int i, const ChannelRule& rule) {
@@ -191,13 +212,19 @@ class Removable {
     const ChannelRule& rule = channels_.rule(i);
     if (rule.kind == ChannelRule::Kind::kSum || rule.kind == ChannelRule::Kind::kProduct) pinUntied(i);
     for (int k : rule.pinned) pinTensor(topology_.inputs[std::size_t(i)][std::size_t(k)]);
-    if (rule.readsItself) pinTensor(i + 1);  // its units are counted by what it reads, and that stays
+    for (int u = 0; u < count(i + 1) && rule.recurs(); u++) pinUnit(i + 1, u);
     for (const ChannelRule::Contraction& sum : rule.contractions) pinContraction(i, sum);
+  }
+  // A unit that is seen has to be zero at all times.
+  void pinUnit(int t, int u) {
+    const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(u)];
+    if (seen_(t, u) && !(value && value->isZero())) pin(t, u);
   }
   // What a row that stays reads has to be a constant that its bias can take over.
   void pinRead(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
-    if (rule.readsNothing || rule.depthwise(count(t))) return;  // the latter is in the class of what it reads
+    // The latter two are in the class of what they read.
+    if (rule.readsNothing || rule.recurs() || rule.depthwise(count(t))) return;
     const bool canFold = !rule.padded && parameters_.find(i, Role::kBias);
     const int ins = count(t) / rule.groups, rows = count(i + 1) / rule.groups;
     for (int g = 0; g < rule.groups; g++) {

@@ -70,7 +70,10 @@ class Cut {
       std::vector<Indices> lists;
       for (const ParameterAxis& axis : p.axes) {
         Indices& list = lists.emplace_back();
-        if (axis.of == ParameterAxis::Of::kOutput)
+        if (axis.of == ParameterAxis::Of::kOutput && axis.blocks > 1)
+          for (int b = 0; b < axis.blocks; b++)
+            for (int o : outs) list.push_back(b * outTotal + o);
+        else if (axis.of == ParameterAxis::Of::kOutput)
           list = groupsShare(outs, outTotal / groups, g, axis.size != outTotal);
         else if (axis.of == ParameterAxis::Of::kInput)
           list = groupsShare(ins, inTotal / groups, g, axis.size != inTotal || groups > 1);
@@ -92,7 +95,8 @@ class Cut {
     const ChannelRule& rule = channels_.rule(i);
     const Parameter *weight = parameters_.find(i, Role::kWeight), *bias = parameters_.find(i, Role::kBias);
     const int t = input(i), inChannels = count(t), outs = count(i + 1);
-    if (rule.kind != ChannelRule::Kind::kFresh || rule.readsNothing || rule.depthwise(inChannels) || !bias) return;
+    if (rule.kind != ChannelRule::Kind::kFresh || rule.readsNothing || rule.recurs() || !bias) return;
+    if (rule.depthwise(inChannels)) return;
     std::vector<double> value(std::size_t(inChannels), 0.0);
     bool any = false;
     for (int c = 0; c < inChannels; c++)

@@ -17,7 +17,8 @@ RateCounts countsOf(Emitter& e, const ChannelRule& rule, int i, double originalW
   args.channels = int(bits.count), args.groups = rule.groups, args.perChannel = weight.count / bits.count;
   args.kernelArea = rule.kernelArea;
   args.weight = weight.value, args.bitDepth = bits.value, args.exponent = p.value(i, Role::kExponent);
-  args.inputState = rule.readsNothing ? nullptr : e.state(e.input(i)), args.inputRepeat = rule.repeat;
+  args.inputState = rule.readsNothing ? nullptr : e.state(rule.recurs() ? e.output(i) : e.input(i));
+  args.inputRepeat = rule.repeat;
   args.originalWeights = originalWeights, args.layerBits = layerBits + i;
   args.rows = e.device().allocate<RateCount>(std::size_t(args.channels));
   args.columns = e.device().allocate<RateCount>(std::size_t(args.groups * args.perChannel / args.kernelArea));
@@ -26,11 +27,11 @@ RateCounts countsOf(Emitter& e, const ChannelRule& rule, int i, double originalW
 }
 
 // Which columns of which layers read each row, and the other way round. Readers that do not compress have no codes.
-void connect(Emitter& e, const ChannelAnalysis& channels, std::vector<Layer>& layers) {
+void connect(const ChannelAnalysis& channels, std::vector<Layer>& layers) {
   for (int i = 0; i < int(layers.size()); i++) {
     Layer& maker = layers[std::size_t(i)];
     if (!maker.counts.rows) continue;
-    const std::vector<std::vector<Reader>> readers = channels.readersOf(e.output(i));
+    const std::vector<std::vector<Reader>> readers = channels.readersOfRows(i);
     for (std::size_t row = 0; row < readers.size(); row++)
       for (const Reader& slice : readers[row]) {
         Layer& reader = layers[std::size_t(slice.node)];
@@ -81,7 +82,7 @@ void emitRate(Emitter& e, const NetworkDescription& network, const ChannelAnalys
     layer.makers.resize(std::size_t(layer.columns()));
     e.program().add(i, layer.counts);
   }
-  connect(e, channels, layers);
+  connect(channels, layers);
   for (int i = 0; i < int(layers.size()); i++)
     if (layers[std::size_t(i)].counts.rows) emitSlopes(e, i, layers[std::size_t(i)], options.coupling);
 }

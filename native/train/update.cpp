@@ -116,11 +116,26 @@ void emitBitDepths(Emitter& e, const NetworkDescription& network, const Topology
   if (o.keepRange) e.program().add(-1, KeepRange{count, before, bits, exponent});
 }
 
+// What is left of a layer over time whose units die: the bias of a candidate goes to zero, and with a unit all of its
+// rows end, which nobody sees any more. Biases of gates stay what they are: they need not be zero for a unit to leave.
+void emitRecurrentDecay(Emitter& e, const ChannelRule& rule, int i, float rate) {
+  const Parameters& p = e.parameters();
+  const int units = e.shape(e.output(i)).channels;
+  const Emitter::RecurrentStates states = e.recurrentStates(i);
+  if (!p.find(i, Role::kBitDepth)) return;
+  if (float* bias = p.value(i, Role::kBias))
+    e.program().add(
+        i, DecayDead{units, states.candidates, rate, bias + std::ptrdiff_t(rule.recurrence.candidate) * units});
+  e.program().add(i, DecayDead{rule.rows(units), states.rows, 1, p.value(i, Role::kBitDepth)});
+}
+
 // States of the start of this step: a channel that has just died decays from the next step on.
-void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
+void emitDecay(Emitter& e, const Topology& topology, const ChannelAnalysis& channels, int i, float rate) {
   const ChannelRule& rule = channels.rule(i);
   const Parameters& p = e.parameters();
+  const int t = Emitter::output(i);
   float *value = nullptr, *mean = nullptr;
+  if (rule.recurs()) return emitRecurrentDecay(e, rule, i, rate);
   if (rule.mixing == ChannelRule::Mixing::kLayerNorm) {  // what leaves behind a dead channel is scale and shift
     if (p.find(i, Role::kNormWeight))
       e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.input(i)), rate,
@@ -133,8 +148,17 @@ void emitDecay(Emitter& e, const ChannelAnalysis& channels, int i, float rate) {
   } else if (rule.normalises || rule.mixing == ChannelRule::Mixing::kRmsNorm) {
     value = p.value(i, Role::kNormBias), mean = p.value(i, Role::kRunningMean);
   }
-  if (value || mean)
-    e.program().add(i, DecayDead{e.shape(e.output(i)).channels, e.state(e.output(i)), rate, value, mean});
+  const auto& readers = topology.readers[std::size_t(t)];
+  int first = 0, count = e.shape(t).channels;
+  if (readers.size() == 1 && t != topology.output && channels.rule(readers[0]).recurs()) {  // candidates alone
+    if (float* bits = p.value(i, Role::kBitDepth))  // rows of units that are always zero
+      e.program().add(i, DecayDead{count, e.recurrentStates(readers[0]).rows, 1, bits});
+    count = e.shape(Emitter::output(readers[0])).channels;
+    first = channels.rule(readers[0]).recurrence.candidate * count;
+  }
+  if (value) value += first;
+  if (mean) mean += first;
+  if (value || mean) e.program().add(i, DecayDead{count, e.state(t) + first, rate, value, mean});
 }
 
 }  // namespace
@@ -156,7 +180,7 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
     emitQuantizers(e, parameters.exponents, Role::kExponent, rules, &e.scalars()->exponentLearningRate, o);
   emitBitDepths(e, network, topology, channels, rules, options);
   for (int i = 0; i < int(network.nodes.size()); i++)
-    if (!rules[std::size_t(i)].frozen) emitDecay(e, channels, i, options.deadDecay);
+    if (!rules[std::size_t(i)].frozen) emitDecay(e, topology, channels, i, options.deadDecay);
 }
 
 }  // namespace selfcompress
