@@ -8,37 +8,15 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { binding, createModel, exportModel, initialState, inspectNetwork, NetworkBuilder } from '../../dist/index.js';
+import { binding, exportModel, initialState, inspectNetwork } from '../../dist/index.js';
+import { smallNetworks } from './networks.mjs';
 
 const { values: flags } = parseArgs({
   options: { seconds: { type: 'string', default: '3' }, only: { type: 'string', default: '' }, onnxruntime: { type: 'string' } },
 });
 const ort = flags.onnxruntime && createRequire(resolve(flags.onnxruntime, 'package.json'))('onnxruntime-node');
 
-/** Depthwise convolutions and those of one place, in turn. */
-function separable() {
-  const net = new NetworkBuilder([1, 49, 10]);
-  let x = net.relu(net.batchNorm(net.conv2d('input', { outChannels: 64, kernel: [10, 4], stride: 2, padding: [5, 1] })));
-  for (let i = 0; i < 4; i++) {
-    x = net.relu(net.batchNorm(net.conv2d(x, { outChannels: 64, kernel: 3, padding: 1, groups: 64 })));
-    x = net.relu(net.batchNorm(net.conv2d(x, { outChannels: 64, kernel: 1 })));
-  }
-  return net.build(net.linear(net.flatten(net.globalAveragePool(x)), { outFeatures: 12 }));
-}
-function layers() {
-  const net = new NetworkBuilder([784]);
-  const x = net.relu(net.linear('input', { outFeatures: 1024 }));
-  return net.build(net.linear(net.relu(net.linear(x, { outFeatures: 1024 })), { outFeatures: 10 }));
-}
-
-const colours = { input: [3, 32, 32], classes: 10 };
-const networks = Object.entries({
-  notebook: createModel('notebook', { input: [1, 28, 28], classes: 10 }),
-  'resnet20, half as wide': createModel('resnet20', { ...colours, width: 0.5 }),
-  resnet20: createModel('resnet20', colours),
-  'depthwise, 64 channels': separable(),
-  'linear 784, 1024, 1024, 10': layers(),
-}).filter(([name]) => name.startsWith(flags.only));
+const networks = Object.entries(smallNetworks).filter(([name]) => name.startsWith(flags.only));
 
 async function loadWith(isa, bytes, options) {
   const before = process.env.SELFCOMPRESS_ISA;

@@ -59,7 +59,7 @@ const flags = [
 ];
 /** Kernels for speed, operators whose loops take time with vectors of what the compiler finds, everything else for size. */
 const optimise = (source) => {
-  if (/engine\/isa\//.test(source)) return '-O3';
+  if (/engine\/isa\//.test(source)) return '-O2';
   if (/engine\/ops\/attention/.test(source)) return '-O2';
   return /engine\/ops\/(binary|convolution|elementwise|norms|pooling|winograd)/.test(source) ? '-Os' : '-Oz';
 };

@@ -1,4 +1,4 @@
-// Exported C on a Cortex-M4 under QEMU: node scripts/experiments/cortex.mjs [--data-dir DIR --dataset NAME --images N] RUN|FILE...
+// Exported C on a Cortex-M4 under QEMU: node scripts/experiments/cortex.mjs [--data-dir DIR --dataset NAME --images N --weights packed,plain] RUN|FILE...
 // Prints Markdown: flash, memory, instructions of one prediction; codes are compared with the engine's, bit for bit.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,12 @@ import { missing, runOnCortex, scalesOf, toCodes } from './cortex/run.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dataset: { type: 'string', default: 'mnist' }, 'data-dir': { type: 'string' }, images: { type: 'string', default: '100' } },
+  options: {
+    dataset: { type: 'string', default: 'mnist' },
+    'data-dir': { type: 'string' },
+    images: { type: 'string', default: '100' },
+    weights: { type: 'string', default: 'packed,plain' },
+  },
 });
 if (missing()) throw new Error(missing());
 const count = Number(values.images);
@@ -27,7 +32,7 @@ try {
     const model = await loadModel(await exportModel(path, { format: 'scnn', calibration }), { arithmetic: 'integer' });
     const all = await model.predict(Array.from({ length: count }, (_, i) => images.subarray(i * size, (i + 1) * size)));
     const scores = Float32Array.from(all.flatMap((prediction) => [...prediction.scores]));
-    for (const weights of ['packed', 'plain']) {
+    for (const weights of values.weights.split(',')) {
       const source = Buffer.from(await exportModel(path, { format: 'c', calibration, weights })).toString();
       const { input, output } = scalesOf(source);
       const outputs = scores.length / count;

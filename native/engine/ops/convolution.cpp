@@ -228,18 +228,21 @@ class Convolution final : public Step {
     });
   }
 
-  // Pixels of 16 images that are multiplied by all weights before the next ones: few enough for the second cache, a
-  // multiple of what every instruction set takes at a time.
-  static constexpr int kChunk = 12;
+  // Pixels of 16 images that are multiplied by all weights before the next ones: their inputs stay in the first cache.
+  int chunkPixels(const Kernels& kernels) const {
+    const int most = int(24 * 1024 / (inGroup_ * kBlock * std::int64_t(sizeof(float))));
+    return most >= 12 ? 12 : kernels.width == 16 ? 4 : 6;  // multiples of what kernels take at a time
+  }
 
   void runImages(const Run& r, const float* input, const float* panel) const {
     std::call_once(placesMade_, [&] { makePlaces(); });
-    const std::int64_t inPlane = height_ * width_ * kBlock;
-    const int chunks = oneRow_ ? (pixels_ + kChunk - 1) / kChunk : 1, chunk = oneRow_ ? kChunk : pixels_;
+    const std::int64_t inPlane = height_ * width_ * kBlock, most = oneRow_ ? chunkPixels(r.kernels) : pixels_;
+    const std::int64_t chunks = (pixels_ + most - 1) / most;
     each(r, worthSharing(r), g_.groups * rows_ * chunks, [&](std::int64_t item) {
       const std::int64_t y = item / chunks % rows_, group = item / chunks / rows_;
-      ImageRow row = imageRow(r, input + group * inGroup_ * inPlane, group * outGroup_, y, int(item % chunks) * chunk);
-      row.pixels = std::min(chunk, row.pixels);
+      const int first = int(pixels_ * (item % chunks) / chunks), last = int(pixels_ * (item % chunks + 1) / chunks);
+      ImageRow row = imageRow(r, input + group * inGroup_ * inPlane, group * outGroup_, y, first);
+      row.pixels = last - first;
       row.places = places_.data(), row.placeCount = int(places_.size());
       row.panel = panel + group * groupPanel(Layout::kLanes), row.channels = int(outGroup_);
       r.kernels.imageRow(row);
