@@ -8,7 +8,7 @@ namespace selfcompress::engine {
 namespace {
 #include "engine/isa/vector.h"
 constexpr int kTileVectors = 2, kPixels[] = {6, 4};
-constexpr int kTileChannels = 4, kImagePixels = 2, kPixelTiles = 2;
+constexpr int kTileChannels = 4, kImagePixels = 2, kPixelTiles = 1;  // imagePixel is left out for its bytes
 constexpr int kTileSums = 8;    // of tileProducts: processors below have 16 registers
 constexpr int kMostPoints = 6;  // larger tiles would be a tenth of what browsers load
 #include "engine/isa/kernels.inc"
