@@ -26,7 +26,7 @@ export interface LineChartOptions {
   /** Shown as percent. */
   percent?: boolean;
   from?: number;
-  /** A line across the chart after this epoch. */
+  /** A line across the chart at this epoch. */
   mark?: { epoch: number; text: string } | undefined;
   /** Values appear where the pointer is. */
   hover?: boolean;
@@ -62,8 +62,8 @@ export function lineChart(
       Plot.text(last, { x: 'epoch', y: 'value', text: 'name', fill: 'name', textAnchor: 'start', dx: 8 }),
       ...(mark
         ? [
-            Plot.ruleX([mark.epoch + 0.5], { stroke: '#888', strokeDasharray: '4 3' }),
-            Plot.text([mark.text], { x: mark.epoch + 0.5, frameAnchor: 'top', textAnchor: 'start', dx: 4, fill: '#666' }),
+            Plot.ruleX([mark.epoch], { stroke: '#888', strokeDasharray: '4 3' }),
+            Plot.text([mark.text], { x: mark.epoch, frameAnchor: 'top', textAnchor: 'start', dx: 4, fill: '#666' }),
           ]
         : []),
       ...(hover ? [Plot.tip(shown, Plot.pointer({ x: 'epoch', y: 'value', stroke: 'name' }))] : []),
