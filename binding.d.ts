@@ -73,9 +73,14 @@ export interface DataSetOptions {
   images: Uint8Array | Float32Array;
   /** [count], class of each image in 0..classes-1, or [count × height × width] with -1 for pixels that do not count; for cross-entropy. */
   labels?: Int32Array | undefined;
-  /** Number of classes; required with `labels`. */
+  /** Number of classes; required with `labels`, unless these are in parts. */
   classes?: number | undefined;
-  /** [count × features]; for the mean squared error. */
+  /**
+   * For several outputs with classes: how many of the labels of an example each of them has, one behind another, and its classes. Labels
+   * [count × all of them], where −1 does not count.
+   */
+  labelParts?: LabelPart[] | undefined;
+  /** [count × features]; for the losses of numbers: of several outputs one behind another. */
   targets?: Float32Array | undefined;
   /**
    * Normalisation per channel, after the division by 255: (x − mean) / std. Defaults 0 and 1. std is at least 2^-20 of the mean:
@@ -85,6 +90,11 @@ export interface DataSetOptions {
   std?: number[] | undefined;
   /** Examples that there will be, of which `append` adds those that are not given here. Default: those given. */
   examples?: number | undefined;
+}
+
+export interface LabelPart {
+  labels: number;
+  classes: number;
 }
 
 export interface TokenDataSetOptions {
@@ -102,6 +112,7 @@ export interface TokenDataSetOptions {
   classes?: number | undefined;
   targets?: Float32Array | undefined;
   /** As of `DataSetOptions`. */
+  labelParts?: LabelPart[] | undefined;
   examples?: number | undefined;
 }
 
@@ -574,23 +585,41 @@ export type NodeDescription =
  * and take the mean: (z − t)²; binaryCrossEntropy (several labels at once) of logits z with t in [0, 1]; l1: |z − t|; huber:
  * (z − t)² / 2 up to a distance of `delta` (default 1), beyond it delta·(|z − t| − delta / 2).
  */
-export type LossDescription =
+export type OutputLossDescription =
   | { kind: 'crossEntropy'; labelSmoothing?: number; perPosition?: boolean; classWeights?: number[] }
   | { kind: 'meanSquaredError' | 'binaryCrossEntropy' | 'l1' }
   | { kind: 'huber'; delta?: number };
 
+/**
+ * sum: of a network with several outputs, Σ weight · loss over all of them, by name; weight 0..1e6, default 1. Labels of −1 do not count.
+ */
+export type LossDescription = OutputLossDescription | { kind: 'sum'; outputs: Record<string, OutputLossDescription & { weight?: number }> };
+
 /** Channels, then sizes of 0 to 3 axes of positions: a vector, a sequence, an image (height, width), a volume. */
 export type AxesSizes = [channels: number, ...positions: number[]];
+
+/** One of several inputs or outputs. */
+export interface TensorPart {
+  name: string;
+  axes: AxesSizes;
+}
 
 export interface NetworkDescription {
   /** Axes of the node named "input": [channels, height, width] for images. */
   input: AxesSizes;
+  /**
+   * Names and axes of several inputs (1 to 16), which lie behind one another in "input": where all have the same positions, by channels;
+   * else "input" is a vector of all their elements, channels first. `NetworkBuilder.input` takes them apart. Not of tokens.
+   */
+  inputs?: TensorPart[] | undefined;
   /** Tokens are whole numbers that name rows of an embedding: input [1, length]. Default 'float'. */
   inputType?: 'float' | 'token' | undefined;
   /** In any order in which inputs come before their readers. */
   nodes: NodeDescription[];
   /** Node whose output is the prediction. */
   output: string;
+  /** The same of several outputs, behind one another in the prediction. */
+  outputs?: TensorPart[] | undefined;
 }
 
 export interface OptimizerDescription {
@@ -746,7 +775,7 @@ export interface LayerMeasure {
 // Model files
 
 export type MetadataValue = string | number | boolean | number[] | string[];
-/** Well-known keys: name, task, labels, mean, std, classes. */
+/** Well-known keys (docs/model-file.md): name, task, labels, mean, std, classes; those of several inputs and outputs are the network's. */
 export type Metadata = Record<string, MetadataValue | undefined>;
 
 /** The bytes of a model file, version 2 (docs/model-file.md). Moments in the state are left out. */
@@ -864,6 +893,15 @@ export interface StepSettings {
   teacher?: Network | undefined;
 }
 
+/** Of one of several outputs: its own loss, without its weight in their sum. */
+export interface OutputResult {
+  loss: number;
+  weight: number;
+  correct: number;
+  count: number;
+  topFive: number;
+}
+
 export interface StepResult {
   /** Mean of the task loss over the batch, without the penalty. Not finite: the parameters are spoilt. */
   loss: number;
@@ -877,6 +915,8 @@ export interface StepResult {
   bitsPerWeight: number;
   /** Norm of the gradient if maxGradientNorm is set, else 0. */
   gradientNorm: number;
+  /** With the loss 'sum', by name; `correct` and `count` are those of all outputs with classes then, `weight` the examples. */
+  outputs?: Record<string, OutputResult>;
 }
 
 export interface EvaluationResult {
@@ -887,6 +927,7 @@ export interface EvaluationResult {
   count: number;
   /** Positions whose label is among the five largest outputs; 0 where examples have one label. */
   topFive: number;
+  outputs?: Record<string, OutputResult>;
 }
 
 export interface MemoryReport {

@@ -4,10 +4,18 @@ export type * from './binding.js';
 export { binding } from './binding.js';
 export { type CompressedModel, type CompressOptions, type CompressReport, compressModel, compressOnnx } from './compress/compress.js';
 export { type CompressedLayersModel, compressLayersModel, type LayersModelLike } from './compress/layers-model.js';
-export { type ArrayDataset, type ArraySplit, datasetFromArrays, type TokenArrayDataset, type TokenArraySplit } from './data/arrays.js';
+export {
+  type ArrayDataset,
+  type ArraySplit,
+  datasetFromArrays,
+  type ExampleShape,
+  type PerName,
+  type TokenArrayDataset,
+  type TokenArraySplit,
+} from './data/arrays.js';
 export { type DatasetInfo, datasetCatalog } from './data/catalog.js';
 export { type Column, encodeRow } from './data/columns.js';
-export { type AnyDataset, type Dataset, type Split, type Task, type TokenDataset, type TokenSplit, taskOf } from './data/dataset.js';
+export { type AnyDataset, type DataOutput, type Dataset, type Split, type Task, type TokenDataset, type TokenSplit, taskOf } from './data/dataset.js';
 export { type DigitSceneOptions, digitScenes } from './data/digit-scenes.js';
 export { type ImageMaskOptions, loadImageMasks } from './data/image-masks.js';
 export { type JsonLinesDataset, type JsonLinesOptions, loadJsonLines } from './data/json-lines.js';
@@ -38,9 +46,9 @@ export type { SqueezeOptions, SqueezeResult } from './export/squeeze.js';
 export { type ImportedModel, type ImportOptions, type ImportReport, importModel, type TensorReport } from './import/import.js';
 export { type LoadedWeights, loadWeights, type WeightMatch, type WeightOptions } from './import/weights.js';
 export { type GenerateOptions, generateText, type NextTokenModel, type TokenSequence } from './inference/generate.js';
-export { InferenceModel, type LoadModelOptions, loadModel, type ModelInput } from './inference/model.js';
-export { type ClassScore, Prediction } from './inference/prediction.js';
-export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo } from './model-file/model-file.js';
+export { InferenceModel, type InputValues, type LoadModelOptions, loadModel, type ModelInput, type SyncModelInput } from './inference/model.js';
+export { type ClassScore, Prediction, type PredictionJSON } from './inference/prediction.js';
+export { type DecodedModel, type DecodeLimits, decodeModel, encodeModel, type ModelInfo, type OutputInfo } from './model-file/model-file.js';
 export {
   type Conv2dOptions,
   type LinearOptions,
@@ -68,6 +76,7 @@ export type { Fingerprint } from './training/fingerprint.js';
 export type { LayerOptions } from './training/layers.js';
 export { type LayerSize, measureSize, type NetworkSize, type Origin, originOf } from './training/metrics.js';
 export { type BitOptions, defaultTrainOptions, type PartialTrainOptions, type TrainOptions } from './training/options.js';
+export type { OutputMetrics } from './training/outputs.js';
 export { type Schedule, scheduleFactor } from './training/schedule.js';
 export type { Steering } from './training/steering.js';
 export type { StopAt, Target, TargetOutcome } from './training/target.js';

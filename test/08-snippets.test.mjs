@@ -100,6 +100,13 @@ const cases = {
   },
   'docs/inference.md 1': { needs: ['sharp'] },
   'docs/inference.md 2': { elsewhere: 'a browser runs it (75-browser.test.mjs)' },
+  'docs/inputs-outputs.md 1': {
+    before: `const n = 64;
+      const [image, age] = [new Uint8Array(n * 144).map((_, i) => i), Float32Array.from({ length: n }, (_, i) => Math.sin(i))];
+      const [digit, mask] = [Int32Array.from({ length: n }, (_, i) => i % 10), Int32Array.from({ length: n * 144 }, (_, i) => i % 2)];
+      const height = Float32Array.from({ length: n }, (_, i) => Math.cos(i));`,
+    after: 'model.dispose(); await trainer.dispose();',
+  },
   'docs/integer.md 1': {
     before: `import { cpSync } from 'node:fs'; cpSync('runs/fashion', 'runs/mnist', { recursive: true });
       const calibration = Float32Array.from({ length: 8 * 144 }, (_, i) => Math.sin(i));`,

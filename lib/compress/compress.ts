@@ -2,6 +2,7 @@
 import { checkPath, checkTyped, readArgument } from '../arguments.js';
 import type { Augmentation, Device, NetworkDescription } from '../binding.js';
 import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
+import { ofWhole } from '../data/statistics.js';
 import { checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { exportModel } from '../export/export.js';
 import { importModel } from '../import/import.js';
@@ -93,13 +94,14 @@ export async function compressOnnx(path: string, givenData: Dataset, options: Co
 
 /** `read` gets the axes of an example, and runs once data and options are checked. */
 export async function compressImported(
-  read: (input: number[]) => Promise<Original>,
+  read: (input: number[] | Record<string, number[]>) => Promise<Original>,
   givenData: Dataset,
   options: CompressOptions,
 ): Promise<CompressedModel> {
   const data = await checkImages(givenData);
   const checked = checkOptions(options);
-  return compressChecked(await read([...data.shape]), data, checked);
+  const axes = data.inputs ? Object.fromEntries(data.inputs.map((part) => [part.name, part.axes])) : [...data.shape];
+  return compressChecked(await read(axes), data, checked);
 }
 
 /**
@@ -120,7 +122,13 @@ async function compressChecked({ network, state }: Original, data: Dataset, opti
   const { onEpoch, target: asked, ...given } = options;
   const target: Target = asked ?? DEFAULTS.target;
   const plain = { network: withPlainWeights(network, state), state };
-  const before = await outputsOf(plain, data.test, data);
+  if ((network.outputs?.length ?? 1) > 1 || data.outputs)
+    throw wrongValue(
+      'a network and data with one output (Trainer.create trains several)',
+      'data',
+      `${(data.outputs ?? network.outputs)?.length} outputs`,
+    );
+  const before = await outputsOf(plain, data.test, ofAllInputs(data));
   const augmentation = defaultAugmentation(data, target);
   const settings = { ...DEFAULTS, ...penaltyFor(target), augmentation, ...given, target };
   const start = { network, state };
@@ -134,6 +142,9 @@ async function compressChecked({ network, state }: Original, data: Dataset, opti
     await trainer.dispose();
   }
 }
+
+/** Normalisation of the input that all inputs make up. */
+const ofAllInputs = ({ mean, std, inputs }: Dataset) => ({ mean: ofWhole(mean, inputs), std: ofWhole(std, inputs) });
 
 /** Native code looks at the arrays of every split. */
 async function checkImages(given: Dataset): Promise<Dataset> {
@@ -181,10 +192,11 @@ function defaultAugmentation({ input, shape: [channels, height, width] }: Datase
  */
 function followingOutputs(original: Original, before: Float32Array, start: Original, data: Dataset, settings: Settings): Trainer {
   const split = ({ count, images }: Split, targets: Float32Array) => ({ count, images, targets });
-  const { name, input, shape, mean, std } = data;
+  const { name, input, inputs, shape, mean, std } = data;
   const learned: Dataset = {
     ...{ name, shape, mean, std, classes: 0, task: 'regression' },
-    ...(input === undefined ? {} : { input }),
+    ...(input && { input }),
+    ...(inputs && { inputs }),
     train: split(data.train, new Float32Array((data.train.count * before.length) / data.test.count)),
     test: split(data.test, before),
   };
@@ -195,7 +207,7 @@ async function followingLabels(original: Original, start: Original, data: Datase
   const { validation } = data;
   if (!validation?.labels || !data.train.labels)
     throw wrongValue('data with labels and a validation split, which options.target.drop needs,', 'data.validation', validation);
-  const outputs = await outputsOf(original, validation, data);
+  const outputs = await outputsOf(original, validation, ofAllInputs(data));
   const reference = shareOfEqual(classesOf(outputs, outputs.length / validation.count), validation.labels);
   return Trainer.create({ ...start, data, ...common, ...settings, target: { ...settings.target, reference } });
 }
@@ -211,7 +223,7 @@ async function finished(
   const state = Object.fromEntries(Object.entries(all).filter(([name]) => !/\/moment|\.idle$/.test(name)));
   const { name, classes, classNames, mean, std, test } = data;
   const info = { name, classes, classNames, mean, std };
-  const after = await outputsOf({ network, state }, test, data);
+  const after = await outputsOf({ network, state }, test, ofAllInputs(data));
   const features = after.length / test.count;
   const [classesBefore, classesAfter] = [classesOf(before, features), classesOf(after, features)];
   const { parameters } = inspectNetwork(original.network);

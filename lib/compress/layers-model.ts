@@ -1,10 +1,10 @@
 /** A layers model of TensorFlow.js that is in memory, made small: a layers model comes out. */
 import { reading } from '../arguments.js';
 import type { Dataset } from '../data/dataset.js';
-import { DataError, describe, ExportError, type ExportFault, withCode, wrongType } from '../errors.js';
+import { DataError, describe, ExportError, type ExportFault, ImportError, withCode, wrongType } from '../errors.js';
 import { readLayers } from '../export/layers.js';
 import { encodeLayersModel, type LayersModelArtifacts, type Surroundings } from '../export/layers-model/export.js';
-import { type ImportedModel, type ImportReport, importArtifacts, type TensorReport } from '../import/import.js';
+import { type ImportedModel, type ImportOptions, type ImportReport, importArtifacts, type TensorReport } from '../import/import.js';
 import { type CompressedModel, type CompressOptions, compressImported } from './compress.js';
 
 /** What is used of a `tf.LayersModel`. */
@@ -53,8 +53,13 @@ export async function compressLayersModel<Model extends LayersModelLike>(
   const name = checkModel(model);
   const tf = await library();
   let around: Surroundings = { name };
-  const read = async (input: number[]): Promise<ImportedModel> => {
+  const read = async (input: NonNullable<ImportOptions['input']>): Promise<ImportedModel> => {
     const imported = await importArtifacts(await artifactsOf(model, name), name, { input });
+    const { inputs = [], outputs = [] } = imported.network;
+    if (inputs.length > 1 || outputs.length > 1) {
+      const operator = `inputs ${inputs.map((part) => part.name)}, outputs ${outputs.map((part) => part.name)}`;
+      throw new ImportError(name, [{ node: 'the model', operator, needs: 'one input and one output, to become a layers model again' }]);
+    }
     around = surroundingsOf(name, imported.report); // a model that could not come back is refused before it is trained
     return imported;
   };

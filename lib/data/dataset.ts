@@ -1,6 +1,7 @@
 /** A data set in memory, as every reader returns it. */
 
 import { reading } from '../arguments.js';
+import type { TensorPart } from '../binding.js';
 import { checkChoice, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
 
@@ -34,13 +35,29 @@ export interface TokenSplit extends Answers {
   tokens: Int32Array;
 }
 
+/** What is learned of an example for one of several outputs. */
+export interface DataOutput {
+  name: string;
+  task: Task;
+  /** 0 for numbers as targets. */
+  classes: number;
+  classNames?: string[];
+  /** Labels of an example, or targets. */
+  size: number;
+}
+
 interface DatasetOf<S extends Answers> {
   name: string;
-  /** 0 for data with numbers as targets. */
+  /** 0 for data with numbers as targets, and of several outputs. */
   classes: number;
   classNames?: string[] | undefined;
   /** Default: 'classification' with labels, 'regression' with targets. */
   task?: Task | undefined;
+  /**
+   * Of data for several outputs: labels are [count × labels of all that have them], targets [count × targets of all others], each one
+   * behind another.
+   */
+  outputs?: DataOutput[] | undefined;
   train: S;
   test: S;
   /** Training examples held back to choose settings by, so that the test examples stay unseen. */
@@ -51,11 +68,13 @@ interface DatasetOf<S extends Answers> {
 export interface Dataset extends DatasetOf<Split> {
   /** What an example is. Default 'image'. */
   input?: 'image' | 'vector' | 'sequence';
+  /** Several inputs behind one another in every example, of which `shape` is that of the whole (`NetworkDescription.inputs`). */
+  inputs?: TensorPart[] | undefined;
   /** [channels, height, width]: of an image; of a vector [features, 1, 1]; of a sequence [channels, 1, length]. */
   shape: [number, number, number];
   /**
    * Per channel, of the training images after the division by 255: images are normalised with them, (x − mean) / std. A
-   * channel that is constant has std 1.
+   * channel that is constant has std 1. Of several inputs: for the channels of each, one input behind another.
    */
   mean: number[];
   std: number[];
@@ -78,10 +97,10 @@ export const IGNORED = -1;
 /** Most examples of a split: native code numbers them in 32 bits. */
 export const MOST_EXAMPLES = 2 ** 31 - 1;
 
-/** The task of a data set, where it says none. */
+/** The task of a data set, where it says none; with several outputs that of the first. */
 export function taskOf(data: AnyDataset): Task {
   checkObject(data, 'data');
-  const { task, train } = reading('data', () => ({ task: data.task, train: data.train }));
+  const { task = data.outputs?.[0]?.task, train } = reading('data', () => ({ task: data.task, train: data.train }));
   if (task !== undefined) checkChoice(task, 'data.task', ['classification', 'perPosition', 'multiLabel', 'regression']);
   if (typeof train !== 'object' || train === null) throw wrongType('an object', 'data.train', train);
   return task ?? (train.labels ? 'classification' : 'regression');

@@ -4,7 +4,7 @@ import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
 import { SLICE, type Steps } from '../pace.js';
 import { type AnyDataset, type Split, selectExamples, type TokenSplit, taskOf } from './dataset.js';
-import { channelStatistics } from './statistics.js';
+import { statisticsOf } from './statistics.js';
 
 /** Numbers below `bound` from a seed, all alike. */
 export function integersBelow(seed: number): (bound: number) => number {
@@ -55,7 +55,7 @@ export function* balancedSample(labels: ArrayLike<number>, size: number, seed: n
 /** The sample of a split that a limit leaves: balanced where every example has one class. */
 function* sampleOf(data: AnyDataset, size: number, seed: number): Steps<Int32Array> {
   const { labels, count } = data.train;
-  if (labels && taskOf(data) === 'classification') return yield* balancedSample(labels, size, seed);
+  if (labels && !data.outputs && taskOf(data) === 'classification') return yield* balancedSample(labels, size, seed);
   return (yield* permutation(count, seed)).slice(0, size).sort();
 }
 
@@ -79,5 +79,5 @@ export function* holdBack<D extends AnyDataset>(data: D, count: number | undefin
 
 function* withTraining<D extends AnyDataset>(data: D, train: Split | TokenSplit): Steps<D> {
   if (!('images' in train) || !('shape' in data)) return { ...data, train };
-  return { ...data, train, ...(yield* channelStatistics(train.images, data.shape)) };
+  return { ...data, train, ...(yield* statisticsOf({ ...data, train })) };
 }

@@ -1,7 +1,11 @@
 /** Mean and deviation of the channels, by which inputs are normalised. */
+
+import type { TensorPart } from '../binding.js';
 import { wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { packedAxes, partRanges } from '../network/parts.js';
 import { SLICE, type Steps } from '../pace.js';
+import type { Dataset } from './dataset.js';
 
 /**
  * A channel whose deviation is at most this share of its largest magnitude counts as constant: it is about eight times the
@@ -63,19 +67,66 @@ export function* channelStatistics(
   return { mean, std };
 }
 
-/** Checks `mean` and `std` as a user gives them: one finite number per channel, deviations above zero. */
-export function checkNormalisation(values: unknown, argument: 'mean' | 'std', channels: number): number[] | undefined {
+/** Of the training images; of several inputs for the channels of each, one input behind another. */
+export function* statisticsOf({ inputs, shape, train }: Pick<Dataset, 'inputs' | 'shape' | 'train'>): Steps<ChannelStatistics> {
+  if (!inputs) return yield* channelStatistics(train.images, shape);
+  const all: ChannelStatistics = { mean: [], std: [] };
+  const elements = train.images.length / train.count;
+  for (const [i, { from, to }] of partRanges(inputs).entries()) {
+    const values = yield* columns(train.images, elements, from, to);
+    const [channels, ...positions] = item(inputs, i).axes;
+    const { mean, std } = yield* channelStatistics(values, [channels, 1, positions.reduce((a, b) => a * b, 1)]);
+    all.mean.push(...mean);
+    all.std.push(...std);
+  }
+  return all;
+}
+
+/** The elements `from` to `to` of every example. */
+function* columns(images: Uint8Array | Float32Array, elements: number, from: number, to: number): Steps<Uint8Array | Float32Array> {
+  const width = to - from;
+  const count = images.length / elements;
+  const values = images instanceof Uint8Array ? new Uint8Array(count * width) : new Float32Array(count * width);
+  let since = 0;
+  for (let i = 0; i < count; i++) {
+    values.set(images.subarray(i * elements + from, i * elements + to), i * width);
+    since += width + 64;
+    if (since < SLICE) continue;
+    since = 0;
+    yield;
+  }
+  return values;
+}
+
+/** Numbers of the channels of each input as those of the channels of the whole. */
+export function ofWhole(values: number[], inputs: readonly TensorPart[] | undefined): number[] {
+  if (!inputs || packedAxes(inputs).length > 1) return values;
+  let at = 0;
+  return inputs.flatMap(({ axes: [channels, ...positions] }) => {
+    const size = positions.reduce((a, b) => a * b, 1);
+    const own = values.slice(at, at + channels);
+    at += channels;
+    return own.flatMap((value) => new Array<number>(size).fill(value));
+  });
+}
+
+/**
+ * Checks `mean` and `std` as a user gives them: one finite number per channel, deviations above zero.
+ * @param of what stands behind the name of the argument
+ */
+export function checkNormalisation(values: unknown, kind: 'mean' | 'std', channels: number, of = ''): number[] | undefined {
+  const argument = `${kind}${of}`;
   if (values === undefined) return undefined;
-  const what = `${channels} ${argument === 'std' ? 'positive' : 'finite'} numbers, one for each channel,`;
+  const what = `${channels} ${kind === 'std' ? 'positive' : 'finite'} numbers, one for each channel,`;
   if (!Array.isArray(values) && !(ArrayBuffer.isView(values) && (values instanceof Float32Array || values instanceof Float64Array)))
     throw wrongType(what, argument, values);
   if (values.length !== channels) throw wrongValue(what, argument, values);
   return Array.from(values as ArrayLike<unknown>, (value, c) => {
-    const one = argument === 'std' ? 'a positive number' : 'a finite number';
+    const one = kind === 'std' ? 'a positive number' : 'a finite number';
     if (typeof value !== 'number') throw wrongType(one, `${argument}[${c}]`, value);
     // They are used as float32: what becomes infinite or zero there is no use.
     const single = Math.fround(value);
-    if (!Number.isFinite(single) || (argument === 'std' && single < SMALLEST_DEVIATION)) throw wrongValue(one, `${argument}[${c}]`, value);
+    if (!Number.isFinite(single) || (kind === 'std' && single < SMALLEST_DEVIATION)) throw wrongValue(one, `${argument}[${c}]`, value);
     return value;
   });
 }

@@ -3,14 +3,21 @@ import { readArgument, reading } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { runPaced } from '../pace.js';
-import { type ArrayDataset, type ArraySplit, datasetSteps } from './arrays.js';
-import { type Dataset, type Split, selectExamples } from './dataset.js';
+import { type ArrayDataset, type ArraySplit, datasetSteps, type ExampleShape } from './arrays.js';
+import { type Dataset, type Split, selectExamples, type Task } from './dataset.js';
 import { permutation } from './sampling.js';
 
 /** Makes the batches of an epoch, counted from 1; batches may be of any size. */
 export type BatchSource = (epoch: number) => AsyncIterable<ArraySplit> | Iterable<ArraySplit>;
 
-export interface StreamOptions extends Pick<ArrayDataset, 'name' | 'shape' | 'classes' | 'classNames' | 'task' | 'ignoreLabel' | 'mean' | 'std'> {
+/** Of one input and one output. */
+export interface StreamOptions extends Pick<ArrayDataset, 'name' | 'ignoreLabel'> {
+  shape: ExampleShape;
+  classes?: number | undefined;
+  classNames?: string[] | undefined;
+  task?: Task | undefined;
+  mean?: ArrayLike<number> | undefined;
+  std?: ArrayLike<number> | undefined;
   train: BatchSource;
   /** Test examples, in memory. */
   test: ArraySplit;
@@ -70,6 +77,7 @@ class Stream {
         data = (await runPaced(
           datasetSteps({ mean: zeros(common.shape[0]), std: ones(common.shape[0]), ...common, train: this.like, test: batch }),
         )) as Dataset;
+        if (data.outputs) throw wrongType('labels or targets of one output, as streams have them,', 'test', 'several by name');
         if (data.train.images.constructor !== data.test.images.constructor)
           throw wrongType(`${data.train.images.constructor.name}, as in the first batch,`, 'test.images', data.test.images);
       } catch (error) {

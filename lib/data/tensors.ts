@@ -291,7 +291,7 @@ export async function datasetFromTensors(tensors: Map<string, Tensor>, path: str
     if (result > MOST_FOUND) throw new DataError(`its numbers name ${result} classes or tokens; say how many there are`, path);
     return result;
   };
-  if (classes === undefined && train.labels) classes = await most(({ labels }) => labels);
+  if (classes === undefined && train.labels) classes = await most(({ labels }) => labels as ArrayLike<number> | undefined);
   if ('tokens' in train && vocabulary === undefined) vocabulary = await most((split) => ('tokens' in split ? split.tokens : undefined));
   const bare = ({ shape: _, count: __, ...split }: AnySplit) => split;
   const common = Object.fromEntries(all.map(([which, split]) => [which, bare(split)]));

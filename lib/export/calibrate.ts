@@ -32,7 +32,8 @@ function withAllValues(network: NetworkDescription): NetworkDescription {
     }
     parts = joined;
   }
-  return { ...network, nodes, output: item(parts, 0) };
+  const { outputs: _, ...rest } = network; // they would be parts of another prediction
+  return { ...rest, nodes, output: item(parts, 0) };
 }
 
 /** Digits that are kept of a range, and so in the file. */

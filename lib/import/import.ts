@@ -1,6 +1,6 @@
 /** Models of other programs: which reader a file is for. */
 import { checkPath, readArgument } from '../arguments.js';
-import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
+import { checkInteger, checkNames, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { readArchive } from './keras/archive.js';
 import { readHdf5 } from './keras/hdf5.js';
 import { importKeras } from './keras/model.js';
@@ -33,15 +33,26 @@ export async function importModel(path: string, given: ImportOptions = {}): Prom
   const options = readArgument(given, 'options');
   checkNames(options, 'options', ['input', 'output', 'batchAxis']);
   const { input, output, batchAxis }: ImportOptions = options;
-  if (output !== undefined && typeof output !== 'string') throw wrongType('the name of an output', 'options.output', output);
-  if (input !== undefined && !Array.isArray(input)) throw wrongType('[channels, ...positions]', 'options.input', input);
+  if (output !== undefined && typeof output !== 'string' && !(Array.isArray(output) && output.every((name) => typeof name === 'string')))
+    throw wrongType('the name of an output', 'options.output', output);
+  checkSizes(input, 'options.input');
   if (batchAxis !== undefined) checkInteger(batchAxis, 'options.batchAxis', -1, MOST_AXES - 1);
-  input?.forEach((size, i) => {
-    checkInteger(size, `options.input[${i}]`, 1);
-  });
   const reader = Object.entries(readers).find(([ending]) => path.endsWith(ending))?.[1];
   if (!reader) throw wrongValue(`a file by the name of ${wholeModelEndings.join(', ')}`, 'path', path);
   return reader(path, options);
+}
+
+/** Sizes of the input, or of several by name. */
+function checkSizes(given: unknown, argument: string): void {
+  if (given === undefined) return;
+  if (isPlainObject(given)) {
+    for (const [name, sizes] of Object.entries(given)) {
+      if (!Array.isArray(sizes)) throw wrongType('[channels, ...positions]', `${argument}.${name}`, sizes);
+      checkSizes(sizes, `${argument}.${name}`);
+    }
+  } else if (Array.isArray(given)) {
+    for (const [i, size] of given.entries()) checkInteger(size, `${argument}[${i}]`, 1);
+  } else throw wrongType('[channels, ...positions]', argument, given);
 }
 
 /** A layers model of TensorFlow.js as its `save` gives it; `name` is what errors call it. */

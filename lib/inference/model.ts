@@ -1,11 +1,12 @@
 /** A model file ready to use: inputs in, labels and scores out. */
 import { readFile } from 'node:fs/promises';
 import { checkPath, readArgument } from '../arguments.js';
-import { type AxesSizes, binding, type Decoder, type Metadata, type Model } from '../binding.js';
+import { type AxesSizes, binding, type Decoder, type Metadata, type Model, type TensorPart } from '../binding.js';
 import { forEachAtOnce } from '../data/images.js';
-import { checkChoice, checkInteger, checkNames, ModelFileError, wrongType, wrongValue } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, isPlainObject, ModelFileError, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { decodeModel, encodeModel } from '../model-file/model-file.js';
-import { type Normalisation, normalisationOf } from './examples.js';
+import { copyNumbers, type ModelPart, type Normalisation, normalisationOf, normalisationsOf, partsOf } from './examples.js';
 import { decodeInput } from './input.js';
 import { OutputReader, type Prediction } from './prediction.js';
 
@@ -14,7 +15,12 @@ import { OutputReader, type Prediction } from './prediction.js';
  * 0..255, which are divided by 255 and normalised as the file says. A string is the path of an image, a Buffer its contents; the image is
  * scaled to the input's size (needs the package sharp). Int32Array: tokens [positions], of a model that reads tokens.
  */
-export type ModelInput = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | string;
+export type InputValues = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | string;
+/** Of a model with several inputs an object that has one for each, by name. */
+export type ModelInput = InputValues | Readonly<Record<string, InputValues>>;
+type Undecoded<Input> = Input extends string ? never : Input;
+/** The same without images that have to be decoded. */
+export type SyncModelInput = Undecoded<InputValues> | Readonly<Record<string, Undecoded<InputValues>>>;
 
 export interface LoadModelOptions {
   /**
@@ -33,16 +39,31 @@ export interface LoadModelOptions {
   maxActivationBytes?: number;
 }
 
+/** Floats are taken as they are. */
+const NOTHING: Normalisation = { mean: [0], std: [1] };
+
 export class InferenceModel {
   readonly #model: Model;
-  readonly #normalisation: Normalisation;
+  readonly #inputs: (ModelPart & { normalisation: Normalisation })[];
   readonly #outputs: OutputReader;
+  /** Names and axes of several inputs; undefined: there is one, without a name. */
+  readonly inputs: readonly TensorPart[] | undefined;
+  /** The same of outputs. */
+  readonly outputs: readonly TensorPart[] | undefined;
 
   /** @internal */
   constructor(model: Model) {
     this.#model = model;
-    this.#normalisation = normalisationOf(model.metadata, model.input[0]);
-    this.#outputs = new OutputReader(model.metadata, model.output);
+    const { metadata, input, output } = model;
+    const inputs = partsOf(metadata, 'input', input);
+    const outputs = partsOf(metadata, 'output', output);
+    const normalisations = inputs ? normalisationsOf(metadata, inputs) : [normalisationOf(metadata, input[0])];
+    const whole = { name: '', axes: input, from: 0, to: input.reduce((product, size) => product * size, 1) };
+    this.#inputs = (inputs ?? [whole]).map((part, i) => ({ ...part, normalisation: item(normalisations, i) }));
+    this.#outputs = new OutputReader(metadata, output, outputs);
+    const named = (parts: ModelPart[] | undefined) => parts?.map(({ name, axes }) => ({ name, axes }));
+    this.inputs = named(inputs);
+    this.outputs = named(outputs);
   }
 
   /** [channels, positions...] of one example. */
@@ -76,24 +97,22 @@ export class InferenceModel {
     const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
     const values = this.#memoryFor(examples.length);
     // All are checked before the first image is read.
-    const images = examples.flatMap(
-      (example, i) => decodeInput(this.#numbers(example), this.#argument(input, i), this.input, this.#normalisation, this.#part(values, i)) ?? [],
-    );
+    const images = examples.flatMap((example, i) => this.#decode(example, this.#argument(input, i), this.#part(values, i)));
     await forEachAtOnce(images.length, async (i) => images[i]?.());
     const predictions = this.#outputs.of(await this.#model.predict(values, examples.length), examples.length);
     return Array.isArray(input) ? predictions : (predictions[0] as Prediction);
   }
 
   /** The same on the calling thread, which is blocked meanwhile. Images by path or Buffer are for `predict`. */
-  predictSync(input: Exclude<ModelInput, string>): Prediction;
-  predictSync(inputs: readonly Exclude<ModelInput, string>[]): Prediction[];
+  predictSync(input: SyncModelInput): Prediction;
+  predictSync(inputs: readonly SyncModelInput[]): Prediction[];
   predictSync(given: ModelInput | readonly ModelInput[]): Prediction | Prediction[] {
     const input = readArgument(given, 'inputs');
     const examples: readonly ModelInput[] = Array.isArray(input) ? input : [input as ModelInput];
     const values = this.#memoryFor(examples.length);
     examples.forEach((example, i) => {
       const argument = this.#argument(input, i);
-      if (decodeInput(this.#numbers(example), argument, this.input, this.#normalisation, this.#part(values, i)))
+      if (this.#decode(example, argument, this.#part(values, i)).length > 0)
         throw wrongType('a typed array, which predictSync can take without waiting,', argument, example);
     });
     const predictions = this.#outputs.of(this.#model.predictSync(values, examples.length), examples.length);
@@ -118,8 +137,31 @@ export class InferenceModel {
     this.#model.dispose();
   }
 
+  /** Writes an example's inputs to `target`; what is to be done yet for images. */
+  #decode(example: ModelInput, argument: string, target: Float32Array): (() => Promise<void>)[] {
+    const { inputs } = this;
+    if (!inputs) {
+      const { axes, normalisation } = item(this.#inputs, 0);
+      return [decodeInput(this.#numbers(example as InputValues), argument, axes, normalisation, target) ?? []].flat();
+    }
+    if (!isPlainObject(example)) {
+      const what = `an object with ${inputs.map(({ name }) => `"${name}"`).join(', ')}`;
+      // All inputs behind one another, as numbers alone.
+      if (!(example instanceof Float32Array) || !copyNumbers(example, argument, NOTHING, target)) throw wrongType(what, argument, example);
+      return [];
+    }
+    checkNames(
+      example,
+      argument,
+      inputs.map(({ name }) => name),
+    );
+    return this.#inputs.flatMap(
+      ({ name, axes, from, to, normalisation }) =>
+        decodeInput(example[name], `${argument}.${name}`, axes, normalisation, target.subarray(from, to)) ?? [],
+    );
+  }
   /** Tokens as the numbers that the network takes them for, where it does. */
-  #numbers(example: ModelInput): ModelInput {
+  #numbers(example: InputValues): InputValues {
     return example instanceof Int32Array && this.vocabulary !== undefined ? Float32Array.from(example) : example;
   }
   #elements(): number {

@@ -2,6 +2,7 @@
 import type { AxesSizes, Metadata } from '../binding.js';
 import { checkInteger } from '../errors.js';
 import { item } from '../indexing.js';
+import { type ModelPart, partsOf } from './examples.js';
 
 export interface ClassScore {
   /** Of the class, 0.. */
@@ -11,15 +12,25 @@ export interface ClassScore {
   probability: number;
 }
 
+export interface PredictionJSON {
+  scores: number[];
+  label: string | undefined;
+  probability: number | undefined;
+  outputs?: Record<string, PredictionJSON>;
+}
+
 export class Prediction {
   /** The network's output as it is: logits of a classifier. */
   readonly scores: Float32Array;
+  /** Of a network with several outputs: what it says at each, by name; `scores` has them behind one another. */
+  readonly outputs: Readonly<Record<string, Prediction>> | undefined;
   readonly #probabilities: Float64Array | undefined;
   readonly #labels: string[] | undefined;
 
   /** @internal */
-  constructor(scores: Float32Array, classifies: boolean, labels: string[] | undefined) {
+  constructor(scores: Float32Array, classifies: boolean, labels: string[] | undefined, outputs?: Record<string, Prediction>) {
     this.scores = scores;
+    this.outputs = outputs;
     this.#labels = labels;
     if (classifies) this.#probabilities = softmax(scores);
   }
@@ -45,8 +56,10 @@ export class Prediction {
       probability: item(probabilities, index),
     }));
   }
-  toJSON(): { scores: number[]; label: string | undefined; probability: number | undefined } {
-    return { scores: Array.from(this.scores), label: this.label, probability: this.probability };
+  toJSON(): PredictionJSON {
+    const { outputs } = this;
+    const own = { scores: Array.from(this.scores), label: this.label, probability: this.probability };
+    return outputs ? { ...own, outputs: Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, output.toJSON()])) } : own;
   }
 }
 
@@ -71,16 +84,30 @@ function largest(values: Float64Array, k: number): number[] {
 export class OutputReader {
   readonly #labels: string[] | undefined;
   readonly #classifies: boolean;
+  readonly #parts: (ModelPart & { reader: OutputReader })[] | undefined;
 
-  constructor({ task, labels, classes }: Metadata, output: AxesSizes) {
-    const isVector = output.length === 1 && output[0] > 1;
+  constructor(metadata: Metadata, output: AxesSizes, parts = partsOf(metadata, 'output', output)) {
+    const { task, labels, classes, tasks } = metadata;
+    this.#parts = parts?.map((part, i) => {
+      const own = {
+        task: Array.isArray(tasks) ? tasks[i] : task,
+        labels: metadata[`labels.${part.name}`] ?? (parts.length === 1 ? labels : undefined),
+      };
+      return { ...part, reader: new OutputReader({ ...own, ...(parts.length === 1 && { classes }) }, part.axes) };
+    });
+    const isVector = output.length === 1 && output[0] > 1 && !(parts && parts.length > 1);
     this.#classifies = isVector && (task === undefined ? labels !== undefined || classes !== undefined : task === 'classification');
     if (Array.isArray(labels) && labels.length === output[0]) this.#labels = labels.map(String);
   }
 
   of(scores: Float32Array, count: number): Prediction[] {
     const size = count ? scores.length / count : 0;
-    return Array.from({ length: count }, (_, i) => new Prediction(scores.slice(i * size, (i + 1) * size), this.#classifies, this.#labels));
+    return Array.from({ length: count }, (_, i) => this.#one(scores.slice(i * size, (i + 1) * size)));
+  }
+
+  #one(scores: Float32Array): Prediction {
+    const outputs = this.#parts?.map(({ name, from, to, reader }) => [name, reader.#one(scores.slice(from, to))] as const);
+    return new Prediction(scores, this.#classifies, this.#labels, outputs && Object.fromEntries(outputs));
   }
 }
 

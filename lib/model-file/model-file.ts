@@ -2,9 +2,18 @@
 
 import { checkTyped, readArgument } from '../arguments.js';
 import { binding, type Metadata, type NetworkDescription } from '../binding.js';
-import { checkInteger, checkNames, checkNumber, checkObject, ModelFileError, wrongType } from '../errors.js';
+import { checkChoice, checkInteger, checkNames, checkNumber, checkObject, ModelFileError, wrongType } from '../errors.js';
 import type { State } from '../network/initial.js';
 import { decodeVersion1 } from './version1.js';
+
+/** What one of several outputs predicts. */
+export interface OutputInfo {
+  name: string;
+  task: 'classification' | 'perPosition' | 'multiLabel' | 'regression';
+  classes: number;
+  classNames?: string[] | undefined;
+}
+const TASKS = ['classification', 'perPosition', 'multiLabel', 'regression'] as const;
 
 /** What the file says of the model besides its parameters. */
 export interface ModelInfo {
@@ -12,7 +21,9 @@ export interface ModelInfo {
   name: string;
   classes: number;
   classNames?: string[] | undefined;
-  /** Normalisation of images, per channel. */
+  /** Of several outputs each by itself, in the order of `NetworkDescription.outputs`. */
+  outputs?: OutputInfo[] | undefined;
+  /** Normalisation of images, per channel; of several inputs those of each, one input behind another. */
   mean: number[];
   std: number[];
   /** Lowest and highest value of the input and of every node, for integers (docs/integer.md). */
@@ -42,11 +53,12 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  const { name, classes, classNames, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  const { name, classes, classNames, outputs, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
     throw wrongType('an array of strings', 'info.classNames', classNames);
+  if (outputs !== undefined) checkOutputInfo(outputs, 'info.outputs');
   for (const [argument, text] of Object.entries({ characters, tokenizer })) {
     if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `info.${argument}`, text);
   }
@@ -57,6 +69,19 @@ function checkInfo(info: unknown): ModelInfo {
     });
   }
   return info as unknown as ModelInfo;
+}
+
+/** @throws TypeError or RangeError naming what is not of an output */
+export function checkOutputInfo(value: unknown, argument: string): void {
+  if (!Array.isArray(value)) throw wrongType('an array of outputs', argument, value);
+  value.forEach((output, i) => {
+    const { name, task, classes, classNames } = checkObject(output, `${argument}[${i}]`);
+    if (typeof name !== 'string') throw wrongType('a string', `${argument}[${i}].name`, name);
+    checkChoice(task, `${argument}[${i}].task`, TASKS);
+    checkInteger(classes, `${argument}[${i}].classes`, 0);
+    if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
+      throw wrongType('an array of strings', `${argument}[${i}].classNames`, classNames);
+  });
 }
 
 /**
@@ -71,16 +96,36 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
   if (data.length >= 6 && data.readUInt16LE(4) === 1) return decodeVersion1(data, { maxWeights, maxNodes });
   try {
     const { network, state, metadata } = await binding.decodeModelFile({ bytes: data, maxWeights, maxNodes });
-    return { network, state, info: infoOf(metadata) };
+    return { network, state, info: { ...infoOf(metadata), ...outputsOf(metadata, network) } };
   } catch (cause) {
     throw new ModelFileError(`The model file cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
 
-export function metadataOf({ name, classes, classNames, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
+export function metadataOf({ name, classes, classNames, outputs, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
   // What reads images has both, if of length 0; what reads tokens neither.
   const normalisation = characters === undefined && tokenizer === undefined ? { mean, std } : { characters, tokenizer };
-  return { name, classes, labels: classNames, ...normalisation, ranges };
+  return { name, classes, labels: classNames, ...(outputs && outputMetadata(outputs)), ...normalisation, ranges };
+}
+
+/** Tasks of the outputs in their order, and names of classes as `labels.OUTPUT`. */
+function outputMetadata(outputs: readonly OutputInfo[]): Metadata {
+  const labels = outputs.flatMap(({ name, classNames }) => (classNames ? [[`labels.${name}`, classNames] as const] : []));
+  return { tasks: outputs.map(({ task }) => task), outputClasses: outputs.map(({ classes }) => classes), ...Object.fromEntries(labels) };
+}
+
+/** What the file says of the outputs that the network has. */
+function outputsOf(metadata: Metadata, { outputs }: NetworkDescription): { outputs?: OutputInfo[] } {
+  const { tasks, outputClasses } = metadata;
+  if (!outputs || !Array.isArray(tasks) || tasks.length !== outputs.length) return {};
+  return {
+    outputs: outputs.map(({ name }, i) => {
+      const labels = metadata[`labels.${name}`];
+      const task = TASKS.find((known) => known === tasks[i]) ?? 'regression';
+      const classes = Number((Array.isArray(outputClasses) && outputClasses[i]) || 0);
+      return { name, task, classes, ...(Array.isArray(labels) && { classNames: labels.map(String) }) };
+    }),
+  };
 }
 
 function checkLimits(limits: unknown): DecodeLimits {

@@ -1,7 +1,9 @@
 /** Builds a network description layer by layer; each method returns the name of the node it has added. */
 import { readArgument } from '../arguments.js';
-import type { AxesSizes, FunctionNode, NetworkDescription, NodeDescription } from '../binding.js';
-import { checkInteger, wrongType } from '../errors.js';
+import type { AxesSizes, FunctionNode, NetworkDescription, NodeDescription, TensorPart } from '../binding.js';
+import { checkInteger, isPlainObject, wrongType } from '../errors.js';
+import { item } from '../indexing.js';
+import { asNodeName, axesOfOutputs, checkAxes, checkPartName, objectOrder, packedAxes, packOutputs, unpackInputs } from './parts.js';
 
 type Named<Fields> = Fields & { name?: string };
 /** One number for rows and columns, or one for each. */
@@ -69,24 +71,44 @@ export interface PoolOptions {
  * x = net.linear(net.globalAveragePool(x), { outFeatures: 10 });
  * const description = net.build(x);
  * ```
+ * Several inputs and outputs have names:
+ * ```ts
+ * const net = new NetworkBuilder();
+ * const image = net.flatten(net.input('image', [1, 28, 28]));
+ * const x = net.relu(net.linear(net.concat([image, net.input('age', [1])]), { outFeatures: 64 }));
+ * const description = net.build({ digit: net.linear(x, { outFeatures: 10 }), height: net.linear(x, { outFeatures: 1 }) });
+ * ```
  */
 export class NetworkBuilder {
-  readonly #input: AxesSizes;
-  readonly #inputType: 'float' | 'token';
+  readonly #input: AxesSizes | undefined;
+  readonly #inputType: 'float' | 'token' = 'float';
+  readonly #inputs: (TensorPart & { node: string })[] = [];
   readonly #nodes: NodeDescription[] = [];
   readonly #counts = new Map<string, number>();
 
-  /** @param input axes of an example: [channels, height, width] of an image; or { tokens: length } */
-  constructor(input: AxesSizes | { tokens: number }) {
+  /** @param input axes of an example: [channels, height, width] of an image; or { tokens: length }; none for inputs with names */
+  constructor(input?: AxesSizes | { tokens: number }) {
     const given = readArgument(input, 'input');
     if (Array.isArray(given)) {
       this.#input = given;
-      this.#inputType = 'float';
-    } else {
+    } else if (given !== undefined) {
       if (typeof given !== 'object' || given === null) throw wrongType('[channels, height, width] or { tokens: length }', 'input', given);
       this.#input = [1, checkInteger((given as { tokens: unknown }).tokens, 'input.tokens', 1, 1 << 15)];
       this.#inputType = 'token';
     }
+  }
+
+  /**
+   * One of several inputs, 1 to 16. They lie behind one another in an example: where all have the same positions, by channels; else as a
+   * vector of all their elements, in which every element counts as a channel.
+   */
+  input(name: string, axes: AxesSizes): string {
+    if (this.#input !== undefined) throw wrongType('a builder without an input of its own, to have inputs by name,', 'name', name);
+    const names = this.#inputs.map((part) => part.name);
+    const part = { name: checkPartName(name, 'name', names), axes: checkAxes(readArgument(axes, 'axes'), 'axes') };
+    const node = this.#fresh(asNodeName(name, 'input'), ['input', ...this.#inputs.map((other) => other.node)]);
+    this.#inputs.push({ ...part, node });
+    return node;
   }
 
   /** A row of a table for every token of the input. */
@@ -276,10 +298,53 @@ export class NetworkBuilder {
     return this.#node('dropout', [input], name, { probability });
   }
 
-  /** The network whose prediction is the output of the node `output`. */
-  build(output: string): NetworkDescription {
-    const inputType = this.#inputType === 'token' ? { inputType: this.#inputType } : {};
-    return readArgument({ input: this.#input, ...inputType, nodes: this.#nodes, output }, 'network');
+  /**
+   * The network whose prediction is the output of the node `output`; or that has several outputs, by name: nodes that lie behind one
+   * another in the prediction, as inputs do in an example.
+   */
+  build(output: string | Readonly<Record<string, string>>): NetworkDescription {
+    const whole = this.#whole();
+    const given = readArgument(output, 'output');
+    if (typeof given === 'string') return readArgument({ ...whole, output: this.#moved(given) }, 'network');
+    if (!isPlainObject(given) || Object.keys(given).length === 0)
+      throw wrongType('the name of a node, or nodes by names of outputs', 'output', given);
+    const named = Object.entries(given).map(([name, node], i, all) => {
+      checkPartName(
+        name,
+        'output',
+        all.slice(0, i).map(([other]) => other),
+      );
+      if (typeof node !== 'string') throw wrongType('the name of a node', `output.${name}`, node);
+      return { name, node: this.#moved(node) };
+    });
+    const axes = axesOfOutputs(whole, named, (wanted) => this.#fresh(wanted, []));
+    const withAxes = named.map((output, i) => ({ ...output, axes: item(axes, i) }));
+    const { nodes, ...outputs } = packOutputs(withAxes, (wanted) => this.#fresh(wanted, []));
+    return readArgument({ ...whole, nodes: [...whole.nodes, ...nodes], ...outputs }, 'network');
+  }
+
+  /** The network as far as it is there, with what takes its inputs apart. */
+  #whole(): Pick<NetworkDescription, 'input' | 'inputs' | 'inputType' | 'nodes'> {
+    if (this.#input !== undefined) {
+      return { input: this.#input, ...(this.#inputType === 'token' && { inputType: this.#inputType }), nodes: this.#nodes };
+    }
+    if (this.#inputs.length === 0) throw wrongType('an input: axes, { tokens: length }, or `input` by name,', 'new NetworkBuilder', undefined);
+    const inputs = objectOrder(this.#inputs);
+    const { nodes } = unpackInputs(inputs, (name) => inputs.find((part) => part.name === name)?.node ?? name);
+    const read = this.#nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => this.#moved(name)) }));
+    return { input: packedAxes(inputs), inputs: inputs.map(({ name, axes }) => ({ name, axes })), nodes: [...nodes, ...read] };
+  }
+
+  /** A single input with a name is the network's input itself. */
+  #moved(name: string): string {
+    return this.#inputs.length === 1 && name === this.#inputs[0]?.node ? 'input' : name;
+  }
+
+  #fresh(wanted: string, more: readonly string[]): string {
+    const taken = new Set([...more, ...this.#nodes.map((node) => node.name)]);
+    let name = wanted;
+    for (let i = 2; taken.has(name); i++) name = `${wanted}${i}`;
+    return name;
   }
 
   #recurrent(kind: 'lstm' | 'gru', gates: number, input: string, { name, units, compress, ...rest }: RecurrentOptions): string {

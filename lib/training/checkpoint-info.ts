@@ -1,5 +1,6 @@
 /** Whether what stands in a checkpoint's header is what training wrote there: nothing that is read later may be of another type. */
 import { checkInteger, checkNumber, checkObject, wrongType, wrongValue } from '../errors.js';
+import { checkOutputInfo } from '../model-file/model-file.js';
 import { inspectNetwork } from '../network/description.js';
 import type { Checkpoint } from './checkpoint.js';
 import { completeOptions, type PartialTrainOptions } from './options.js';
@@ -20,7 +21,7 @@ function checkNumbers(value: unknown, argument: string): void {
 }
 
 function checkData(value: unknown): void {
-  const { name, classes, classNames, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(value, 'data');
+  const { name, classes, classNames, outputs, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(value, 'data');
   if (typeof name !== 'string') throw wrongType('a string', 'data.name', name);
   for (const [field, count] of Object.entries({ classes, trainCount, testCount })) checkInteger(count, `data.${field}`, 0);
   if (classNames !== undefined && !checkArray(classNames, 'data.classNames').every((c) => typeof c === 'string'))
@@ -28,6 +29,7 @@ function checkData(value: unknown): void {
   for (const [field, text] of Object.entries({ characters, tokenizer })) {
     if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `data.${field}`, text);
   }
+  if (outputs !== undefined) checkOutputInfo(outputs, 'data.outputs');
   checkNumbers(mean, 'data.mean');
   checkNumbers(std, 'data.std');
   checkSums(fingerprint, 'data.fingerprint');
@@ -90,6 +92,13 @@ function checkSteering(value: unknown): void {
   checkNumber(size, 'steering.begin.size', -ANY, ANY);
 }
 
+function checkOutputSums(value: unknown): void {
+  for (const [name, given] of Object.entries(checkObject(value, 'progress.outputs'))) {
+    const sums = checkObject(given, `progress.outputs.${name}`);
+    for (const field of ['lossSum', 'weight', 'correct', 'count']) checkNumber(sums[field], `progress.outputs.${name}.${field}`, -ANY, ANY);
+  }
+}
+
 /** @throws TypeError or RangeError that names the part at fault */
 export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
   const { description, options, origin, data, epoch, step, progress, history, steering, teacher } = checkObject(value, 'info');
@@ -109,6 +118,7 @@ export function checkCheckpointInfo(value: unknown): Omit<Checkpoint, 'state'> {
       if (sums[name] !== undefined) checkNumber(sums[name], `progress.${name}`, 0, ANY);
     }
     for (const name of ['lossSum', 'bitsPerWeight', 'seconds']) checkNumber(sums[name], `progress.${name}`, -ANY, ANY);
+    if (sums.outputs !== undefined) checkOutputSums(sums.outputs);
     if ((sums.steps as number) > (step as number)) throw wrongValue(`at most ${step}`, 'progress.steps', sums.steps);
   }
   return value as Omit<Checkpoint, 'state'>;

@@ -9,18 +9,22 @@ import { checkPath } from '../arguments.js';
 import type { NetworkDescription } from '../binding.js';
 import { CheckpointError, isPlainObject } from '../errors.js';
 import { obstacle, writeFileAtomic } from '../files.js';
+import type { OutputInfo } from '../model-file/model-file.js';
 import type { State } from '../network/initial.js';
 import { checkCheckpointInfo } from './checkpoint-info.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
 import type { Origin } from './metrics.js';
 import type { TrainOptions } from './options.js';
+import type { OutputSums } from './outputs.js';
 import type { Steering } from './steering.js';
 
 export interface DataInfo {
   name: string;
   classes: number;
   classNames?: string[] | undefined;
+  /** Of several outputs each by itself. */
+  outputs?: OutputInfo[] | undefined;
   mean: number[];
   std: number[];
   characters?: string | undefined;
@@ -44,6 +48,8 @@ export interface EpochProgress {
   count?: number;
   /** Q of the last of these steps. */
   bitsPerWeight: number;
+  /** Of several outputs each by itself. */
+  outputs?: Record<string, OutputSums>;
   /** Spent on them. */
   seconds: number;
 }

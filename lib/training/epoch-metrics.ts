@@ -1,6 +1,7 @@
 import type { EvaluationResult } from '../binding.js';
 import type { EpochProgress } from './checkpoint.js';
 import type { NetworkSize } from './metrics.js';
+import type { OutputMetrics } from './outputs.js';
 
 /** What is known at the end of an epoch; one line of metrics.jsonl. */
 export interface EpochMetrics extends NetworkSize {
@@ -20,6 +21,8 @@ export interface EpochMetrics extends NetworkSize {
   perplexity?: number;
   bitsPerToken?: number;
   testTopFive?: number;
+  /** Of several outputs each by itself, by name; the accuracies above are those of all labels then, losses their weighted sum. */
+  outputs?: Record<string, OutputMetrics>;
   /** Of classes at every pixel: mean over the classes of intersection ÷ union, on the test images. */
   meanIoU?: number;
   /** Q of the epoch's last step: mean real-valued bit depth per original weight. */

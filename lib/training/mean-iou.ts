@@ -1,5 +1,6 @@
 /** Of classes at every pixel: intersection over union of what is predicted and what is right. */
 import type { Dataset, Split } from '../data/dataset.js';
+import { ofWhole } from '../data/statistics.js';
 import { item } from '../indexing.js';
 
 /** Images that are predicted together: few enough that looking at their pixels does not hold up anything else. */
@@ -64,12 +65,12 @@ class Counts {
 /** Mean over the classes that occur, in labels or predictions, of the pixels of both ÷ the pixels of either. */
 export async function meanIoU(
   network: { predict(images: Float32Array, count: number): Promise<Float32Array> },
-  data: Pick<Dataset, 'shape' | 'mean' | 'std' | 'classes'>,
+  given: Pick<Dataset, 'shape' | 'mean' | 'std' | 'classes' | 'inputs'>,
   split: Split,
 ): Promise<number> {
-  const [, height, width] = data.shape;
-  const pixels = height * width;
+  const data = { ...given, mean: ofWhole(given.mean, given.inputs), std: ofWhole(given.std, given.inputs) };
   const labels = split.labels as Int32Array;
+  const pixels = labels.length / split.count;
   let counts: Counts | undefined;
   for (let first = 0; first < split.count; first += AT_ONCE) {
     const count = Math.min(AT_ONCE, split.count - first);

@@ -7,9 +7,11 @@ import type { ModelInfo } from '../model-file/model-file.js';
 /** What a model file and a checkpoint say of the data. */
 export function modelInfoOf(data: AnyDataset): ModelInfo {
   const { name, classes, classNames } = data;
-  if (data.input !== 'tokens') return { name, classes, classNames, mean: data.mean, std: data.std };
+  const outputs = data.outputs?.map(({ size: _, ...output }) => output);
+  const common = { name, classes, classNames, ...(outputs && { outputs }) };
+  if (data.input !== 'tokens') return { ...common, mean: data.mean, std: data.std };
   const { tokenizer } = data as Partial<TextDataset>;
   const characters = tokenizer instanceof CharacterVocabulary && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
   const file = tokenizer instanceof PeerVocabulary ? basename(tokenizer.path) : undefined;
-  return { name, classes, classNames, mean: [], std: [], characters, tokenizer: file };
+  return { ...common, mean: [], std: [], characters, tokenizer: file };
 }

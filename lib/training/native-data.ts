@@ -1,9 +1,11 @@
 /** The splits of a data set as native code reads them, and in which order an epoch takes the examples. */
-import { binding, type DataSet, type DataSetOptions, type EvaluationResult, type TokenDataSetOptions } from '../binding.js';
-import type { AnyDataset, Split, TokenSplit } from '../data/dataset.js';
+import { binding, type DataSet, type DataSetOptions, type EvaluationResult, type LossDescription, type TokenDataSetOptions } from '../binding.js';
+import type { AnyDataset, Dataset, Split, TokenSplit } from '../data/dataset.js';
+import { ofWhole } from '../data/statistics.js';
 import { elements } from '../network/description.js';
 import { runPaced, type Steps } from '../pace.js';
 import { accuracyOf, type LanguageMetrics, languageMetrics } from './epoch-metrics.js';
+import { type EvaluatedOutputs, evaluatedOutputs } from './outputs.js';
 import { allIndices, shuffledIndices, windowStarts } from './shuffle.js';
 import { batchCount } from './step-plan.js';
 
@@ -73,10 +75,12 @@ function* nothing(): Steps<void> {}
 function setOf(data: AnyDataset, which: SplitName): GrowingSet {
   const split = data[which] as Split | TokenSplit;
   const { labels, targets } = split;
-  const answers = { labels, targets, ...(data.classes > 0 && { classes: data.classes }) };
+  const parts = labels && data.outputs?.filter(({ task }) => task === 'classification' || task === 'perPosition');
+  const labelParts = parts?.map(({ size, classes }) => ({ labels: size, classes }));
+  const answers = { labels, targets, ...(labelParts ? { labelParts } : data.classes > 0 && { classes: data.classes }) };
   if ('images' in split) {
-    const { shape, mean, std } = data as { shape: [number, number, number]; mean: number[]; std: number[] };
-    return growingSet({ shape, mean, std, images: split.images, ...answers });
+    const { shape, mean, std, inputs } = data as Dataset;
+    return growingSet({ shape, mean: ofWhole(mean, inputs), std: ofWhole(std, inputs), images: split.images, ...answers });
   }
   const { length, vocabulary } = data as { length: number; vocabulary: number };
   const text = textOf(data)?.[which];
@@ -143,6 +147,7 @@ export interface Evaluated extends Partial<LanguageMetrics> {
   /** 0..1 */
   accuracy: number;
   meanIoU?: number;
+  outputs?: EvaluatedOutputs;
 }
 
 /** Loss and accuracy of a network on a split; `ofTokens`: and what texts are measured in. */
@@ -150,7 +155,8 @@ export async function evaluateOn(
   network: { evaluate(data: DataSet, indices: Int32Array): Promise<EvaluationResult> },
   { set, indices }: NativeSplit,
   ofTokens = false,
+  loss?: LossDescription,
 ): Promise<Evaluated> {
   const result = await network.evaluate(set, indices);
-  return { loss: result.loss, accuracy: accuracyOf(result), ...(ofTokens && languageMetrics(result)) };
+  return { loss: result.loss, accuracy: accuracyOf(result), ...(ofTokens && languageMetrics(result)), ...(loss && evaluatedOutputs(result, loss)) };
 }

@@ -4,6 +4,7 @@ import { reading } from '../arguments.js';
 import type { Augmentation, Device, LossDescription, OptimizerDescription, Precision } from '../binding.js';
 import { checkChoice, checkDevice, checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { checkLayers, type LayerOptions } from './layers.js';
+import { checkLoss } from './outputs.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import { checkStopAt, checkTarget, type StopAt, type Target } from './target.js';
 
@@ -205,8 +206,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkDevice(o.device, 'options.device');
   checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
-  checkNames(o.loss, 'options.loss', ['kind', 'labelSmoothing', 'delta', 'perPosition', 'classWeights']);
-  checkChoice(o.loss.kind, 'options.loss.kind', ['crossEntropy', 'meanSquaredError', 'binaryCrossEntropy', 'l1', 'huber']);
+  checkLoss(o.loss);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);

@@ -4,6 +4,7 @@ import type { EpochProgress } from './checkpoint.js';
 import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { NetworkSize } from './metrics.js';
 import type { Evaluated } from './native-data.js';
+import { addOutputs, outputMetrics } from './outputs.js';
 import { type Steering, type SteeringPlan, steerByStep } from './steering.js';
 import { stepSettings } from './step-plan.js';
 
@@ -29,6 +30,7 @@ export interface StepDone extends StepResult {
 
 export function afterStep(before: Standing, done: StepDone, plan: SteeringPlan): Standing {
   const { loss, weight, correct, count, bitsPerWeight, step, images, seconds } = done;
+  const outputs = addOutputs(before.outputs, done.outputs);
   return {
     steps: before.steps + 1,
     images: before.images + images,
@@ -37,6 +39,7 @@ export function afterStep(before: Standing, done: StepDone, plan: SteeringPlan):
     correct: before.correct + correct,
     count: (before.count ?? before.images) + count,
     bitsPerWeight,
+    ...(outputs && { outputs }),
     seconds,
     steering: before.steering && steerByStep(before.steering, plan, step, bitsPerWeight),
   };
@@ -60,7 +63,7 @@ export function epochMetrics(
   const { images, bitsPerWeight, seconds } = standing;
   const train = meansOf(standing);
   const { size, modelBytes, test, validation } = measured;
-  const { loss: testLoss, accuracy: testAccuracy, ...ofTokens } = test;
+  const { loss: testLoss, accuracy: testAccuracy, outputs, ...ofTokens } = test;
   const { gamma, learningRate } = stepSettings(options, stepsPerEpoch, step, standing.steering?.last);
   return {
     epoch,
@@ -70,6 +73,7 @@ export function epochMetrics(
     testLoss,
     testAccuracy,
     ...ofTokens,
+    ...outputMetrics(standing.outputs, outputs, validation?.outputs),
     ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
     bitsPerWeight,
     modelBytes,

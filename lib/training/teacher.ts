@@ -17,7 +17,8 @@ export interface Teacher {
 
 /** @throws TypeError or RangeError naming the field */
 export function checkTeacher(given: unknown, { loss }: TrainOptions): Teacher {
-  if (loss.kind === 'crossEntropy')
+  const kinds = loss.kind === 'sum' ? Object.values(loss.outputs).map(({ kind }) => kind) : [loss.kind];
+  if (kinds.includes('crossEntropy'))
     throw wrongValue('a loss that compares with targets, such as meanSquaredError, with a teacher,', 'options.loss', loss);
   const { network, state } = checkObject(given, 'teacher');
   const description = plainCopy(network, 'teacher.network') as NetworkDescription;

@@ -1,7 +1,7 @@
 /** Runs epochs: shuffles, steps, removes dead channels, evaluates, reports. Native code does the arithmetic. */
 import { EventEmitter } from 'node:events';
 import { readArgument, reading } from '../arguments.js';
-import type { MemoryReport, NetworkDescription } from '../binding.js';
+import type { LossDescription, MemoryReport, NetworkDescription } from '../binding.js';
 import { type AnyDataset, taskOf } from '../data/dataset.js';
 import { checkChoice, checkNames, type GoodCheckpoint, isPlainObject, TrainingDivergedError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
@@ -22,6 +22,7 @@ import { originOf } from './metrics.js';
 import { modelInfoOf } from './model-info.js';
 import { evaluateOn, NativeData, type NativeSplit } from './native-data.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
+import { checkPartsOf, type EvaluatedOutputs, sumFor } from './outputs.js';
 import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
 import { afterStep, epochMetrics, type Standing, standingAt } from './standing.js';
@@ -58,9 +59,10 @@ export type ResumeChanges = Pick<PartialTrainOptions, 'epochs' | 'target' | 'sto
 };
 const CHANGEABLE = ['epochs', 'target', 'stopAt', 'device', 'precision', 'memoryLimit'] as const satisfies (keyof ResumeChanges)[];
 
-/** Where every position has a label, so has the loss, unless it says otherwise. */
-function withLossFor(data: AnyDataset, options: TrainOptions): TrainOptions {
+/** Where every position has a label, so has the loss, unless it says otherwise; where there are several outputs, each has its own. */
+function withLossFor(data: AnyDataset, options: TrainOptions, given: LossDescription | undefined): TrainOptions {
   const { loss } = options;
+  if (data.outputs) return { ...options, loss: sumFor(data.outputs, given && loss) };
   if (loss.kind !== 'crossEntropy' || loss.perPosition !== undefined || taskOf(data) !== 'perPosition') return options;
   return { ...options, loss: { ...loss, perPosition: true } };
 }
@@ -140,8 +142,9 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { network, data: givenData, state: given, teacher, ...rest } = reading('Trainer.create', () => ({ ...input }));
     const data = readArgument(givenData, 'data');
     checkData(data);
-    const options = withLossFor(data, completeOptions(rest));
+    const options = withLossFor(data, completeOptions(rest), rest.loss);
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
+    checkPartsOf(description, data, options);
     const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
@@ -308,14 +311,14 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     return this.#fingerprint;
   }
 
-  /** Loss and accuracy on the test images, or those of the validation split. */
-  async evaluate(split: 'test' | 'validation' = 'test'): Promise<{ loss: number; accuracy: number }> {
+  /** Loss and accuracy on the test images, or those of the validation split; of several outputs of each by name as well. */
+  async evaluate(split: 'test' | 'validation' = 'test'): Promise<{ loss: number; accuracy: number; outputs?: EvaluatedOutputs }> {
     checkChoice(split, 'split', ['test', 'validation']);
     while (this.#busy) await this.#busy;
     const examples = this.#sets[split];
     if (!examples) throw wrongValue('a split that the data have', 'split', split);
-    const { loss, accuracy } = await this.#evaluate(examples);
-    return { loss, accuracy };
+    const { loss, accuracy, outputs } = await this.#evaluate(examples);
+    return { loss, accuracy, ...(outputs && { outputs }) };
   }
 
   /** Test images by right and predicted class; undefined where the data are no images with a class each. */
@@ -332,7 +335,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   }
 
   #evaluate(split: NativeSplit) {
-    return evaluateOn(this.#network, split, predictsTokens(this.data, this.options));
+    return evaluateOn(this.#network, split, predictsTokens(this.data, this.options), this.options.loss);
   }
 
   /** Of classes at every pixel, on the test images. */

@@ -57,6 +57,62 @@ model::Structure structureOf(const NetworkDescription& network, const std::vecto
   return structure;
 }
 
+// Parts of the input and of the output are metadata: a list of their names, and for each the number of its axes and
+// these. Whoever does not know them reads the file all the same.
+struct PartKeys {
+  const char *names, *axes;
+};
+constexpr PartKeys kInputKeys{"inputs", "inputAxes"}, kOutputKeys{"outputs", "outputAxes"};
+
+void putParts(model::Metadata& metadata, const PartKeys& keys, const std::vector<TensorPart>& parts) {
+  std::erase_if(metadata, [&](const auto& entry) { return entry.first == keys.names || entry.first == keys.axes; });
+  if (parts.empty()) return;
+  std::vector<std::string> names;
+  std::vector<double> axes;
+  for (const TensorPart& part : parts) {
+    names.push_back(part.name);
+    axes.push_back(1 + part.axes.rank), axes.push_back(part.axes.channels);
+    for (int i = 0; i < part.axes.rank; i++) axes.push_back(part.axes.positions[std::size_t(i)]);
+  }
+  metadata.emplace_back(keys.names, std::move(names));
+  metadata.emplace_back(keys.axes, std::move(axes));
+}
+
+template <class Value>
+std::vector<Value> takeList(model::Metadata& metadata, const char* key) {
+  auto found = std::find_if(metadata.begin(), metadata.end(), [&](const auto& entry) { return entry.first == key; });
+  if (found == metadata.end()) return {};
+  auto* list = std::get_if<std::vector<Value>>(&found->second);
+  if (!list) model::fail("a list", "the metadata's " + std::string(key), "something else");
+  std::vector<Value> values = std::move(*list);
+  metadata.erase(found);
+  return values;
+}
+
+// They leave the metadata. Whether they make up the input or the output is checked with the network.
+std::vector<TensorPart> takeParts(model::Metadata& metadata, const PartKeys& keys) {
+  const std::vector<std::string> names = takeList<std::string>(metadata, keys.names);
+  const std::vector<double> axes = takeList<double>(metadata, keys.axes);
+  const std::string where = "the metadata's " + std::string(keys.axes);
+  std::size_t at = 0;
+  auto next = [&](int most) {
+    if (at >= axes.size() || !(axes[at] >= 1 && axes[at] <= most) || axes[at] != std::floor(axes[at]))
+      model::fail("1 to " + std::to_string(most), where + "[" + std::to_string(at) + "]",
+                  at < axes.size() ? std::to_string(axes[at]) : std::string("nothing"));
+    return int(axes[at++]);
+  };
+  std::vector<TensorPart> parts;
+  for (const std::string& name : names) {
+    const int count = next(1 + Axes::kMostRank);
+    TensorPart part{name, Axes::vector(next(1 << 24))};
+    part.axes.rank = count - 1;
+    for (int i = 1; i < count; i++) part.axes.positions[std::size_t(i - 1)] = next(1 << 15);
+    parts.push_back(std::move(part));
+  }
+  if (at != axes.size()) model::fail(std::to_string(at) + " numbers", where, axes.size());
+  return parts;
+}
+
 std::vector<std::int64_t> sizesOf(const ParameterSpec& spec) {
   std::vector<std::int64_t> sizes;
   for (const ParameterAxis& axis : spec.axes) sizes.push_back(axis.size);
@@ -135,7 +191,10 @@ model::Bytes encodeModelFile(const NetworkDescription& network, const State& sta
     values[i] = valuesOf(nodes[i], specsOf(i, nodes[i]), state);
     if (nodes[i].op->toFile) nodes[i].op->toFile(nodes[i], values[i]);
   }
-  model::ModelWriter writer(structureOf(network, nodes), metadata, options);
+  model::Metadata all = metadata;
+  putParts(all, kInputKeys, network.inputs);
+  putParts(all, kOutputKeys, network.outputs);
+  model::ModelWriter writer(structureOf(network, nodes), all, options);
   for (std::size_t i = 0; i < nodes.size(); i++)
     for (const ParameterSpec& spec : specsOf(i, nodes[i])) {
       const bool coded = values[i].count(Role::kBitDepth);
@@ -172,6 +231,8 @@ DecodedModel decodeModelFile(model::ByteSpan bytes, const model::Limits& limits)
   DecodedModel result{{}, {}, reader.metadata(), reader.options()};
   try {
     result.network = networkOf(reader.structure());
+    result.network.inputs = takeParts(result.metadata, kInputKeys);
+    result.network.outputs = takeParts(result.metadata, kOutputKeys);
     const Topology topology = inferShapes(result.network, 1);
     std::size_t used = 0;
     for (std::size_t i = 0; i < result.network.nodes.size(); i++) {

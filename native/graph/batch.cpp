@@ -18,9 +18,11 @@ void gatherRows(std::byte* to, const void* from, std::size_t rowBytes, const std
 
 }  // namespace
 
+int ExampleLayout::labelCount() const { return std::accumulate(labels.begin(), labels.end(), 0); }
+
 BatchInput::BatchInput(Backend& backend, DeviceMemory& device, const ExampleLayout& layout, int batchSize)
     : backend_(backend), device_(device), layout_(layout), batchSize_(batchSize) {
-  const std::size_t batch = std::size_t(batchSize), labels = batch * std::size_t(layout.labels),
+  const std::size_t batch = std::size_t(batchSize), labels = batch * std::size_t(std::max(layout.labelCount(), 1)),
                     tokens = layout.tokens ? batch * std::size_t(layout.shape.pixels()) : 0;
   indices_ = device.allocate<std::int32_t>(batch);
   ascending_ = staged() ? indices_ : device.allocate<std::int32_t>(batch);
@@ -81,9 +83,17 @@ BatchMemory BatchInput::putTokens(int slot, const std::int32_t* tokens, int coun
 
 void BatchInput::gatherIntegers(const DataSet& data, const std::int32_t* indices, int count, std::int32_t* labels,
                                 std::int32_t* tokens) const {
-  const std::size_t perExample = std::size_t(layout_.labels), length = std::size_t(layout_.shape.pixels());
+  const std::size_t length = std::size_t(layout_.shape.pixels());
+  // A teacher may have a loss of labels that these data do not have: nobody reads them then.
+  const bool takes = data.hasLabels() && data.labelsPerExample == layout_.labelCount();
   for (int i = 0; i < count; i++) {
-    if (data.hasLabels()) std::copy_n(data.labelsOf(indices[i]), perExample, labels + std::size_t(i) * perExample);
+    const std::int32_t* own = takes ? data.labelsOf(indices[i]) : nullptr;
+    std::int32_t* to = labels;
+    for (std::size_t k = 0; own && k < layout_.labels.size(); k++) {
+      const std::ptrdiff_t size = layout_.labels[k];
+      std::copy_n(own, size, to + i * size);
+      own += size, to += batchSize_ * size;
+    }
     if (layout_.tokens) std::copy_n(data.tokensOf(indices[i]), length, tokens + std::size_t(i) * length);
   }
 }
@@ -92,8 +102,10 @@ BatchMemory BatchInput::putDirectly(const DataSet& data, const std::int32_t* ind
   backend_.upload(indices_, indices, std::size_t(count) * sizeof(std::int32_t));
   gatherIntegers(data, indices, count, hostLabels_.data(), hostTokens_.data());
   if (data.hasLabels())
-    backend_.upload(labels_, hostLabels_.data(),
-                    std::size_t(count) * std::size_t(layout_.labels) * sizeof(std::int32_t));
+    backend_.upload(
+        labels_, hostLabels_.data(),
+        (layout_.labels.size() > 1 ? hostLabels_.size() : std::size_t(count) * std::size_t(layout_.labelCount())) *
+            sizeof(std::int32_t));
   BatchMemory memory;
   if (layout_.tokens) memory = putTokens(0, hostTokens_.data(), count);
   else if (data.bytes.empty()) memory.floats = data.floats.data();

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "graph/data_set.h"
+#include "graph/parts.h"
 #include "program/device_memory.h"
 #include "program/program.h"
 
@@ -20,7 +21,7 @@ struct StepScalars {
   float learningRate = 0, bitDepthLearningRate = 0, exponentLearningRate = 0, gamma = 0;
   float clipScale = 1, gradientNorm = 0;
   double sumOfSquares = 0;
-  LossResult loss;
+  LossResult losses[kMostParts];  // of each term (graph/losses.h)
 };
 
 // What an example of a batch is.
@@ -28,7 +29,10 @@ struct ExampleLayout {
   Shape shape;               // of an image, or of a row of tokens
   bool tokens = false;       // the example is `shape.pixels()` tokens
   std::int64_t targets = 0;  // values
-  int labels = 1;
+  // Of every output that has them. In memory the labels of one output lie behind those of another, for `batchSize`
+  // examples each.
+  std::vector<int> labels;
+  int labelCount() const;
 };
 
 class BatchInput {

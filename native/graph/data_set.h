@@ -26,10 +26,19 @@ struct DataSet {
   int labelsPerExample = 1;          // more: one for each position
   bool ignores = false;              // some labels are kIgnoredLabel
   int classes = 0;
-  std::vector<float> targets;  // [count][features] or empty
+  struct LabelPart {
+    int labels = 1, classes = 0;
+  };
+  // For networks with several outputs: how many of the labels of an example each of them has, and its classes.
+  std::vector<LabelPart> labelParts;  // empty: one output has all of them
+  std::vector<float> targets;         // [count][features] or empty
   std::int64_t features = 0;
   std::vector<float> mean, invStd;  // [C]; of images
 
+  std::vector<LabelPart> partsOfLabels() const {
+    if (!hasLabels() || !labelParts.empty()) return labelParts;
+    return {{labelsPerExample, classes}};
+  }
   bool hasTokens() const { return !tokens.empty(); }
   bool hasLabels() const { return windows || !labels.empty(); }
   const std::int32_t* tokensOf(std::int64_t example) const {

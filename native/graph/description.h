@@ -9,10 +9,19 @@
 
 namespace selfcompress {
 
+// A part of the input or of the output with a name of its own: several inputs lie behind one another in one tensor,
+// and so do several outputs (graph/parts.h).
+struct TensorPart {
+  std::string name;
+  Axes axes;
+  bool operator==(const TensorPart&) const = default;
+};
+
 struct NetworkDescription {
   Axes input;
   std::vector<NodeDescription> nodes;  // inputs before their readers
   std::string output;
+  std::vector<TensorPart> inputs = {}, outputs = {};  // empty: one, without a name
 };
 
 struct OptimizerDescription {
@@ -41,13 +50,24 @@ struct LayerRule {
   int multipleOf = 1;                  // so many of its channels leave that the rest is a multiple, or none
 };
 
-struct NetworkOptions {
+// What a prediction is compared by.
+struct LossOptions {
   Loss loss = Loss::kCrossEntropy;
   float labelSmoothing = 0;
   bool perPosition =
       false;  // of cross-entropy: a label for each position of the prediction, whose channels are the classes
   std::vector<float> classWeights;  // of cross-entropy: [classes]; empty: all 1
   float huberDelta = 1;
+};
+
+// The loss of one of several outputs, times `weight` in their sum.
+struct OutputLoss : LossOptions {
+  std::string output;  // its name
+  float weight = 1;
+};
+
+struct NetworkOptions : LossOptions {  // the loss of the whole prediction, where `outputs` is empty
+  std::vector<OutputLoss> outputs;     // one for each of the network's outputs, in any order
   OptimizerDescription optimizer;
   SizePenalty penalty = SizePenalty::kOwn;
   float coupling = 1;           // of kRate: what keeping a channel costs (ops/rate.h)

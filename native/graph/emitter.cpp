@@ -97,66 +97,6 @@ void Emitter::clearOutput() {
   program_.add(t - 1, ClearChannels{shape(t), 0, state(t), nullptr}).at(&ClearChannels::output, value(t));
 }
 
-void Emitter::compareElements(Shape shape, BufferId output, BufferId target, BufferId gradient) {
-  if (in_.options.loss == Loss::kMeanSquaredError) {
-    program_.add(-1, MeanSquaredError{shape, 0, nullptr, nullptr, nullptr, &in_.scalars->loss})
-        .at(&MeanSquaredError::output, output)
-        .at(&MeanSquaredError::target, target)
-        .at(&MeanSquaredError::gradOutput, gradient);
-    return;
-  }
-  ElementLoss args;
-  args.kind = in_.options.loss == Loss::kBinaryCrossEntropy ? ElementLossKind::kBinaryCrossEntropy
-              : in_.options.loss == Loss::kAbsolute         ? ElementLossKind::kAbsolute
-                                                            : ElementLossKind::kHuber;
-  args.shape = shape, args.delta = in_.options.huberDelta, args.result = &in_.scalars->loss;
-  program_.add(-1, args)
-      .at(&ElementLoss::output, output)
-      .at(&ElementLoss::target, target)
-      .at(&ElementLoss::gradOutput, gradient);
-}
-
-void Emitter::comparePositions(int t, BufferId gradient) {
-  PositionCrossEntropy args;
-  args.shape = in_.options.perPosition ? shape(t) : Shape{int(shape(t).elements()), 1, 1};
-  args.labelSmoothing = in_.options.labelSmoothing, args.ignored = kIgnoredLabel;
-  if (!in_.options.classWeights.empty()) args.classWeight = constant(in_.options.classWeights);
-  args.result = &in_.scalars->loss;
-  program_.add(-1, args)
-      .at(&PositionCrossEntropy::logits, value(t))
-      .at(&PositionCrossEntropy::gradLogits, gradient)
-      .from(&PositionCrossEntropy::labels, BatchPart::kLabels);
-}
-
-void Emitter::emitLoss() {
-  int t = in_.topology.output;
-  int features = int(shape(t).elements());
-  BufferId gradient = kNoBuffer;
-  if (training()) takeGradient(t, gradient = program_.floats(elements(t)));
-  if (in_.options.loss == Loss::kCrossEntropy && (in_.options.perPosition || !in_.options.classWeights.empty())) {
-    comparePositions(t, gradient);
-  } else if (in_.options.loss == Loss::kCrossEntropy) {
-    CrossEntropy args;
-    args.classes = features, args.labelSmoothing = in_.options.labelSmoothing, args.result = &in_.scalars->loss;
-    program_.add(-1, args)
-        .at(&CrossEntropy::logits, value(t))
-        .at(&CrossEntropy::gradLogits, gradient)
-        .from(&CrossEntropy::labels, BatchPart::kLabels);
-  } else {
-    BufferId target = program_.floats(elements(t));
-    GatherImages gather;
-    gather.shape = {features, 1, 1};
-    gather.mean = constant(std::vector<float>(std::size_t(features), 0.0f));
-    gather.invStd = constant(std::vector<float>(std::size_t(features), 1.0f));
-    program_.add(-1, gather)
-        .at(&GatherImages::output, target)
-        .from(&GatherImages::floats, BatchPart::kTargets)
-        .from(&GatherImages::indices, BatchPart::kTargetIndices);
-    compareElements(gather.shape, value(t), target, gradient);
-  }
-  program_.mark(Mark::kLoss);
-}
-
 void Emitter::emitBackward() {
   for (int i = int(in_.network.nodes.size()) - 1; i >= 0; i--) {
     // Nobody uses a value of which only the axes are read: no gradient comes back to it.

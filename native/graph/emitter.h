@@ -9,6 +9,7 @@
 
 #include "graph/batch.h"
 #include "graph/fuse.h"
+#include "graph/losses.h"
 #include "graph/parameters.h"
 #include "program/program.h"
 
@@ -137,8 +138,12 @@ class Emitter {
   void joinedState(int i, const ChannelRule&);
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
-  void comparePositions(int t, BufferId gradient);
-  void compareElements(Shape, BufferId output, BufferId target, BufferId gradient);
+  void emitTerm(const LossTerm&, BufferId targets, std::int64_t features, BufferId gradient, LossResult*);
+  void compareLabels(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
+  void comparePositions(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
+  void compareElements(const LossTerm&, BufferId output, BufferId target, BufferId gradient, LossResult*);
+  BufferId gatherTargets(std::int64_t features);
+  BufferId takeChannels(Shape whole, BufferId from, int first, int count);
 
   EmitterInput in_;
   Program& program_;

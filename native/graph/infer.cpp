@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "graph/parts.h"
+
 namespace selfcompress {
 namespace {
 
@@ -64,6 +66,13 @@ void checkSharing(const NetworkDescription& network, const Topology& topology) {
   }
 }
 
+void checkParts(const NetworkDescription& network, const Topology& topology) {
+  if (!network.inputs.empty() && network.input.type == ValueType::kToken)
+    failDescription("an input of numbers, to have parts,", "network.inputs", "parts of tokens");
+  runsOfParts(network.inputs, network.input, "network.inputs");
+  runsOfParts(network.outputs, topology.axes[std::size_t(topology.output)], "network.outputs");
+}
+
 void addTensor(Topology& topology, const Axes& axes) {
   topology.axes.push_back(axes);
   topology.shapes.push_back(axes.folded());
@@ -124,6 +133,7 @@ Topology inferShapes(const NetworkDescription& network, int batchSize) {
     failDescription("the name of a node", "network.output", "\"" + network.output + "\"");
   topology.output = output->second;
   if (!weights) failDescription("at least one layer with weights", "network.nodes", "none");
+  checkParts(network, topology);
   checkReachable(network, topology);
   checkSharing(network, topology);
   return topology;

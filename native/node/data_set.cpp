@@ -76,14 +76,18 @@ void checkNormalisation(const Fields& options, const DataSetObject& object) {
   }
 }
 
-// Classes, and for examples of many positions kIgnoredLabel.
+// Classes, and for examples of many labels kIgnoredLabel.
 void checkLabels(Napi::Env env, const std::string& path, DataSet& data, std::size_t from) {
-  const bool mayIgnore = data.labelsPerExample > 1;
+  const bool mayIgnore = data.labelsPerExample > 1 || !data.labelParts.empty();
+  std::vector<int> classes;  // of each label of an example
+  for (const DataSet::LabelPart& part : data.partsOfLabels())
+    classes.insert(classes.end(), std::size_t(part.labels), part.classes);
   for (std::size_t i = from; i < data.labels.size(); i++) {
     const std::int32_t label = data.labels[i];
+    const int most = classes[i % classes.size()];
     if (mayIgnore && label == kIgnoredLabel) data.ignores = true;
-    else if (label < 0 || label >= data.classes)
-      throwRange(env, "0 to " + std::to_string(data.classes - 1) + (mayIgnore ? ", or -1," : ""),
+    else if (label < 0 || label >= most)
+      throwRange(env, "0 to " + std::to_string(most - 1) + (mayIgnore ? ", or -1," : ""),
                  path + "[" + std::to_string(i) + "]", std::to_string(label));
   }
 }
@@ -95,6 +99,26 @@ struct Answers {
   std::size_t labelCount = 0, targetCount = 0;
 };
 
+// For several outputs: how many labels of an example each of them has, and its classes.
+void readLabelParts(const Fields& options, DataSet& data) {
+  Napi::Array given = options.array("labelParts");
+  if (given.Length() < 1 || given.Length() > kMostParts)
+    throwRange(options.env(), "1 to " + std::to_string(kMostParts) + " parts", options.path("labelParts"),
+               received(given));
+  std::int64_t labels = 0;
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const std::string at = options.path("labelParts") + "[" + std::to_string(i) + "]";
+    Fields part(elementOf(given, i, at), at);
+    part.allowOnly({"labels", "classes"});
+    data.labelParts.push_back({part.integer("labels", 1, 1 << 24), part.integer("classes", 1, kMostChannels)});
+    labels += data.labelParts.back().labels;
+    data.classes = std::max(data.classes, data.labelParts.back().classes);
+  }
+  if (labels > 1 << 24)
+    throwRange(options.env(), "at most 2^24 labels of an example", options.path("labelParts"), std::to_string(labels));
+  data.labelsPerExample = int(labels);
+}
+
 // Of `count` examples: one label for each, or one for each of its positions. What the first examples had, all have.
 Answers readAnswers(const Fields& options, TypedArrays& arrays, DataSetObject& object, std::int64_t count,
                     std::int64_t positions) {
@@ -103,17 +127,24 @@ Answers readAnswers(const Fields& options, TypedArrays& arrays, DataSetObject& o
   const bool first = object.filled == 0;
   Answers answers;
   if (first ? options.has("labels") : !data.labels.empty()) {
-    if (first) data.classes = options.integer("classes", 1, kMostChannels);
-    answers.labels = arrays.integers(options, "labels", -1, TypedArrays::Access::kRead);
+    const bool inParts = first ? options.has("labelParts") : !data.labelParts.empty();
+    if (first && inParts) readLabelParts(options, data);
+    else if (first) data.classes = options.integer("classes", 1, kMostChannels);
+    answers.labels =
+        arrays.integers(options, "labels", inParts ? count * data.labelsPerExample : -1, TypedArrays::Access::kRead);
     answers.labelCount = arrays.lengthOf("labels");
-    const bool perPosition =
-        first ? positions > 1 && std::int64_t(answers.labelCount) == count * positions : data.labelsPerExample > 1;
-    if (std::int64_t(answers.labelCount) != (perPosition ? count * positions : count))
-      throwRange(env,
-                 "Int32Array of length " + std::to_string(perPosition ? count * positions : count) +
-                     (first && positions > 1 ? " or " + std::to_string(count * positions) : std::string()),
-                 options.path("labels"), "length " + std::to_string(answers.labelCount));
-    data.labelsPerExample = perPosition ? int(positions) : 1;
+    if (!inParts) {
+      const bool perPosition =
+          first ? positions > 1 && std::int64_t(answers.labelCount) == count * positions : data.labelsPerExample > 1;
+      if (std::int64_t(answers.labelCount) != (perPosition ? count * positions : count))
+        throwRange(env,
+                   "Int32Array of length " + std::to_string(perPosition ? count * positions : count) +
+                       (first && positions > 1 ? " or " + std::to_string(count * positions) : std::string()),
+                   options.path("labels"), "length " + std::to_string(answers.labelCount));
+      data.labelsPerExample = perPosition ? int(positions) : 1;
+    }
+  } else if (options.has("labelParts")) {
+    throwType(env, "labels beside labelParts", options.path("labels"), "undefined");
   } else if (options.has("classes")) {
     throwType(env, "labels beside classes", options.path("labels"), "undefined");
   } else if (options.has("labels")) {
@@ -221,7 +252,7 @@ void takeImages(const Fields& options, DataSetObject& object) {
 }
 
 void readImages(const Fields& options, DataSetObject& object) {
-  options.allowOnly({"shape", "images", "labels", "classes", "targets", "mean", "std", "examples"});
+  options.allowOnly({"shape", "images", "labels", "labelParts", "classes", "targets", "mean", "std", "examples"});
   auto shape = options.imageShape("shape");
   object.data.shape = {shape[0], shape[1], shape[2]};
   takeImages(options, object);
@@ -263,7 +294,8 @@ void takeTokens(const Fields& options, DataSetObject& object) {
 
 void readTokens(const Fields& options, DataSetObject& object) {
   DataSet& data = object.data;
-  options.allowOnly({"tokens", "length", "vocabulary", "windows", "labels", "classes", "targets", "examples"});
+  options.allowOnly(
+      {"tokens", "length", "vocabulary", "windows", "labels", "labelParts", "classes", "targets", "examples"});
   data.shape = {1, 1, options.integer("length", 1, kMostPixels)};
   data.vocabulary = options.integer("vocabulary", 1, kMostChannels);
   data.windows = options.boolean("windows", false);

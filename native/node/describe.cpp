@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "graph/parts.h"
 #include "ops/table.h"
 
 namespace selfcompress::node {
@@ -90,6 +91,21 @@ Axes readAxes(const Fields& f, const char* name) {
   return axes;
 }
 
+std::vector<TensorPart> readParts(const Fields& f, const char* name) {
+  std::vector<TensorPart> parts;
+  if (!f.has(name)) return parts;
+  Napi::Array given = f.array(name);
+  if (given.Length() < 1 || given.Length() > kMostParts)
+    throwRange(f.env(), "1 to " + std::to_string(kMostParts) + " parts", f.path(name), received(given));
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const std::string at = f.path(name) + "[" + std::to_string(i) + "]";
+    Fields part(elementOf(given, i, at), at);
+    part.allowOnly({"name", "axes"});
+    parts.push_back({part.string("name"), readAxes(part, "axes")});
+  }
+  return parts;
+}
+
 Napi::Array toArray(Napi::Env env, const std::vector<double>& values) {
   Napi::Array array = Napi::Array::New(env, values.size());
   for (std::uint32_t i = 0; i < values.size(); i++) array.Set(i, values[i]);
@@ -168,10 +184,12 @@ NodeDescription readRawNode(const Fields& f, const Operator& op, std::initialize
 
 NetworkDescription readDescription(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
-  f.allowOnly({"input", "inputType", "nodes", "output"});
+  f.allowOnly({"input", "inputs", "inputType", "nodes", "output", "outputs"});
   NetworkDescription network;
   network.input = readAxes(f, "input");
   if (f.choice("inputType", {"float", "token"}, 0) == 1) network.input.type = ValueType::kToken;
+  network.inputs = readParts(f, "inputs");
+  network.outputs = readParts(f, "outputs");
   Napi::Array nodes = f.array("nodes");
   if (nodes.Length() > 100000) throwRange(f.env(), "at most 100000 nodes", f.path("nodes"), received(nodes));
   for (std::uint32_t i = 0; i < nodes.Length(); i++)
@@ -186,6 +204,21 @@ Napi::Value toAxes(Napi::Env env, const Axes& axes) {
   for (int i = 0; i < axes.rank; i++) sizes.push_back(axes.positions[std::size_t(i)]);
   return toArray(env, sizes);
 }
+
+namespace {
+
+Napi::Value toParts(Napi::Env env, const std::vector<TensorPart>& parts) {
+  Napi::Array list = Napi::Array::New(env);
+  for (const TensorPart& part : parts) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", part.name);
+    object.Set("axes", toAxes(env, part.axes));
+    list.Set(list.Length(), object);
+  }
+  return list;
+}
+
+}  // namespace
 
 Napi::Value toDescription(Napi::Env env, const NetworkDescription& network) {
   Napi::Object result = Napi::Object::New(env);
@@ -204,8 +237,10 @@ Napi::Value toDescription(Napi::Env env, const NetworkDescription& network) {
   }
   result.Set("input", toAxes(env, network.input));
   if (network.input.type == ValueType::kToken) result.Set("inputType", "token");
+  if (!network.inputs.empty()) result.Set("inputs", toParts(env, network.inputs));
   result.Set("nodes", nodes);
   result.Set("output", network.output);
+  if (!network.outputs.empty()) result.Set("outputs", toParts(env, network.outputs));
   return result;
 }
 
@@ -248,21 +283,54 @@ std::vector<LayerRule> readLayerRules(const Fields& options) {
 
 }  // namespace
 
+namespace {
+
+// In the order of the enumeration; `sum` follows them.
+const std::vector<const char*> kLossKinds{"crossEntropy", "meanSquaredError", "binaryCrossEntropy", "l1", "huber"};
+
+// `more`: a field beside those of the kind, or nullptr.
+void readOneLoss(const Fields& loss, LossOptions& options, const char* more) {
+  options.loss = Loss(loss.choice("kind", kLossKinds));
+  std::vector<const char*> names{"kind"};
+  if (more) names.push_back(more);
+  if (options.loss == Loss::kCrossEntropy) names.insert(names.end(), {"labelSmoothing", "perPosition", "classWeights"});
+  else if (options.loss == Loss::kHuber) names.push_back("delta");
+  loss.allowOnly(names);
+  options.huberDelta = float(loss.number("delta", 1e-6, 1e6, 1));
+  options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
+  options.perPosition = loss.boolean("perPosition", false);
+  if (loss.has("classWeights")) options.classWeights = readClassWeights(loss);
+}
+
+void readLoss(const Fields& f, NetworkOptions& options) {
+  Fields loss(f.get("loss"), f.path("loss"));
+  std::vector<const char*> kinds = kLossKinds;
+  kinds.push_back("sum");
+  if (std::size_t(loss.choice("kind", kinds)) < kLossKinds.size()) return readOneLoss(loss, options, nullptr);
+  loss.allowOnly({"kind", "outputs"});
+  const Fields outputs = Fields::plain(loss.get("outputs"), loss.path("outputs"));
+  const std::vector<std::string> names = outputs.ownNames();
+  if (names.empty() || names.size() > kMostParts)
+    throwRange(f.env(), "losses of 1 to " + std::to_string(kMostParts) + " outputs", loss.path("outputs"),
+               std::to_string(names.size()));
+  for (const std::string& name : names) {
+    OutputLoss one;
+    const Fields given(outputs.get(name), outputs.path(name));
+    readOneLoss(given, one, "weight");
+    one.output = name;
+    one.weight = float(given.number("weight", 0, 1e6, 1));
+    options.outputs.push_back(std::move(one));
+  }
+}
+
+}  // namespace
+
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
                "deadDecay", "coupling", "idleSteps", "exponents", "layers"});
   NetworkOptions options;
-  Fields loss(f.get("loss"), f.path("loss"));
-  options.loss =
-      Loss(loss.choice("kind", {"crossEntropy", "meanSquaredError", "binaryCrossEntropy", "l1", "huber"}));  // in order
-  if (options.loss == Loss::kCrossEntropy) loss.allowOnly({"kind", "labelSmoothing", "perPosition", "classWeights"});
-  else if (options.loss == Loss::kHuber) loss.allowOnly({"kind", "delta"});
-  else loss.allowOnly({"kind"});
-  options.huberDelta = float(loss.number("delta", 1e-6, 1e6, 1));
-  options.labelSmoothing = float(loss.number("labelSmoothing", 0, 1, 0));
-  options.perPosition = loss.boolean("perPosition", false);
-  if (loss.has("classWeights")) options.classWeights = readClassWeights(loss);
+  readLoss(f, options);
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
   options.penalty = SizePenalty(f.choice("penalty", {"own", "coupled", "rate"}, 0));
   options.coupling = float(f.number("coupling", 0, 1e6, 1));

@@ -1,4 +1,5 @@
 // class Network: checks arguments, queues the work, turns results into JavaScript values.
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <limits>
@@ -48,6 +49,7 @@ struct NetworkObject {
   int pruning = 0;                           // removals under way, after which parameters have other sizes
   std::shared_ptr<const Parameters> layout;  // of the parameters, without memory
   BatchRules rules;
+  std::vector<std::string> outputs;  // names of several; neither changes
   int batchSize = 1;
   bool stepsOverlap = false;
   std::shared_ptr<ExternalMemory> external;
@@ -121,6 +123,7 @@ Napi::Value construct(const Napi::CallbackInfo& info) {
   auto object = std::make_shared<NetworkObject>();
   object->layout = layoutOf(description, topology, options);
   object->rules = batchRulesOf(description, topology, options);
+  for (const TensorPart& output : description.outputs) object->outputs.push_back(output.name);
   object->batchSize = options.batchSize, object->stepsOverlap = !backend->readsHostMemory();
   object->make = [=] { return std::make_unique<Network>(backend, description, options); };
   object->external = wrap(info, object, object->layout->floats() * std::int64_t(sizeof(float)));
@@ -188,7 +191,9 @@ Shared readTeacher(const Fields& f, const NetworkObject& student) {
   auto fail = [&](const std::string& expected, const std::string& found) { throwType(f.env(), expected, path, found); };
   if (teacher.get() == &student) fail("another network", "the one that learns");
   if (teacher->disposed) fail("a network in use", "a disposed one");
-  if (student.rules.loss == Loss::kCrossEntropy) fail("no value with the loss crossEntropy", "a network");
+  const std::vector<LossTerm>& terms = student.rules.terms;
+  if (std::any_of(terms.begin(), terms.end(), [](const LossTerm& term) { return term.isCrossEntropy(); }))
+    fail("no value with the loss crossEntropy", "a network");
   if (teacher->batchSize < student.batchSize)
     fail("a network of batch size " + std::to_string(student.batchSize) + " or more",
          std::to_string(teacher->batchSize));
@@ -214,6 +219,23 @@ StepSettings readSettings(const Fields& f) {
   s.exponentLearningRate = float(f.number("exponentLearningRate", 0, most));
   s.augmentation = readAugmentation(f);
   return s;
+}
+
+// Of several outputs, by name.
+void setOutputs(Napi::Object out, const NetworkObject& object, const std::vector<OutputResult>& results) {
+  if (results.empty()) return;
+  Napi::Env env = out.Env();
+  Napi::Object outputs = Napi::Object::New(env);
+  for (std::size_t i = 0; i < results.size(); i++) {
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("loss", results[i].loss);
+    one.Set("weight", results[i].weight);
+    one.Set("correct", double(results[i].correct));
+    one.Set("count", double(results[i].count));
+    one.Set("topFive", double(results[i].topFive));
+    setOwn(outputs, object.outputs[i], one);
+  }
+  out.Set("outputs", outputs);
 }
 
 constexpr std::initializer_list<const char*> kSettings{
@@ -244,6 +266,7 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
         out.Set("count", double(result->count));
         out.Set("bitsPerWeight", result->bitsPerWeight);
         out.Set("gradientNorm", result->gradientNorm);
+        setOutputs(out, *object, result->outputs);
         return out;
       },
       {}, begin);
@@ -278,6 +301,7 @@ Napi::Value evaluate(const Napi::CallbackInfo& info) {
         out.Set("correct", double(result->correct));
         out.Set("count", double(result->count));
         out.Set("topFive", double(result->topFive));
+        setOutputs(out, *object, result->outputs);
         return out;
       });
 }

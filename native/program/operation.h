@@ -44,6 +44,7 @@ struct Operation {
   struct BatchPointer {
     std::size_t offset = 0;
     BatchPart part = BatchPart::kBytes;
+    std::size_t shift = 0;  // bytes behind its beginning
   };
   OperationArgs args;
   int node = -1;  // of the network, or -1

@@ -42,7 +42,10 @@ void Program::bind(std::byte* arena) {
 
 void complete(OperationArgs& args, const Operation& op, int batch, const BatchMemory& input,
               const Augmentation& augmentation) {
-  for (const Operation::BatchPointer& p : op.batch) patch(args, p.offset, partOf(input, p.part));
+  for (const Operation::BatchPointer& p : op.batch) {
+    const void* part = partOf(input, p.part);
+    patch(args, p.offset, part ? static_cast<const std::byte*>(part) + p.shift : part);
+  }
   std::visit(
       [&](auto& a) {
         if constexpr (requires { a.batch; }) a.batch = batch;

@@ -32,8 +32,8 @@ class Program {
       return *this;
     }
     template <class Pointer>
-    Added& from(Pointer* Args::*field, BatchPart part) {
-      program_.operations_.back().batch.push_back({offsetOf(field), part});
+    Added& from(Pointer* Args::*field, BatchPart part, std::size_t shift = 0) {
+      program_.operations_.back().batch.push_back({offsetOf(field), part, shift});
       return *this;
     }
 

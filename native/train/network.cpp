@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
 #include "train/penalty.h"
 #include "train/update.h"
 
@@ -11,8 +12,6 @@ namespace selfcompress {
 
 Topology checkNetwork(const Backend& backend, const NetworkDescription& network, const NetworkOptions& options) {
   Topology topology = inferShapes(network, options.batchSize);
-  const std::int64_t features = topology.axes[std::size_t(topology.output)].elements();
-  if (features > INT32_MAX) failDescription("at most 2^31 - 1 features", "network.output", std::to_string(features));
   std::int64_t channels = 0;
   for (const Axes& axes : topology.axes) channels += axes.channels;
   if (channels > kMostChannelsInAll)
@@ -22,10 +21,14 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
   if (options.layerExponents && !backend.supports("TieExponents"))
     throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
                            backend.name());
-  const std::size_t classes = std::size_t(batchRulesOf(network, topology, options).classes);
-  if (!options.classWeights.empty() && options.classWeights.size() != classes)
-    failDescription("a weight for each of " + std::to_string(classes) + " classes", "options.loss.classWeights",
-                    "length " + std::to_string(options.classWeights.size()));
+  const std::vector<LossTerm> terms = lossTerms(network, topology, options);
+  for (std::size_t i = 0; i < terms.size(); i++) {
+    const std::vector<float>& weights = terms[i].options.classWeights;
+    if (weights.empty() || weights.size() == std::size_t(terms[i].classes)) continue;
+    const std::string where = terms[i].whole ? "" : "outputs[" + quoted(network.outputs[i].name) + "].";
+    failDescription("a weight for each of " + std::to_string(terms[i].classes) + " classes",
+                    "options.loss." + where + "classWeights", "length " + std::to_string(weights.size()));
+  }
   layerRules(network, options);  // throws for a name that no node has
   return topology;
 }
@@ -41,9 +44,9 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       description_(description),
       options_(options),
       topology_(checkNetwork(*backend_, description_, options)),
+      terms_(lossTerms(description_, topology_, options_)),
       plans_(fuse(description_, topology_)),
       device_(*backend_) {
-  const std::int64_t features = topology_.axes[std::size_t(topology_.output)].elements();
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_,
                                              options_.penalty == SizePenalty::kRate);
   parameterBytes_ = device_.bytes();
@@ -60,9 +63,9 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
   scalars_ = reinterpret_cast<StepScalars*>(device_.allocate<std::byte>(resultBytes_));
   layerBits_ = reinterpret_cast<float*>(scalars_ + 1);
   for (std::byte*& result : results_) result = device_.allocateStaging<std::byte>(resultBytes_);
-  const ExampleLayout layout{topology_.shapes[0], topology_.axes[0].type == ValueType::kToken,
-                             options_.loss == Loss::kCrossEntropy ? 0 : features,
-                             batchRulesOf(description_, topology_, options_).labels};
+  ExampleLayout layout{topology_.shapes[0], topology_.axes[0].type == ValueType::kToken, targetCount(terms_), {}};
+  for (const LossTerm& term : terms_)
+    if (term.isCrossEntropy()) layout.labels.push_back(term.labels);
   input_ = std::make_unique<BatchInput>(*backend_, device_, layout, options_.batchSize);
   recordings_ = std::make_unique<RecordedSteps>(*backend_, options_.recordSteps);
   compileTraining();
@@ -123,10 +126,8 @@ MemoryReport Network::memory() const {
 }
 
 BatchRules batchRulesOf(const NetworkDescription& network, const Topology& topology, const NetworkOptions& options) {
-  const Axes& output = topology.axes[std::size_t(topology.output)];
-  BatchRules rules{topology.axes[0], INT32_MAX, output.elements(), options.loss, int(output.elements()), 1};
-  if (options.loss == Loss::kCrossEntropy && options.perPosition)
-    rules.classes = output.channels, rules.labels = int(output.positionCount());
+  BatchRules rules{topology.axes[0], INT32_MAX, topology.axes[std::size_t(topology.output)].elements(),
+                   lossTerms(network, topology, options)};
   for (const NodeDescription& node : network.nodes)
     if (node.op->reads == Operator::Reads::kTokens)
       rules.vocabulary = std::min(rules.vocabulary, node.integer("vocabulary"));
@@ -153,31 +154,45 @@ void checkInput(const BatchRules& rules, const DataSet& data) {
                     std::to_string(data.vocabulary));
 }
 
+// The labels of an example, output by output.
 void checkLabels(const BatchRules& rules, const DataSet& data) {
+  std::vector<const LossTerm*> terms;
+  for (const LossTerm& term : rules.terms)
+    if (term.isCrossEntropy()) terms.push_back(&term);
+  if (terms.empty()) return;
   if (!data.hasLabels()) failDescription("a data set with labels", "data", "one without");
-  if (data.labelsPerExample != rules.labels)
-    failDescription(rules.labels == 1 ? std::string("one label for each example")
-                                      : "a label for each of " + std::to_string(rules.labels) + " positions",
-                    "data", std::to_string(data.labelsPerExample));
-  if (data.ignores && rules.labels == 1)
-    failDescription("labels that all count", "data", "some that are " + std::to_string(kIgnoredLabel));
-  if (data.classes > rules.classes)
-    failDescription("at most " + std::to_string(rules.classes) + " classes, the network's outputs,", "data",
-                    std::to_string(data.classes));
+  const std::vector<DataSet::LabelPart> parts = data.partsOfLabels();
+  if (parts.size() != terms.size())
+    failDescription("labels for " + std::to_string(terms.size()) + (terms.size() == 1 ? " output" : " outputs"), "data",
+                    "labels for " + std::to_string(parts.size()));
+  for (std::size_t i = 0; i < parts.size(); i++) {
+    const int labels = terms[i]->labels, classes = terms[i]->classes;
+    if (parts[i].labels != labels)
+      failDescription(labels == 1 ? std::string("one label for each example")
+                                  : "a label for each of " + std::to_string(labels) + " positions",
+                      "data", std::to_string(parts[i].labels));
+    if (data.ignores && labels == 1 && terms[i]->whole)
+      failDescription("labels that all count", "data", "some that are " + std::to_string(kIgnoredLabel));
+    if (parts[i].classes > classes)
+      failDescription("at most " + std::to_string(classes) + " classes, the network's outputs,", "data",
+                      std::to_string(parts[i].classes));
+  }
+}
+
+void checkTargets(const BatchRules& rules, const DataSet& data) {
+  const std::int64_t features = targetCount(rules.terms);
+  if (!features) return;
+  if (data.targets.empty()) failDescription("a data set with targets", "data", "one without");
+  if (data.features != features)
+    failDescription("targets of " + std::to_string(features) + " features", "data", std::to_string(data.features));
 }
 
 }  // namespace
 
 void checkBatch(const BatchRules& rules, const DataSet& data, const std::int32_t* indices, std::size_t count) {
   checkInput(rules, data);
-  if (rules.loss == Loss::kCrossEntropy) {
-    checkLabels(rules, data);
-  } else {
-    if (data.targets.empty()) failDescription("a data set with targets", "data", "one without");
-    if (data.features != rules.features)
-      failDescription("targets of " + std::to_string(rules.features) + " features", "data",
-                      std::to_string(data.features));
-  }
+  checkLabels(rules, data);
+  checkTargets(rules, data);
   for (std::size_t i = 0; i < count; i++)
     if (indices[i] < 0 || indices[i] >= data.count)
       failDescription("0 to " + std::to_string(data.count - 1), "indices[" + std::to_string(i) + "]",

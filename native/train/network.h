@@ -20,6 +20,12 @@ struct StepSettings {
   Augmentation augmentation;
 };
 
+// Of one of several outputs, without its weight in the sum of their losses.
+struct OutputResult {
+  double loss = 0, weight = 0;  // as of StepResult
+  std::int64_t correct = 0, count = 0, topFive = 0;
+};
+
 struct StepResult {
   double loss = 0;  // mean over the batch, without the penalty
   double weight =
@@ -27,11 +33,13 @@ struct StepResult {
   std::int64_t correct = 0, count = 0;  // of images, or positions that count
   double bitsPerWeight = 0;             // Q
   double gradientNorm = 0;
+  std::vector<OutputResult> outputs;  // of several, in their order
 };
 
 struct EvaluationResult {
   double loss = 0;
   std::int64_t correct = 0, count = 0, topFive = 0;  // the latter per position alone
+  std::vector<OutputResult> outputs;                 // of several, in their order
 };
 
 struct MemoryReport {
@@ -62,8 +70,7 @@ struct BatchRules {
   Axes input;
   int vocabulary = 0;         // tokens are below it
   std::int64_t features = 0;  // of the prediction
-  Loss loss = Loss::kCrossEntropy;
-  int classes = 0, labels = 1;  // of cross-entropy, and labels of an example
+  std::vector<LossTerm> terms;
 };
 BatchRules batchRulesOf(const NetworkDescription&, const Topology&, const NetworkOptions&);
 // Throws DescriptionError when a network cannot be trained or evaluated on these images of this data set.
@@ -141,6 +148,7 @@ class Network {
   EmitterInput emitterInput();
   BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&,
                        const float* targets = nullptr);
+  StepResult resultOf(const StepScalars&, int examples) const;
   State download(bool weights) const;  // parameters: all of them, or all but weights
   std::vector<float> predictBatches(std::size_t count,
                                     const std::function<BatchMemory(std::size_t first, int batch)>& put);
@@ -152,6 +160,7 @@ class Network {
   NetworkDescription description_;
   NetworkOptions options_;
   Topology topology_;
+  std::vector<LossTerm> terms_;
   std::vector<NodePlan> plans_;
   DeviceMemory device_;
   std::unique_ptr<Parameters> parameters_;
@@ -166,6 +175,7 @@ class Network {
   std::unique_ptr<RecordedSteps> recordings_;
   std::vector<float> outputs_;                 // of a teacher
   int slot_ = kStagingSlots - 1;               // used last
+  std::array<int, kStagingSlots> examples_{};  // of each slot's step
   std::array<int, kStagingSlots> inFlight_{};  // slots of steps whose result was not taken yet, the earliest first
   std::size_t inFlightCount_ = 0;
 };

@@ -67,7 +67,24 @@ void Network::beginStep(const DataSet& data, const std::int32_t* indices, int co
     slot_ = (slot_ + kStagingSlots - 1) % kStagingSlots;
     throw;
   }
+  examples_[std::size_t(slot)] = count;
   inFlight_[inFlightCount_++] = slot;
+}
+
+// Of one output what its loss says; of several the weighted sum of their means, over so many examples.
+StepResult Network::resultOf(const StepScalars& scalars, int examples) const {
+  const LossResult& first = scalars.losses[0];
+  StepResult result{meanOf(first), first.weightSum, first.correct, first.count, 0, scalars.gradientNorm, {}};
+  if (terms_[0].whole) return result;
+  result.loss = 0, result.weight = examples, result.correct = 0, result.count = 0;
+  for (std::size_t i = 0; i < terms_.size(); i++) {
+    const LossResult& loss = scalars.losses[i];
+    const bool classes = terms_[i].isCrossEntropy();
+    result.outputs.push_back({meanOf(loss), loss.weightSum, loss.correct, loss.count, loss.topFive});
+    result.loss += double(terms_[i].weight) * meanOf(loss);
+    if (classes) result.correct += loss.correct, result.count += loss.count;
+  }
+  return result;
 }
 
 StepResult Network::finishStep() {
@@ -78,8 +95,7 @@ StepResult Network::finishStep() {
   backend_->waitFor(slot);
   StepScalars scalars;
   std::memcpy(&scalars, results_[std::size_t(slot)], sizeof scalars);
-  const LossResult& loss = scalars.loss;
-  StepResult result{meanOf(loss), loss.weightSum, loss.correct, loss.count, 0, scalars.gradientNorm};
+  StepResult result = resultOf(scalars, examples_[std::size_t(slot)]);
   for (std::size_t i = 0; i < description_.nodes.size(); i++) {
     float bits;
     std::memcpy(&bits, results_[std::size_t(slot)] + sizeof scalars + i * sizeof bits, sizeof bits);
@@ -152,8 +168,10 @@ EvaluationResult Network::evaluate(const DataSet& data, const std::int32_t* indi
   }
   backend_->synchronize();
   backend_->download(&scalars, scalars_, sizeof scalars);
-  const LossResult& loss = scalars.loss;
-  return {meanOf(loss), loss.correct, loss.count, loss.topFive};
+  StepResult result = resultOf(scalars, int(count));
+  std::int64_t topFive = 0;
+  for (const LossResult& loss : scalars.losses) topFive += loss.topFive;  // those that no term has are zero
+  return {result.loss, result.correct, result.count, topFive, std::move(result.outputs)};
 }
 
 std::vector<float> Network::predict(const float* images, std::size_t count) {

@@ -103,6 +103,13 @@ export function encodeLayersModel(network: ExportNetwork, around: Surroundings):
   const first = isInOrder(inputOrder) ? input : graph.add('Permute', 'input_order', [input], { dims: inputOrder });
   const tensors = new Map<string, Tensor>([['input', { layer: first, axes: network.input }]]);
   const faults: ExportFault[] = [];
+  const { inputs: several = [], outputs = [] } = network.description;
+  if (several.length > 1 || outputs.length > 1)
+    faults.push({
+      node: 'the network',
+      operator: `${several.length || 1} inputs, ${outputs.length || 1} outputs`,
+      needs: 'one input and one output',
+    });
   let context: RuleContext | undefined;
   for (const layer of network.layers) {
     const { name: node, kind, inputs } = layer.node;

@@ -1,4 +1,5 @@
 /** An ONNX graph in the making: nodes and constants with names of their own. */
+import type { AxesSizes } from '../../binding.js';
 import { type AttributeProto, encodeModelProto, type GraphProto, type NodeProto, type TensorProto, type Written } from '../../import/onnx/proto.js';
 
 export type OnnxData = Float32Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
@@ -24,6 +25,13 @@ export interface OnnxValue {
   name: string;
   /** A string is a size that stays open. */
   shape: (number | string)[];
+}
+
+/** An output of the file: its name, and the tensor that it is. */
+export interface OnnxOutput {
+  name: string;
+  tensor: string;
+  axes: AxesSizes;
 }
 
 export class OnnxGraph {
@@ -83,8 +91,27 @@ export class OnnxGraph {
     return name;
   }
 
+  /** Gives tensors the names of outputs, which `fresh` has kept free; one that has a name for good is copied. */
+  nameOutputs(outputs: readonly OnnxOutput[], inputs: readonly string[]): void {
+    const names = new Map<string, string>();
+    for (const { name, tensor } of outputs) {
+      if (name === tensor) continue;
+      if (!names.has(tensor) && !inputs.includes(tensor)) names.set(tensor, name);
+      else this.#nodes.push({ name, opType: 'Identity', input: [tensor], output: [name], attribute: [] });
+    }
+    const renamed = (tensors: readonly string[] = []) => tensors.map((tensor) => names.get(tensor) ?? tensor);
+    for (const node of this.#nodes) {
+      node.input = renamed(node.input);
+      node.output = renamed(node.output);
+    }
+  }
+
   /** Bytes of the file. */
-  finish(input: OnnxValue & { tokens?: boolean }, output: OnnxValue, { producer, version }: { producer: string; version: string }): Uint8Array {
+  finish(
+    inputs: (OnnxValue & { tokens?: boolean })[],
+    outputs: OnnxValue[],
+    { producer, version }: { producer: string; version: string },
+  ): Uint8Array {
     const info = ({ name, shape }: OnnxValue, elemType: number = OnnxType.FLOAT) => ({
       name,
       type: {
@@ -95,8 +122,8 @@ export class OnnxGraph {
       name: 'network',
       node: this.#nodes,
       initializer: this.#constants,
-      input: [info(input, input.tokens ? OnnxType.INT64 : OnnxType.FLOAT)],
-      output: [info(output)],
+      input: inputs.map((input) => info(input, input.tokens ? OnnxType.INT64 : OnnxType.FLOAT)),
+      output: outputs.map((output) => info(output)),
     };
     return encodeModelProto({
       irVersion: this.opset < 21 ? 8 : 10,

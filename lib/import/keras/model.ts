@@ -86,12 +86,16 @@ export async function translateKeras(path: string, file: KerasFile, options: Tra
   if (faults.length) throw new ImportError(path, faults);
   const outputs = model.outputs.map((name) => tensors.get(name)?.name ?? name);
   // Outputs are chosen by the names of their layers.
-  const wanted = model.outputs.indexOf(options.output ?? '');
-  const named = options.output === undefined ? {} : { output: wanted < 0 ? options.output : (outputs[wanted] as string) };
+  const tensorOf = (name: string) => outputs[model.outputs.indexOf(name)] ?? name;
+  const named = options.output === undefined ? {} : { output: [options.output].flat().map(tensorOf) };
   const graph = builder.graph(inputs, outputs);
   const { report, ...rest } = await translateGraph({ path, graph, opset: OPSET, constants: builder.constants, options: { ...options, ...named } });
   const operators: Record<string, number> = {};
   for (const { className } of model.layers) if (className !== 'InputLayer') operators[className] = (operators[className] ?? 0) + 1;
+  const layerOf = (tensor: string) => model.outputs[outputs.indexOf(tensor)] ?? tensor;
+  const { network } = rest;
+  if (network.outputs) network.outputs = network.outputs.map(({ name, axes }) => ({ name: layerOf(name), axes }));
+  if (report.outputs) report.outputs = Object.fromEntries(Object.entries(report.outputs).map(([name, tensor]) => [layerOf(name), tensor]));
   return { ...rest, report: { ...report, producer: file.producer, operators, opset: undefined } };
 }
 

@@ -92,11 +92,17 @@ export class Building {
   add(kind: string, label: string, inputs: string[], fields: object = {}, parameters: Record<string, Float32Array | undefined> = {}): string {
     this.require(kind);
     const base = label.replace(/[^\w-]+/g, '_').replace(/^_+|_+$/g, '') || kind;
-    let name = base;
-    for (let i = 2; this.#names.has(name); i++) name = `${base}_${i}`;
-    this.#names.add(name);
+    const name = this.take(base);
     this.nodes.push({ kind, name, inputs, ...fields } as NodeDescription);
     for (const [suffix, values] of Object.entries(parameters)) if (values) this.state[`${name}.${suffix}`] = values;
+    return name;
+  }
+
+  /** A name that no node has, and none will get. */
+  take(wanted: string): string {
+    let name = wanted;
+    for (let i = 2; this.#names.has(name); i++) name = `${wanted}_${i}`;
+    this.#names.add(name);
     return name;
   }
 

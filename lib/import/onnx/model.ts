@@ -1,19 +1,20 @@
 /** An ONNX file as a network: read, translated with its input in the order that suits it, checked as a whole. */
-import { binding, type NetworkDescription } from '../../binding.js';
+import { type AxesSizes, binding, type NetworkDescription } from '../../binding.js';
 import { withFile } from '../../data/files.js';
 import { DataError, ImportError } from '../../errors.js';
 import { givenStateSteps, type State } from '../../network/initial.js';
+import { packedAxes, packOutputs } from '../../network/parts.js';
 import { runPaced } from '../../pace.js';
 import type { Activation } from './layout.js';
 import { decodeModelProto, type GraphProto, type ModelProto } from './proto.js';
 import { type Constant, readTensor } from './tensors.js';
-import { Translation } from './translation.js';
+import { type FileInput, type FileOutput, Translation } from './translation.js';
 
 export interface OnnxOptions {
-  /** Output to import, by name, of a file with several. */
-  output?: string;
-  /** [channels, ...positions] of the input, where the file leaves sizes open. */
-  input?: number[];
+  /** Output to import, by name, of a file with several, or some of them. Default: all. */
+  output?: string | readonly string[];
+  /** [channels, ...positions] of the input, where the file leaves sizes open; of several by name. */
+  input?: number[] | Readonly<Record<string, number[]>>;
   /** Axis of the input that counts examples; −1: none does. Default 0. */
   batchAxis?: number;
 }
@@ -42,6 +43,9 @@ export interface ImportReport {
   tail: { node: string; operator: string /** Of the file's output. */; axis?: number }[];
   input: TensorReport;
   output: TensorReport;
+  /** Of a file with several inputs or outputs each, by name; `input` and `output` are the first then. */
+  inputs?: Record<string, TensorReport>;
+  outputs?: Record<string, TensorReport>;
   /** Nodes, or layers, of the file that were read, by operator. */
   operators: Record<string, number>;
 }
@@ -78,11 +82,14 @@ export interface Translated {
   network: NetworkDescription;
   state: State;
   report: ImportReport;
-  /** Where the elements of the file's tensors lie in the network's. */
+  /** Where the elements of the file's tensors lie in the network's: of the first input and output. */
   input: Activation;
   output: Activation;
   /** The file's tensor that is the output, before what is left out. */
   tensor: string;
+  /** All of them. */
+  inputs: FileInput[];
+  outputs: FileOutput[];
 }
 
 function reportOf(x: Activation): TensorReport {
@@ -102,17 +109,33 @@ interface GraphInput {
 export async function translateGraph(given: GraphInput): Promise<Translated> {
   const run = (channelsLast: boolean) => Translation.run({ ...given, channelsLast });
   let best = await run(false);
-  if (best.build.rearranged > 0 && best.input && best.input.sizes.length > 1) {
+  if (best.build.rearranged > 0 && best.inputs.some(({ activation }) => activation.sizes.length > 1)) {
     const other = await run(true);
     if (other.faults.length <= best.faults.length && other.build.rearranged < best.build.rearranged) best = other;
   }
-  const { build, faults, tail, operators, input, output, tensor } = best;
+  const { build, faults, tail, operators, inputs, outputs } = best;
+  const [{ activation: input } = {}] = inputs;
+  const [{ activation: output, tensor = '' } = {}] = outputs;
   if (faults.length || !input || !output) throw new ImportError(given.path, faults);
-  const { nodes, state } = build;
-  const type = input.isTokens ? { inputType: 'token' } : {};
-  const network = { input: input.sizes, ...type, nodes, output: output.node } as NetworkDescription;
-  const report = { producer: '', opset: given.opset, tail, operators, input: reportOf(input), output: reportOf(output) };
-  return { network, state, report, input, output, tensor };
+  const report: ImportReport = { producer: '', opset: given.opset, tail, operators, input: reportOf(input), output: reportOf(output) };
+  if (inputs.length + outputs.length > 2) {
+    report.inputs = Object.fromEntries(inputs.map(({ name, activation }) => [name, reportOf(activation)]));
+    report.outputs = Object.fromEntries(outputs.map(({ name, activation }) => [name, reportOf(activation ?? output)]));
+  }
+  return { network: networkOf(best, input, output), state: build.state, report, input, output, tensor, inputs, outputs };
+}
+
+/** With names where the file has several inputs or outputs. */
+function networkOf({ build, inputs, outputs }: Translation, input: Activation, output: Activation): NetworkDescription {
+  const { nodes } = build;
+  if (inputs.length + outputs.length === 2) {
+    return { input: input.sizes as AxesSizes, ...(input.isTokens && { inputType: 'token' }), nodes, output: output.node };
+  }
+  const parts = inputs.map(({ name, activation }) => ({ name, axes: activation.sizes as AxesSizes }));
+  const named = outputs.map(({ name, activation = output }) => ({ name, node: activation.node, axes: activation.sizes as AxesSizes }));
+  const packed = packOutputs(named, (wanted) => build.take(wanted));
+  const kind = input.isTokens ? { inputType: 'token' as const } : { inputs: parts };
+  return { input: packedAxes(parts), ...kind, ...packed, nodes: [...nodes, ...packed.nodes] };
 }
 
 /** @throws DataError for what is no ONNX file; ImportError with every node at fault */
@@ -141,7 +164,7 @@ function inspect(path: string, network: NetworkDescription) {
 }
 
 /**
- * The network of an ONNX file with one float input and one output.
+ * The network of an ONNX file; several inputs and outputs lie behind one another in the network's, which keeps their names.
  * @throws DataError for what is no ONNX file; ImportError that lists every node at fault, and what each would need
  */
 export async function importOnnx(path: string, options: OnnxOptions = {}): Promise<ImportedModel> {

@@ -1,6 +1,8 @@
 /** A file's graph as nodes of a network: its constants folded, its functions recognised, its nodes by the rules, all faults together. */
+import type { AxesSizes } from '../../binding.js';
 import { DataError, type ImportFault } from '../../errors.js';
 import { item } from '../../indexing.js';
+import { asNodeName, MOST_PARTS, objectOrder, unpackInputs } from '../../network/parts.js';
 import { pauses } from '../../pace.js';
 import { laidOut, otherAxes } from './arrange.js';
 import { Building, OnnxNode, type RuleContext, type Value } from './context.js';
@@ -34,19 +36,31 @@ export interface TranslationInput {
   channelsLast: boolean;
 }
 
+/** An input of the file. */
+export interface FileInput {
+  name: string;
+  activation: Activation;
+}
+/** An output of the file: its tensor before what is left out, and what has been made of it. */
+export interface FileOutput {
+  name: string;
+  tensor: string;
+  activation: Activation | undefined;
+}
+
 export class Translation {
   readonly build: Building;
   readonly faults: ImportFault[] = [];
   readonly operators: Record<string, number> = {};
   tail: ImportReport['tail'] = [];
-  input: Activation | undefined;
-  output: Activation | undefined;
+  /** In the order in which they lie behind one another. */
+  inputs: FileInput[] = [];
+  readonly outputs: FileOutput[] = [];
   readonly #given: TranslationInput;
   readonly #values = new Map<string, Value>();
   readonly #readers = new Map<string, number>();
   #nodes: NodeProto[];
-  /** The file's tensor that is the output, before what is left out. */
-  #output = '';
+  #inputsKnown = false;
 
   private constructor(given: TranslationInput) {
     this.#given = given;
@@ -59,9 +73,10 @@ export class Translation {
     if (given.opset < 1) result.#fault('the graph', 'no opset', "a version of ONNX's operators");
     for (const [name, value] of given.constants) result.#values.set(name, { constant: value });
     if (given.graph.sparseInitializer.length) result.#fault('the graph', 'sparse_initializer', 'dense initializers');
-    result.#readInput();
-    result.#chooseOutput(given.options.output);
+    result.#readInputs();
+    result.#chooseOutputs(given.options.output);
     result.#simplify();
+    if (result.#inputsKnown) result.#takeApart();
     const rest = pauses();
     for (const [index, proto] of result.#nodes.entries()) {
       await rest();
@@ -71,26 +86,45 @@ export class Translation {
     return result;
   }
 
-  get tensor(): string {
-    return this.#output;
-  }
-
   #fault(node: string, operator: string, needs: string): void {
     this.faults.push({ node, operator, needs });
   }
 
-  #readInput(): void {
+  #readInputs(): void {
     const open = this.#given.graph.input.filter(({ name }) => !this.#values.has(name));
-    const [info, ...others] = open;
-    if (!info || others.length > 0) {
-      this.#fault('the graph', `inputs ${open.map(({ name }) => name).join(', ') || '(none)'}`, 'one input that is not constant');
-      for (const { name } of open) this.#values.set(name, undefined);
+    for (const { name } of open) this.#values.set(name, undefined);
+    if (open.length === 0 || open.length > MOST_PARTS) {
+      const names = open.map(({ name }) => name).join(', ') || '(none)';
+      this.#fault('the graph', `inputs ${names}`, `1 to ${MOST_PARTS} inputs that are not constant`);
       return;
     }
-    const shape = this.#inputShape(info);
-    const isTokens = TOKEN_TYPES.has(info.type?.tensorType?.elemType ?? 0);
-    this.input = shape && (isTokens ? this.#tokensOf(info.name, shape) : this.#inputOf(shape));
-    this.#values.set(info.name, this.input && { activation: this.input });
+    for (const info of objectOrder(open)) {
+      const shape = this.#inputShape(info, open.length > 1);
+      const isTokens = TOKEN_TYPES.has(info.type?.tensorType?.elemType ?? 0);
+      if (isTokens && open.length > 1) {
+        this.#fault('the graph', `input ${info.name}`, 'numbers with a fraction, beside other inputs');
+        continue;
+      }
+      const activation = shape && (isTokens ? this.#tokensOf(info.name, shape) : this.#inputOf(shape));
+      if (activation) this.inputs.push({ name: info.name, activation });
+    }
+    this.#inputsKnown = this.inputs.length === open.length;
+  }
+
+  /** Several inputs lie behind one another in the network's; those that nobody reads are left out. */
+  #takeApart(): void {
+    const read = this.inputs.filter(({ name }) => this.#readers.has(name));
+    if (read.length > 0) this.inputs = read;
+    const parts = this.inputs.map(({ name, activation }) => ({ name, axes: activation.sizes as AxesSizes }));
+    const { nodes, of } = unpackInputs(parts, (name) => this.build.take(asNodeName(name, 'input')));
+    for (const node of nodes) {
+      this.build.take(node.name);
+      this.build.nodes.push(node);
+    }
+    for (const input of this.inputs) {
+      if (parts.length > 1) input.activation = input.activation.with({ node: of.get(input.name) ?? 'input' });
+      this.#values.set(input.name, { activation: input.activation });
+    }
   }
 
   /** A batch of rows of whole numbers. */
@@ -130,8 +164,9 @@ export class Translation {
     return batchAxis < rank ? batchAxis : -1;
   }
 
-  #inputShape({ name, type }: ValueInfoProto): number[] | undefined {
-    const { input: sizes } = this.#given.options;
+  #inputShape({ name, type }: ValueInfoProto, byName: boolean): number[] | undefined {
+    const { input: given } = this.#given.options;
+    const sizes = Array.isArray(given) ? (byName ? undefined : given) : given?.[name];
     const tensor = type?.tensorType;
     if (!tensor || !(isFloatType(tensor.elemType) || TOKEN_TYPES.has(tensor.elemType))) {
       this.#fault('the graph', `input ${name}`, 'numbers with a fraction, or tokens');
@@ -158,28 +193,41 @@ export class Translation {
     return shape;
   }
 
-  /** The output to make, and what is left out behind it. */
-  #chooseOutput(wanted: string | undefined): void {
-    const { graph, options } = this.#given;
-    const names = graph.output.map(({ name }) => name);
-    const name = wanted ?? (names.length === 1 ? names[0] : undefined);
-    if (name === undefined || !names.includes(name)) {
-      this.#fault('the graph', `outputs ${names.join(', ')}`, 'one output; the option output chooses one');
-      this.#output = names[0] ?? '';
-    } else this.#output = name;
-    if (options.whole) return;
+  /** The outputs to make, and what is left out behind them. */
+  #chooseOutputs(wanted: string | readonly string[] | undefined): void {
+    const names = this.#given.graph.output.map(({ name }) => name);
+    const chosen = wanted === undefined ? names : [wanted].flat();
+    const unknown = chosen.find((name) => !names.includes(name));
+    if (chosen.length === 0 || chosen.length > MOST_PARTS || unknown !== undefined) {
+      const needs = unknown === undefined ? `1 to ${MOST_PARTS} outputs; the option output chooses some` : `an output "${unknown}"`;
+      this.#fault('the graph', `outputs ${names.join(', ')}`, needs);
+    }
+    for (const { name } of objectOrder(chosen.filter((name) => names.includes(name)).map((name) => ({ name })))) {
+      const tensor = this.#given.options.whole ? name : this.#withoutTail(name);
+      // What differs from another output by its tail alone would be that output again.
+      const again = wanted === undefined && this.outputs.some((other) => other.tensor === tensor);
+      if (!again) this.outputs.push({ name, tensor, activation: undefined });
+    }
+  }
+
+  /** The tensor that is the output without what is left out behind it. */
+  #withoutTail(name: string): string {
+    let output = name;
+    const tail: ImportReport['tail'] = [];
     const producers = new Map(this.#nodes.flatMap((node) => node.output.map((o) => [o, node])));
-    for (let node = producers.get(this.#output); node && TAIL.has(node.opType); node = producers.get(this.#output)) {
+    for (let node = producers.get(output); node && TAIL.has(node.opType); node = producers.get(output)) {
       const [from] = node.input;
-      producers.delete(this.#output); // so that nodes that read each other come to an end here; #node refuses them
+      producers.delete(output); // so that nodes that read each other come to an end here; #node refuses them
       if (from === undefined) break;
       if (node.opType !== 'Identity') {
         const { opset } = this.#given;
         const axis = node.attribute.find((a) => a.name === 'axis')?.i ?? (node.opType.startsWith('Arg') ? 0 : opset < 13 ? 1 : -1);
-        this.tail.unshift({ node: node.name || this.#output, operator: node.opType, ...(/Softmax|Arg/.test(node.opType) && { axis }) });
+        tail.unshift({ node: node.name || output, operator: node.opType, ...(/Softmax|Arg/.test(node.opType) && { axis }) });
       }
-      this.#output = from;
+      output = from;
     }
+    this.tail.push(...tail.filter((node) => !this.tail.some((other) => other.node === node.node)));
+    return output;
   }
 
   /** Replaces functions of several nodes, and leaves out what the output does not depend on. */
@@ -197,7 +245,7 @@ export class Translation {
       return value && scalarOf(value);
     };
     this.#nodes = recognise({ nodes: this.#nodes, scalar });
-    const needed = new Set([this.#output]);
+    const needed = new Set(this.outputs.map(({ tensor }) => tensor));
     const kept: NodeProto[] = [];
     for (const node of [...this.#nodes].reverse()) {
       if (!node.output.some((name) => needed.has(name))) continue;
@@ -206,7 +254,7 @@ export class Translation {
     }
     this.#nodes = kept;
     for (const name of kept.flatMap(({ input }) => input)) this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
-    this.#readers.set(this.#output, (this.#readers.get(this.#output) ?? 0) + 1);
+    for (const { tensor } of this.outputs) this.#readers.set(tensor, (this.#readers.get(tensor) ?? 0) + 1);
   }
 
   async #node(node: OnnxNode): Promise<void> {
@@ -257,29 +305,31 @@ export class Translation {
     return { activation: activation.with({ exclusive: activation.exclusive && this.#readers.get(name) === 1 }) };
   }
 
-  /** The output with whole axes of the file as channels and positions. */
+  /** The outputs with whole axes of the file as channels and positions. */
   #finish(): void {
-    const value = this.#values.get(this.#output);
     if (this.faults.length > 0) return;
-    if (!value || !('activation' in value)) {
-      this.#fault('the graph', `output ${this.#output}`, 'an output that layers compute from the input');
-      return;
-    }
-    try {
-      this.output = this.#inWholeAxes(value.activation);
-    } catch (error) {
-      if (!(error instanceof Unsupported)) throw error;
-      this.#fault('the graph', `output ${this.#output}`, error.message);
+    for (const output of this.outputs) {
+      const value = this.#values.get(output.tensor);
+      if (!value || !('activation' in value)) {
+        this.#fault('the graph', `output ${output.tensor}`, 'an output that layers compute from the input');
+        continue;
+      }
+      try {
+        output.activation = this.#inWholeAxes(value.activation, output.tensor);
+      } catch (error) {
+        if (!(error instanceof Unsupported)) throw error;
+        this.#fault('the graph', `output ${output.tensor}`, error.message);
+      }
     }
   }
 
-  #inWholeAxes(x: Activation): Activation {
+  #inWholeAxes(x: Activation, tensor: string): Activation {
     const atoms = x.axes.flat().filter(({ axis }) => axis !== BATCH);
     const whole = atoms.every((a) => isWhole([a], a.axis, item(x.sizes, a.axis)));
     const ascending = x.axes.every((own) => own.every((a, i) => i === 0 || a.axis > item(own, i - 1).axis));
     if (whole && ascending) return x;
     const node = new OnnxNode(
-      { input: [], output: [this.#output], name: `${this.#output}_order`, opType: 'Transpose', domain: '', attribute: [] },
+      { input: [], output: [tensor], name: `${tensor}_order`, opType: 'Transpose', domain: '', attribute: [] },
       0,
       this.#given.opset,
     );
