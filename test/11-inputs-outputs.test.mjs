@@ -505,4 +505,44 @@ t.test('an ONNX file of others: shapes that stay open, an output behind another,
   t.same([only.network.inputs, only.network.outputs], [undefined, undefined], 'one input and one output have no names');
 });
 
+t.test('whatever channels are dead: same axes, and the same numbers from training, model file and ONNX file', judged, async (t) => {
+  const random = randomNumbers(11);
+  const description = network();
+  const { parameters } = inspectNetwork(description);
+  const feeds = { image: [floats(random, 3 * 64), [3, 1, 8, 8]], more: [floats(random, 9), [3, 3]] };
+  const inputs = [0, 1, 2].map((i) => ({ image: feeds.image[0].slice(i * 64, (i + 1) * 64), more: feeds.more[0].slice(i * 3, (i + 1) * 3) }));
+  let removed = 0;
+  for (let trial = 0; trial < 12; trial++) {
+    const state = initialState(parameters, trial, { bitDepth: 6, headroom: 1 });
+    for (const { name, role } of parameters) {
+      if (role === 'bias') state[name] = floats(random, state[name].length);
+      if (role !== 'bitDepth') continue;
+      const share = [0.2, 0.6, 1][Math.floor(3 * random())];
+      state[name] = state[name].map((b) => (random() < share ? 0 : b));
+      const bias = name.replace('bitDepth', 'bias');
+      if (random() < 0.5) state[bias] = (state[bias] ?? new Float32Array(state[name].length)).map(() => 0);
+    }
+    const source = { network: description, state, info: { name: '', classes: 0, mean: [], std: [] } };
+    const compiled = new binding.Network(description, { device: 'cpu', loss: { kind: 'l1' }, optimizer: { kind: 'sgd' }, batchSize: 4 });
+    await compiled.loadState(state);
+    const expected = await compiled.predict(Float32Array.from(inputs.flatMap(({ image, more }) => [...image, ...more])), 3);
+    if (await compiled.prune()) removed++;
+    t.same([compiled.description.inputs, compiled.description.outputs], [description.inputs, description.outputs]);
+    await compiled.dispose();
+    const model = await loadModel(await exportModel(source, { format: 'scnn' }));
+    t.same([model.inputs, model.outputs], [description.inputs, description.outputs]);
+    const predictions = await model.predict(inputs);
+    model.dispose();
+    t.ok(difference(Float32Array.from(predictions.flatMap(({ scores }) => [...scores])), expected) < 1e-4, `${trial}: model file`);
+    const { results, inputs: inputNames, outputs: outputNames } = await runOnnx(await exportModel(source, { format: 'onnx' }), feeds);
+    t.same([inputNames, outputNames], [['image', 'more'], description.outputs.map(({ name }) => name)]);
+    for (const [k, { name, axes }] of description.outputs.entries()) {
+      t.same(results[name].dims, [3, ...axes]);
+      const own = Float32Array.from(predictions.flatMap(({ outputs }) => [...outputs[name].scores]));
+      t.ok(difference(results[name].data, own) < 1e-4, `${trial}: ONNX, output ${k}`);
+    }
+  }
+  t.ok(removed >= 8, `${removed} networks lost channels`);
+});
+
 t.teardown(() => trainer.dispose());
