@@ -545,4 +545,79 @@ t.test('whatever channels are dead: same axes, and the same numbers from trainin
   t.ok(removed >= 8, `${removed} networks lost channels`);
 });
 
+/** Paths to everything that is inside plain data, arrays of numbers as a whole. */
+function pathsIn(value, path = []) {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return [path];
+  return [path, ...Object.entries(value).flatMap(([key, inner]) => pathsIn(inner, [...path, key]))];
+}
+function changed(value, [key, ...rest], to) {
+  if (key === undefined) return to;
+  const copy = Array.isArray(value) ? [...value] : { ...value };
+  copy[key] = changed(value[key], rest, to);
+  return copy;
+}
+const hostile = [
+  undefined,
+  null,
+  true,
+  'x',
+  '',
+  12n,
+  Symbol('s'),
+  () => {},
+  {},
+  [],
+  [1],
+  { x: 1 },
+  Number.NaN,
+  -1,
+  0.5,
+  2 ** 40,
+  new Float32Array(3),
+  new Proxy({}, {}),
+];
+
+t.test('random wrong arguments: a typed error that names a place, or it is right after all', async (t) => {
+  const random = randomNumbers(21);
+  const small = () => trainSplit(examples(4));
+  const options = { shape: { image: [1, 8, 8], more: [3] }, classes: { place: 4, parity: 2, mask: 2 }, classNames: { parity: ['a', 'b'] } };
+  const arrays = { ...options, mean: { image: [0], more: [0, 0, 0] }, std: { image: [1], more: [1, 1, 1] }, train: small(), test: small() };
+  const loss = { kind: 'sum', outputs: { place: { kind: 'crossEntropy', labelSmoothing: 0.1, weight: 2 }, height: { kind: 'huber', delta: 1 } } };
+  const few = await datasetFromArrays(arrays);
+  const labelParts = [
+    { labels: 1, classes: 4 },
+    { labels: 1, classes: 2 },
+  ];
+  const set = { shape: [2, 1, 1], images: new Float32Array(8), labels: new Int32Array(8), labelParts, targets: new Float32Array(4) };
+  const calls = {
+    datasetFromArrays: [arrays, (given) => datasetFromArrays(given)],
+    inspectNetwork: [
+      (({ input, inputs, outputs }) => ({ input, inputs, outputs }))(network()),
+      (given) => inspectNetwork({ ...network(), ...given }),
+    ],
+    Trainer: [loss, (given) => Trainer.create({ network: network(), data: few, epochs: 1, batchSize: 4, loss: given }).dispose()],
+    DataSet: [set, (given) => new binding.DataSet(given)],
+    importModel: [{ output: ['a', 'b'], input: { a: [1, 2] } }, (given) => importModel('none.onnx', given)],
+  };
+  for (const [name, [right, call]] of Object.entries(calls)) {
+    const paths = pathsIn(right);
+    let errors = 0;
+    for (let i = 0; i < 150; i++) {
+      const path = paths[Math.floor(paths.length * random())];
+      const value = hostile[Math.floor(hostile.length * random())];
+      let error;
+      try {
+        await call(changed(right, path, value));
+      } catch (caught) {
+        error = caught;
+      }
+      if (!error) continue;
+      errors++;
+      const typed = ['ERR_SELFCOMPRESS_ARGUMENT', 'ERR_SELFCOMPRESS_DATA'].includes(error.code) && /^Expected .+|none\.onnx/s.test(error.message);
+      if (!typed) t.fail(`${name}: ${path.join('.')} = ${String(value)}: ${error.stack}`);
+    }
+    t.ok(errors > 30, `${name}: ${errors} errors`);
+  }
+});
+
 t.teardown(() => trainer.dispose());

@@ -4,6 +4,7 @@ import { item } from '../indexing.js';
 import { checkPartName } from '../network/parts.js';
 import { SLICE, type Steps } from '../pace.js';
 import { type AnswerPlan, checkAnswers, type GivenAnswers } from './array-answers.js';
+import { isArrayLike } from './checks.js';
 import type { Answers, DataOutput, Task } from './dataset.js';
 
 type Numbers = Uint8Array | Int32Array | Float32Array;
@@ -37,10 +38,13 @@ export function* packImages(arrays: readonly (Uint8Array | Float32Array)[], coun
   return yield* packRows(new Float32Array(length), arrays, count, (k) => (arrays[k] instanceof Uint8Array ? 1 / 255 : 1));
 }
 
+/** An object with an array for an output; any other is no array of labels, and an error as such. */
+const hasArrays = (value: unknown) => isPlainObject(value) && Object.values(value).some(isArrayLike);
+
 /** Which outputs the labels and targets of a split are for; undefined: there is one, without a name. */
 export function outputNames(split: unknown, argument: string): string[] | undefined {
   const { labels, targets } = (isPlainObject(split) ? split : {}) as GivenAnswers;
-  if (!isPlainObject(labels) && !isPlainObject(targets)) return undefined;
+  if (!hasArrays(labels) && !hasArrays(targets)) return undefined;
   for (const [field, given] of Object.entries({ labels, targets })) {
     if (given !== undefined && !isPlainObject(given)) throw wrongType('an array for each output, by name', `${argument}.${field}`, given);
   }
