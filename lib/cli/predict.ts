@@ -35,13 +35,26 @@ async function predict(file: string, inputs: string[], { top, threads, json }: P
     const predictions = await model.predict(some);
     predictions.forEach((prediction, i) => {
       const input = some[i] ?? '';
-      console.log(json ? JSON.stringify({ input, top: prediction.top(top), scores: Array.from(prediction.scores) }) : line(input, prediction, top));
+      console.log(json ? JSON.stringify({ input, ...fields(prediction, top) }) : `${input}: ${line(prediction, top)}`);
     });
   }
   model.dispose();
 }
 
-function line(input: string, prediction: Prediction, top: number): string {
+/** Of several outputs each by name. */
+function fields(prediction: Prediction, top: number): object {
+  const { outputs } = prediction;
+  const own = { top: prediction.top(top), scores: Array.from(prediction.scores) };
+  return outputs ? { ...own, outputs: Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, fields(output, top)])) } : own;
+}
+
+function line(prediction: Prediction, top: number): string {
+  const { outputs } = prediction;
+  if (outputs) {
+    return Object.entries(outputs)
+      .map(([name, output]) => `${name} ${line(output, top)}`)
+      .join('; ');
+  }
   const classes = prediction.top(top).map(({ label, probability }) => `${label} ${percentText(probability)}`);
-  return `${input}: ${classes.length ? classes.join(', ') : Array.from(prediction.scores).join(' ')}`;
+  return classes.length ? classes.join(', ') : Array.from(prediction.scores).join(' ');
 }

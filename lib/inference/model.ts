@@ -140,7 +140,7 @@ export class InferenceModel {
   /** Writes an example's inputs to `target`; what is to be done yet for images. */
   #decode(example: ModelInput, argument: string, target: Float32Array): (() => Promise<void>)[] {
     const { inputs } = this;
-    if (!inputs) {
+    if (!inputs || (inputs.length === 1 && !isPlainObject(example))) {
       const { axes, normalisation } = item(this.#inputs, 0);
       return [decodeInput(this.#numbers(example as InputValues), argument, axes, normalisation, target) ?? []].flat();
     }
