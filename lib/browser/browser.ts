@@ -1,7 +1,7 @@
 /** `selfcompress/browser`: model files in a browser, by the same engine as WebAssembly. No Node, no addon. */
 import type { AxesSizes, Metadata } from '../binding.js';
-import { withCode, wrongType, wrongValue } from '../errors.js';
-import { copyNumbers, type Normalisation, normalisationOf } from '../inference/examples.js';
+import { checkNames, isPlainObject, withCode, wrongType, wrongValue } from '../errors.js';
+import { copyNumbers, type ModelPart, type Normalisation, normalisationOf, normalisationsOf, partsOf } from '../inference/examples.js';
 import { OutputReader, type Prediction } from '../inference/prediction.js';
 import { Engine, type WasmSource } from './engine.js';
 
@@ -13,7 +13,9 @@ export type { WasmSource } from './engine.js';
  * 0..255, which are divided by 255 and normalised as the file says. ImageData of the input's size, for inputs of 1 or 3 channels: its
  * colours, or their mean. Int32Array: tokens [positions], of a model that reads tokens.
  */
-export type BrowserInput = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | { width: number; height: number; data: Uint8ClampedArray };
+export type BrowserValues = Float32Array | Int32Array | Uint8Array | Uint8ClampedArray | { width: number; height: number; data: Uint8ClampedArray };
+/** Of a model with several inputs an object that has one for each, by name. */
+export type BrowserInput = BrowserValues | Readonly<Record<string, BrowserValues>>;
 
 export interface BrowserOptions {
   /** 'unpacked' (default) keeps weights as floats once they were used; 'packed' keeps their codes alone. */
@@ -43,7 +45,9 @@ async function engineAt(source: WasmSource): Promise<Engine> {
 export class BrowserModel {
   readonly #engine: Engine;
   #model: number;
-  readonly #normalisation: Normalisation;
+  readonly #inputs: (ModelPart & { normalisation: Normalisation })[];
+  /** Whether inputs have names. */
+  readonly #named: boolean;
   readonly #outputs: OutputReader;
   /** [channels, positions...] of one example. */
   readonly input: AxesSizes;
@@ -62,7 +66,11 @@ export class BrowserModel {
     this.output = output;
     this.vocabulary = vocabulary || undefined;
     this.metadata = metadata;
-    this.#normalisation = normalisationOf(metadata, input[0]);
+    const parts = partsOf(metadata, 'input', input);
+    const normalisations = parts ? normalisationsOf(metadata, parts) : [normalisationOf(metadata, input[0])];
+    const whole = { name: '', axes: input, from: 0, to: input.reduce((product, size) => product * size, 1) };
+    this.#inputs = (parts ?? [whole]).map((part, i) => ({ ...part, normalisation: normalisations[i] as Normalisation }));
+    this.#named = parts !== undefined;
     this.#outputs = new OutputReader(metadata, output);
   }
 
@@ -92,9 +100,7 @@ export class BrowserModel {
     const values = new Float32Array(examples.length * elements);
     examples.forEach((example, i) => {
       const argument = Array.isArray(given) ? `inputs[${i}]` : 'input';
-      const numbers = example instanceof Int32Array && this.vocabulary ? Float32Array.from(example) : this.#planes(example, argument);
-      if (!copyNumbers(numbers, argument, this.#normalisation, values.subarray(i * elements, (i + 1) * elements)))
-        throw wrongType('a Float32Array, a Uint8Array or ImageData', argument, example);
+      this.#write(example, argument, values.subarray(i * elements, (i + 1) * elements));
     });
     const predictions = this.#outputs.of(this.#engine.predict(model, values, examples.length, outputs), examples.length);
     return Array.isArray(given) ? predictions : (predictions[0] as Prediction);
@@ -111,12 +117,32 @@ export class BrowserModel {
     return this.#model;
   }
 
+  /** An example's inputs as the network reads them. */
+  #write(example: unknown, argument: string, target: Float32Array): void {
+    if (this.#named && isPlainObject(example) && !('data' in example && 'width' in example)) {
+      checkNames(
+        example,
+        argument,
+        this.#inputs.map(({ name }) => name),
+      );
+      for (const part of this.#inputs) this.#writeOne(example[part.name], `${argument}.${part.name}`, part, target.subarray(part.from, part.to));
+    } else if (this.#inputs.length > 1) {
+      if (!(example instanceof Float32Array) || !copyNumbers(example, argument, { mean: [0], std: [1] }, target))
+        throw wrongType(`an object with ${this.#inputs.map(({ name }) => `"${name}"`).join(', ')}`, argument, example);
+    } else this.#writeOne(example, argument, this.#inputs[0] as ModelPart & { normalisation: Normalisation }, target);
+  }
+
+  #writeOne(values: unknown, argument: string, { axes, normalisation }: ModelPart & { normalisation: Normalisation }, target: Float32Array): void {
+    const numbers = values instanceof Int32Array && this.vocabulary ? Float32Array.from(values) : this.#planes(values, argument, axes);
+    if (!copyNumbers(numbers, argument, normalisation, target)) throw wrongType('a Float32Array, a Uint8Array or ImageData', argument, values);
+  }
+
   /** The bytes of ImageData, plane by plane; anything else as it is. */
-  #planes(example: unknown, argument: string): unknown {
+  #planes(example: unknown, argument: string, axes: AxesSizes): unknown {
     const { data, width, height } = (example ?? {}) as { data?: unknown; width?: unknown; height?: unknown };
     if (!(data instanceof Uint8ClampedArray) || typeof width !== 'number' || typeof height !== 'number') return example;
-    const [channels, rows, columns] = this.input;
-    if (this.input.length !== 3 || (channels !== 1 && channels !== 3)) throw wrongType('a typed array', argument, example);
+    const [channels, rows, columns] = axes;
+    if (axes.length !== 3 || (channels !== 1 && channels !== 3)) throw wrongType('a typed array', argument, example);
     if (width !== columns || height !== rows || data.length !== 4 * width * height)
       throw wrongValue(`ImageData of ${columns}×${rows} pixels`, argument, `${width}×${height}`);
     const size = width * height;
