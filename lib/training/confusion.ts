@@ -11,7 +11,7 @@ const AT_ONCE = 64;
  */
 export async function confusionOf(
   network: { predict(images: Float32Array, count: number): Promise<Float32Array> },
-  data: Pick<Dataset, 'shape' | 'mean' | 'std' | 'classes' | 'test'>,
+  data: Pick<Dataset, 'shape' | 'mean' | 'std' | 'inputs' | 'classes' | 'test'>,
 ): Promise<number[][]> {
   const { classes, test } = data;
   const labels = test.labels as Int32Array;

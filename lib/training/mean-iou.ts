@@ -7,13 +7,9 @@ import { item } from '../indexing.js';
 const AT_ONCE = 8;
 
 /** Images `first`… of a split, normalised as the network was trained. */
-export function normalised(
-  { images }: Split,
-  { shape, mean, std }: Pick<Dataset, 'shape' | 'mean' | 'std'>,
-  first: number,
-  count: number,
-): Float32Array {
-  const [channels, height, width] = shape;
+export function normalised({ images }: Split, data: Pick<Dataset, 'shape' | 'mean' | 'std' | 'inputs'>, first: number, count: number): Float32Array {
+  const [channels, height, width] = data.shape;
+  const [mean, std] = [ofWhole(data.mean, data.inputs), ofWhole(data.std, data.inputs)];
   const pixels = height * width;
   const scale = images instanceof Uint8Array ? 1 / 255 : 1;
   const values = new Float32Array(count * channels * pixels);
@@ -65,10 +61,9 @@ class Counts {
 /** Mean over the classes that occur, in labels or predictions, of the pixels of both ÷ the pixels of either. */
 export async function meanIoU(
   network: { predict(images: Float32Array, count: number): Promise<Float32Array> },
-  given: Pick<Dataset, 'shape' | 'mean' | 'std' | 'classes' | 'inputs'>,
+  data: Pick<Dataset, 'shape' | 'mean' | 'std' | 'classes' | 'inputs'>,
   split: Split,
 ): Promise<number> {
-  const data = { ...given, mean: ofWhole(given.mean, given.inputs), std: ofWhole(given.std, given.inputs) };
   const labels = split.labels as Int32Array;
   const pixels = labels.length / split.count;
   let counts: Counts | undefined;

@@ -324,7 +324,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
   /** Test images by right and predicted class; undefined where the data are no images with a class each. */
   async confusion(): Promise<number[][] | undefined> {
     const { data } = this;
-    if (data.input === 'tokens' || taskOf(data) !== 'classification' || !data.test.labels || (data.input ?? 'image') !== 'image') return undefined;
+    if (data.input === 'tokens' || data.outputs || taskOf(data) !== 'classification' || !data.test.labels) return undefined;
+    if ((data.input ?? 'image') !== 'image') return undefined;
     while (this.#busy) await this.#busy;
     return confusionOf(this.#network, data);
   }
