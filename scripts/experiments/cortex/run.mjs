@@ -72,8 +72,9 @@ export function runOnCortex({ source, name, codes, count, outputs, work }) {
   const path = (file) => join(work, file);
   writeFileSync(path('network.c'), source);
   writeFileSync(path('main.c'), MAIN(name, count, inputs, outputs));
-  writeFileSync(path('inputs.c'), `#include <stdint.h>\nextern const uint8_t inputs[];\nconst uint8_t inputs[] = {${codes.join(',')}};\n`);
-  const objects = ['network.c', 'main.c', 'inputs.c'].map((file) => {
+  writeFileSync(path('inputs.bin'), codes);
+  writeFileSync(path('inputs.s'), `.section .rodata\n.global inputs\ninputs: .incbin "${path('inputs.bin')}"\n`);
+  const objects = ['network.c', 'main.c', 'inputs.s'].map((file) => {
     run(CC, [...FLAGS, '-c', path(file), '-o', path(`${file}.o`)]);
     return path(`${file}.o`);
   });
