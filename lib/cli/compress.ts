@@ -57,7 +57,7 @@ export function addCompressCommand(program: Command): void {
     .option('--target-bits <share>', 'end at this share of the bits (default: 0.06)', number(1e-6, 1))
     .option('--target-drop <points>', "end so many points below the original's accuracy, on images held back; learns the labels", number(-100, 100))
     .option('--validation <n>', 'with --target-drop: images held back (default: a tenth)', integer(1))
-    .option('--epochs <n>', 'passes over the training images', integer(1), 20)
+    .option('--epochs <n>', 'passes over the training images', integer(1), 30)
     .option('--batch-size <n>', 'images of a step', integer(1, 1 << 20), 128)
     .option('--lr <rate>', 'learning rate of weights', number(0), 0.001)
     .option('--seed <n>', 'the same seed gives the same result', integer(0), 1)

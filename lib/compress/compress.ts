@@ -23,7 +23,7 @@ export interface CompressOptions {
    * 6 % of the bits.
    */
   target?: Omit<Target, 'reference'> | undefined;
-  /** Default 20. */
+  /** Default 30. */
   epochs?: number | undefined;
   /**
    * Of the training images: the original says what their outputs are. Default: shifts by up to an eighth of the smaller side, and mirrored
@@ -84,7 +84,7 @@ const NAMES = [
   'device',
   'onEpoch',
 ] as const satisfies (keyof CompressOptions)[];
-const DEFAULTS = { epochs: 20, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
+const DEFAULTS = { epochs: 30, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
 
 /** `compressModel` on an ONNX file, or any other that `importModel` reads. */
 export async function compressOnnx(path: string, givenData: Dataset, options: CompressOptions = {}): Promise<CompressedModel> {

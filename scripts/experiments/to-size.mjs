@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { resultsPage } from './results-page.mjs';
 import { scriptOptions, train } from './runs.mjs';
 
-const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+export const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+
+export const machine = () => cpus()[0].model;
 
 /**
  * Trains `rows` = [{ name, targetSize, toBeat, epochs }] of one net on one data set, with options of the command line for the plain run and
@@ -37,7 +39,7 @@ export async function toSizes({ script, model, dataset, plain, small, rows }) {
       options: { plain, small: { ...small, epochs } },
       seeds: bare,
       command: `node scripts/experiments/${script} --seeds ${options.seeds}`,
-      machine: cpus()[0].model,
+      machine: machine(),
     });
   }
 }
@@ -51,7 +53,7 @@ function outcome(directory, history) {
 }
 
 /** Puts a row into docs/results.json, in the place of one of its name, and writes docs/results.md. */
-function record(row) {
+export function record(row) {
   const file = docs('results.json');
   const rows = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).rows : [];
   const all = [...rows.filter(({ name }) => name !== row.name), row].sort((a, b) => (a.name < b.name ? -1 : 1));
