@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
+import { crc32 } from '../dist/data/byte-source.js';
 import { cli, loadDataset, loadImageMasks, NetworkBuilder, randomNumbers, temporaryFolder } from './support.mjs';
 
 const sharp = (await import('sharp').catch(() => undefined))?.default;
@@ -67,6 +68,18 @@ test('litter of systems and tools is no class and no image', async (t) => {
   await t.rejects(loadDataset('images', { dataDir: folderOf(t, { ...files, 'test/c/0.png': junk }) }), {
     message: /class "c" has no training images/,
   });
+});
+
+test('an image that says its rows are longer than those of any image is refused before it is decoded', async (t) => {
+  const files = await basic();
+  const long = Buffer.from(files['test/b/0.png']);
+  long.writeUInt32BE(2_000_000, 16);
+  long.writeUInt32BE(crc32(long.subarray(12, 29)), 29);
+  for (const path of ['test/b/0.png', 'train/a/0.png'])
+    await t.rejects(loadDataset('images', { dataDir: folderOf(t, { ...files, [path]: long }), size: [4, 6] }), {
+      name: 'DataError',
+      message: /4×2000000 pixels, and no side may have more than 65535/,
+    });
 });
 
 test('links to folders and images', async (t) => {

@@ -93,6 +93,11 @@ t.test('wrong options are named', async (t) => {
   await t.rejects(compressModel(imported, data, { onEpoch: 5 }), { message: /options\.onEpoch/ });
   await t.rejects(compressModel(imported, data, { target: { bytes: -1 } }), { message: /options\.target\.bytes/ });
   await t.rejects(compressModel(imported, {}, {}), { name: 'TypeError' });
+  for (const images of [undefined, null, 5, []])
+    await t.rejects(compressModel(imported, { ...data, test: { ...data.test, images } }, {}), {
+      code: 'ERR_SELFCOMPRESS_ARGUMENT',
+      message: /images/,
+    });
   await t.rejects(compressModel(undefined, data), { name: 'TypeError' });
   await t.rejects(compressOnnx('no.onnx', data), { message: /no\.onnx/ });
 });

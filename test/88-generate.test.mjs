@@ -103,6 +103,9 @@ t.test('what is refused', async (t) => {
   const ofNumbers = await loadModel(images);
   await t.rejects(ofNumbers.predict(new Int32Array(16)), { name: 'TypeError', message: /for input/ });
   await t.rejects(textOf(ofNumbers, 'a', {}), { name: 'TypeError', message: /a language model for model/ });
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  await t.rejects(textOf(proxy, 'a', {}), { name: 'TypeError', code: 'ERR_SELFCOMPRESS_ARGUMENT', message: /for model/ });
   await t.rejects(async () => (await binding.loadModelFile({ bytes: images })).decoder(), { message: /a network of tokens/ });
 });
 

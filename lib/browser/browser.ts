@@ -1,4 +1,5 @@
 /** `selfcompress/browser`: model files in a browser, by the same engine as WebAssembly. No Node, no addon. */
+import { isInstance } from '../arguments.js';
 import type { AxesSizes, Metadata } from '../binding.js';
 import { checkNames, isPlainObject, withCode, wrongType, wrongValue } from '../errors.js';
 import { copyNumbers, type ModelPart, type Normalisation, normalisationOf, normalisationsOf, partsOf } from '../inference/examples.js';
@@ -175,9 +176,9 @@ export async function loadModel(file: Uint8Array | ArrayBuffer | URL | string, o
 }
 
 async function bytesOf(file: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {
-  if (file instanceof Uint8Array) return file;
-  if (file instanceof ArrayBuffer) return new Uint8Array(file);
-  if (typeof file !== 'string' && !(file instanceof URL)) throw wrongType('the bytes or the address of a model file', 'file', file);
+  if (isInstance(file, Uint8Array, 'file')) return file;
+  if (isInstance(file, ArrayBuffer, 'file')) return new Uint8Array(file);
+  if (typeof file !== 'string' && !isInstance(file, URL, 'file')) throw wrongType('the bytes or the address of a model file', 'file', file);
   const response = await fetch(file);
   if (!response.ok) throw wrongValue(`a file (the server says ${response.status})`, 'file', String(file));
   return new Uint8Array(await response.arrayBuffer());

@@ -9,6 +9,7 @@ import { allocate } from './byte-source.js';
 import { type Dataset, IGNORED, type Split } from './dataset.js';
 import {
   checkImageOptions,
+  checkSides,
   commonShape,
   decodeImage,
   forEachAtOnce,
@@ -76,7 +77,8 @@ async function decodeMask(sharp: Sharp, path: string, { shape: [, height, width]
   let data: Buffer;
   let info: import('sharp').OutputInfo;
   try {
-    const { depth, space } = await sharp(path).metadata();
+    const { depth, space, width: columns, height: rows } = await sharp(path).metadata();
+    checkSides({ width: columns, height: rows });
     if (depth !== 'uchar') throw new Error(`expected 8 bits a channel but found ${depth}`);
     if (!plan.isColour && space !== 'b-w') throw new Error('it has colours, say which class each stands for (values)');
     const mask = sharp(path)

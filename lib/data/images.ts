@@ -15,6 +15,8 @@ const AT_ONCE = 8;
 
 /** Largest image that sets the size of all others; a damaged header would otherwise ask for any. */
 const MOST_PIXELS = 1 << 24;
+/** Of an image as it is stored: decoders hold whole rows, however few there are. JPEG's own limit. */
+const MOST_SIDE = 65_535;
 
 export interface ImageOptions {
   /** Height and width that images are scaled to, one number for squares. Default: those of the first image. */
@@ -82,10 +84,16 @@ export interface ImageHeader {
   isColour: boolean;
 }
 
+/** @throws Error when a few bytes say that rows or columns are longer than those of any image */
+export function checkSides({ width = 0, height = 0 }: { width?: number; height?: number }): void {
+  if (Math.max(width, height) > MOST_SIDE) throw new Error(`${height}×${width} pixels, and no side may have more than ${MOST_SIDE}`);
+}
+
 /** Size as it is shown (cameras store turned images and say so in EXIF), and whether there is colour. @internal */
 export async function readImageHeader(sharp: Sharp, path: string): Promise<ImageHeader> {
   try {
     const { width, height, space, orientation = 1 } = await sharp(path).metadata();
+    checkSides({ width, height });
     const turned = orientation >= 5;
     const [shownHeight, shownWidth] = turned ? [width, height] : [height, width];
     return { height: shownHeight as number, width: shownWidth as number, isColour: space !== 'b-w' && space !== 'grey16' };
@@ -147,6 +155,7 @@ export async function decodeImage(
   let pixels: Buffer;
   let info: import('sharp').OutputInfo;
   try {
+    checkSides(await sharp(source).metadata());
     const image = sharp(source)
       .rotate()
       .flatten({ background: '#000000' })

@@ -1,6 +1,6 @@
 /** Texts as token numbers: by characters, or as a tokenizer.json of Hugging Face says. */
 
-import { checkPath, readArgument } from '../arguments.js';
+import { checkPath, isInstance, readArgument } from '../arguments.js';
 import { checkInteger, DataError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { runNow, runPaced, SLICE, type Steps } from '../pace.js';
@@ -221,6 +221,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 /** The tokens of a text in slices. */
 export async function encodePaced(tokenizer: Tokenizer, text: string): Promise<Int32Array> {
-  if (tokenizer instanceof CharacterVocabulary || tokenizer instanceof PeerVocabulary) return runPaced(tokenizer.encodeSteps(text));
+  if (isInstance(tokenizer, CharacterVocabulary, 'tokenizer') || isInstance(tokenizer, PeerVocabulary, 'tokenizer'))
+    return runPaced(tokenizer.encodeSteps(text));
   return tokenizer.encode(text);
 }

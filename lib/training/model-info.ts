@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { isInstance } from '../arguments.js';
 import type { AnyDataset } from '../data/dataset.js';
 import type { TextDataset } from '../data/text.js';
 import { CharacterVocabulary, PeerVocabulary } from '../data/tokenizer.js';
@@ -11,7 +12,8 @@ export function modelInfoOf(data: AnyDataset): ModelInfo {
   const common = { name, classes, classNames, ...(outputs && { outputs }) };
   if (data.input !== 'tokens') return { ...common, mean: data.mean, std: data.std };
   const { tokenizer } = data as Partial<TextDataset>;
-  const characters = tokenizer instanceof CharacterVocabulary && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
-  const file = tokenizer instanceof PeerVocabulary ? basename(tokenizer.path) : undefined;
+  const characters =
+    isInstance(tokenizer, CharacterVocabulary, 'data.tokenizer') && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
+  const file = isInstance(tokenizer, PeerVocabulary, 'data.tokenizer') ? basename(tokenizer.path) : undefined;
   return { ...common, mean: [], std: [], characters, tokenizer: file };
 }

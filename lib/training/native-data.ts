@@ -41,13 +41,13 @@ interface GrowingSet {
  */
 function growingSet(options: DataSetOptions | TokenDataSetOptions): GrowingSet {
   const ofText = 'tokens' in options && options.windows === true;
-  const arrays = ['tokens' in options ? options.tokens : options.images, options.labels, options.targets].filter((array) => array !== undefined);
+  const values = 'tokens' in options ? options.tokens : options.images;
+  const arrays = [values, ...[options.labels, options.targets].filter((array) => array !== undefined)];
   // What cannot be sliced is an error, which native code words.
   const sliceable =
     arrays.every((array) => ArrayBuffer.isView(array) && array.length > 0) &&
     ('tokens' in options || (Array.isArray(options.shape) && options.shape.every(Number.isInteger)));
   if (!sliceable) return { set: new binding.DataSet(options), rest: nothing() };
-  const values = 'tokens' in options ? options.tokens : options.images;
   const size = ofText ? 1 : 'tokens' in options ? options.length : elements(options.shape);
   const lead = ofText ? options.length : 0; // tokens before the first that begins no window
   const count = (values.length - lead) / size;
