@@ -1,6 +1,6 @@
 #include "graph/parts.h"
 
-#include <set>
+#include <algorithm>
 
 namespace selfcompress {
 namespace {
@@ -12,11 +12,12 @@ std::string listOf(const std::vector<TensorPart>& parts) {
 }
 
 void checkNames(const std::vector<TensorPart>& parts, const std::string& where) {
-  std::set<std::string> seen;
   for (std::size_t i = 0; i < parts.size(); i++) {
     const std::string &name = parts[i].name, at = where + "[" + std::to_string(i) + "].name";
     if (name.empty() || name.find('\0') != std::string::npos) failDescription("a name", at, "\"" + name + "\"");
-    if (!seen.insert(name).second) failDescription("a name that no other part has", at, "\"" + name + "\"");
+    const bool known = std::any_of(parts.begin(), parts.begin() + std::ptrdiff_t(i),
+                                   [&](const TensorPart& part) { return part.name == name; });
+    if (known) failDescription("a name that no other part has", at, "\"" + name + "\"");
   }
 }
 
