@@ -294,6 +294,18 @@ t.test('what does not fit is an error before training', async (t) => {
     Object.entries({ place: 4, parity: 2, mask: 128, height: 1 }).map(([name, outFeatures]) => [name, other.linear(x, { outFeatures })]),
   );
   fails({ network: other.build(outputs) }, { name: 'RangeError', message: /in their order \(more 3, image 1×8×8\).*data/ });
+  for (const wrong of [5, 'ab', {}, [], [5], [{}], [null], new Array(17).fill(data.outputs[0]), { filter: 3 }, new Float32Array(2)]) {
+    fails({ data: { ...data, outputs: wrong } }, { code: 'ERR_SELFCOMPRESS_ARGUMENT', message: /data\.outputs/ });
+    fails({ data: { ...data, inputs: wrong } }, { code: 'ERR_SELFCOMPRESS_ARGUMENT', message: /data\.inputs/ });
+  }
+  for (const [field, wrong] of Object.entries({ name: 5, task: 'other', classes: -1, size: 0 })) {
+    const changed = data.outputs.with(0, { ...data.outputs[0], [field]: wrong });
+    fails({ data: { ...data, outputs: changed } }, { code: 'ERR_SELFCOMPRESS_ARGUMENT', message: new RegExp(`data\\.outputs\\[0\\]\\.${field}`) });
+  }
+  for (const axes of [undefined, [], [0], [1.5], ['2'], [1, 1, 1, 1, 1]])
+    fails({ data: { ...data, inputs: [{ name: 'image', axes }] } }, { code: 'ERR_SELFCOMPRESS_ARGUMENT', message: /data\.inputs\[0\]\.axes/ });
+  for (const labels of [0, false, '', null, {}])
+    fails({ data: { ...data, train: { ...data.train, labels } } }, { code: 'ERR_SELFCOMPRESS_ARGUMENT', message: /labels/ });
   const { outputs: _, ...plain } = data;
   fails({ data: { ...plain, classes: 4 } }, { message: /data/ });
 });

@@ -75,7 +75,7 @@ function* nothing(): Steps<void> {}
 function setOf(data: AnyDataset, which: SplitName): GrowingSet {
   const split = data[which] as Split | TokenSplit;
   const { labels, targets } = split;
-  const parts = labels && data.outputs?.filter(({ task }) => task === 'classification' || task === 'perPosition');
+  const parts = labels === undefined ? undefined : data.outputs?.filter(({ task }) => task === 'classification' || task === 'perPosition');
   const labelParts = parts?.map(({ size, classes }) => ({ labels: size, classes }));
   const answers = { labels, targets, ...(labelParts ? { labelParts } : data.classes > 0 && { classes: data.classes }) };
   if ('images' in split) {

@@ -1,22 +1,60 @@
 /** Whether a trainer's data are data at all, and those that a run was made with. */
 import { type AnyDataset, MOST_EXAMPLES, type Split, type TokenSplit } from '../data/dataset.js';
-import { checkInteger, isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { checkChoice, checkInteger, checkObject, isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { item } from '../indexing.js';
 import { elements } from '../network/description.js';
 import type { DataInfo } from './checkpoint.js';
 import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
 /** Enough that nothing below fails on it with an error of its own; the native side checks the arrays. */
 export function checkData(data: unknown): asserts data is AnyDataset {
-  const { input, shape, length, classes, train, test, validation } = (isPlainObject(data) ? data : {}) as Record<string, unknown>;
+  const { input, shape, length, classes, train, test, validation, inputs, outputs } = (isPlainObject(data) ? data : {}) as Record<string, unknown>;
   const isTokens = input === 'tokens';
   const split = (value: unknown) => isPlainObject(value) && (isTokens ? 'tokens' : 'images') in value && 'count' in value;
   if (!(isTokens || Array.isArray(shape)) || !split(train) || !split(test) || (validation !== undefined && !split(validation))) {
     throw wrongType('a data set, as loadDataset and datasetFromArrays return it,', 'data', data);
   }
   checkInteger(classes, 'data.classes', 0);
+  if (inputs !== undefined) checkInputs(inputs, data as Record<string, unknown>);
+  if (outputs !== undefined) checkOutputs(outputs);
   for (const [name, given] of Object.entries({ train, test, validation })) {
     if (given !== undefined) checkCount(given as Split | TokenSplit, `data.${name}`, isTokens ? [length] : (shape as unknown[]));
   }
+}
+
+/** More than that no network has. */
+const MOST_PARTS = 16;
+
+function checkList(value: unknown, argument: string): Record<string, unknown>[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MOST_PARTS) throw wrongType(`a list of 1 to ${MOST_PARTS}`, argument, value);
+  return Array.from(value, (part, i) => {
+    const fields = checkObject(part, `${argument}[${i}]`);
+    if (typeof fields.name !== 'string') throw wrongType('a string', `${argument}[${i}].name`, fields.name);
+    return fields;
+  });
+}
+
+function checkInputs(value: unknown, { mean, std }: Record<string, unknown>): void {
+  const parts = checkList(value, 'data.inputs');
+  parts.forEach(({ axes }, i) => {
+    const at = `data.inputs[${i}].axes`;
+    if (!Array.isArray(axes) || axes.length === 0 || axes.length > 4) throw wrongType('channels and up to three positions', at, axes);
+    for (const size of axes) checkInteger(size, at, 1, MOST_EXAMPLES);
+  });
+  const channels = parts.reduce((sum, { axes }) => sum + item(axes as number[], 0), 0);
+  for (const [name, numbers] of Object.entries({ mean, std })) {
+    if (!Array.isArray(numbers) || numbers.length !== channels)
+      throw wrongType(`${channels} numbers, one for each channel of the inputs,`, `data.${name}`, numbers);
+  }
+}
+
+function checkOutputs(value: unknown): void {
+  checkList(value, 'data.outputs').forEach(({ task, classes, size }, i) => {
+    const at = `data.outputs[${i}]`;
+    checkChoice(task, `${at}.task`, ['classification', 'perPosition', 'multiLabel', 'regression']);
+    checkInteger(classes, `${at}.classes`, 0);
+    checkInteger(size, `${at}.size`, 1, MOST_EXAMPLES);
+  });
 }
 
 /** Nothing is made as long as a split's count says before its arrays are that long. */

@@ -144,8 +144,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     checkData(data);
     const options = withLossFor(data, completeOptions(rest), rest.loss);
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
+    const { parameters } = inspectNetwork(description); // first: parts of inputs and outputs are sound then
     checkPartsOf(description, data, options);
-    const { parameters } = inspectNetwork(description);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
     const live = teacher === undefined ? undefined : new LiveTeacher(checkTeacher(teacher, options), options);
