@@ -98,6 +98,10 @@ const cases = {
     before:
       "import { decodeModel } from 'selfcompress'; import { readFileSync } from 'node:fs'; const { network, state } = await decodeModel(readFileSync('model.scnn'));",
   },
+  'docs/export.md 2': {
+    before: `import { cpSync } from 'node:fs'; cpSync('runs/fashion', 'runs/mnist', { recursive: true });
+      const examples = Float32Array.from({ length: 8 * 144 }, (_, i) => Math.sin(i)), labels = new Int32Array(8);`,
+  },
   'docs/inference.md 1': { needs: ['sharp'] },
   'docs/inference.md 2': { elsewhere: 'a browser runs it (75-browser.test.mjs)' },
   'docs/inputs-outputs.md 1': {
