@@ -193,55 +193,52 @@ t.test('what has died leaves, and the function stays', async (t) => {
   await trainer.dispose();
 });
 
-t.test(
-  'units of LSTMs leave while they train, and a run goes on from any moment of it',
-  { skip: 'no rates are known with which units leave in so short a run' },
-  async (t) => {
-    for (const penalty of ['coupled', 'rate']) {
-      const shrinking = penalty === 'rate' ? { gamma: 20 } : { gamma: 3, bits: { learningRate: 0.2 } };
-      const start = () => Trainer.create({ network: model('lstm-lm'), data, ...options, epochs: 4, penalty, ...shrinking });
-      const trainer = start();
-      let middle;
-      trainer.on('step', ({ step }) => {
-        if (step === 51) middle = trainer.checkpoint();
-      });
-      await trainer.run();
-      const { description, history } = trainer;
-      const { shapes, parameters } = inspectNetwork(description);
-      const { layers, testLoss } = history.at(-1);
-      const size = (name) => layers.find((layer) => layer.name === name);
-      for (const name of ['lstm1', 'lstm2']) {
-        const [units] = shapes[name];
-        t.ok(units < 32, `${penalty}: ${units} units of ${name} are left`);
-        const shapeOf = (parameter) => parameters.find((p) => p.name === parameter).shape;
-        t.same(shapeOf(`${name}-inputs.weight`)[0], 4 * units);
-        t.same(shapeOf(`${name}.weight`), [4 * units, units]);
-        for (const role of ['bias', 'bitDepth', 'exponent']) t.same(shapeOf(`${name}.${role}`), [4 * units]);
-        const { originalChannels, originalWeights, channels, channelBits, weights, bits } = size(name);
-        t.same([originalChannels, originalWeights], [128, 128 * 32]);
-        t.ok(channels <= 4 * units && weights <= channels * units && bits < 32 * weights);
-        t.equal(channelBits.length, 128);
-        t.ok(channelBits.filter((depth) => depth > 0).length <= channels);
-      }
-      t.ok(Number.isFinite(testLoss));
-      const again = await Trainer.resume(await middle, data);
-      await again.run();
-      t.same(await again.state(), await trainer.state());
-      // The file alone predicts the same.
-      const loaded = await loadModel(await trainer.encodeModel());
-      const tokens = data.test.tokens.slice(0, length);
-      const { scores } = await loaded.predict(tokens);
-      const loss = { kind: 'crossEntropy', perPosition: true };
-      const network = new binding.Network(description, { device: 'cpu', loss, optimizer: { kind: 'adamw' }, batchSize: 1 });
-      const state = await trainer.state();
-      await network.loadState(Object.fromEntries(network.parameters.map(({ name }) => [name, state[name]])));
-      t.ok(difference(scores, await network.predict(tokens, 1)) < 1e-4);
-      await network.dispose();
-      await again.dispose();
-      await trainer.dispose();
+t.test('units of LSTMs leave while they train, and a run goes on from any moment of it', async (t) => {
+  for (const penalty of ['coupled', 'rate']) {
+    // Rows die early; what they leave in biases then decays by a twentieth a step.
+    const shrinking = penalty === 'rate' ? { gamma: 0.1, epochs: 30 } : { gamma: 0.01, epochs: 24, bits: { learningRate: 0.2 } };
+    const start = () => Trainer.create({ network: model('lstm-lm'), data, ...options, penalty, ...shrinking });
+    const trainer = start();
+    let middle;
+    trainer.on('step', ({ step }) => {
+      if (step === 251) middle = trainer.checkpoint();
+    });
+    await trainer.run();
+    const { description, history } = trainer;
+    const { shapes, parameters } = inspectNetwork(description);
+    const { layers, testLoss } = history.at(-1);
+    const size = (name) => layers.find((layer) => layer.name === name);
+    for (const name of ['lstm1', 'lstm2']) {
+      const [units] = shapes[name];
+      t.ok(units < 32, `${penalty}: ${units} units of ${name} are left`);
+      const shapeOf = (parameter) => parameters.find((p) => p.name === parameter).shape;
+      t.same(shapeOf(`${name}-inputs.weight`)[0], 4 * units);
+      t.same(shapeOf(`${name}.weight`), [4 * units, units]);
+      for (const role of ['bias', 'bitDepth', 'exponent']) t.same(shapeOf(`${name}.${role}`), [4 * units]);
+      const { originalChannels, originalWeights, channels, channelBits, weights, bits } = size(name);
+      t.same([originalChannels, originalWeights], [128, 128 * 32]);
+      t.ok(channels <= 4 * units && weights <= channels * units && bits < 32 * weights);
+      t.equal(channelBits.length, 128);
+      t.ok(channelBits.filter((depth) => depth > 0).length <= channels);
     }
-  },
-);
+    t.ok(Number.isFinite(testLoss));
+    const again = await Trainer.resume(await middle, data);
+    await again.run();
+    t.same(await again.state(), await trainer.state());
+    // The file alone predicts the same.
+    const loaded = await loadModel(await trainer.encodeModel());
+    const tokens = data.test.tokens.slice(0, length);
+    const { scores } = await loaded.predict(tokens);
+    const loss = { kind: 'crossEntropy', perPosition: true };
+    const network = new binding.Network(description, { device: 'cpu', loss, optimizer: { kind: 'adamw' }, batchSize: 1 });
+    const state = await trainer.state();
+    await network.loadState(Object.fromEntries(network.parameters.map(({ name }) => [name, state[name]])));
+    t.ok(difference(scores, await network.predict(tokens, 1)) < 1e-4);
+    await network.dispose();
+    await again.dispose();
+    await trainer.dispose();
+  }
+});
 
 t.test('embedding and output layer may share their weights, which are everywhere once', async (t) => {
   const { parameters } = inspectNetwork(createModel('char-lm', { input: { tokens: 64 }, classes: 65, tied: true }));
