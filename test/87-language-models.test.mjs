@@ -196,7 +196,7 @@ t.test('what has died leaves, and the function stays', async (t) => {
 t.test('units of LSTMs leave while they train, and a run goes on from any moment of it', async (t) => {
   for (const penalty of ['coupled', 'rate']) {
     // Rows die early; what they leave in biases then decays by a twentieth a step.
-    const shrinking = penalty === 'rate' ? { gamma: 0.1, epochs: 30 } : { gamma: 0.01, epochs: 24, bits: { learningRate: 0.2 } };
+    const shrinking = penalty === 'rate' ? { gamma: 0.1, epochs: 36 } : { gamma: 0.01, epochs: 24, bits: { learningRate: 0.2 } };
     const start = () => Trainer.create({ network: model('lstm-lm'), data, ...options, penalty, ...shrinking });
     const trainer = start();
     let middle;
