@@ -17,11 +17,6 @@ export function reading<T>(argument: string, read: () => T): T {
   }
 }
 
-/** `instanceof`, which runs code of a proxy, and fails for one that was revoked. */
-export function isInstance<T>(value: unknown, kind: abstract new (...parameters: never[]) => T, argument: string): value is T {
-  return reading(argument, () => value instanceof kind);
-}
-
 /** A copy of plain objects and arrays, whose properties are read in order; everything else (typed arrays, functions, ...) as it is. */
 export function readArgument<T>(value: T, argument: string): T {
   return copy(value, argument, 0) as T;

@@ -196,6 +196,15 @@ export function checkDevice(value: unknown, argument: string): Device {
   return value as Device;
 }
 
+/** `instanceof`, which runs code of a proxy and throws for one that was revoked: that is no instance. */
+export function isInstance<T>(value: unknown, kind: abstract new (...parameters: never[]) => T): value is T {
+  try {
+    return value instanceof kind;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a value is an object that was written as `{...}`, in this realm or another: no array, no instance of a class. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false;

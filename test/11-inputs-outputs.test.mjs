@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { node, tensor, writeModel } from './onnx-writer.mjs';
+import { judged, ort, weights } from './import-support.mjs';
+import { node, writeModel } from './onnx-writer.mjs';
 import {
   binding,
   datasetFromArrays,
@@ -20,11 +21,6 @@ import {
   temporaryFolder,
 } from './support.mjs';
 
-const ort = await import('onnxruntime-node').then(
-  (module) => module.default,
-  () => undefined,
-);
-const judged = { skip: ort ? false : 'onnxruntime-node is not installed' };
 t.setTimeout(300_000);
 const folder = temporaryFolder(t);
 const common = { batchSize: 32, device: 'cpu', learningRate: 0.01 };
@@ -459,21 +455,12 @@ t.test('an ONNX file has the inputs and outputs by name, and comes back', judged
 
 t.test('an ONNX file of others: shapes that stay open, an output behind another, one that nobody asks for', judged, async (t) => {
   const random = randomNumbers(5);
-  const weights = (name, shape) =>
-    tensor(
-      name,
-      shape,
-      floats(
-        random,
-        shape.reduce((a, b) => a * b, 1),
-      ),
-    );
   const path = join(folder, 'others.onnx');
   writeModel(path, {
     opset: 13,
     inputs: { 'left.1': ['batch', 2, 'h', 'w'], right: ['batch', 4], unread: ['batch', 2] },
     outputs: { sum: ['batch', 3], chance: ['batch', 3], 'deep/map': ['batch', 2, 'h', 'w'], twice: ['batch', 3] },
-    initializers: [weights('w1', [2, 2, 3, 3]), weights('w2', [4, 3]), weights('w3', [2, 3])],
+    initializers: [weights('w1', 2, 2, 3, 3), weights('w2', 4, 3), weights('w3', 2, 3)],
     nodes: [
       node('Conv', ['left.1', 'w1'], 'deep/map', { pads: [1, 1, 1, 1] }),
       node('GlobalAveragePool', ['deep/map'], 'pooled'),

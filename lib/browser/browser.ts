@@ -1,6 +1,6 @@
 /** `selfcompress/browser`: model files in a browser, by the same engine as WebAssembly. No Node, no addon. */
 import type { AxesSizes, Metadata } from '../binding.js';
-import { checkNames, isPlainObject, withCode, wrongType, wrongValue } from '../errors.js';
+import { checkNames, isInstance, isPlainObject, withCode, wrongType, wrongValue } from '../errors.js';
 import { copyNumbers, type ModelPart, type Normalisation, normalisationOf, normalisationsOf, partsOf } from '../inference/examples.js';
 import { OutputReader, type Prediction } from '../inference/prediction.js';
 import { Engine, type WasmSource } from './engine.js';
@@ -174,19 +174,10 @@ export async function loadModel(file: Uint8Array | ArrayBuffer | URL | string, o
   );
 }
 
-/** `instanceof`, which fails for a proxy that was revoked. */
-function isA<T>(value: unknown, kind: abstract new (...parameters: never[]) => T): value is T {
-  try {
-    return value instanceof kind;
-  } catch {
-    return false;
-  }
-}
-
 async function bytesOf(file: Uint8Array | ArrayBuffer | URL | string): Promise<Uint8Array> {
-  if (isA(file, Uint8Array)) return file;
-  if (isA(file, ArrayBuffer)) return new Uint8Array(file);
-  if (typeof file !== 'string' && !isA(file, URL)) throw wrongType('the bytes or the address of a model file', 'file', file);
+  if (isInstance(file, Uint8Array)) return file;
+  if (isInstance(file, ArrayBuffer)) return new Uint8Array(file);
+  if (typeof file !== 'string' && !isInstance(file, URL)) throw wrongType('the bytes or the address of a model file', 'file', file);
   const response = await fetch(file);
   if (!response.ok) throw wrongValue(`a file (the server says ${response.status})`, 'file', String(file));
   return new Uint8Array(await response.arrayBuffer());

@@ -4,6 +4,7 @@ import type { TensorPart } from '../binding.js';
 import { checkChoice, checkInteger, checkNames, checkObject, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { checkPartName, packedAxes } from '../network/parts.js';
+import { TASKS } from '../network/task.js';
 import { runPaced, type Steps } from '../pace.js';
 import { type AnswerPlan, checkAnswers, type GivenAnswers } from './array-answers.js';
 import { checkNamedAnswers, checkSameOutputs, ofOutput, outputNames, packImages } from './array-parts.js';
@@ -70,7 +71,6 @@ export interface TokenArrayDataset extends CommonOptions {
 }
 
 const COMMON = ['name', 'classes', 'classNames', 'task', 'ignoreLabel', 'seed', 'shape', 'train', 'test', 'validation'];
-const TASKS = ['classification', 'perPosition', 'multiLabel', 'regression'] as const;
 
 type Sizes = number[];
 

@@ -4,14 +4,11 @@ import { reading } from '../arguments.js';
 import type { TensorPart } from '../binding.js';
 import { checkChoice, checkObject, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { TASKS, type Task } from '../network/task.js';
 
 import { SLICE, type Steps } from '../pace.js';
 
-/**
- * What is learned of an example: one class (`labels` [count]), a class at every position (`labels` [count × positions]),
- * any number of classes (`targets` [count × classes] of 0 and 1), or numbers (`targets` [count × features]).
- */
-export type Task = 'classification' | 'perPosition' | 'multiLabel' | 'regression';
+export type { Task };
 
 /** The answers of a split's examples: labels or targets, never both. */
 export interface Answers {
@@ -101,7 +98,7 @@ export const MOST_EXAMPLES = 2 ** 31 - 1;
 export function taskOf(data: AnyDataset): Task {
   checkObject(data, 'data');
   const { task = data.outputs?.[0]?.task, train } = reading('data', () => ({ task: data.task, train: data.train }));
-  if (task !== undefined) checkChoice(task, 'data.task', ['classification', 'perPosition', 'multiLabel', 'regression']);
+  if (task !== undefined) checkChoice(task, 'data.task', TASKS);
   if (typeof train !== 'object' || train === null) throw wrongType('an object', 'data.train', train);
   return task ?? (train.labels ? 'classification' : 'regression');
 }

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { TASKS } from '../network/task.js';
 import { pauses, runPaced } from '../pace.js';
 import type { AnyDataset, Task } from './dataset.js';
 import { textPieces, withDataFile } from './files.js';
@@ -204,7 +205,7 @@ function checkOptions(options: JsonLinesOptions): void {
     if (options[name] !== undefined && typeof options[name] !== 'string') throw wrongType('a string', name, options[name]);
   }
   if (options.testPath !== undefined) checkPath(options.testPath, 'testPath');
-  if (options.task !== undefined) checkChoice(options.task, 'task', ['classification', 'perPosition', 'multiLabel', 'regression']);
+  if (options.task !== undefined) checkChoice(options.task, 'task', TASKS);
   for (const name of ['classes', 'length', 'vocabulary'] as const) {
     if (options[name] !== undefined) checkInteger(options[name], name, 1, 2 ** 31 - 1);
   }

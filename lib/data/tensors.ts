@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkChoice, checkInteger, checkNames, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { TASKS } from '../network/task.js';
 import { runPaced, SLICE, type Steps } from '../pace.js';
 import type { ArraySplit, TokenArraySplit } from './arrays.js';
 import type { AnyDataset, Dataset, Task, TokenDataset } from './dataset.js';
@@ -17,7 +18,6 @@ import { checkSplitOptions, datasetFromFile, type SplitOptions, splitIndices, sp
 const LAYOUTS = ['NCHW', 'NHWC', 'NHW', 'NCL', 'NLC', 'NF'] as const;
 const SPLITS = ['train', 'test', 'validation', 'all'] as const;
 const ROLES = ['images', 'tokens', 'labels', 'targets'] as const;
-const TASKS = ['classification', 'perPosition', 'multiLabel', 'regression'] as const;
 
 /** More classes or tokens are not taken from the numbers of a file alone: a damaged one would ask for a network of that size. */
 const MOST_FOUND = 1_000_000;

@@ -1,7 +1,7 @@
 /** Texts as token numbers: by characters, or as a tokenizer.json of Hugging Face says. */
 
-import { checkPath, isInstance, readArgument } from '../arguments.js';
-import { checkInteger, DataError, wrongType, wrongValue } from '../errors.js';
+import { checkPath, readArgument } from '../arguments.js';
+import { checkInteger, DataError, isInstance, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { runNow, runPaced, SLICE, type Steps } from '../pace.js';
 import { checkArray } from './checks.js';
@@ -221,7 +221,6 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 /** The tokens of a text in slices. */
 export async function encodePaced(tokenizer: Tokenizer, text: string): Promise<Int32Array> {
-  if (isInstance(tokenizer, CharacterVocabulary, 'tokenizer') || isInstance(tokenizer, PeerVocabulary, 'tokenizer'))
-    return runPaced(tokenizer.encodeSteps(text));
+  if (isInstance(tokenizer, CharacterVocabulary) || isInstance(tokenizer, PeerVocabulary)) return runPaced(tokenizer.encodeSteps(text));
   return tokenizer.encode(text);
 }

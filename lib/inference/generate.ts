@@ -1,8 +1,8 @@
 /** Text from a language model: token after token, each drawn from what the model predicts behind those before it. */
 import { setImmediate } from 'node:timers/promises';
-import { checkTyped, isInstance, readArgument, reading } from '../arguments.js';
+import { checkTyped, readArgument, reading } from '../arguments.js';
 import type { Tokenizer } from '../data/tokenizer.js';
-import { checkInteger, checkNames, checkNumber, wrongType, wrongValue } from '../errors.js';
+import { checkInteger, checkNames, checkNumber, isInstance, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
 import { uniform } from '../network/initial.js';
 import { SLICE } from '../pace.js';
@@ -93,7 +93,7 @@ function asked<T>(argument: string, run: () => T): T {
 }
 
 function checkModel(model: NextTokenModel | InferenceModel): NextTokenModel {
-  const given = isInstance(model, InferenceModel, 'model') ? nextTokenModelOf(model) : model;
+  const given = isInstance(model, InferenceModel) ? nextTokenModelOf(model) : model;
 
   const { length, vocabulary, predict, begin } = reading('model', () => {
     const { length, vocabulary, predict, begin } = Object(given) as NextTokenModel;

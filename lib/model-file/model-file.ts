@@ -4,16 +4,16 @@ import { checkTyped, readArgument } from '../arguments.js';
 import { binding, type Metadata, type NetworkDescription } from '../binding.js';
 import { checkChoice, checkInteger, checkNames, checkNumber, checkObject, ModelFileError, wrongType } from '../errors.js';
 import type { State } from '../network/initial.js';
+import { TASKS, type Task } from '../network/task.js';
 import { decodeVersion1 } from './version1.js';
 
 /** What one of several outputs predicts. */
 export interface OutputInfo {
   name: string;
-  task: 'classification' | 'perPosition' | 'multiLabel' | 'regression';
+  task: Task;
   classes: number;
   classNames?: string[] | undefined;
 }
-const TASKS = ['classification', 'perPosition', 'multiLabel', 'regression'] as const;
 
 /** What the file says of the model besides its parameters. */
 export interface ModelInfo {

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { isInstance } from '../arguments.js';
 import type { AnyDataset } from '../data/dataset.js';
 import type { TextDataset } from '../data/text.js';
 import { CharacterVocabulary, PeerVocabulary } from '../data/tokenizer.js';
+import { isInstance } from '../errors.js';
 import type { ModelInfo } from '../model-file/model-file.js';
 
 /** What a model file and a checkpoint say of the data. */
@@ -12,8 +12,7 @@ export function modelInfoOf(data: AnyDataset): ModelInfo {
   const common = { name, classes, classNames, ...(outputs && { outputs }) };
   if (data.input !== 'tokens') return { ...common, mean: data.mean, std: data.std };
   const { tokenizer } = data as Partial<TextDataset>;
-  const characters =
-    isInstance(tokenizer, CharacterVocabulary, 'data.tokenizer') && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
-  const file = isInstance(tokenizer, PeerVocabulary, 'data.tokenizer') ? basename(tokenizer.path) : undefined;
+  const characters = isInstance(tokenizer, CharacterVocabulary) && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
+  const file = isInstance(tokenizer, PeerVocabulary) ? basename(tokenizer.path) : undefined;
   return { ...common, mean: [], std: [], characters, tokenizer: file };
 }

@@ -3,7 +3,7 @@ import type { EvaluationResult, LossDescription, NetworkDescription, OutputLossD
 import type { AnyDataset, DataOutput, Task } from '../data/dataset.js';
 import { checkChoice, checkNames, checkNumber, isPlainObject, wrongType, wrongValue } from '../errors.js';
 import { packedAxes } from '../network/parts.js';
-import { accuracyOf } from './epoch-metrics.js';
+import { accuracyOf, type EpochMetrics } from './epoch-metrics.js';
 import type { TrainOptions } from './options.js';
 
 /** Sums of one output over the steps of an epoch so far. */
@@ -15,15 +15,7 @@ export interface OutputSums {
 }
 
 /** What an epoch reached at one of several outputs; losses are its own, without its weight in their sum. */
-export interface OutputMetrics {
-  trainLoss: number;
-  /** 0..1; 0 for losses without classes. */
-  trainAccuracy: number;
-  testLoss: number;
-  testAccuracy: number;
-  validationLoss?: number;
-  validationAccuracy?: number;
-}
+export type OutputMetrics = Pick<EpochMetrics, 'trainLoss' | 'trainAccuracy' | 'testLoss' | 'testAccuracy' | 'validationLoss' | 'validationAccuracy'>;
 
 export type EvaluatedOutputs = Record<string, { loss: number; accuracy: number }>;
 

@@ -1,8 +1,9 @@
 /** Whether a trainer's data are data at all, and those that a run was made with. */
 import { type AnyDataset, MOST_EXAMPLES, type Split, type TokenSplit } from '../data/dataset.js';
-import { checkChoice, checkInteger, checkObject, isPlainObject, wrongType, wrongValue } from '../errors.js';
-import { item } from '../indexing.js';
+import { checkInteger, checkObject, isPlainObject, wrongType, wrongValue } from '../errors.js';
+import { checkOutputInfo } from '../model-file/model-file.js';
 import { elements } from '../network/description.js';
+import { checkAxes, checkPartName, MOST_PARTS } from '../network/parts.js';
 import type { DataInfo } from './checkpoint.js';
 import { differences, type Fingerprint, fingerprintOf } from './fingerprint.js';
 
@@ -22,26 +23,18 @@ export function checkData(data: unknown): asserts data is AnyDataset {
   }
 }
 
-/** More than that no network has. */
-const MOST_PARTS = 16;
-
 function checkList(value: unknown, argument: string): Record<string, unknown>[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > MOST_PARTS) throw wrongType(`a list of 1 to ${MOST_PARTS}`, argument, value);
-  return Array.from(value, (part, i) => {
-    const fields = checkObject(part, `${argument}[${i}]`);
-    if (typeof fields.name !== 'string') throw wrongType('a string', `${argument}[${i}].name`, fields.name);
-    return fields;
-  });
+  return Array.from(value, (part, i) => checkObject(part, `${argument}[${i}]`));
 }
 
 function checkInputs(value: unknown, { mean, std }: Record<string, unknown>): void {
-  const parts = checkList(value, 'data.inputs');
-  parts.forEach(({ axes }, i) => {
-    const at = `data.inputs[${i}].axes`;
-    if (!Array.isArray(axes) || axes.length === 0 || axes.length > 4) throw wrongType('channels and up to three positions', at, axes);
-    for (const size of axes) checkInteger(size, at, 1, MOST_EXAMPLES);
+  const names: string[] = [];
+  let channels = 0;
+  checkList(value, 'data.inputs').forEach(({ name, axes }, i) => {
+    names.push(checkPartName(name, `data.inputs[${i}].name`, names));
+    channels += checkAxes(axes, `data.inputs[${i}].axes`)[0];
   });
-  const channels = parts.reduce((sum, { axes }) => sum + item(axes as number[], 0), 0);
   for (const [name, numbers] of Object.entries({ mean, std })) {
     if (!Array.isArray(numbers) || numbers.length !== channels)
       throw wrongType(`${channels} numbers, one for each channel of the inputs,`, `data.${name}`, numbers);
@@ -49,11 +42,9 @@ function checkInputs(value: unknown, { mean, std }: Record<string, unknown>): vo
 }
 
 function checkOutputs(value: unknown): void {
-  checkList(value, 'data.outputs').forEach(({ task, classes, size }, i) => {
-    const at = `data.outputs[${i}]`;
-    checkChoice(task, `${at}.task`, ['classification', 'perPosition', 'multiLabel', 'regression']);
-    checkInteger(classes, `${at}.classes`, 0);
-    checkInteger(size, `${at}.size`, 1, MOST_EXAMPLES);
+  checkOutputInfo(value, 'data.outputs');
+  checkList(value, 'data.outputs').forEach(({ size }, i) => {
+    checkInteger(size, `data.outputs[${i}].size`, 1, MOST_EXAMPLES);
   });
 }
 
