@@ -131,8 +131,9 @@ TEST_CASE("rate: a dead channel has no gradients, and weights that are left out 
     for (float& x : c.element) x = -std::numeric_limits<float>::infinity();
     const Gradients with = backward(*backend, c, false), without = backward(*backend, c, false, false);
     CHECK(with.weight == without.weight);
-    CHECK(difference(with.exponent, without.exponent) == 0);
-    CHECK(difference(with.bitDepth, without.bitDepth) == 0);
+    // Two kernels of a GPU may fuse products and sums differently.
+    CHECK(difference(with.exponent, without.exponent) < 1e-6);
+    CHECK(difference(with.bitDepth, without.bitDepth) < 1e-6);
     CHECK((with.bitDepth[0] == 0 && with.exponent[0] == 0 && with.weight[0] == 0));
   }
 }

@@ -12,6 +12,11 @@ void enqueue(Stream&, const QuantizeForward&);
 void enqueue(Stream&, const QuantizeBackward&);
 void enqueue(Stream&, const QuantizeCodes&);
 void enqueue(Stream&, const BitPenalty&);
+// kernels/rate.cu
+void enqueue(Stream&, const RateCounts&);
+void enqueue(Stream&, const RatePenalty&);
+void enqueue(Stream&, const IdleChannels&);
+void enqueue(Stream&, const TieExponents&);
 // kernels/conv2d.cu and its parts
 std::size_t conv2dWorkspace(const DeviceLimits&, const Conv2dGeometry&, int batch);
 void enqueue(Stream&, const Conv2dForward&, Precision);

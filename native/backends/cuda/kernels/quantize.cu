@@ -4,7 +4,8 @@
 // - forward: weights are read once and results written once, 16 bytes at a time.
 // - backward, fused: one pass reads w and g once, writes dL/dw once and sums dL/db (the penalty included) and dL/de on
 //   the way: float within a warp, double over the warps. Channels of more than kChunk weights leave one partial sum
-//   per block in scratch memory, which a second kernel adds up in the order of the blocks.
+//   per block in scratch memory, which a second kernel adds up in the order of the blocks. With the penalty `rate` the
+//   same pass adds the gradients of the codes' length (rate.cu has what it needs for that).
 // - codes: once per export; integers of single weights.
 // - size penalty: sums over channels, in one block.
 //
@@ -13,14 +14,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/kernels/common.cuh"
+#include "cuda/kernels/quantizer.cuh"
 #include "ops/quantize/wide.h"
 
 namespace selfcompress::cuda {
 namespace {
 
 constexpr int kChunk = 8192;  // weights of a block
-constexpr double kLn2 = 0.693147180559945309417232;
 
 struct ChunkGrid {
   int chunks = 1;  // of a channel
@@ -60,24 +60,6 @@ __device__ inline void forChunk(const Chunk& c, One one, Four four) {
   for (std::int64_t i = c.vectors + 4 * t; i < c.rest; i += 4 * int(blockDim.x)) four(i);
   if (c.rest + t < c.end) one(c.rest + t);
 }
-
-struct Range {
-  float inverse, scale, low, high, clipSlope;
-};
-constexpr int kRangeBytes = 4 * sizeof(double);
-// Powers of two in double precision, one each by three threads. All threads of the block call it.
-__device__ inline Range channelRange(float bitDepth, float exponent) {
-  Shared<double> powers = sharedArray<double>(0, 3);
-  if (threadIdx.x < 3) {
-    double e = double(exponent), b = bitDepth > 0 ? double(bitDepth) : 0.0;
-    powers[int(threadIdx.x)] = exp2(threadIdx.x == 0 ? b - 1 : threadIdx.x == 1 ? e : -e);
-  }
-  __syncthreads();
-  double half = powers[0], scale = powers[1];
-  return {float(powers[2]), float(scale), float(-half), float(half - 1), float(kLn2 * scale * half)};
-}
-// NaN stays NaN.
-__device__ inline float clip(float u, const Range& r) { return u < r.low ? r.low : u > r.high ? r.high : u; }
 
 __global__ void __launch_bounds__(kThreads) quantizeForwardKernel(QuantizeForward a, int chunks) {
   const Chunk c = chunkOfBlock(a.perChannel, chunks);
@@ -120,11 +102,42 @@ struct BackwardOfWeight {
   }
 };
 
+// QuantizeRate of one channel: slopes with the row's part, d|c|/dbeta of clipped codes, the group's elements.
+struct Length {
+  double first, next, clipLow, clipHigh;
+  const float* element;
+};
+__device__ inline Length lengthOf(const QuantizeBackward& a, int channel, float bitDepth) {
+  const double row = double(global(a.rate.row)[channel]), step = kLn2 * exp2(double(bitDepth) - 1);
+  const int group = channel / (a.channels / a.rate.groups);
+  return {double(global(a.rate.slope)[0]) + row, double(global(a.rate.slope)[1]) + row, step,
+          bitDepth >= 1 ? step : -step, a.rate.element + group * a.perChannel};
+}
+// Adds one weight's part of the length to the sums and returns its part of dL/dw. `T` is what the channel's constants
+// are.
+template <class T, class Ends>
+__device__ inline T lengthGradient(T u, const Ends& range, const Length& length, float element, T& bitDepth,
+                                   T& exponent) {
+  if (u != u) return 0;
+  const bool below = u<T(range.low), above = u> T(range.high);
+  const T c = below ? T(range.low) : above ? T(range.high) : u, size = c < 0 ? -c : c;
+  T slope = (size < 1 ? T(length.first) : T(length.next)) + T(element);
+  if (!(slope > 0)) return 0;
+  if (below || above) {
+    bitDepth += slope * T(below ? length.clipLow : length.clipHigh);
+    return 0;
+  }
+  exponent -= T(kLn2) * slope * size;
+  return (u > 0 ? slope : u < 0 ? -slope : T(0)) * T(range.inverse);
+}
+
 __device__ inline void writeSums(const QuantizeBackward& a, int channel, double bitDepth, double exponent) {
   global(a.gradBitDepth)[channel] = float(bitDepth + (a.penalty ? double(global(a.penalty)[channel]) : 0.0));
   global(a.gradExponent)[channel] = float(exponent);
 }
 
+// kRate: with the gradient of the codes' length.
+template <bool kRate>
 __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackward a, int chunks, double* partial) {
   const Chunk c = chunkOfBlock(a.perChannel, chunks);
   const auto weight = global(a.weight), gradient = global(a.gradOutput);
@@ -141,20 +154,37 @@ __global__ void __launch_bounds__(kThreads) quantizeBackwardKernel(QuantizeBackw
   }
   const float exponent = global(a.exponent)[c.channel];
   const auto shared = sharedArray<double>(kRangeBytes, 2 * int(blockDim.x / 32));
+  const Length length = kRate ? lengthOf(a, c.channel, bitDepth) : Length{};
+  const auto element = global(length.element);
+  const std::int64_t first = c.channel * a.perChannel;
   double total[2];
   if (isWide(bitDepth, exponent)) {
     WideBackward backward{wideRange(bitDepth, exponent)};
 #pragma unroll 1
-    for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x))
-      result[i] = backward(weight[i], gradient[i]);
+    for (std::int64_t i = c.begin + int(threadIdx.x); i < c.end; i += int(blockDim.x)) {
+      const float w = weight[i];
+      float g = backward(w, gradient[i]);
+      if (kRate)
+        g += float(lengthGradient(double(w) * backward.range.inverse, backward.range, length, element[i - first],
+                                  backward.bitDepth, backward.exponent));
+      result[i] = g;
+    }
     const double sums[2] = {backward.bitDepth, backward.exponent};
     blockSums<2>(sums, shared, total);
   } else {
     BackwardOfWeight backward{channelRange(bitDepth, exponent)};
-    auto one = [&](float w, float g) { return backward(w, g); };
+    auto one = [&](float w, float g, std::int64_t i) {
+      const float task = backward(w, g);
+      if (!kRate) return task;
+      return task + lengthGradient(w * backward.range.inverse, backward.range, length, element[i - first],
+                                   backward.bitDepth, backward.exponent);
+    };
     forChunk(
-        c, [&](std::int64_t i) { result[i] = backward(weight[i], gradient[i]); },
-        [&](std::int64_t i) { result.store4(i, map(weight.load4(i), gradient.load4(i), one)); });
+        c, [&](std::int64_t i) { result[i] = one(weight[i], gradient[i], i); },
+        [&](std::int64_t i) {
+          const float4 w = weight.load4(i), g = gradient.load4(i);
+          result.store4(i, float4{one(w.x, g.x, i), one(w.y, g.y, i + 1), one(w.z, g.z, i + 2), one(w.w, g.w, i + 3)});
+        });
     const float sums[2] = {backward.bitDepth, backward.exponent};
     blockSums<2>(sums, shared, total);
   }
@@ -286,8 +316,8 @@ void enqueue(Stream& stream, const QuantizeBackward& a) {
   const ChunkGrid grid = chunkGrid(a.channels, a.perChannel);
   auto* partial =
       grid.chunks > 1 ? static_cast<double*>(scratch(stream, std::size_t(grid.blocks) * 2 * sizeof(double))) : nullptr;
-  launch(stream, "quantize backward", quantizeBackwardKernel, dim3(grid.blocks), dim3(grid.threads),
-         kRangeBytes + blockSumBytes(2), a, grid.chunks, partial);
+  launch(stream, "quantize backward", a.rate.slope ? quantizeBackwardKernel<true> : quantizeBackwardKernel<false>,
+         dim3(grid.blocks), dim3(grid.threads), kRangeBytes + blockSumBytes(2), a, grid.chunks, partial);
   if (grid.chunks > 1)
     launch(stream, "quantize backward", quantizeSumsKernel, dim3(blocksFor(a.channels * std::int64_t(32))),
            dim3(kThreads), 0, a, grid.chunks, partial);
