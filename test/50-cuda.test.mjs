@@ -140,8 +140,8 @@ t.test('out of device memory: an error with the sizes, and the process goes on',
   t.equal(result.predicted, 4);
 });
 
-const training = (device, precision) => `
-  const network = new binding.Network(sc.toyNetwork({ size: 8 }), { ...${options}, device: '${device}', precision: '${precision}' });
+const training = (device, precision, more = '{}') => `
+  const network = new binding.Network(sc.toyNetwork({ size: 8 }), { ...${options}, device: '${device}', precision: '${precision}', ...${more} });
   const { parameters } = sc.inspectNetwork(sc.toyNetwork({ size: 8 }));
   await network.loadState(sc.initialState(parameters, 1, { bitDepth: 4, headroom: 1 }));
   const { train } = sc.toyDataset({ count: 48, size: 8 });
@@ -175,6 +175,28 @@ t.test('steps that are queued ahead give the numbers of steps one by one, and th
   const bf16 = steps('cuda', 'bf16', true);
   t.ok(apart(bf16) < 0.15, `losses ${bf16.losses} and ${cpu.losses}`);
   t.notSame(bf16.losses, ahead.losses);
+});
+
+t.test('the penalty rate and a teacher: the numbers of the CPU', onModel, async (t) => {
+  const steps = (device) =>
+    evaluate(
+      `${training(device, 'fp32', "{ penalty: 'rate', loss: { kind: 'meanSquaredError' } }")}
+       const teacher = new binding.Network(sc.toyNetwork({ size: 8 }), { ...${options}, loss: { kind: 'meanSquaredError' }, device: '${device}' });
+       await teacher.loadState(sc.initialState(parameters, 2, { bitDepth: 8, headroom: 1 }));
+       const targets = new Float32Array(48 * 4);
+       const learned = new binding.DataSet({ shape: [1, 8, 8], images: train.images, targets });
+       const queue = [];
+       for (let step = 1; step <= 8; step++) queue.push(network.trainStep(learned, indices(step), { ...settings(step), gamma: 2, teacher }));
+       const results = await Promise.all(queue);
+       console.log(JSON.stringify(results.map(({ loss, bitsPerWeight }) => [loss, bitsPerWeight])));`,
+      { SELFCOMPRESS_CUDA_LIBRARY: model },
+    );
+  const [cpu, cuda] = [steps('cpu'), steps('cuda')];
+  for (const [i, [loss, bits]] of cuda.entries()) {
+    t.ok(Math.abs(loss - cpu[i][0]) < 0.02 * cpu[i][0], `losses ${cuda} and ${cpu}`);
+    t.ok(Math.abs(bits - cpu[i][1]) < 0.01 * cpu[i][1], `lengths ${cuda} and ${cpu}`);
+  }
+  t.ok(cpu[7][1] < cpu[0][1] && cpu[7][0] !== cpu[0][0]);
 });
 
 /** The smallest limit with which `make(limit)` makes a network. */

@@ -1,7 +1,7 @@
 /** selfcompress compress */
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type AxesSizes, binding, type Device } from '../binding.js';
+import { type AxesSizes, binding, type Device, type Precision } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { type CompressReport, compressModel } from '../compress/compress.js';
 import { datasetNames } from '../data/load.js';
@@ -35,6 +35,7 @@ interface CompressFlags extends WeightFlags {
   seed: number;
   threads?: number;
   device: Device;
+  precision: Precision;
   out: string;
   json?: boolean;
 }
@@ -63,6 +64,9 @@ export function addCompressCommand(program: Command): void {
     .option('--seed <n>', 'the same seed gives the same result', integer(0), 1)
     .option('--threads <n>', 'threads that share the work (default: all cores)', integer(1, 1024))
     .option('--device <kind>', 'where to train: auto, cpu, cuda, or cuda:N for device N', device, 'cpu')
+    .addOption(
+      new Option('--precision <kind>', 'of what convolutions multiply; tf32 is for tensor cores').choices(['fp32', 'tf32', 'bf16']).default('fp32'),
+    )
     .requiredOption('--out <dir>', 'folder for model.scnn, model.onnx and report.json')
     .option('--json', 'print the report as JSON')
     .action(compress);
@@ -107,7 +111,7 @@ async function compress(path: string, flags: CompressFlags): Promise<void> {
   note(`${path}: ${text}`);
   await makeFolder(out);
   const { model, onnx, report } = await compressModel({ network, state }, data, {
-    ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device },
+    ...{ target, epochs, batchSize, seed, learningRate: flags.lr, device: flags.device, precision: flags.precision },
     onEpoch: ({ epoch, bitsFraction, weightsFraction, modelBytes, epochSeconds }) =>
       note(
         `${epoch}/${epochs}  bits ${percentText(bitsFraction)}  weights ${percentText(weightsFraction)}  file ${bytesText(modelBytes)}  ${epochSeconds.toFixed(1)} s`,

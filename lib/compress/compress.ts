@@ -1,6 +1,6 @@
 /** A trained network of another program, made small: it learns from the original itself, and is steered to a target. */
 import { checkPath, checkTyped, readArgument } from '../arguments.js';
-import type { Augmentation, Device, NetworkDescription } from '../binding.js';
+import type { Augmentation, Device, NetworkDescription, Precision } from '../binding.js';
 import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
 import { ofWhole } from '../data/statistics.js';
 import { checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
@@ -36,6 +36,8 @@ export interface CompressOptions {
   learningRate?: number | undefined;
   seed?: number | undefined;
   device?: Device | undefined;
+  /** Of what convolutions and linear layers multiply in training; the original's outputs are always of fp32. Default fp32. */
+  precision?: Precision | undefined;
   /** Called after every epoch. */
   onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
 }
@@ -82,6 +84,7 @@ const NAMES = [
   'learningRate',
   'seed',
   'device',
+  'precision',
   'onEpoch',
 ] as const satisfies (keyof CompressOptions)[];
 const DEFAULTS = { epochs: 30, batchSize: 128, learningRate: 0.001, target: { bitsFraction: 0.06 } };
