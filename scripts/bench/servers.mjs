@@ -24,8 +24,9 @@ export class Server {
   }
 }
 
-/** Our kernels, built if need be; args: those of native/bench/bench_server.cpp. */
+/** Our kernels, built if need be ($SELFCOMPRESS_BENCH_SERVER: one that is built already); args: those of native/bench/bench_server.cpp. */
 export function nativeServer(...args) {
+  if (process.env.SELFCOMPRESS_BENCH_SERVER) return new Server(process.env.SELFCOMPRESS_BENCH_SERVER, args);
   for (const steps of [
     ['-S', '.', '-B', 'build/bench', '-DSELFCOMPRESS_BENCH=ON', '-DCMAKE_BUILD_TYPE=Release'],
     ['--build', 'build/bench', '--target', 'bench_server', '--parallel', '2'],

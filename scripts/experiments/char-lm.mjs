@@ -1,7 +1,8 @@
 // char-lm on tiny Shakespeare: the plain network with the settings of nanoGPT's recipe for a CPU (4 layers, 4 heads, 128 wide, windows of
 // 64, batches of 12, 2,000 steps), then networks that start from it and shrink. Writes docs/char-lm.json and docs/char-lm.md.
-//   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--seeds 1] [--small-epochs 8]
-//     [--runs runs/char-lm] [--threads N]
+//   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--targets own:0.03,rate:0.03] [--seeds 1]
+//     [--small-epochs 8] [--runs runs/char-lm] [--threads N] [--device cuda]
+// --targets: penalties with shares of the bits to end at; beside them a plain network of as many steps as those in all.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { decodeModel, inspectNetwork } from '../../dist/index.js';
@@ -10,6 +11,8 @@ import { scriptOptions, train } from './runs.mjs';
 const options = scriptOptions({
   'data-file': '',
   gammas: '0.1,0.3',
+  targets: '',
+  device: '',
   penalty: 'own',
   seeds: '1',
   model: 'char-lm',
@@ -39,6 +42,7 @@ const recipe = {
   'weight-decay': 0.1,
   clip: 1,
   ...(options.threads && { threads: options.threads }),
+  ...(options.device && { device: options.device }),
 };
 
 /** What is left of a transformer: of the stream, of all blocks' heads, of the heads' dimensions, of hidden units. */
@@ -79,13 +83,19 @@ async function run(name, seed, gamma, flags) {
 for (const seed of list(options.seeds)) {
   const plain = await run('plain', seed, 0, { plain: true });
   const small = { start: plain, epochs: smallEpochs, penalty: options.penalty };
+  if (options.targets) await run('plain-longer', seed, 0, { plain: true, epochs: epochs + smallEpochs });
+  for (const [penalty, share] of options.targets
+    .split(',')
+    .filter(Boolean)
+    .map((target) => target.split(':')))
+    await run(`${penalty}-${share}`, seed, 0, { ...small, penalty, 'target-bits': Number(share) });
   for (const gamma of list(options.gammas)) await run(`gamma-${gamma}`, seed, gamma, { ...small, gamma });
 }
 
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const lines = rows.map(
   (r) =>
-    `| ${r.name === 'plain' ? 'plain' : r.gamma} | ${r.seed} | ${r.testLoss.toFixed(4)} | ${r.bitsPerToken.toFixed(4)} | ${r.modelBytes} | ${percent(r.bitsFraction)} | ` +
+    `| ${r.gamma || r.name} | ${r.seed} | ${r.testLoss.toFixed(4)} | ${r.bitsPerToken.toFixed(4)} | ${r.modelBytes} | ${percent(r.bitsFraction)} | ` +
     `${percent(r.weightsFraction)} | ${r.stream} | ${r.heads} | ${r.queryDimensions} | ${r.valueDimensions} | ${r.hidden} |`,
 );
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));

@@ -10,7 +10,7 @@ await toSizes({
   plain: { 'batch-size': 128, lr: 0.001, schedule: 'cosine', epochs: 8, augment: 'shift=1' },
   small: { 'batch-size': 128, epochs: 40, augment: 'shift=1' },
   rows: [
-    { name: 'lenet300-mnist', targetSize: '3.3kB', toBeat: '98.10 % in 8.56 kB (Oktay et al. 2020)' },
-    { name: 'lenet300-mnist-5k', targetSize: '5.6kB', toBeat: '98.75 % in 5.6 kB (our own aim)', epochs: 24 },
+    { name: 'lenet300-mnist', target: { 'target-size': '3.3kB' }, toBeat: '98.10 % in 8.56 kB (Oktay et al. 2020)' },
+    { name: 'lenet300-mnist-5k', target: { 'target-size': '5.6kB' }, toBeat: '98.75 % in 5.6 kB (our own aim)', small: { epochs: 24 } },
   ],
 });

@@ -8,6 +8,12 @@ await toSizes({
   model: 'lenet5',
   dataset: 'mnist',
   plain: { 'batch-size': 128, lr: 0.001, schedule: 'cosine', epochs: 6, augment: 'shift=1' },
-  small: { 'batch-size': 128, epochs: 16, augment: 'shift=1' },
-  rows: [{ name: 'lenet5-mnist', targetSize: '1.4kB', toBeat: "99.04 % in 1.52 kB without a decoder's tables (MIRACLE, Havasi et al. 2019)" }],
+  small: { 'batch-size': 128, epochs: 48, augment: 'shift=1' },
+  rows: [
+    {
+      name: 'lenet5-mnist',
+      target: { 'target-size': '1.4kB' },
+      toBeat: "99.04 % in 1.52 kB without a decoder's tables (MIRACLE, Havasi et al. 2019)",
+    },
+  ],
 });

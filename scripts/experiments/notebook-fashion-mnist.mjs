@@ -8,11 +8,11 @@ await toSizes({
   model: 'notebook',
   dataset: 'fashion-mnist',
   plain: { 'batch-size': 128, lr: 0.001, schedule: 'cosine', epochs: 6, augment: 'shift=1,flip' },
-  small: { 'batch-size': 128, epochs: 16, augment: 'shift=1,flip' },
+  small: { 'batch-size': 128, epochs: 24, augment: 'shift=1,flip' },
   rows: [
     {
       name: 'notebook-fashion-mnist',
-      targetSize: '10kB',
+      target: { 'target-size': '10kB' },
       toBeat: '91.2 %, the plain net without augmentation; 91.0 % in 19.0 kB with γ·Q ([sweep](fashion-mnist.md))',
     },
   ],

@@ -8,6 +8,6 @@ await toSizes({
   model: 'notebook',
   dataset: 'mnist',
   plain: { 'batch-size': 128, lr: 0.001, schedule: 'cosine', epochs: 4, augment: 'shift=1' },
-  small: { 'batch-size': 128, epochs: 12, augment: 'shift=1' },
-  rows: [{ name: 'notebook-mnist', targetSize: '4kB', toBeat: '98.5 % in 18.8 kB of fractional bits (a reproduction in PyTorch)' }],
+  small: { 'batch-size': 128, epochs: 24, augment: 'shift=1' },
+  rows: [{ name: 'notebook-mnist', target: { 'target-size': '4kB' }, toBeat: '98.5 % in 18.8 kB of fractional bits (a reproduction in PyTorch)' }],
 });

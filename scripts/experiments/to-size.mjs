@@ -1,46 +1,63 @@
 // Shared by the experiments of docs/results.md: a plain net, then the same net compressed to a size that was asked for beforehand.
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { binding } from '../../dist/index.js';
 import { resultsPage } from './results-page.mjs';
 import { scriptOptions, train } from './runs.mjs';
 
 export const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
-
-export const machine = () => cpus()[0].model;
+const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /**
- * Trains `rows` = [{ name, targetSize, toBeat, epochs }] of one net on one data set, with options of the command line for the plain run and
- * for the small ones. The model file of the first seed becomes docs/models/NAME.scnn, whatever the others reach.
+ * Options of these scripts. With --device cuda the runs are on a GPU, whose name is kept beside each of them; so that a run can be
+ * recorded on another machine than that which made it.
  */
-export async function toSizes({ script, model, dataset, plain, small, rows }) {
-  const options = scriptOptions({ 'data-dir': '', seeds: '1', runs: 'runs/results', threads: '1', only: '' });
-  const common = { model, dataset, threads: options.threads, ...(options['data-dir'] ? { 'data-dir': options['data-dir'] } : {}) };
-  for (const { name, targetSize, toBeat, epochs = small.epochs } of rows.filter(
-    ({ name }) => !options.only || options.only.split(',').includes(name),
-  )) {
+export const experimentOptions = (more = {}) =>
+  scriptOptions({ 'data-dir': '', seeds: '1', runs: 'runs/results', threads: '1', only: '', device: 'cpu', ...more });
+
+export const chosen = (rows, { only }) => rows.filter(({ name }) => !only || only.split(',').includes(name));
+
+const deviceName = ({ device }) => (device === 'cpu' ? cpus()[0].model : binding.info().cuda.devices[0].name);
+
+/** What made a run: kept in its folder by the first that asks. */
+function machineOf(directory, options) {
+  const file = `${directory}/machine`;
+  if (!existsSync(file)) writeFileSync(file, `${deviceName(options)}\n`);
+  return readFileSync(file, 'utf8').trim();
+}
+
+/** The flags that every run of one net on one data set has. */
+export const commonFlags = (model, dataset, options) => ({
+  ...{ model, dataset, threads: options.threads },
+  ...(options['data-dir'] ? { 'data-dir': options['data-dir'] } : {}),
+  ...(options.device === 'cpu' ? {} : { device: options.device }),
+});
+
+export const plainDirectory = (options, model, dataset, seed) => `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
+
+/**
+ * Trains `rows` = [{ name, target, toBeat, small }] of one net on one data set, with options of the command line for the plain run and
+ * for the small ones; `target` and `small` of a row go before those of all. The model file of the first seed becomes
+ * docs/models/NAME.scnn, whatever the others reach.
+ */
+export async function toSizes({ script, model, dataset, plain, small, rows, options = experimentOptions() }) {
+  const common = commonFlags(model, dataset, options);
+  for (const { name, target, toBeat, small: own } of chosen(rows, options)) {
+    const flags = { penalty: 'rate', ...small, ...own, ...target };
     const seeds = [];
     for (const seed of options.seeds.split(',').map(Number)) {
-      const start = `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
+      const start = plainDirectory(options, model, dataset, seed);
       const plainRun = await train(start, { ...common, plain: true, seed, ...plain });
+      machineOf(start, options);
       const directory = `${options.runs}/${name}-seed${seed}`;
-      const run = await train(directory, { ...common, start, penalty: 'rate', 'target-size': targetSize, seed, ...small, epochs });
-      seeds.push({ seed, directory, plain: outcome(start, plainRun), small: outcome(directory, run) });
+      const run = await train(directory, { ...common, start, seed, ...flags });
+      seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
     mkdirSync(docs('models'), { recursive: true });
-    copyFileSync(`${seeds[0].directory}/model.scnn`, docs(`models/${name}.scnn`));
-    const bare = seeds.map(({ directory: _, ...rest }) => rest);
-    record({
-      name,
-      model,
-      dataset,
-      targetSize,
-      toBeat,
-      options: { plain, small: { ...small, epochs } },
-      seeds: bare,
-      command: `node scripts/experiments/${script} --seeds ${options.seeds}`,
-      machine: machine(),
-    });
+    copyFileSync(`${options.runs}/${name}-seed${seeds[0].seed}/model.scnn`, docs(`models/${name}.scnn`));
+    record({ name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` });
   }
 }
 
@@ -50,6 +67,34 @@ function outcome(directory, history) {
   if (statSync(`${directory}/model.scnn`).size !== modelBytes) throw new Error(`Expected ${modelBytes} bytes in ${directory}/model.scnn`);
   const seconds = Math.round(history.reduce((sum, { epochSeconds }) => sum + epochSeconds, 0));
   return { epochs: epoch, testAccuracy, modelBytes, bitsFraction, weightsFraction, seconds };
+}
+
+/**
+ * Rows that `selfcompress compress` makes of `source`, the file of a network whose outputs the small one learns.
+ * @param plain what is known of the source: { epochs, seconds }
+ */
+export function compressTo({ script, model, dataset, source, flags, plain, rows, options }) {
+  for (const { name, target, toBeat, small } of chosen(rows, options)) {
+    const directory = `${options.runs}/${name}`;
+    const all = { ...flags, ...small, ...target };
+    if (!existsSync(`${directory}/seconds`)) {
+      const { model: _, ...common } = commonFlags(model, dataset, options);
+      const given = Object.entries({ ...common, ...all, out: directory }).flatMap(([k, v]) => [`--${k}`, String(v)]);
+      const started = performance.now();
+      const { status } = spawnSync(process.execPath, [cli, 'compress', source, ...given], { stdio: ['ignore', 'inherit', 'inherit'] });
+      if (status !== 0) throw new Error(`compress ended with ${status}`);
+      writeFileSync(`${directory}/seconds`, `${Math.round((performance.now() - started) / 1000)}\n`);
+    }
+    const { accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, bitsFraction, weightsFraction } = JSON.parse(
+      readFileSync(`${directory}/report.json`, 'utf8'),
+    );
+    copyFileSync(`${directory}/model.scnn`, docs(`models/${name}.scnn`));
+    const seconds = Number(readFileSync(`${directory}/seconds`, 'utf8'));
+    const before = { testAccuracy: accuracyBefore, modelBytes: bytesBefore, bitsFraction: 1, weightsFraction: 1, ...plain };
+    const after = { epochs: all.epochs, testAccuracy: accuracyAfter, modelBytes: bytesAfter, bitsFraction, weightsFraction, seconds };
+    const seeds = [{ seed: 1, machine: machineOf(directory, options), plain: before, small: after }];
+    record({ name, model, dataset, toBeat, options: all, seeds, command: `node scripts/experiments/${script}` });
+  }
 }
 
 /** Puts a row into docs/results.json, in the place of one of its name, and writes docs/results.md. */

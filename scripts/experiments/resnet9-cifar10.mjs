@@ -1,0 +1,43 @@
+// resnet9 on CIFAR-10: a plain net of 6.57 M weights, then what is left of it by the share of the bits and by the size of the file, trained
+// on the labels, and on the plain net's outputs → docs/models/, docs/results.{json,md}
+//   node scripts/experiments/resnet9-cifar10.mjs --data-dir DIR --device cuda [--only NAME] [--runs runs/results]
+// Runs that are complete are not repeated and others go on where they stopped.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { readMetrics, train } from './runs.mjs';
+import { chosen, commonFlags, compressTo, experimentOptions, plainDirectory, toSizes } from './to-size.mjs';
+
+const script = 'resnet9-cifar10.mjs';
+const [model, dataset] = ['resnet9', 'cifar10'];
+const options = experimentOptions({ precision: 'bf16' });
+const augment = 'shift=4,flip,cutout=8';
+const { precision } = options;
+const plain = { 'batch-size': 512, epochs: 40, optimizer: 'sgd', lr: 0.2, 'weight-decay': 0.0005, augment, precision };
+const paper = 'the plain accuracy at 3 % of the bits and 18 % of the weights (Cséfalvay & Imber 2023)';
+const bytes = '93.43 % in 384 kB (MIRACLE VGG-16, Havasi et al. 2019)';
+const small = { 'batch-size': 256, epochs: 40, lr: 0.001, augment, precision };
+const byLabels = [
+  { name: 'resnet9-cifar10-paper', target: { 'target-bits': 0.01 }, small: { penalty: 'coupled', schedule: 'cosine' }, toBeat: paper },
+  { name: 'cifar10-accurate-labels', target: { 'target-size': '195kB' }, toBeat: bytes },
+  { name: 'cifar10-accurate-80k-labels', target: { 'target-size': '80kB' }, toBeat: bytes },
+];
+const byTeacher = [
+  { name: 'resnet9-cifar10-paper-teacher', target: { 'target-bits': 0.01 }, toBeat: paper },
+  { name: 'cifar10-accurate', target: { 'target-size': '195kB' }, toBeat: bytes },
+  { name: 'cifar10-accurate-80k', target: { 'target-size': '80kB' }, toBeat: bytes },
+];
+
+await toSizes({ script, model, dataset, plain, small, rows: byLabels, options });
+if (chosen(byTeacher, options).length > 0) {
+  const directory = plainDirectory(options, model, dataset, 1);
+  await train(directory, { ...commonFlags(model, dataset, options), plain: true, seed: 1, ...plain });
+  const source = `${directory}/model.onnx`;
+  if (!existsSync(source)) {
+    const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+    spawnSync(process.execPath, [cli, 'export', directory, '--format', 'onnx', '--out', source], { stdio: 'inherit' });
+  }
+  const seconds = Math.round(readMetrics(directory).reduce((sum, { epochSeconds }) => sum + epochSeconds, 0));
+  const flags = { 'batch-size': 256, epochs: 40, precision };
+  compressTo({ script, model, dataset, source, flags, plain: { epochs: plain.epochs, seconds }, rows: byTeacher, options });
+}
