@@ -30,6 +30,21 @@ void giveBack(void* memory, std::size_t align) {
 
 void* operator new(std::size_t bytes) { return take(bytes, 16); }
 void* operator new(std::size_t bytes, std::align_val_t align) { return take(bytes, std::size_t(align)); }
+// Of those that a standard library's own would call the ones above, but a sanitizer's would not.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return take(bytes, 16);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new(std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
+  try {
+    return take(bytes, std::size_t(align));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* memory) noexcept { giveBack(memory, 16); }
 void operator delete(void* memory, std::size_t) noexcept { giveBack(memory, 16); }
 void operator delete(void* memory, std::align_val_t align) noexcept { giveBack(memory, std::size_t(align)); }

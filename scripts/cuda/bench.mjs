@@ -2,6 +2,7 @@
 // a torch with CUDA. Ends in one table, which goes to docs/bench-cuda.md too. Without a GPU it says so, fails, and writes nothing.
 //   --rounds 5         medians of so many rounds
 //   --only conv        or quantize, step: prints, writes nothing
+//   --precision bf16   of fp32, tf32 and bf16 (or two of them): prints, writes nothing
 //   --unmeasured       needs no GPU: writes how many figures would be measured, and that none was
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,9 +14,15 @@ import { notebook, resnet18 } from './networks.mjs';
 import { root, run } from './plan.mjs';
 
 const { values: flags } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string', default: '' }, unmeasured: { type: 'boolean' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    only: { type: 'string', default: '' },
+    precision: { type: 'string' },
+    unmeasured: { type: 'boolean' },
+  },
 });
-const precisions = ['fp32', 'tf32', 'bf16'];
+const precisions = flags.precision?.split(',') ?? ['fp32', 'tf32', 'bf16'];
+const writes = !flags.only && !flags.precision;
 const shapes = [
   [3, 64, 32, 3, 1],
   [64, 64, 32, 3, 1],
@@ -129,8 +136,7 @@ async function bench() {
       await timer?.dispose();
       results.push(result);
       // After each of them, so that an error later on loses nothing; what is not there yet says so.
-      if (!flags.only)
-        writeTable(title, [...results, ...works().filter((w) => !results.some((r) => r.name === w.name && r.precision === w.precision))]);
+      if (writes) writeTable(title, [...results, ...works().filter((w) => !results.some((r) => r.name === w.name && r.precision === w.precision))]);
       console.log(
         `${result.name}, ${precision}: ${microseconds(result.seconds)} µs ${rateOf(result)}, PyTorch ${microseconds(result.peerSeconds)} µs`,
       );
@@ -139,7 +145,7 @@ async function bench() {
   }
   torch?.close();
   console.log(`\n${title}\n\n${tableOf(results)}`);
-  if (!flags.only) writeTable(title, results);
+  if (writes) writeTable(title, results);
 }
 
 if (flags.unmeasured) writeTable('Not measured: no GPU was there. `npm run bench:cuda` on a machine with one writes this file.', works());
