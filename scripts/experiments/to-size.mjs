@@ -22,7 +22,7 @@ export const chosen = (rows, { only }) => rows.filter(({ name }) => !only || onl
 const deviceName = ({ device }) => (device === 'cpu' ? cpus()[0].model : binding.info().cuda.devices[0].name);
 
 /** What made a run: kept in its folder by the first that asks. */
-function machineOf(directory, options) {
+export function machineOf(directory, options) {
   const file = `${directory}/machine`;
   if (!existsSync(file)) writeFileSync(file, `${deviceName(options)}\n`);
   return readFileSync(file, 'utf8').trim();

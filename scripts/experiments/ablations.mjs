@@ -1,0 +1,102 @@
+// What each part of the method does: the same net made as small by the same number of steps, with one option changed at a time, several
+// seeds each; and uniform quantization beside it → docs/ablations.json, docs/ablations.md
+//   node scripts/experiments/ablations.mjs [--model lenet300] [--dataset mnist] --data-dir DIR [--target-size 3.3kB] [--seeds 1,2,3]
+//     [--epochs 14] [--only NAME,…] [--runs runs/ablations] [--threads 1] [--device cuda]
+// Runs that are complete are not repeated and others go on where they stopped.
+import { writeFileSync } from 'node:fs';
+import { train } from './runs.mjs';
+import { commonFlags, docs, experimentOptions, machineOf } from './to-size.mjs';
+
+const options = experimentOptions({
+  model: 'lenet300',
+  dataset: 'mnist',
+  'target-size': '3.3kB',
+  seeds: '1,2,3',
+  epochs: '14',
+  'plain-epochs': '8',
+  augment: 'shift=1',
+  runs: 'runs/ablations',
+});
+const { augment } = options;
+const size = { 'target-size': options['target-size'] };
+/** Flags in place of those of the base; undefined takes one away. */
+const variants = [
+  { name: 'as it is', what: 'penalty `rate` from a trained plain net', flags: {} },
+  { name: 'own', what: "the paper's penalty", flags: { penalty: 'own' } },
+  { name: 'coupled', what: 'with what a removal frees downstream', flags: { penalty: 'coupled' } },
+  { name: 'no coupling', what: 'a channel costs nothing beside its codes', flags: { coupling: 0 } },
+  { name: 'from nothing', what: 'no trained net to start from', flags: { start: undefined } },
+  { name: 'exponents of channels', what: 'one for each, in place of one for each layer', flags: { exponents: 'channel' } },
+  { name: 'fine steps', what: 'from the largest weight, in place of half the rms', flags: { 'bits-start': 'range' } },
+  { name: 'slow steps', what: 'a fifth of the learning rate of exponents', flags: { 'exponent-lr': 0.002 } },
+  { name: 'constant rates', what: 'of exponents, in place of a cosine to 0', flags: { 'bits-schedule': 'constant' } },
+  { name: 'no changes of images', what: 'training images as they are', flags: { augment: undefined } },
+  { name: 'biases in float', what: 'not rounded to 5 bits', flags: { 'bias-bits': 0 } },
+  ...[8, 4, 3, 2].map((bits) => ({
+    name: `uniform ${bits} bits`,
+    what: `every weight in ${bits} bits, no penalty`,
+    flags: { penalty: 'own', gamma: 0, bits, 'bits-lr': 0, 'freeze-at': 1, 'target-size': undefined },
+  })),
+];
+
+const percent = (x) => `${(100 * x).toFixed(2)} %`;
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+/** Standard deviation of the population that the seeds are drawn from. */
+const spread = (values) => Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(1, values.length - 1));
+
+const common = { ...commonFlags(options.model, options.dataset, options), 'batch-size': 128, augment };
+const seeds = options.seeds.split(',').map(Number);
+const last = async (directory, flags) => (await train(directory, flags)).at(-1);
+const plain = [];
+for (const seed of seeds)
+  plain.push(
+    await last(`${options.runs}/plain-seed${seed}`, {
+      ...common,
+      plain: true,
+      seed,
+      lr: 0.001,
+      schedule: 'cosine',
+      epochs: Number(options['plain-epochs']),
+    }),
+  );
+const rows = [];
+for (const { name, what, flags } of variants.filter((v) => !options.only || options.only.split(',').includes(v.name))) {
+  const runs = [];
+  for (const seed of seeds) {
+    const start = `${options.runs}/plain-seed${seed}`;
+    const all = { ...common, start, seed, epochs: Number(options.epochs), penalty: 'rate', ...size, ...flags };
+    runs.push(await last(`${options.runs}/${name.replaceAll(/[ ,]+/g, '-')}-seed${seed}`, all));
+  }
+  const pick = ({ testAccuracy, modelBytes, bitsFraction, weightsFraction }) => ({ testAccuracy, modelBytes, bitsFraction, weightsFraction });
+  rows.push({ name, what, flags, runs: runs.map((run, i) => ({ seed: seeds[i], ...pick(run) })) });
+}
+
+const line = ({ name, what, runs }) => {
+  const of = (field) => runs.map((run) => run[field]);
+  const cells = [
+    ...[name, what, percent(mean(of('testAccuracy'))), (100 * spread(of('testAccuracy'))).toFixed(2)],
+    ...[Math.round(mean(of('modelBytes'))), percent(mean(of('bitsFraction'))), percent(mean(of('weightsFraction')))],
+  ];
+  return `| ${cells.join(' | ')} |`;
+};
+const machine = machineOf(`${options.runs}/plain-seed${seeds[0]}`, options);
+const command = `node scripts/experiments/ablations.mjs --model ${options.model} --dataset ${options.dataset} --target-size ${options['target-size']} --seeds ${options.seeds} --epochs ${options.epochs}`;
+writeFileSync(
+  docs('ablations.json'),
+  `${JSON.stringify({ command, machine, plain: plain.map(({ testAccuracy }) => testAccuracy), rows }, null, 2)}\n`,
+);
+writeFileSync(
+  docs('ablations.md'),
+  `# What each part does
+
+${options.model} on ${options.dataset}, made to ${options['target-size']} in ${options.epochs} epochs from a plain net of ${options['plain-epochs']} epochs (${percent(mean(plain.map((run) => run.testAccuracy)))}), one option
+changed at a time; ${seeds.length} seeds. Accuracy is that on all test images after the last epoch, with its standard deviation over the seeds in points; bytes are those of the
+whole file. No γ was chosen: it is steered to the size. The last rows are uniform quantization-aware training, whose size is what it is.
+
+| | | test accuracy | ± | whole file | bits left | weights left |
+| --- | --- | --- | --- | --- | --- | --- |
+${rows.map(line).join('\n')}
+
+Made by \`${command} --data-dir DIR\` (${machine}).
+`,
+);
