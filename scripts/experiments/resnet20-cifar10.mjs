@@ -5,7 +5,7 @@
 import { compressTo, experimentOptions } from './to-size.mjs';
 
 const options = experimentOptions({ weights: '', threads: '2' });
-compressTo({
+await compressTo({
   script: 'resnet20-cifar10.mjs --weights FILE',
   model: 'resnet20',
   dataset: 'cifar10',

@@ -38,5 +38,5 @@ if (chosen(byTeacher, options).length > 0) {
   }
   const seconds = Math.round(readMetrics(directory).reduce((sum, { epochSeconds }) => sum + epochSeconds, 0));
   const flags = { 'batch-size': 256, epochs: 40, precision };
-  compressTo({ script, model, dataset, source, flags, plain: { epochs: plain.epochs, seconds }, rows: byTeacher, options });
+  await compressTo({ script, model, dataset, source, flags, plain: { epochs: plain.epochs, seconds }, rows: byTeacher, options });
 }

@@ -46,6 +46,14 @@ const head = [
   'seeds',
 ];
 
+const quantity = (n) => {
+  const [unit, name] = n >= 1e9 ? [1e9, ' G'] : n >= 1e6 ? [1e6, ' M'] : [1e3, ' k'];
+  return `${(n / unit).toPrecision(3)}${name}`;
+};
+const pair = (before, after) => `${quantity(before)} → ${quantity(after)}`;
+const costLine = ({ name, cost: { batchSize, before, after } }) =>
+  `| ${[name, ...['multiplyAdds', 'bytesMoved', 'trainingBytes'].map((field) => pair(before[field], after[field])), batchSize].join(' | ')} |`;
+
 /** Rows that `selfcompress compress` has made of a network by others. */
 const fromPublic = (rows) => rows.filter(({ seeds }) => seeds[0].plain.epochs === 0).map(({ name }) => name);
 
@@ -71,6 +79,13 @@ was made on test images; all training images are used.${single ? ' Of all rows t
 trained: another run ends nearer to the size that was asked for. Images are changed at random where the options say so (\`augment\`).
 "time" is that of both runs' training steps (of compressed public networks: of the whole command). Up to ten runs shared the H200 (a resnet9 alone
 takes 1.3 s for an epoch there), and the processor did much else.
+
+What a network takes before and after: multiply-adds of an image; bytes moved for it if every node reads its inputs and weights and writes its output once, in
+float32; memory of a training step (parameters, gradients, moments and activations of a batch).
+
+| file | multiply-adds | bytes moved | memory of a step | batch |
+| --- | --- | --- | --- | --- |
+${rows.map(costLine).join('\n')}
 
 What is not reached: ${notReached}
 

@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileS
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { binding } from '../../dist/index.js';
+import { costsOf } from './costs.mjs';
 import { resultsPage } from './results-page.mjs';
 import { scriptOptions, train } from './runs.mjs';
 
@@ -57,7 +58,7 @@ export async function toSizes({ script, model, dataset, plain, small, rows, opti
     }
     mkdirSync(docs('models'), { recursive: true });
     copyFileSync(`${options.runs}/${name}-seed${seeds[0].seed}/model.scnn`, docs(`models/${name}.scnn`));
-    record({ name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` });
+    await record({ name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` });
   }
 }
 
@@ -73,7 +74,7 @@ function outcome(directory, history) {
  * Rows that `selfcompress compress` makes of `source`, the file of a network whose outputs the small one learns.
  * @param plain what is known of the source: { epochs, seconds }
  */
-export function compressTo({ script, model, dataset, source, flags, plain, rows, options }) {
+export async function compressTo({ script, model, dataset, source, flags, plain, rows, options }) {
   for (const { name, target, toBeat, small } of chosen(rows, options)) {
     const directory = `${options.runs}/${name}`;
     const all = { ...flags, ...small, ...target };
@@ -93,12 +94,13 @@ export function compressTo({ script, model, dataset, source, flags, plain, rows,
     const before = { testAccuracy: accuracyBefore, modelBytes: bytesBefore, bitsFraction: 1, weightsFraction: 1, ...plain };
     const after = { epochs: all.epochs, testAccuracy: accuracyAfter, modelBytes: bytesAfter, bitsFraction, weightsFraction, seconds };
     const seeds = [{ seed: 1, machine: machineOf(directory, options), plain: before, small: after }];
-    record({ name, model, dataset, toBeat, options: all, seeds, command: `node scripts/experiments/${script}` });
+    await record({ name, model, dataset, toBeat, options: all, seeds, command: `node scripts/experiments/${script}` });
   }
 }
 
 /** Puts a row into docs/results.json, in the place of one of its name, and writes docs/results.md. */
-export function record(row) {
+export async function record(given) {
+  const row = { ...given, cost: await costsOf(given, docs(`models/${given.name}.scnn`)) };
   const file = docs('results.json');
   const rows = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).rows : [];
   const all = [...rows.filter(({ name }) => name !== row.name), row].sort((a, b) => (a.name < b.name ? -1 : 1));
