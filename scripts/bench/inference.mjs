@@ -146,14 +146,19 @@ writeFileSync(
 \`node scripts/bench/inference.mjs --seconds ${budget}${ort ? ' --onnxruntime FOLDER' : ''}\` at ${commit}, ${cpus()[0].model}, ${cpus().length} processors that other programs used at the same
 time, kernels ${binding.info().isa}. Microseconds an image, the fastest of the rounds in which the subjects took turns. Random weights of 4 bits; no trained
 net has these channels, they were cut by hand. *unpacked* and *packed*: \`loadModelFile\`'s \`weights\`; *sync*: \`predictSync\`, without the way
-over the native thread and back that a promise takes.${ort ? ` *(a)*: onnxruntime-node ${ortVersion} on the network before channels were cut, *(b)*: on the same network as the engine (\`exportModel\`, norms folded, floats), as many threads.` : ''}
+over the native thread and back that a promise takes.${
+    ort
+      ? ` *(a)*: onnxruntime-node ${ortVersion} on the network before channels were cut, *(b)*: on the same network as the engine (\`exportModel\`, norms folded, floats), as many threads. Its \`run\`
+computes on the thread that calls it, as \`predictSync\` does: like is compared with like in the columns beside it; *(b) / unpacked* has the promise in it.`
+      : ''
+  }
 
-| network | weights | threads | images a call | training's predict | unpacked | packed | sync | training's / unpacked |${ort ? ' (a) | (b) | (a) / unpacked | (b) / unpacked |' : ''}
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |${ort ? ' --- | --- | --- | --- |' : ''}
+| network | weights | threads | images a call | training's predict | unpacked | packed | sync | training's / unpacked |${ort ? ' (a) | (b) | (a) / sync | (b) / sync | (b) / unpacked |' : ''}
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |${ort ? ' --- | --- | --- | --- | --- |' : ''}
 ${rows
   .map(
     (r) =>
-      `| ${r.name} | ${r.weights} (${Math.round(100 * r.share)} %) | ${r.threads} | ${r.batch} | ${micro(r.train, r.batch)} | ${micro(r.fast, r.batch)} | ${micro(r.small, r.batch)} | ${micro(r.sync, r.batch)} | ${(r.train / r.fast).toFixed(2)} |${ort ? ` ${micro(r.a, r.batch)} | ${micro(r.b, r.batch)} | ${(r.a / r.fast).toFixed(2)} | ${(r.b / r.fast).toFixed(2)} |` : ''}`,
+      `| ${r.name} | ${r.weights} (${Math.round(100 * r.share)} %) | ${r.threads} | ${r.batch} | ${micro(r.train, r.batch)} | ${micro(r.fast, r.batch)} | ${micro(r.small, r.batch)} | ${micro(r.sync, r.batch)} | ${(r.train / r.fast).toFixed(2)} |${ort ? ` ${micro(r.a, r.batch)} | ${micro(r.b, r.batch)} | ${(r.a / r.sync).toFixed(2)} | ${(r.b / r.sync).toFixed(2)} | ${(r.b / r.fast).toFixed(2)} |` : ''}`,
   )
   .join('\n')}
 

@@ -183,6 +183,7 @@ class Convolution final : public Step {
 
   // Work of fewer multiplications than this is not shared with another thread.
   static constexpr double kWorthSharing = 200000;
+  static constexpr double kSecondCache = 1 << 19;  // bytes that a thread may count on
   bool worthSharing(const Run& r) const {
     return r.parallel.threads > 1 &&
            double(weights_.perChannel()) * g_.outChannels * rows_ * pixels_ * imagesOf(r.layout) > kWorthSharing;
@@ -207,12 +208,14 @@ class Convolution final : public Step {
       return;
     }
     const int perTile = r.kernels.tileVectors * r.kernels.width, tiles = int((outGroup_ + perTile - 1) / perTile);
-    // With few rows the parts are pieces of the row, or tiles of channels.
+    // With few rows the parts are pieces of the row, or tiles of channels. Weights beyond the second cache are gone
+    // through once, a tile of channels after the other for all rows, not once for each row.
+    const bool pastCache = double(runs_.size()) * double(runLength_) * double(outGroup_) * sizeof(float) > kSecondCache;
     const std::int64_t pieces = rows_ > 1 || !share ? 1 : std::min<std::int64_t>(16, (pixels_ + 31) / 32);
-    const std::int64_t splits = rows_ * pieces > 1 || !share ? 1 : tiles;
+    const std::int64_t splits = pastCache || (share && rows_ * pieces == 1) ? tiles : 1;
     each(r, share, g_.groups * rows_ * pieces * splits, [&](std::int64_t item) {
-      const std::int64_t split = item % splits, piece = item / splits % pieces, y = item / splits / pieces % rows_,
-                         group = item / splits / pieces / rows_;
+      const std::int64_t piece = item % pieces, y = item / pieces % rows_, split = item / pieces / rows_ % splits,
+                         group = item / pieces / rows_ / splits;
       const std::int64_t first = pixels_ * piece / pieces, last = pixels_ * (piece + 1) / pieces;
       ChannelRow row;
       row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
