@@ -99,7 +99,9 @@ const lines = rows.map(
     `${percent(r.weightsFraction)} | ${r.stream} | ${r.heads} | ${r.queryDimensions} | ${r.valueDimensions} | ${r.hidden} |`,
 );
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-const command = `node scripts/experiments/char-lm.mjs ${process.argv.slice(2).join(' ')}`.replace(/--data-file \S+/, '--data-file FILE');
+const command = `node scripts/experiments/char-lm.mjs ${process.argv.slice(2).join(' ')}`
+  .replace(/--data-file \S+/, '--data-file FILE')
+  .replace('--gammas  ', '--gammas "" ');
 writeFileSync('docs/char-lm.json', `${JSON.stringify({ command, version, machine: cpus()[0].model, rows }, null, 2)}\n`);
 writeFileSync(
   'docs/char-lm.md',
@@ -113,7 +115,7 @@ held-out text that do not overlap, after the last step. The plain network has th
 
 (${cpus()[0].model})
 
-| γ | seed | loss | bits/character | file in bytes | bits left | weights left | stream | heads | query dimensions | value dimensions | hidden units |
+| run, or γ | seed | loss | bits/character | file in bytes | bits left | weights left | stream | heads | query dimensions | value dimensions | hidden units |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 `,
