@@ -7,7 +7,10 @@ import {
   cli,
   createModel,
   datasetNow,
+  floats,
   loadDataset,
+  NetworkBuilder,
+  randomNumbers,
   readCheckpoint,
   Trainer,
   temporaryFolder,
@@ -126,6 +129,36 @@ t.test('a run ends at the size that was asked for, with either penalty', async (
     t.match(trainer.outcome.text, /^Target: .*; reached .*, γ ended at [\d.e-]+/);
     t.ok(new Set(trainer.history.map(({ gamma }) => gamma)).size > 3, 'gamma moves');
     await trainer.dispose();
+  }
+});
+
+t.test('a loss of small numbers is no reason to end far below the target', async (t) => {
+  const random = randomNumbers(7);
+  const split = (count) => {
+    const images = floats(random, 6 * count);
+    const of = (x) => (x[0] * x[1] + Math.sin(2 * x[2]) + x[3]) / 5;
+    return { images, targets: Float32Array.from({ length: count }, (_, i) => of(images.subarray(6 * i, 6 * i + 6))) };
+  };
+  const data = datasetNow({ shape: [6], train: split(512), test: split(128) });
+  const net = new NetworkBuilder([6]);
+  const hidden = (x) => net.relu(net.linear(x, { outFeatures: 32 }));
+  const network = net.build(net.linear(hidden(hidden('input')), { outFeatures: 1 }));
+  const run = async (options) => {
+    const trainer = Trainer.create({ network, data, loss: { kind: 'meanSquaredError' }, epochs: 24, batchSize: 16, ...options });
+    await trainer.run();
+    await trainer.dispose();
+    return trainer.history.at(-1);
+  };
+  for (const [penalty, target, unit] of [
+    ['rate', { bitsFraction: 0.06 }, 'bitsFraction'],
+    ['rate', { bytes: 700 }, 'modelBytes'],
+    ['coupled', { bitsFraction: 0.06 }, 'bitsFraction'],
+    ['own', { bitsFraction: 0.06 }, 'bitsFraction'],
+  ]) {
+    const { [unit]: reached, testLoss } = await run({ penalty, target });
+    const asked = target.bitsFraction ?? target.bytes;
+    t.ok(reached > 0.3 * asked && reached < 1.1 * asked, `${penalty}, ${asked}: ${reached}`);
+    t.ok(testLoss < 0.01, `a tenth of the variance: ${testLoss}`);
   }
 });
 

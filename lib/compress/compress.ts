@@ -10,6 +10,7 @@ import { encodeModel } from '../model-file/model-file.js';
 import { elements, inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
+import { modelInfoOf } from '../training/model-info.js';
 import { NativeData } from '../training/native-data.js';
 import { type PartialTrainOptions, plainCopy } from '../training/options.js';
 import { checkData } from '../training/same-data.js';
@@ -224,8 +225,8 @@ async function finished(
   const [network, all, last] = [trainer.description, await trainer.state(), trainer.history.at(-1)];
   if (!last) throw new Error('Expected an epoch of training but there was none');
   const state = Object.fromEntries(Object.entries(all).filter(([name]) => !/\/moment|\.idle$/.test(name)));
-  const { name, classes, classNames, mean, std, test } = data;
-  const info = { name, classes, classNames, mean, std };
+  const { test } = data;
+  const info = modelInfoOf(data);
   const after = await outputsOf({ network, state }, test, ofAllInputs(data));
   const features = after.length / test.count;
   const [classesBefore, classesAfter] = [classesOf(before, features), classesOf(after, features)];

@@ -21,6 +21,8 @@ export interface ModelInfo {
   name: string;
   classes: number;
   classNames?: string[] | undefined;
+  /** Of one output. Default: 'classification' with classes, unless the prediction has positions; else 'regression'. */
+  task?: Task | undefined;
   /** Of several outputs each by itself, in the order of `NetworkDescription.outputs`. */
   outputs?: OutputInfo[] | undefined;
   /** Normalisation of images, per channel; of several inputs those of each, one input behind another. */
@@ -53,11 +55,12 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  const { name, classes, classNames, outputs, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  const { name, classes, classNames, task, outputs, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
     throw wrongType('an array of strings', 'info.classNames', classNames);
+  if (task !== undefined) checkChoice(task, 'info.task', TASKS);
   if (outputs !== undefined) checkOutputInfo(outputs, 'info.outputs');
   for (const [argument, text] of Object.entries({ characters, tokenizer })) {
     if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `info.${argument}`, text);
@@ -102,10 +105,10 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
   }
 }
 
-export function metadataOf({ name, classes, classNames, outputs, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
+export function metadataOf({ name, classes, classNames, task, outputs, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
   // What reads images has both, if of length 0; what reads tokens neither.
   const normalisation = characters === undefined && tokenizer === undefined ? { mean, std } : { characters, tokenizer };
-  return { name, classes, labels: classNames, ...(outputs && outputMetadata(outputs)), ...normalisation, ranges };
+  return { name, task, classes, labels: classNames, ...(outputs && outputMetadata(outputs)), ...normalisation, ranges };
 }
 
 /** Tasks of the outputs in their order, and names of classes as `labels.OUTPUT`. */
@@ -136,9 +139,11 @@ function checkLimits(limits: unknown): DecodeLimits {
   return limits;
 }
 
-function infoOf({ name, classes, labels, mean, std, ranges, characters, tokenizer }: Metadata): ModelInfo {
+function infoOf({ name, classes, labels, task, mean, std, ranges, characters, tokenizer }: Metadata): ModelInfo {
   const info: ModelInfo = { name: String(name ?? ''), classes: Number(classes ?? 0), mean: numbers(mean), std: numbers(std) };
   if (Array.isArray(labels)) info.classNames = labels.map(String);
+  const known = TASKS.find((one) => one === task);
+  if (known) info.task = known;
   if (Array.isArray(ranges)) info.ranges = numbers(ranges);
   if (typeof characters === 'string') info.characters = characters;
   if (typeof tokenizer === 'string') info.tokenizer = tokenizer;

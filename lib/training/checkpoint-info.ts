@@ -1,7 +1,8 @@
 /** Whether what stands in a checkpoint's header is what training wrote there: nothing that is read later may be of another type. */
-import { checkInteger, checkNumber, checkObject, wrongType, wrongValue } from '../errors.js';
+import { checkChoice, checkInteger, checkNumber, checkObject, wrongType, wrongValue } from '../errors.js';
 import { checkOutputInfo } from '../model-file/model-file.js';
 import { inspectNetwork } from '../network/description.js';
+import { TASKS } from '../network/task.js';
 import type { Checkpoint } from './checkpoint.js';
 import { completeOptions, type PartialTrainOptions } from './options.js';
 import { LAG } from './steering.js';
@@ -21,7 +22,10 @@ function checkNumbers(value: unknown, argument: string): void {
 }
 
 function checkData(value: unknown): void {
-  const { name, classes, classNames, outputs, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(value, 'data');
+  const { name, classes, classNames, task, outputs, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(
+    value,
+    'data',
+  );
   if (typeof name !== 'string') throw wrongType('a string', 'data.name', name);
   for (const [field, count] of Object.entries({ classes, trainCount, testCount })) checkInteger(count, `data.${field}`, 0);
   if (classNames !== undefined && !checkArray(classNames, 'data.classNames').every((c) => typeof c === 'string'))
@@ -29,6 +33,7 @@ function checkData(value: unknown): void {
   for (const [field, text] of Object.entries({ characters, tokenizer })) {
     if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `data.${field}`, text);
   }
+  if (task !== undefined) checkChoice(task, 'data.task', TASKS);
   if (outputs !== undefined) checkOutputInfo(outputs, 'data.outputs');
   checkNumbers(mean, 'data.mean');
   checkNumbers(std, 'data.std');

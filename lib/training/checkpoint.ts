@@ -11,6 +11,7 @@ import { CheckpointError, isPlainObject } from '../errors.js';
 import { obstacle, writeFileAtomic } from '../files.js';
 import type { OutputInfo } from '../model-file/model-file.js';
 import type { State } from '../network/initial.js';
+import type { Task } from '../network/task.js';
 import { checkCheckpointInfo } from './checkpoint-info.js';
 import type { EpochMetrics } from './epoch-metrics.js';
 import type { Fingerprint } from './fingerprint.js';
@@ -23,6 +24,8 @@ export interface DataInfo {
   name: string;
   classes: number;
   classNames?: string[] | undefined;
+  /** Of one output, where it is not what classes or their absence say. */
+  task?: Task | undefined;
   /** Of several outputs each by itself. */
   outputs?: OutputInfo[] | undefined;
   mean: number[];

@@ -7,9 +7,11 @@ import type { ModelInfo } from '../model-file/model-file.js';
 
 /** What a model file and a checkpoint say of the data. */
 export function modelInfoOf(data: AnyDataset): ModelInfo {
-  const { name, classes, classNames } = data;
+  const { name, classes, classNames, task } = data;
   const outputs = data.outputs?.map(({ size: _, ...output }) => output);
-  const common = { name, classes, classNames, ...(outputs && { outputs }) };
+  // Classes and no task are read as classification, which scores of several labels and numbers to predict are not.
+  const other = !outputs && (task === 'multiLabel' || task === 'regression');
+  const common = { name, classes, classNames, ...(other && { task }), ...(outputs && { outputs }) };
   if (data.input !== 'tokens') return { ...common, mean: data.mean, std: data.std };
   const { tokenizer } = data as Partial<TextDataset>;
   const characters = isInstance(tokenizer, CharacterVocabulary) && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;

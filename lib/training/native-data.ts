@@ -77,7 +77,7 @@ function setOf(data: AnyDataset, which: SplitName): GrowingSet {
   const { labels, targets } = split;
   const parts = labels === undefined ? undefined : data.outputs?.filter(({ task }) => task === 'classification' || task === 'perPosition');
   const labelParts = parts?.map(({ size, classes }) => ({ labels: size, classes }));
-  const answers = { labels, targets, ...(labelParts ? { labelParts } : data.classes > 0 && { classes: data.classes }) };
+  const answers = { labels, targets, ...(labelParts ? { labelParts } : labels && data.classes > 0 && { classes: data.classes }) };
   if ('images' in split) {
     const { shape, mean, std, inputs } = data as Dataset;
     return growingSet({ shape, mean: ofWhole(mean, inputs), std: ofWhole(std, inputs), images: split.images, ...answers });

@@ -10,6 +10,10 @@
  * with three times P against overtaking it: what has died does not come back. A step's size is the penalty's own (Q or Rate), times
  * what the last epoch's end has measured in place of it.
  *
+ * A loss of small numbers, such as a mean squared error or that of pixels which are mostly background, is no match for a gamma that suits
+ * cross-entropies. So wherever the size is below `LEAST` of the target, in gamma's warm-up as well, ln γ falls by B·ln (LEAST·target / size) more,
+ * before what is too small has died.
+ *
  * For an accuracy, at each epoch's end, e is ln (allowed error / error), P is 0, K half where γ rises, and the error allowed is (1 + SLACK·rate factor)
  * times that of the target: large learning rates cost accuracy that comes back.
  *
@@ -34,6 +38,8 @@ const P = 1;
 const K = 15;
 const E = 0.5;
 const SLACK = 0.3;
+const B = 10;
+const LEAST = 0.9;
 /** ln of how much larger or smaller gamma may become. */
 const MOST = Math.log(1000);
 /** A size is steered a little below what was asked for. */
@@ -90,10 +96,11 @@ export function steerByStep(steering: Steering, plan: SteeringPlan, step: number
   let correction = integral;
   const progress = progressAt(plan, step);
   const end = endOf(plan.options);
-  if (target.drop === undefined && progress >= gammaWarmup && progress < end) {
-    const size = Math.log(steering.scale * estimate(plan, bitsPerWeight));
+  const asked = target.bytes ?? target.bitsFraction;
+  const size = Math.log(Math.max(1e-12, steering.scale * estimate(plan, bitsPerWeight))); // a number even where all has died
+  if (asked !== undefined && progress >= gammaWarmup && progress < end) {
     begin ??= { progress, size };
-    const goal = Math.log(AIM * ((target.bytes ?? target.bitsFraction) as number));
+    const goal = Math.log(AIM * asked);
     const x = Math.min(1, (progress - begin.progress) / Math.max(1e-9, SETTLE * end - begin.progress));
     const path = pathAt(begin.size, goal, 1 - Math.max(0, x), penalty);
     const error = clamp(size - path, E);
@@ -101,6 +108,7 @@ export function steerByStep(steering: Steering, plan: SteeringPlan, step: number
     integral = clamp(next, MOST);
     correction = integral + (penalty === 'rate' ? P : 3 * P) * error;
   }
+  if (asked !== undefined) correction -= B * Math.max(0, Math.log(LEAST * asked) - size);
   const [last = 0, ...others] = steering.gammas;
   return { ...steering, last, integral, begin, gammas: [...others, gammaOf(plan, step + LAG, correction)] };
 }
