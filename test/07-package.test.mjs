@@ -45,6 +45,11 @@ t.test('packed, installed without scripts, trained, asked', async (t) => {
   const installed = JSON.parse(readFileSync(join(modules, 'selfcompress/package.json'), 'utf8'));
   t.same(Object.keys(installed.optionalDependencies), [`@selfcompress/${platform}`]);
   t.notOk(installed.scripts, 'nothing that a package manager would run');
+  t.ok(existsSync(join(modules, 'selfcompress/native/node-addon-api/napi.h')), 'the headers that a build from source needs');
+  for (const name of Object.keys(installed.dependencies)) {
+    const { scripts = {} } = JSON.parse(readFileSync(join(modules, name, 'package.json'), 'utf8'));
+    t.notMatch(Object.values(scripts).join('\n'), /\bnode-gyp\b(?!-)/, `${name}: Yarn would install node-gyp with it`);
+  }
   const result = runFirst(project, [process.execPath]);
   t.equal(result.status, 0, result.stderr);
   t.ok(result.testAccuracy > 0.8 && result.predicted > 0.8, JSON.stringify(result));

@@ -66,6 +66,11 @@ function mainPackage(names, work, out) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     cpSync(join(root, path), join(folder, path));
   }
+  // What `selfcompress build` compiles with is headers alone: as a dependency Yarn would install node-gyp with it, 20 packages more.
+  const headers = join(folder, 'native/node-addon-api');
+  mkdirSync(headers, { recursive: true });
+  for (const name of ['napi.h', 'napi-inl.h', 'napi-inl.deprecated.h', 'LICENSE.md'])
+    cpSync(join(root, 'node_modules/node-addon-api', name), join(headers, name));
   const { devDependencies, scripts, tap, ...published } = manifest;
   const optionalDependencies = Object.fromEntries(names.map((name) => [`@selfcompress/${name}`, manifest.version]));
   write(folder, 'package.json', { ...published, ...(names.length > 0 && { optionalDependencies }) });

@@ -58,6 +58,13 @@ const nameOf = (tarball) =>
     .replace(/^selfcompress-((?:cuda-)?(?:linux|win32|darwin)-[a-z0-9]+(?:-musl)?)-.*/, '@selfcompress/$1')
     .replace(/-\d.*/, '');
 
+/** Yarn's current major version, which places packages as its `linker` does. */
+const yarn4 = (linker) => ({
+  add: (tarballs) => ['npx', '--yes', '--package=@yarnpkg/cli-dist', 'yarn', 'add', ...tarballs],
+  fields: (tarballs) => ({ resolutions: files(tarballs) }),
+  settings: () => ({ 'yarn.lock': '', '.yarnrc.yml': `enableScripts: false\nenableTelemetry: false\nnodeLinker: ${linker}\n` }),
+});
+
 /**
  * How each installs tarballs in an empty project: `add`, fields of its package.json, environment. A binary's package is not in the registry
  * yet: where a manager looks for it there, `fields` say where it is.
@@ -82,11 +89,10 @@ export const managers = {
   },
   // Plug'n'Play: no node_modules at all.
   'yarn@4': {
-    add: (tarballs) => ['npx', '--yes', '--package=@yarnpkg/cli-dist', 'yarn', 'add', ...tarballs],
-    fields: (tarballs) => ({ resolutions: files(tarballs) }),
-    settings: () => ({ 'yarn.lock': '', '.yarnrc.yml': 'enableScripts: false\nenableTelemetry: false\nnodeLinker: pnp\n' }),
+    ...yarn4('pnp'),
     prefix: ['-r', './.pnp.cjs', '--experimental-loader', './.pnp.loader.mjs'],
   },
+  'yarn@4-node-modules': yarn4('node-modules'),
   bun: {
     add: (tarballs) => ['npx', '--yes', 'bun@latest', 'add', '--ignore-scripts', ...tarballs],
     fields: (tarballs) => ({ overrides: files(tarballs) }),
@@ -157,7 +163,7 @@ const cells = {
   ci: ['npm/node', 'npm/node@22', 'npm/node@24', 'pnpm/node', 'npm/bun', 'npm/deno'],
   all: [
     ...['node@18', 'node@20', 'node@22', 'node@24', 'node@26', 'bun', 'deno'].map((runtime) => `npm/${runtime}`),
-    ...['npm@latest/node@24', 'pnpm/node@24', 'yarn/node@24', 'yarn@4/node@24', 'bun/bun'],
+    ...['npm@latest/node@24', 'pnpm/node@24', 'yarn/node@24', 'yarn@4/node@24', 'yarn@4-node-modules/node@24', 'bun/bun'],
   ],
 };
 
