@@ -89,7 +89,7 @@ bits. So neither has seen more examples than the other.
 | ${head.join(' | ')} |
 | ${head.map(() => '---').join(' | ')} |
 ${rows.flatMap(lines).join('\n')}
-| a language model: the next token | cross-entropy of every position | char-lm, lstm-lm | texts | loss | see | [language-models.md](language-models.md) | | | | | | | | |
+| a language model: the next token | cross-entropy of every position | char-lm, lstm-lm | tiny Shakespeare | loss | see | [char-lm.md](char-lm.md) | [language-models.md](language-models.md) | | | | | | | |
 | images: one class | cross-entropy | convolutions | Fashion-MNIST, MNIST, CIFAR-10 | accuracy | see | [results.md](results.md) | [fashion-mnist.md](fashion-mnist.md) | | | | | | | |
 
 How to read it: the metric is that of the model file's own predictions (\`loadModel\`) of all test examples after the last epoch, mean ± standard deviation over
