@@ -11,7 +11,7 @@ namespace {
 
 // Counts bits where the range coder would write them.
 struct PriceCoder {
-  static constexpr bool kDecodes = false;
+  [[maybe_unused]] static constexpr bool kDecodes = false;
   bool learnsNothing = false;
   double bits = 0;
   int raw(std::uint32_t p16, int bit) {

@@ -90,7 +90,7 @@ ${rows.map(costLine).join('\n')}
 What is not reached: ${notReached}
 
 Not finished, each with its script in scripts/experiments, which goes on where it stopped: resnet9 with the plain net as a teacher
-(\`--only cifar10-accurate-teacher,resnet9-cifar10-paper-teacher\`), seeds beyond the first, ablations.
+(\`--only cifar10-accurate-teacher,resnet9-cifar10-paper-teacher\`), seeds beyond the first. What each part of the method does for lenet300, over three seeds: [ablations.md](ablations.md); for other nets not yet.
 
 Commands: ${[...new Set(rows.map(({ command }) => `\`${command.replace(/ --seeds 1$/, '')} --data-dir DIR\``))].join('; ')}; with \`--device cuda\` on a GPU.
 `;
