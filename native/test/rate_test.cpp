@@ -131,9 +131,10 @@ TEST_CASE("rate: a dead channel has no gradients, and weights that are left out 
     for (float& x : c.element) x = -std::numeric_limits<float>::infinity();
     const Gradients with = backward(*backend, c, false), without = backward(*backend, c, false, false);
     CHECK(with.weight == without.weight);
-    // Two kernels of a GPU may fuse products and sums differently.
-    CHECK(difference(with.exponent, without.exponent) < 1e-6);
-    CHECK(difference(with.bitDepth, without.bitDepth) < 1e-6);
+    // Two kernels of a GPU may fuse products and sums differently; a processor's do not.
+    const double most = backend->name().starts_with("cuda") ? 1e-6 : 0;
+    CHECK(difference(with.exponent, without.exponent) <= most);
+    CHECK(difference(with.bitDepth, without.bitDepth) <= most);
     CHECK((with.bitDepth[0] == 0 && with.exponent[0] == 0 && with.weight[0] == 0));
   }
 }

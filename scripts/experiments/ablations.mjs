@@ -5,6 +5,7 @@
 // Runs that are complete are not repeated and others go on where they stopped.
 import { writeFileSync } from 'node:fs';
 import { train } from './runs.mjs';
+import { deviation, mean, percent } from './statistics.mjs';
 import { commonFlags, docs, experimentOptions, machineOf } from './to-size.mjs';
 
 const options = experimentOptions({
@@ -39,11 +40,6 @@ const variants = [
   })),
 ];
 
-const percent = (x) => `${(100 * x).toFixed(2)} %`;
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-/** Standard deviation of the population that the seeds are drawn from. */
-const spread = (values) => Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(1, values.length - 1));
-
 const common = { ...commonFlags(options.model, options.dataset, options), 'batch-size': 128, augment };
 const seeds = options.seeds.split(',').map(Number);
 const last = async (directory, flags) => (await train(directory, flags)).at(-1);
@@ -74,7 +70,7 @@ for (const { name, what, flags } of variants.filter((v) => !options.only || opti
 const line = ({ name, what, runs }) => {
   const of = (field) => runs.map((run) => run[field]);
   const cells = [
-    ...[name, what, percent(mean(of('testAccuracy'))), (100 * spread(of('testAccuracy'))).toFixed(2)],
+    ...[name, what, percent(mean(of('testAccuracy'))), (100 * deviation(of('testAccuracy'))).toFixed(2)],
     ...[Math.round(mean(of('modelBytes'))), percent(mean(of('bitsFraction'))), percent(mean(of('weightsFraction')))],
   ];
   return `| ${cells.join(' | ')} |`;

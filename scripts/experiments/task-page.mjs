@@ -1,11 +1,8 @@
 // docs/tasks.md from the rows of docs/tasks.json.   node scripts/experiments/task-page.mjs writes it again
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { deviation, mean } from './statistics.mjs';
 import { metrics } from './task-data.mjs';
-
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-/** Standard deviation of single runs, from a few of them; of one run there is none. */
-const deviation = (values) => (values.length > 1 ? Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / (values.length - 1)) : 0);
 
 /** Of a single run there is no spread: this share of the value is taken for it. */
 const SINGLE = 0.01;
