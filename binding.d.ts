@@ -581,7 +581,8 @@ export type NodeDescription =
 
 /**
  * crossEntropy: of an example's label, or with `perPosition` of one at each position, whose channels are the classes; `classWeights`
- * [classes] weigh the classes, and the mean is over these weights. The others compare every element z of the prediction with a target t of the data set,
+ * [classes] weigh the classes, and the mean is over these weights. `labelSmoothing` s (0..1) acts in training alone: targets (1 − s)·onehot + s/classes,
+ * as torch.nn.CrossEntropyLoss has it. The others compare every element z of the prediction with a target t of the data set,
  * and take the mean: (z − t)²; binaryCrossEntropy (several labels at once) of logits z with t in [0, 1]; l1: |z − t|; huber:
  * (z − t)² / 2 up to a distance of `delta` (default 1), beyond it delta·(|z − t| − delta / 2).
  */

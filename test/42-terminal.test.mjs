@@ -259,6 +259,7 @@ t.test('--resume refuses what a run keeps, by the name that was typed, and keeps
     '--optimizer': 'sgd',
     '--weight-decay': 0,
     '--clip': 1,
+    '--label-smoothing': 0.1,
     '--gamma': 0.5,
     '--gamma-warmup': 0,
     '--penalty': 'own',

@@ -5,7 +5,21 @@ import type { Command, Help, Option } from 'commander';
 const trainGroups: Record<string, string[]> = {
   Network: ['model', 'width', 'tied', 'from', 'map', 'start', 'plain'],
   Data: ['dataset', 'data-dir', 'length', 'tokenizer', 'mean', 'std', 'limit', 'validation', 'split-seed', 'augment'],
-  Training: ['epochs', 'steps-per-epoch', 'batch-size', 'lr', 'schedule', 'warmup', 'final', 'optimizer', 'beta2', 'weight-decay', 'clip', 'seed'],
+  Training: [
+    'epochs',
+    'steps-per-epoch',
+    'batch-size',
+    'lr',
+    'schedule',
+    'warmup',
+    'final',
+    'optimizer',
+    'beta2',
+    'weight-decay',
+    'clip',
+    'label-smoothing',
+    'seed',
+  ],
   Size: [
     'gamma',
     'gamma-warmup',

@@ -51,6 +51,7 @@ interface TrainFlags extends TargetFlags {
   optimizer: 'sgd' | 'adam' | 'adamw';
   weightDecay: number;
   clip: number;
+  labelSmoothing: number;
   gamma: number;
   gammaWarmup: number;
   penalty: 'own' | 'coupled' | 'rate';
@@ -125,6 +126,7 @@ export function addTrainCommand(program: Command): void {
     .option('--beta2 <share>', 'of Adam: how slowly the mean of squares changes (default: 0.999)', number(0, 0.999999))
     .option('--weight-decay <rate>', 'of weights', number(0), 0)
     .option('--clip <norm>', 'largest norm of the gradient; 0: no clipping', number(0), 0)
+    .option('--label-smoothing <share>', "of a label's target, which all classes get alike", number(0, 1), defaults.labelSmoothing)
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
     .option('--gamma-warmup <share>', 'share of the training over which gamma rises from 0', number(0, 1), defaults.gammaWarmup)
     .addOption(
@@ -205,6 +207,7 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
     precision: flags.precision,
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, beta2: flags.beta2, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
+    labelSmoothing: flags.labelSmoothing,
     learningRate: flags.lr,
     schedule: mainSchedule(flags, given('schedule', true) ?? false),
     gamma: flags.plain ? 0 : given('gamma', flags.gamma),

@@ -51,6 +51,11 @@ export interface TrainOptions {
   /** Most bytes of a CUDA device's memory to use. Default 0: SELFCOMPRESS_CUDA_MEMORY, else no limit. */
   memoryLimit: number;
   loss: LossDescription;
+  /**
+   * Share s of every label's target that all C classes have alike in training: (1 − s)·onehot + s/C. Of cross-entropies that say none
+   * themselves; without one an error. Default 0.
+   */
+  labelSmoothing: number;
   optimizer: Omit<OptimizerDescription, 'keepRange'>;
   /** Of weights, biases and norms. Default 0.003. */
   learningRate: number;
@@ -87,6 +92,7 @@ export const defaultTrainOptions: TrainOptions = {
   precision: 'fp32',
   memoryLimit: 0,
   loss: { kind: 'crossEntropy' },
+  labelSmoothing: 0,
   optimizer: { kind: 'adam' },
   learningRate: 0.003,
   schedule: { kind: 'oneCycle' },
@@ -207,6 +213,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkChoice(o.precision, 'options.precision', ['fp32', 'tf32', 'bf16']);
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
   checkLoss(o.loss);
+  checkNumber(o.labelSmoothing, 'options.labelSmoothing', 0, 1);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);

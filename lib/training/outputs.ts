@@ -37,6 +37,19 @@ export function checkLoss(loss: LossDescription): void {
   }
 }
 
+/**
+ * The loss with this label smoothing where it compares with labels and has none of its own.
+ * @throws RangeError where nothing compares with labels
+ */
+export function smoothedLoss(loss: LossDescription, labelSmoothing: number): LossDescription {
+  if (labelSmoothing === 0) return loss;
+  const smoothed = <T extends OutputLossDescription>(one: T): T => (one.kind === 'crossEntropy' ? { labelSmoothing, ...one } : one);
+  const kinds = loss.kind === 'sum' ? Object.values(loss.outputs).map(({ kind }) => kind) : [loss.kind];
+  if (!kinds.includes('crossEntropy')) throw wrongValue('0, as the loss compares with no labels,', 'options.labelSmoothing', labelSmoothing);
+  if (loss.kind !== 'sum') return smoothed(loss);
+  return { ...loss, outputs: Object.fromEntries(Object.entries(loss.outputs).map(([name, one]) => [name, smoothed(one)])) };
+}
+
 /** The loss that suits a task, unless another is given. */
 export function lossFor(task: Task, given: OutputLossDescription | undefined): OutputLossDescription {
   if (given)

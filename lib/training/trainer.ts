@@ -22,7 +22,7 @@ import { originOf } from './metrics.js';
 import { modelInfoOf } from './model-info.js';
 import { evaluateOn, NativeData, type NativeSplit } from './native-data.js';
 import { completeOptions, type PartialTrainOptions, plainCopy, type TrainOptions } from './options.js';
-import { checkPartsOf, type EvaluatedOutputs, sumFor } from './outputs.js';
+import { checkPartsOf, type EvaluatedOutputs, smoothedLoss, sumFor } from './outputs.js';
 import { roundedBiases, roundedDepths } from './rounding.js';
 import { checkData, checkSameData } from './same-data.js';
 import { afterStep, epochMetrics, type Standing, standingAt } from './standing.js';
@@ -142,7 +142,8 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { network, data: givenData, state: given, teacher, ...rest } = reading('Trainer.create', () => ({ ...input }));
     const data = readArgument(givenData, 'data');
     checkData(data);
-    const options = withLossFor(data, completeOptions(rest), rest.loss);
+    const suited = withLossFor(data, completeOptions(rest), rest.loss);
+    const options = { ...suited, loss: smoothedLoss(suited.loss, suited.labelSmoothing) };
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
     const { parameters } = inspectNetwork(description); // first: parts of inputs and outputs are sound then
     checkPartsOf(description, data, options);

@@ -26,7 +26,7 @@ void Emitter::compareElements(const LossTerm& term, BufferId output, BufferId ta
 void Emitter::comparePositions(const LossTerm& term, BufferId output, BufferId gradient, LossResult* result) {
   PositionCrossEntropy args;
   args.shape = term.shape;
-  args.labelSmoothing = term.options.labelSmoothing, args.ignored = kIgnoredLabel;
+  args.labelSmoothing = smoothing(term), args.ignored = kIgnoredLabel;
   if (!term.options.classWeights.empty()) args.classWeight = constant(term.options.classWeights);
   args.result = result;
   // The batch has the labels of one term behind those of another (graph/batch.h).
@@ -42,7 +42,7 @@ void Emitter::compareLabels(const LossTerm& term, BufferId output, BufferId grad
   if (!term.whole || term.options.perPosition || !term.options.classWeights.empty())
     return comparePositions(term, output, gradient, result);
   CrossEntropy args;
-  args.classes = term.classes, args.labelSmoothing = term.options.labelSmoothing, args.result = result;
+  args.classes = term.classes, args.labelSmoothing = smoothing(term), args.result = result;
   program_.add(-1, args)
       .at(&CrossEntropy::logits, output)
       .at(&CrossEntropy::gradLogits, gradient)

@@ -139,6 +139,8 @@ class Emitter {
   void tiedState(int i, const ChannelRule&);
   void clearOutput();
   void emitTerm(const LossTerm&, BufferId targets, std::int64_t features, BufferId gradient, LossResult*);
+  // Training alone smooths labels: evaluation says what the labels themselves cost, so that runs compare.
+  float smoothing(const LossTerm& term) const { return training() ? term.options.labelSmoothing : 0; }
   void compareLabels(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
   void comparePositions(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
   void compareElements(const LossTerm&, BufferId output, BufferId target, BufferId gradient, LossResult*);
