@@ -46,7 +46,7 @@ struct DepthwiseRow {
 };
 
 // A row of output pixels of 16 images, vectors along images:
-//   output[c * channelStep + p * 16 + n] = sum over k of input[p * pixelStep + places[k] + n] * weight[k][c]
+//   output[c * channelStep + p * images + n] = sum over k of input[p * pixelStep + places[k] + n] * weight[k][c]
 // panel: tiles of up to kernels.tileChannels output channels, each [placeCount][channels of the tile].
 struct ImageRow {
   const float* input = nullptr;
@@ -57,6 +57,7 @@ struct ImageRow {
   float* output = nullptr;
   std::int64_t channelStep = 0;
   int pixels = 0, channels = 0;
+  int images = 16;
   bool accumulate = false;  // sums begin with what output holds
   EpilogueView epilogue;
 };
@@ -108,6 +109,14 @@ struct TileWeights {
   std::int64_t pointStride = 0;
 };
 
+// output[i] = a[i] + b[i], then ReLU.
+struct Sums {
+  const float *a = nullptr, *b = nullptr;
+  float* output = nullptr;
+  std::int64_t count = 0;
+  bool relu = false;
+};
+
 struct Kernels {
   const char* isa;
   int width;         // floats of a vector
@@ -122,6 +131,7 @@ struct Kernels {
   void (*tileOutputs)(const TileOutputs&);
   void (*tileProducts)(const TileProducts&);
   void (*tileWeights)(const TileWeights&);
+  void (*sums)(const Sums&);
 };
 
 extern const Kernels kScalarKernels;

@@ -142,6 +142,38 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("the engine predicts what the training network predicts: sums that threads share") {
+  Random random(5);
+  for (const bool withRelu : {false, true}) {
+    NetworkDescription n{Axes::image(2, 31, 37),
+                         {conv("a", "input", 3, 1), conv("b", "input", 3, 3, 1), simple("add", "c", {"a", "b"})},
+                         "c"};
+    if (withRelu) n.nodes.push_back(simple("relu", "d", {"c"})), n.output = "d";
+    n.nodes.push_back(simple("globalAveragePool", "e", {n.output})), n.nodes.push_back(linear("f", "e", 5));
+    n.output = "f";
+    compare(n, random);
+  }
+}
+
+TEST_CASE("kernels for sums: every instruction set and length, NaN and infinities") {
+  Random random(6);
+  for (const engine::Kernels* kernels : engine::supportedKernels())
+    for (int count = 0; count < 70; count++)
+      for (const bool relu : {false, true}) {
+        std::vector<float> a = random.reals(count), b = random.reals(count), made(std::size_t(count) + 1, 77.0f);
+        for (std::size_t i = 0; i < a.size(); i++)
+          if (random.integer(0, 9) == 0) a[i] = random.integer(0, 1) ? NAN : -INFINITY;
+        kernels->sums({a.data(), b.data(), made.data(), count, relu});
+        CAPTURE(kernels->isa);
+        CAPTURE(count);
+        for (std::size_t i = 0; i < a.size(); i++) {
+          const float sum = a[i] + b[i], expected = relu && sum < 0 ? 0.0f : sum;
+          CHECK((made[i] == expected || (std::isnan(made[i]) && std::isnan(expected))));
+        }
+        CHECK(made.back() == 77.0f);
+      }
+}
+
 // Whole networks with each of them: operators_test and its neighbours call checkEngine for their cases.
 TEST_CASE("the engine runs every kind of the table of operators, and no other") {
   std::vector<std::string> missing, unknown;

@@ -11,3 +11,7 @@ constexpr To bit_cast(const From& from) noexcept {
 }
 }  // namespace std
 #endif
+
+// There is one thread. The linker takes storage of threads together with instructions that copy memory (-mbulk-memory)
+// from programs with atomics alone.
+#define thread_local

@@ -45,6 +45,7 @@ const sources = [
 const flags = [
   '-std=c++20',
   '-msimd128',
+  '-mbulk-memory', // the small library's own copying goes byte by byte
   '-fwasm-exceptions',
   '-fno-threadsafe-statics',
   '-fno-rtti', // names of classes would be a tenth of the file; exceptions keep those that they need
@@ -59,11 +60,14 @@ const flags = [
   '-include',
   'native/wasm/standard.h',
 ];
-/** Kernels for speed, operators whose loops take time with vectors of what the compiler finds, everything else for size. */
+/**
+ * Kernels for speed, operators whose loops take time with vectors of what the compiler finds, everything else for size. Loops over the
+ * sums of a kernel have to be unrolled wholly: else the sums lie in memory.
+ */
 const optimise = (source) => {
-  if (/engine\/isa\//.test(source)) return '-O2';
-  if (/engine\/ops\/attention/.test(source)) return '-O2';
-  return /engine\/ops\/(binary|elementwise|norms|pooling|winograd)/.test(source) ? '-Os' : '-Oz';
+  if (/engine\/isa\//.test(source)) return ['-O2', '-mllvm', '-unroll-threshold=2000'];
+  if (/engine\/ops\/attention/.test(source)) return ['-O2'];
+  return [/engine\/ops\/(binary|elementwise|norms|pooling|winograd)/.test(source) ? '-Os' : '-Oz'];
 };
 
 /** Most bytes of the scripts and the engine, gzipped. */
@@ -89,13 +93,14 @@ const newer = ({ source, object }) => {
 const left = queue.filter((item) => !newer(item));
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
-    for (let item = left.pop(); item; item = left.pop()) await run([...flags, optimise(item.source), '-c', '-o', item.object, item.source]);
+    for (let item = left.pop(); item; item = left.pop()) await run([...flags, ...optimise(item.source), '-c', '-o', item.object, item.source]);
   }),
 );
 await run([
   '-Oz',
   '-fwasm-exceptions',
   '-msimd128',
+  '-mbulk-memory',
   '--no-entry',
   '-sSTANDALONE_WASM=1',
   '-sALLOW_MEMORY_GROWTH=1',

@@ -14,5 +14,5 @@ constexpr int kMostPoints = 8;
 #include "engine/isa/winograd.inc"
 }  // namespace
 const Kernels kAvx512Kernels{"avx512",     kWidth,   kTileVectors, kTileChannels, kTileSums,    kMostPoints, channelRow,
-                             depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
+                             depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights, sums};
 }  // namespace selfcompress::engine

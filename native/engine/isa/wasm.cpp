@@ -7,7 +7,7 @@
 namespace selfcompress::engine {
 namespace {
 #include "engine/isa/vector.h"
-constexpr int kTileVectors = 2, kPixels[] = {6, 4};
+constexpr int kTileVectors = 2, kPixels[] = {4, 4};
 constexpr int kTileChannels = 4, kImagePixels = 2, kPixelTiles = 1;  // imagePixel is left out for its bytes
 constexpr int kTileSums = 8;    // of tileProducts: processors below have 16 registers
 constexpr int kMostPoints = 6;  // larger tiles would be a tenth of what browsers load
@@ -15,5 +15,5 @@ constexpr int kMostPoints = 6;  // larger tiles would be a tenth of what browser
 #include "engine/isa/winograd.inc"
 }  // namespace
 const Kernels kWasmKernels{"wasm",       kWidth,   kTileVectors, kTileChannels, kTileSums,    kMostPoints, channelRow,
-                           depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights};
+                           depthwiseRow, imageRow, tileInputs,   tileOutputs,   tileProducts, tileWeights, sums};
 }  // namespace selfcompress::engine

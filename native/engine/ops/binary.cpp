@@ -25,6 +25,7 @@ class Arithmetic final : public Step {
     const Operand& operand = broadcast_.operand;
     if (!operand.oneChannel && !operand.onePosition) {
       const std::int64_t count = elementsOf(shape_, r.layout);
+      if constexpr (kind == Binary::kAdd) return sums(r, a, b, count);
       for (std::int64_t i = 0; i < count; i++) r.output[i] = last(apply<kind>(a[i], b[i]));
       return;
     }
@@ -36,6 +37,15 @@ class Arithmetic final : public Step {
   }
 
  private:
+  // Fewer elements than this are not shared with another thread.
+  static constexpr std::int64_t kWorthSharing = 1 << 15;
+  void sums(const Run& r, const float* a, const float* b, std::int64_t count) const {
+    const std::int64_t parts = count < kWorthSharing ? 1 : r.parallel.threads;
+    r.parallel.run(parts, [&](std::int64_t part) {
+      const std::int64_t first = count * part / parts, last = count * (part + 1) / parts;
+      r.kernels.sums({a + first, b + first, r.output + first, last - first, relu_});
+    });
+  }
   float last(float v) const { return relu_ && v < 0 ? 0.0f : v; }
 
   Shape shape_;
