@@ -150,6 +150,10 @@ export interface Augmentation {
   flip?: boolean | undefined;
   /** Side in pixels of a square set to the mean. Default 0: none. */
   cutout?: number | undefined;
+  /** Turn about the centre by an angle uniform in ±rotate degrees, 0..180; between pixels linear, what lies outside is a zero pixel. Default 0. */
+  rotate?: number | undefined;
+  /** Magnify about the centre by a factor uniform in 1 ± scale, 0..0.9; the same. Default 0. */
+  scale?: number | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

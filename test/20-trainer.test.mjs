@@ -86,15 +86,18 @@ t.test('metrics are what they say', async (t) => {
 
 t.test('a seed repeats a run exactly, whatever the number of threads; another seed does not', async (t) => {
   const before = binding.info().threads;
-  const run = async (seed, threads) => {
+  const all = { shift: 1, flip: true, cutout: 3, rotate: 20, scale: 0.2 };
+  const run = async (seed, threads, augmentation = all) => {
     binding.setThreads(threads);
-    const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, seed, augmentation: { shift: 1, flip: true, cutout: 3 } });
+    const trainer = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, seed, augmentation });
     await trainer.run();
     return withoutTimes(trainer.history);
   };
   const one = await run(1, 1);
   t.same(await run(1, 4), one);
   t.notSame(await run(2, 1), one);
+  t.notSame(await run(1, 1, { ...all, rotate: 0 }), one, 'images are turned');
+  t.notSame(await run(1, 1, { ...all, scale: 0 }), one, 'and scaled');
   binding.setThreads(before);
 });
 

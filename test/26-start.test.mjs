@@ -162,6 +162,8 @@ t.test('what is no plain object of plain data is refused by name', async (t) => 
     ['augmentation', 'shift'],
     ['augmentation', 'flip'],
     ['augmentation', 'cutout'],
+    ['augmentation', 'rotate'],
+    ['augmentation', 'scale'],
     ['bits', 'initial'],
     ['bits', 'keepRange'],
     ['bits', 'schedule'],

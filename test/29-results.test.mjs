@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { docs, faultsOf, readRows } from '../scripts/experiments/check.mjs';
+import { dataOf, docs, faultsOf, readRows } from '../scripts/experiments/check.mjs';
 import { resultsPage } from '../scripts/experiments/results-page.mjs';
-import { loadDataset, root } from './support.mjs';
+import { root } from './support.mjs';
 
 t.setTimeout(600_000);
 const shared = process.env.SELFCOMPRESS_SHARED ?? join(root, '..', 'shared');
@@ -29,7 +29,7 @@ for (const row of readRows()) {
   t.test(row.name, async (t) => {
     const folder = folders[row.dataset];
     if (!folder || !existsSync(folder)) return t.skip(`${row.dataset} is not there: ${folder ?? 'no folder is known'}`);
-    const data = await loadDataset(row.dataset, { dataDir: folder });
+    const data = await dataOf(row, folder);
     const { faults } = await faultsOf(row, data, most[row.model] ?? 2000);
     t.same(faults, []);
     const other = structuredClone(row);

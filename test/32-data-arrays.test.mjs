@@ -276,9 +276,51 @@ t.test('limit and validation of a data set by name', async (t) => {
     [{ limits: 5 }, /"limits"/],
     [{ validation: -1 }, /validation/],
     [{ seed: 'a' }, /seed/],
-    [{ size: 32 }, /"digits" has one shape, for size but received 32/],
+    [{ shape: [1, 32, 32] }, /"digits" has one shape, for shape but received/],
+    [{ fit: 'contain' }, /"digits" has one shape, for fit but received "contain"/],
+    [{ size: 0 }, /size but received 0/],
+    [{ size: [16] }, /size/],
     [{ dataDir: 5 }, /dataDir/],
   ]) {
     await t.rejects(loadDataset('digits', options), { message });
   }
+});
+
+/** The mean over the area that pixel (y, x) of the result covers, pixel by pixel. */
+function averaged(image, [height, width], [rows, columns], y, x) {
+  const scale = Math.min(height / rows, width / columns);
+  const [top, left] = [(height - scale * rows) / 2 + y * scale, (width - scale * columns) / 2 + x * scale];
+  const overlap = (from, i) => Math.max(0, Math.min(from + scale, i + 1) - Math.max(from, i));
+  let sum = 0;
+  for (let i = 0; i < height; i++) for (let j = 0; j < width; j++) sum += overlap(top, i) * overlap(left, j) * image[i * width + j];
+  return sum / scale ** 2;
+}
+
+t.test('data sets by name in another size: every pixel is the mean over the area it covers', async (t) => {
+  const whole = await loadDataset('digits');
+  for (const size of [16, 7, 28, [9, 16], [16, 9], [5, 28], [40, 31]]) {
+    const [rows, columns] = [size].flat().length === 2 ? size : [size, size];
+    const data = await loadDataset('digits', { size });
+    t.same([data.shape, data.resize], [[1, rows, columns], rows === 28 && columns === 28 ? undefined : 'area']);
+    t.same([data.train.count, data.test.count], [whole.train.count, whole.test.count]);
+    t.same([...data.test.labels], [...whole.test.labels]);
+    let worst = 0;
+    for (const [split, i] of [
+      ['train', 0],
+      ['train', 17],
+      ['test', whole.test.count - 1],
+    ]) {
+      const image = whole[split].images.subarray(i * 784, (i + 1) * 784);
+      const small = data[split].images.subarray(i * rows * columns, (i + 1) * rows * columns);
+      small.forEach((value, at) => {
+        const expected = averaged(image, [28, 28], [rows, columns], Math.floor(at / columns), at % columns);
+        worst = Math.max(worst, Math.abs(value - expected));
+      });
+    }
+    t.ok(worst <= 0.5 + 1e-9, `${rows}×${columns}: off by ${worst}, half a step of a byte at most`);
+    const mean = data.train.images.reduce((a, b) => a + b, 0) / data.train.images.length / 255;
+    t.ok(Math.abs(mean - data.mean[0]) < 1e-9, 'normalised by what is used');
+  }
+  const held = await loadDataset('digits', { size: 16, limit: 100, validation: 20 });
+  t.same([held.train.images.length, held.validation.images.length], [80 * 256, 20 * 256]);
 });

@@ -82,7 +82,8 @@ t.test('--config: options of a file, the command line goes before it', async (t)
     'batch-size': 40,
     gammaWarmup: 0.25,
     epochs: 1,
-    augment: 'shift=1',
+    augment: 'shift=1,rotate=15,scale=0.1',
+    imageSize: 16,
     mean: [0.1],
     std: [0.3],
     seed: 5,
@@ -94,7 +95,8 @@ t.test('--config: options of a file, the command line goes before it', async (t)
   const { run: description, options } = JSON.parse(readFileSync(join(folder, 'run/config.json'), 'utf8'));
   t.same([description.model, description.limit, description.mean], ['mlp', 200, [0.1]]);
   t.same([options.batchSize, options.gammaWarmup, options.epochs, options.seed], [40, 0.25, 1, 7]);
-  t.equal(options.augmentation.shift, 1);
+  t.same(options.augmentation, { shift: 1, rotate: 15, scale: 0.1 });
+  t.same(description.imageSize, [16, 16]);
   for (const [value, message] of [
     ['{', /readable JSON file for --config/],
     ['[1]', /Expected an object with options/],

@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { isDeepStrictEqual, promisify } from 'node:util';
 import sharp from 'sharp';
 import t from 'tap';
+import { resizePlanes } from '../dist/data/area-resize.js';
 import { Prediction } from '../dist/inference/prediction.js';
+import { runNow } from '../dist/pace.js';
 import {
   binding,
   cli,
+  decodeModel,
   difference,
   encodeModel,
   floats,
@@ -91,6 +94,32 @@ t.test('inputs of every kind give the same', async (t) => {
   t.ok(difference(several[1].scores, (await model.predict(pixels(2))).scores) < 1e-5);
   t.same(await model.predict([]), []);
   model.dispose();
+});
+
+t.test('a model of images that were averaged to its size averages image files too', async (t) => {
+  const { network, state } = await decodeModel(bytes);
+  const model = await loadModel(await encodeModel(network, state, { ...info, resize: 'area' }));
+  t.equal(model.metadata.resize, 'area');
+  t.equal((await decodeModel(await encodeModel(network, state, { ...info, resize: 'area' }))).info.resize, 'area');
+  const folder = temporaryFolder(t);
+  for (const [height, width] of [
+    [28, 28],
+    [24, 31],
+    [5, 9],
+    [12, 12],
+  ]) {
+    const image = Uint8Array.from(floats(randomNumbers(height), height * width, 0, 256));
+    const path = join(folder, `${height}.png`);
+    await sharp(image, { raw: { width, height, channels: 1 } })
+      .png()
+      .toFile(path);
+    const small = new Uint8Array(144);
+    runNow(resizePlanes(image, { from: [height, width], to: [12, 12] }, small));
+    t.same((await model.predict(path)).scores, model.predictSync(small).scores, `${height}×${width}`);
+    t.same((await model.predict(await sharp(path).toBuffer())).scores, model.predictSync(small).scores);
+  }
+  model.dispose();
+  await t.rejects(encodeModel(network, state, { ...info, resize: 'linear' }), { message: /Expected .*area.* for info.resize but received "linear"/ });
 });
 
 t.test('labels and probabilities', async (t) => {

@@ -17,24 +17,25 @@ export type DataFlags = DataSource;
 
 /** `shape`: of image folders, what images are scaled to. */
 export async function openData(flags: DataFlags, shape?: [number, number, number]): Promise<AnyDataset> {
-  const { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std } = flags;
+  const { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std, imageSize: size } = flags;
   if (dataset !== 'text') {
     for (const [name, value] of Object.entries({ length, tokenizer })) {
       if (value !== undefined) throw new UsageError(`Expected --dataset text with --${name} but received --dataset ${dataset}`);
     }
     if (dataset === 'digit-scenes') return normalisedBy(await digitScenesOf(flags), { mean, std });
     const sample = { limit, validation, seed: splitSeed };
-    return normalisedBy(await loadDataset(dataset, { dataDir, ...sample, ...(dataset === 'images' && shape && { shape }) }), { mean, std });
+    const scaled = dataset === 'images' && shape ? { shape } : { size };
+    return normalisedBy(await loadDataset(dataset, { dataDir, ...sample, ...scaled }), { mean, std });
   }
-  for (const [name, value] of Object.entries({ limit, validation, mean, std })) {
+  for (const [name, value] of Object.entries({ limit, validation, mean, std, 'image-size': size })) {
     if (value !== undefined) throw new UsageError(`Expected no --${name} with --dataset text but received ${String(value)}`);
   }
   if (dataDir === undefined) throw new UsageError('Expected a text file for --data-dir but received none');
   return loadText(dataDir, { length: length ?? WINDOW, ...(tokenizer !== undefined && { tokenizer }) });
 }
 
-function digitScenesOf({ dataDir, limit, validation }: DataFlags): Promise<Dataset> {
-  for (const [name, value] of Object.entries({ 'data-dir': dataDir, validation })) {
+function digitScenesOf({ dataDir, limit, validation, imageSize }: DataFlags): Promise<Dataset> {
+  for (const [name, value] of Object.entries({ 'data-dir': dataDir, validation, 'image-size': imageSize })) {
     if (value !== undefined) throw new UsageError(`Expected no --${name} with --dataset digit-scenes but received ${String(value)}`);
   }
   return digitScenes(limit === undefined ? {} : { count: limit });

@@ -1,6 +1,7 @@
 /** selfcompress eval */
 import { type Command, Option } from 'commander';
 import { type AxesSizes, binding, type Device } from '../binding.js';
+import { sizeFor } from '../data/area-resize.js';
 import { taskOf } from '../data/dataset.js';
 import { percentText } from '../report/text.js';
 import { accuracyOf, type EpochMetrics, languageMetrics } from '../training/epoch-metrics.js';
@@ -9,7 +10,7 @@ import { nativeSplit } from '../training/native-data.js';
 import { dataNames, isTokens, openData } from './data.js';
 import { addWeightOptions, importFor, isImportable, type WeightFlags } from './import.js';
 import { compileModel, loadModel } from './load-model.js';
-import { device, integer, numbers } from './values.js';
+import { device, imageSize, integer, numbers } from './values.js';
 
 interface EvalFlags extends WeightFlags {
   dataset: string;
@@ -19,6 +20,7 @@ interface EvalFlags extends WeightFlags {
   device: Device;
   mean?: number[];
   std?: number[];
+  imageSize?: [number, number];
   json?: boolean;
 }
 
@@ -36,6 +38,7 @@ export function addEvalCommand(program: Command): void {
     .option('--device <kind>', 'where to run: auto, cpu, cuda, or cuda:N for device N', device, 'auto')
     .option('--mean <list>', 'per channel, of images in 0..1: subtracted first (default: what the model was trained with)', numbers)
     .option('--std <list>', 'per channel: divided by then', numbers)
+    .option('--image-size <pixels>', 'scale images to PIXELS or HEIGHTxWIDTH (default: as in training)', imageSize)
     .option('--json', 'print JSON')
     .action(evaluate);
 }
@@ -50,9 +53,10 @@ async function evaluate(path: string, flags: EvalFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   const trained = isImportable(path) ? undefined : await loadModel(path);
   const { dataset, dataDir, tokenizer } = flags;
+  const size = flags.imageSize ?? (trained && sizeFor(trained.info, trained.network.input).size);
   const length = dataset === 'text' ? trained?.network.input[1] : undefined; // windows as the model reads them
   // Images are scaled to what the model reads.
-  const loaded = await openData({ dataset, dataDir, tokenizer, length }, trained && imageShape(trained.network.input));
+  const loaded = await openData({ dataset, dataDir, tokenizer, length, imageSize: size }, trained && imageShape(trained.network.input));
   const model = trained ?? (await importFor(path, loaded, flags));
   const { mean = model.info.mean, std = model.info.std } = flags;
   const perPosition = taskOf(loaded) === 'perPosition';

@@ -1,5 +1,6 @@
 /** selfcompress export */
 import { type Command, Option } from 'commander';
+import { sizeFor } from '../data/area-resize.js';
 import { datasetNames, loadDataset } from '../data/load.js';
 import { examplesOf, labelsOf } from '../export/examples.js';
 import { type ExportFormat, type ExportOptions, exportFormats, exportModel } from '../export/export.js';
@@ -51,7 +52,8 @@ async function measuredOn(source: string, flags: ExportFlags, command: Command):
   if (points !== undefined && dataset === undefined)
     throw new UsageError('Expected a data set for --dataset, whose training images --squeeze is judged by, but received none');
   if (dataset === undefined) return {};
-  const [{ network, info }, data] = [await readTrained(source), await loadDataset(dataset, { dataDir })];
+  const { network, info } = await readTrained(source);
+  const data = await loadDataset(dataset, { dataDir, ...sizeFor(info, network.input) });
   const calibration = () => examplesOf(data.train, network.input, info, calibrate);
   if (points === undefined) return { calibration: calibration() };
   const examples = examplesOf(data.train, network.input, info, SQUEEZE_EXAMPLES);

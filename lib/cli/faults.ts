@@ -34,6 +34,8 @@ const typed: Record<string, string> = {
   'augmentation.shift': 'augment',
   'augmentation.cutout': 'augment',
   'augmentation.flip': 'augment',
+  'augmentation.rotate': 'augment',
+  'augmentation.scale': 'augment',
 };
 
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -4,7 +4,7 @@ import type { Command, Help, Option } from 'commander';
 /** Groups of the options of `train`, by their long names; what is in none comes under "Other options". */
 const trainGroups: Record<string, string[]> = {
   Network: ['model', 'width', 'tied', 'from', 'map', 'start', 'plain'],
-  Data: ['dataset', 'data-dir', 'length', 'tokenizer', 'mean', 'std', 'limit', 'validation', 'split-seed', 'augment'],
+  Data: ['dataset', 'data-dir', 'length', 'tokenizer', 'mean', 'std', 'image-size', 'limit', 'validation', 'split-seed', 'augment'],
   Training: [
     'epochs',
     'steps-per-epoch',

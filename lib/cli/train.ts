@@ -22,7 +22,7 @@ import { type LoadedModel, loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
-import { augmentation, bytes, device, integer, layer, number, numbers, saveInterval } from './values.js';
+import { augmentation, bytes, device, imageSize, integer, layer, number, numbers, saveInterval } from './values.js';
 import { detail, isQuiet, note, result } from './voice.js';
 import { watchRun } from './watch.js';
 
@@ -39,6 +39,7 @@ interface TrainFlags extends TargetFlags {
   dataDir?: string;
   limit?: number;
   length?: number;
+  imageSize?: [number, number];
   tokenizer?: string;
   epochs?: number;
   batchSize: number;
@@ -114,6 +115,7 @@ export function addTrainCommand(program: Command): void {
     .option('--tokenizer <file>', "a tokenizer.json for texts (default: a token for each of the text's characters)")
     .option('--mean <list>', "per channel, subtracted from images in 0..1 (default: the training images')", numbers)
     .option('--std <list>', "per channel, divided by then (default: the training images')", numbers)
+    .option('--image-size <pixels>', 'scale images to PIXELS or HEIGHTxWIDTH (default: as they are)', imageSize)
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
     .option('--epochs <n>', `passes over the training images (default: ${defaults.epochs})`, integer(1))
     .option('--batch-size <n>', 'images of a step, or windows of a text', integer(1, 1 << 20), defaults.batchSize)
@@ -157,7 +159,7 @@ export function addTrainCommand(program: Command): void {
       'for a layer, or all that a pattern names (conv*): frozen, float (not compressed), least=BITS, most=BITS, multiple=CHANNELS; may be repeated',
       layer,
     )
-    .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,cutout=PIXELS', augmentation);
+    .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,rotate=DEGREES,scale=SHARE,cutout=PIXELS', augmentation);
   addTargetOptions(command)
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))
@@ -245,18 +247,19 @@ function startState({ state }: LoadedModel): State {
 
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const model = modelName(flags);
-  const { dataset, limit, validation, splitSeed, length, threads, checkpointEvery } = flags;
+  const { dataset, limit, validation, splitSeed, length, imageSize: size, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const tokenizer = flags.tokenizer && resolvePath(flags.tokenizer);
   const { mean, std } = flags;
-  const data = await openData({ dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std });
+  const source = { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, imageSize: size, mean, std };
+  const data = await openData(source);
   const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
   const started = flags.start === undefined ? undefined : await loadModel(flags.start);
   const target = await targetFrom(flags, data, flags.device, started ?? asModel(begin, data));
   if (started) begin.state = startState(started);
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target });
   await trainer.memory(); // nothing is written for a run that does not fit
-  const run = { model, dataset, dataDir, limit, validation, splitSeed, length, tokenizer, mean, std, threads, checkpointEvery };
+  const run = { model, ...source, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
   await directory.begin(trainer, begin.state !== undefined);
   return { trainer, directory };

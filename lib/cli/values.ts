@@ -1,6 +1,6 @@
 /** Values of command line options. */
 import { InvalidArgumentError } from 'commander';
-import type { Device } from '../binding.js';
+import type { Augmentation, Device } from '../binding.js';
 import { checkDevice } from '../errors.js';
 import type { LayerOptions } from '../training/layers.js';
 
@@ -57,14 +57,34 @@ export function fileSize(text: string): number {
   return size;
 }
 
-/** `shift=2,flip,cutout=8` */
-export function augmentation(text: string): { shift?: number; flip?: boolean; cutout?: number } {
+/** `16` or `24x32`, height and width */
+export function imageSize(text: string): [number, number] {
+  const [, height, width = height] = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text) ?? [];
+  const size = [Number(height), Number(width)] as [number, number];
+  if (!size.every((side) => side >= 1 && side <= 4096))
+    throw new InvalidArgumentError(`Expected pixels such as 16, or HEIGHTxWIDTH such as 24x32, but received ${JSON.stringify(text)}.`);
+  return size;
+}
+
+const AUGMENTATIONS: Record<string, (text: string) => number> = {
+  shift: integer(0, 4096),
+  cutout: integer(0, 4096),
+  rotate: number(0, 180),
+  scale: number(0, 0.9),
+};
+
+/** `shift=2,flip,rotate=15,scale=0.1,cutout=8` */
+export function augmentation(text: string): Augmentation {
   const result: Record<string, number | boolean> = {};
   for (const part of text.split(',')) {
     const [name, value] = part.split('=');
+    const read = Object.hasOwn(AUGMENTATIONS, name ?? '') ? AUGMENTATIONS[name ?? ''] : undefined;
     if (name === 'flip' && value === undefined) result.flip = true;
-    else if ((name === 'shift' || name === 'cutout') && value !== undefined) result[name] = integer(0, 4096)(value);
-    else throw new InvalidArgumentError(`Expected shift=PIXELS, flip or cutout=PIXELS, separated by commas, but received ${JSON.stringify(part)}.`);
+    else if (name !== undefined && value !== undefined && read) result[name] = read(value);
+    else {
+      const expected = 'Expected shift=PIXELS, flip, rotate=DEGREES, scale=SHARE or cutout=PIXELS, separated by commas,';
+      throw new InvalidArgumentError(`${expected} but received ${JSON.stringify(part)}.`);
+    }
   }
   return result;
 }

@@ -67,6 +67,8 @@ export interface Dataset extends DatasetOf<Split> {
   input?: 'image' | 'vector' | 'sequence';
   /** Several inputs behind one another in every example, of which `shape` is that of the whole (`NetworkDescription.inputs`). */
   inputs?: TensorPart[] | undefined;
+  /** How images were brought to this size, where their files have another: by averaging over areas. Predictions of image files do the same. */
+  resize?: 'area' | undefined;
   /** [channels, height, width]: of an image; of a vector [features, 1, 1]; of a sequence [channels, 1, length]. */
   shape: [number, number, number];
   /**

@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { checkChoice, checkInteger, DataError, wrongType } from '../errors.js';
 import { item } from '../indexing.js';
+import { pauses, runPaced } from '../pace.js';
+import { resizePlanes } from './area-resize.js';
 import { statIfThere } from './files.js';
 
 /** @internal */
@@ -19,7 +21,10 @@ const MOST_PIXELS = 1 << 24;
 const MOST_SIDE = 65_535;
 
 export interface ImageOptions {
-  /** Height and width that images are scaled to, one number for squares. Default: those of the first image. */
+  /**
+   * Height and width that images are scaled to, one number for squares. Default: those of the first image; of data sets of one size,
+   * theirs.
+   */
   size?: number | [number, number] | undefined;
   /** 'cover' (default): scaled until the image covers the size, then cropped. 'contain': scaled until it fits, black around it. */
   fit?: 'cover' | 'contain' | undefined;
@@ -139,9 +144,25 @@ export async function commonShape(sharp: Sharp, paths: string[], size: [number, 
   return [isColour ? 3 : 1, ...(size ?? ([height, width] as [number, number]))];
 }
 
+/** Pixels of an image file, turned as EXIF says, alpha laid over black, 16 bits brought to 8, of an animation the first picture. */
+async function pixelsOf(
+  sharp: Sharp,
+  path: string,
+  channels: number,
+  source: string | Uint8Array,
+  scaled: (image: import('sharp').Sharp) => import('sharp').Sharp,
+): Promise<{ data: Buffer; info: import('sharp').OutputInfo }> {
+  try {
+    checkSides(await sharp(source).metadata());
+    const image = scaled(sharp(source).rotate().flatten({ background: '#000000' })).toColourspace(channels === 1 ? 'b-w' : 'srgb');
+    return await image.raw().toBuffer({ resolveWithObject: true });
+  } catch (cause) {
+    throw new DataError(`not a readable image: ${(cause as Error).message}`, path, { cause });
+  }
+}
+
 /**
- * One image as planes of bytes [channels, height, width] into `planes`: turned as EXIF says, alpha laid over black, 16 bits
- * brought to 8, of an animation the first picture.
+ * One image as planes of bytes [channels, height, width] into `planes`.
  * @internal
  */
 export async function decodeImage(
@@ -152,23 +173,41 @@ export async function decodeImage(
   /** The file's contents, where it is not read from `path`. */
   source: string | Uint8Array = path,
 ): Promise<void> {
-  let pixels: Buffer;
-  let info: import('sharp').OutputInfo;
-  try {
-    checkSides(await sharp(source).metadata());
-    const image = sharp(source)
-      .rotate()
-      .flatten({ background: '#000000' })
-      .resize(width, height, { fit: fit === 'contain' ? 'inside' : 'cover' })
-      .toColourspace(channels === 1 ? 'b-w' : 'srgb');
-    ({ data: pixels, info } = await image.raw().toBuffer({ resolveWithObject: true }));
-  } catch (cause) {
-    throw new DataError(`not a readable image: ${(cause as Error).message}`, path, { cause });
-  }
+  const fitted = fit === 'contain' ? 'inside' : 'cover';
+  const { data: pixels, info } = await pixelsOf(sharp, path, channels, source, (image) => image.resize(width, height, { fit: fitted }));
   const area = height * width;
   forEachPixel(info, height, width, (at, i) => {
     for (let c = 0; c < channels; c++) planes[c * area + i] = pixels[at + Math.min(c, info.channels - 1)] as number;
   });
+}
+
+/** Side of the largest image that is averaged as it is; `sharp` brings larger ones to that first. */
+const MOST_AVERAGED = 4096;
+
+/**
+ * The same, brought to the size by averaging over areas, as data sets are (area-resize.ts).
+ * @internal
+ */
+export async function decodeAndAverage(
+  sharp: Sharp,
+  path: string,
+  [channels, height, width]: [number, number, number],
+  planes: Uint8Array,
+  source: string | Uint8Array = path,
+): Promise<void> {
+  const limited = { fit: 'inside', withoutEnlargement: true } as const;
+  const { data: pixels, info } = await pixelsOf(sharp, path, channels, source, (image) => image.resize(MOST_AVERAGED, MOST_AVERAGED, limited));
+  const area = info.height * info.width;
+  const whole = new Uint8Array(channels * area);
+  const rest = pauses();
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < info.height; y++) {
+      for (let i = y * info.width; i < (y + 1) * info.width; i++)
+        whole[c * area + i] = pixels[i * info.channels + Math.min(c, info.channels - 1)] as number;
+      await rest();
+    }
+  }
+  await runPaced(resizePlanes(whole, { from: [info.height, info.width], to: [height, width] }, planes));
 }
 
 /** For every pixel of a decoded image: where its channels begin, and its index in an area of `height`×`width` that the image lies in the middle of. */

@@ -4,12 +4,13 @@ import { existsSync } from 'node:fs';
 import { checkPath, readArgument } from '../arguments.js';
 import { checkInteger, checkNames, wrongType, wrongValue } from '../errors.js';
 import { runPaced } from '../pace.js';
+import { resizeDataset } from './area-resize.js';
 import { loadCifar } from './cifar.js';
 import type { Dataset } from './dataset.js';
 import { loadDigits } from './digits.js';
 import { loadIdx } from './idx.js';
 import { loadImageFolder } from './image-folder.js';
-import type { ImageOptions } from './images.js';
+import { checkImageOptions, type ImageOptions } from './images.js';
 import { holdBack, limitTraining } from './sampling.js';
 
 export const datasetNames = ['digits', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'images'] as const;
@@ -21,6 +22,7 @@ const fashionNames = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sa
 /** Where Debian's package dataset-fashion-mnist puts its files. */
 const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
 
+/** `size`: of `images` as they are decoded (`fit`); of the other data sets by averaging over areas. */
 export interface LoadOptions extends ImageOptions {
   /** Folder with the data set's standard files. `digits` needs none; `fashion-mnist` is also found where Debian's package puts it. */
   dataDir?: string | undefined;
@@ -47,10 +49,12 @@ export async function loadDataset(name: string, given: LoadOptions = {}): Promis
   if (limit !== undefined) checkInteger(limit, 'limit', 1);
   if (validation !== undefined) checkInteger(validation, 'validation', 0);
   checkInteger(seed, 'seed', 0);
-  for (const option of ['size', 'shape', 'fit'] as const) {
+  const { size: wanted } = checkImageOptions({ size: options.size });
+  for (const option of ['shape', 'fit'] as const) {
     if (options[option] !== undefined && name !== 'images') throw wrongType(`no value, "${name}" has one shape,`, option, options[option]);
   }
-  const whole = await loadWhole(name as DatasetName, options);
+  let whole = await loadWhole(name as DatasetName, options);
+  if (wanted && name !== 'images') whole = await runPaced(resizeDataset(whole, wanted));
   return runPaced(prepare(whole, limit, validation, seed));
 }
 

@@ -5,7 +5,7 @@ import { type AxesSizes, binding, type Decoder, type Metadata, type Model, type 
 import { forEachAtOnce } from '../data/images.js';
 import { checkChoice, checkInteger, checkNames, isPlainObject, ModelFileError, wrongType, wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
-import { decodeModel, encodeModel } from '../model-file/model-file.js';
+import { decodeModel, encodeModel, resizeOf } from '../model-file/model-file.js';
 import { copyNumbers, type ModelPart, type Normalisation, normalisationOf, normalisationsOf, partsOf } from './examples.js';
 import { decodeInput } from './input.js';
 import { OutputReader, type Prediction } from './prediction.js';
@@ -45,6 +45,7 @@ const NOTHING: Normalisation = { mean: [0], std: [1] };
 export class InferenceModel {
   readonly #model: Model;
   readonly #inputs: (ModelPart & { normalisation: Normalisation })[];
+  readonly #resize: 'area' | undefined;
   readonly #outputs: OutputReader;
   /** Names and axes of several inputs; undefined: there is one, without a name. */
   readonly inputs: readonly TensorPart[] | undefined;
@@ -55,6 +56,7 @@ export class InferenceModel {
   constructor(model: Model) {
     this.#model = model;
     const { metadata, input, output } = model;
+    this.#resize = resizeOf(metadata);
     const inputs = partsOf(metadata, 'input', input);
     const outputs = partsOf(metadata, 'output', output);
     const normalisations = inputs ? normalisationsOf(metadata, inputs) : [normalisationOf(metadata, input[0])];
@@ -142,7 +144,7 @@ export class InferenceModel {
     const { inputs } = this;
     if (!inputs || (inputs.length === 1 && !isPlainObject(example))) {
       const { axes, normalisation } = item(this.#inputs, 0);
-      return [decodeInput(this.#numbers(example as InputValues), argument, axes, normalisation, target) ?? []].flat();
+      return [decodeInput(this.#numbers(example as InputValues), argument, axes, normalisation, target, this.#resize) ?? []].flat();
     }
     if (!isPlainObject(example)) {
       const what = `an object with ${inputs.map(({ name }) => `"${name}"`).join(', ')}`;
@@ -157,7 +159,7 @@ export class InferenceModel {
     );
     return this.#inputs.flatMap(
       ({ name, axes, from, to, normalisation }) =>
-        decodeInput(example[name], `${argument}.${name}`, axes, normalisation, target.subarray(from, to)) ?? [],
+        decodeInput(example[name], `${argument}.${name}`, axes, normalisation, target.subarray(from, to), this.#resize) ?? [],
     );
   }
   /** Tokens as the numbers that the network takes them for, where it does. */

@@ -25,6 +25,8 @@ export interface ModelInfo {
   task?: Task | undefined;
   /** Of several outputs each by itself, in the order of `NetworkDescription.outputs`. */
   outputs?: OutputInfo[] | undefined;
+  /** How image files are brought to the input's size: 'area' averages over areas. Default: as the decoder of images scales. */
+  resize?: 'area' | undefined;
   /** Normalisation of images, per channel; of several inputs those of each, one input behind another. */
   mean: number[];
   std: number[];
@@ -55,13 +57,14 @@ export async function encodeModel(network: NetworkDescription, state: State, inf
 }
 
 function checkInfo(info: unknown): ModelInfo {
-  const { name, classes, classNames, task, outputs, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
+  const { name, classes, classNames, task, outputs, resize, mean, std, ranges = [], characters, tokenizer } = checkObject(info, 'info'); // what a checkpoint says of its data will do
   if (typeof name !== 'string') throw wrongType('a string', 'info.name', name);
   checkInteger(classes, 'info.classes', 0);
   if (classNames !== undefined && !(Array.isArray(classNames) && classNames.every((c) => typeof c === 'string')))
     throw wrongType('an array of strings', 'info.classNames', classNames);
   if (task !== undefined) checkChoice(task, 'info.task', TASKS);
   if (outputs !== undefined) checkOutputInfo(outputs, 'info.outputs');
+  if (resize !== undefined) checkChoice(resize, 'info.resize', ['area']);
   for (const [argument, text] of Object.entries({ characters, tokenizer })) {
     if (text !== undefined && typeof text !== 'string') throw wrongType('a string', `info.${argument}`, text);
   }
@@ -105,10 +108,10 @@ export async function decodeModel(bytes: Uint8Array, limits: DecodeLimits = {}):
   }
 }
 
-export function metadataOf({ name, classes, classNames, task, outputs, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
+export function metadataOf({ name, classes, classNames, task, outputs, resize, mean, std, ranges, characters, tokenizer }: ModelInfo): Metadata {
   // What reads images has both, if of length 0; what reads tokens neither.
   const normalisation = characters === undefined && tokenizer === undefined ? { mean, std } : { characters, tokenizer };
-  return { name, task, classes, labels: classNames, ...(outputs && outputMetadata(outputs)), ...normalisation, ranges };
+  return { name, task, classes, labels: classNames, ...(outputs && outputMetadata(outputs)), ...normalisation, resize, ranges };
 }
 
 /** Tasks of the outputs in their order, and names of classes as `labels.OUTPUT`. */
@@ -131,6 +134,12 @@ function outputsOf(metadata: Metadata, { outputs }: NetworkDescription): { outpu
   };
 }
 
+/** How the file says that image files are resized. @throws ModelFileError for a way that is not known here */
+export function resizeOf({ resize }: Metadata): 'area' | undefined {
+  if (resize !== undefined && resize !== 'area') throw new ModelFileError(`Expected area for the metadata's resize but received ${String(resize)}`);
+  return resize;
+}
+
 function checkLimits(limits: unknown): DecodeLimits {
   checkNames(limits, 'limits', ['maxWeights', 'maxNodes']);
   for (const name of ['maxWeights', 'maxNodes'] as const) {
@@ -139,11 +148,12 @@ function checkLimits(limits: unknown): DecodeLimits {
   return limits;
 }
 
-function infoOf({ name, classes, labels, task, mean, std, ranges, characters, tokenizer }: Metadata): ModelInfo {
+function infoOf({ name, classes, labels, task, resize, mean, std, ranges, characters, tokenizer }: Metadata): ModelInfo {
   const info: ModelInfo = { name: String(name ?? ''), classes: Number(classes ?? 0), mean: numbers(mean), std: numbers(std) };
   if (Array.isArray(labels)) info.classNames = labels.map(String);
   const known = TASKS.find((one) => one === task);
   if (known) info.task = known;
+  if (resizeOf({ resize })) info.resize = 'area';
   if (Array.isArray(ranges)) info.ranges = numbers(ranges);
   if (typeof characters === 'string') info.characters = characters;
   if (typeof tokenizer === 'string') info.tokenizer = tokenizer;

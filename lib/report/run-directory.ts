@@ -30,6 +30,8 @@ export interface DataSource {
   /** Training images held back, and the seed that chose them and those of `limit`. */
   validation?: number | undefined;
   splitSeed?: number | undefined;
+  /** Height and width that images are scaled to. */
+  imageSize?: [number, number] | undefined;
   /** Of texts: tokens of a window, and the absolute path of a tokenizer.json. */
   length?: number | undefined;
   tokenizer?: string | undefined;

@@ -22,7 +22,7 @@ function checkNumbers(value: unknown, argument: string): void {
 }
 
 function checkData(value: unknown): void {
-  const { name, classes, classNames, task, outputs, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(
+  const { name, classes, classNames, task, outputs, resize, mean, std, characters, tokenizer, trainCount, testCount, fingerprint } = checkObject(
     value,
     'data',
   );
@@ -35,6 +35,7 @@ function checkData(value: unknown): void {
   }
   if (task !== undefined) checkChoice(task, 'data.task', TASKS);
   if (outputs !== undefined) checkOutputInfo(outputs, 'data.outputs');
+  if (resize !== undefined) checkChoice(resize, 'data.resize', ['area']);
   checkNumbers(mean, 'data.mean');
   checkNumbers(std, 'data.std');
   checkSums(fingerprint, 'data.fingerprint');

@@ -12,7 +12,7 @@ export function modelInfoOf(data: AnyDataset): ModelInfo {
   // Classes and no task are read as classification, which scores of several labels and numbers to predict are not.
   const other = !outputs && (task === 'multiLabel' || task === 'regression');
   const common = { name, classes, classNames, ...(other && { task }), ...(outputs && { outputs }) };
-  if (data.input !== 'tokens') return { ...common, mean: data.mean, std: data.std };
+  if (data.input !== 'tokens') return { ...common, resize: data.resize, mean: data.mean, std: data.std };
   const { tokenizer } = data as Partial<TextDataset>;
   const characters = isInstance(tokenizer, CharacterVocabulary) && tokenizer.reserved === 0 ? tokenizer.characters.join('') : undefined;
   const file = isInstance(tokenizer, PeerVocabulary) ? basename(tokenizer.path) : undefined;

@@ -168,10 +168,12 @@ const OPTIMIZER_NAMES = [
 const MOST_PIXELS = 1 << 15;
 
 function checkAugmentation(augmentation: Augmentation): void {
-  checkNames(augmentation, 'options.augmentation', ['shift', 'flip', 'cutout']);
-  const { shift, flip, cutout } = augmentation;
+  checkNames(augmentation, 'options.augmentation', ['shift', 'flip', 'cutout', 'rotate', 'scale']);
+  const { shift, flip, cutout, rotate, scale } = augmentation;
   if (shift !== undefined) checkInteger(shift, 'options.augmentation.shift', 0, MOST_PIXELS);
   if (cutout !== undefined) checkInteger(cutout, 'options.augmentation.cutout', 0, MOST_PIXELS);
+  if (rotate !== undefined) checkNumber(rotate, 'options.augmentation.rotate', 0, 180);
+  if (scale !== undefined) checkNumber(scale, 'options.augmentation.scale', 0, 0.9);
   if (flip !== undefined && typeof flip !== 'boolean') throw wrongType('a boolean', 'options.augmentation.flip', flip);
 }
 

@@ -104,8 +104,7 @@ export function checkPartsOf(network: NetworkDescription, data: AnyDataset, { lo
   const inputs = data.input === 'tokens' ? undefined : data.inputs;
   checkInputs(network.inputs, inputs);
   checkOutputs(network.outputs, data.outputs, loss);
-  const { shift, flip, cutout } = augmentation;
-  if (inputs && (shift || flip || cutout) && packedAxes(inputs).length < 3)
+  if (inputs && Object.values(augmentation).some(Boolean) && packedAxes(inputs).length < 3)
     throw wrongValue('none, since the inputs are not images of one size,', 'options.augmentation', augmentation);
 }
 

@@ -15,7 +15,8 @@ struct StepKey {
   bool bytes = false, targets = false;  // what the data set has
   Augmentation augmentation;
   auto fields() const {
-    return std::tuple(slot, batch, bytes, targets, augmentation.shift, augmentation.flip, augmentation.cutout);
+    const auto& [shift, flip, cutout, rotate, scale] = augmentation;
+    return std::tuple(slot, batch, bytes, targets, shift, flip, cutout, rotate, scale);
   }
   bool operator<(const StepKey& other) const { return fields() < other.fields(); }
 };

@@ -240,10 +240,13 @@ TEST_CASE("batches: gathering, augmentation, layouts") {
         Buffer<float> real(b, floats);
         Buffer<StepCounter> counter(b, std::vector<StepCounter>{{3, std::uint64_t(trial)}});
         Augmentation augmentation{random.integer(0, 3), random.chance(0.5), random.integer(0, 5)};
+        if (random.chance(0.6)) augmentation.rotate = random.real(0, 180);
+        if (random.chance(0.6)) augmentation.scale = random.real(0, 0.9f);
         b.run(GatherImages{s, batch, trial % 2 ? raw.get() : nullptr, trial % 2 ? nullptr : real.get(), indices.get(),
                            mean.get(), invStd.get(), augmentation, trial % 3 ? counter.get() : nullptr, out.get()});
         return out.values();
       };
+      CAPTURE(trial);
       CHECK(difference(sameForAllThreads([&] { return run(*backend); }), run(*reference)) < 1e-6);
     }
 }

@@ -9,6 +9,12 @@ import { scriptOptions } from './runs.mjs';
 export const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 export const readRows = () => JSON.parse(readFileSync(docs('results.json'), 'utf8')).rows;
 
+/** The data set of a row, in the size that its network reads. */
+export const dataOf = ({ dataset, options }, dataDir) => {
+  const size = options.small?.['image-size'];
+  return loadDataset(dataset, { dataDir, ...(size && { size: Number(size) }) });
+};
+
 /** Images that another instruction set's rounding may classify otherwise. */
 const BORDERLINE = 5;
 
@@ -54,7 +60,7 @@ async function main() {
   for (const row of readRows().filter(({ name }) => only.length === 0 || only.includes(name))) {
     try {
       if (row.dataset === 'mnist' && !folders.mnist) throw new Error('Expected --data-dir mnist=DIR: without it "mnist" is a part of the data');
-      const data = await loadDataset(row.dataset, { dataDir: folders[row.dataset] });
+      const data = await dataOf(row, folders[row.dataset]);
       const { faults, accuracy, count, size } = await faultsOf(row, data);
       failed += faults.length;
       for (const fault of faults) console.error(fault);

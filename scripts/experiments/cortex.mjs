@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { sizeFor } from '../../dist/data/area-resize.js';
 import { examplesOf } from '../../dist/export/examples.js';
 import { readTrained } from '../../dist/export/source.js';
 import { exportModel, loadDataset, loadModel } from '../../dist/index.js';
@@ -22,12 +23,12 @@ if (missing()) throw new Error(missing());
 const count = Number(values.images);
 /** Bytes of images that the simulated board's flash holds beside the network: more are run in parts. */
 const MOST_BYTES = 3_921_000;
-const data = await loadDataset(values.dataset, { dataDir: values['data-dir'] });
 const work = mkdtempSync(join(tmpdir(), 'selfcompress-cortex-'));
 console.log(`| network | weights | flash | memory | instructions | ${count} images |\n| --- | --- | ---: | ---: | ---: | --- |`);
 try {
   for (const path of positionals) {
     const { network, info } = await readTrained(path);
+    const data = await loadDataset(values.dataset, { dataDir: values['data-dir'], ...sizeFor(info, network.input) });
     const calibration = examplesOf(data.train, network.input, info, 512);
     const images = examplesOf(data.test, network.input, info, count);
     const size = images.length / count;

@@ -36,13 +36,13 @@ async function costOf(description, batchSize) {
   return { multiplyAdds: multiplyAdds / BATCH, bytesMoved: bytesMovedBy(description), trainingBytes: parameterBytes + activationBytes };
 }
 
-/** Of the network by name, and of what is left of it in the file. */
-export async function costsOf({ model, dataset, options }, file) {
+/** Of the network, by name where it is not given, and of what is left of it in the file. */
+export async function costsOf({ model, dataset, options }, file, whole = createModel(model, { input: inputs[dataset], classes: 10 })) {
   const batchSize = Number(options.small?.['batch-size'] ?? options['batch-size'] ?? 128);
   const { network } = await decodeModel(readFileSync(file));
   return {
     batchSize,
-    before: await costOf(createModel(model, { input: inputs[dataset], classes: 10 }), batchSize),
+    before: await costOf(whole, batchSize),
     after: await costOf(network, batchSize),
   };
 }

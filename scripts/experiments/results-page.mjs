@@ -11,11 +11,12 @@ const machineOf = (row) => row.seeds[0].machine ?? row.machine;
 const minutes = (seconds) => (seconds < 600 ? (seconds / 60).toFixed(1) : (seconds / 60).toFixed(0));
 
 function line(row) {
-  const { name, model, dataset, toBeat, seeds } = row;
+  const { name, model, dataset, toBeat, seeds, options } = row;
+  const size = options.small?.['image-size'];
   const small = seeds.map((s) => s.small);
   const cells = [
     `[${name}](models/${name}.scnn)`,
-    `${model}, ${dataset}`,
+    `${model}, ${dataset}${size ? ` at ${size}×${size}` : ''}`,
     each(seeds.map((s) => percent(s.plain.testAccuracy))),
     toBeat,
     each(small.map((s) => percent(s.testAccuracy))) + (small.length > 1 ? ` (mean ${percent(mean(small.map((s) => s.testAccuracy)))})` : ''),

@@ -41,10 +41,11 @@ export const plainDirectory = (options, model, dataset, seed) => `${options.runs
 /**
  * Trains `rows` = [{ name, target, toBeat, small }] of one net on one data set, with options of the command line for the plain run and
  * for the small ones; `target` and `small` of a row go before those of all. The model file of the first seed becomes
- * docs/models/NAME.scnn, whatever the others reach.
+ * docs/models/NAME.scnn, whatever the others reach. A `network` that has no name is described, and `model` is what it is called here.
+ * With `options.try` nothing is recorded.
  */
-export async function toSizes({ script, model, dataset, plain, small, rows, options = experimentOptions() }) {
-  const common = commonFlags(model, dataset, options);
+export async function toSizes({ script, model, network, dataset, plain, small, rows, options = experimentOptions() }) {
+  const common = commonFlags(network ? descriptionFile(model, network, options) : model, dataset, options);
   for (const { name, target, toBeat, small: own } of chosen(rows, options)) {
     const flags = { penalty: 'rate', ...small, ...own, ...target };
     const seeds = [];
@@ -56,10 +57,19 @@ export async function toSizes({ script, model, dataset, plain, small, rows, opti
       const run = await train(directory, { ...common, start, seed, ...flags });
       seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
+    if (options.try) continue;
     mkdirSync(docs('models'), { recursive: true });
     copyFileSync(`${options.runs}/${name}-seed${seeds[0].seed}/model.scnn`, docs(`models/${name}.scnn`));
-    await record({ name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` });
+    const row = { name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` };
+    await record(row, network);
   }
+}
+
+function descriptionFile(model, network, { runs }) {
+  const file = `${runs}/${model}.json`;
+  mkdirSync(runs, { recursive: true });
+  writeFileSync(file, JSON.stringify(network));
+  return file;
 }
 
 function outcome(directory, history) {
@@ -98,9 +108,9 @@ export async function compressTo({ script, model, dataset, source, flags, plain,
   }
 }
 
-/** Puts a row into docs/results.json, in the place of one of its name, and writes docs/results.md. */
-export async function record(given) {
-  const row = { ...given, cost: await costsOf(given, docs(`models/${given.name}.scnn`)) };
+/** Puts a row into docs/results.json, in the place of one of its name, and writes docs/results.md. @param network of a model without a name */
+export async function record(given, network) {
+  const row = { ...given, cost: await costsOf(given, docs(`models/${given.name}.scnn`), network) };
   const file = docs('results.json');
   const rows = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).rows : [];
   const all = [...rows.filter(({ name }) => name !== row.name), row].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -65,7 +65,7 @@ void CpuBackend::run(const CopyChannels& a) {
 }
 void CpuBackend::run(const GatherImages& a) {
   parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); },
-              {5 * timeOf(a.shape.elements() * kLanes)});
+              {(isAffine(a.augmentation) ? 20 : 5) * timeOf(a.shape.elements() * kLanes)});
 }
 void CpuBackend::run(const ToLanes& a) {
   std::int64_t elements = a.shape.elements();

@@ -233,7 +233,7 @@ Work workOf(const DecayDead& a) { return ofChannels(a.channels, 5 * kFloat); }
 Work workOf(const GatherImages& a) {
   const double y = tensorBytes(a.shape, a.batch, nullptr),
                raw = double(a.shape.elements()) * a.batch * (a.bytes ? 1 : kFloat);
-  return of(text(a.shape), raw + y, 2 * y / kFloat);
+  return of(text(a.shape), raw + y, (isAffine(a.augmentation) ? 20 : 2) * y / kFloat);
 }
 Work workOf(const ToLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }
 Work workOf(const FromLanes& a) { return of(text(a.shape), 2 * tensorBytes(a.shape, a.batch, nullptr)); }

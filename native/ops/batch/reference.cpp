@@ -1,6 +1,27 @@
 #include "reference/reference_backend.h"
 
 namespace selfcompress {
+namespace {
+
+double rawPixel(const GatherImages& a, int index, int c, int row, int column) {
+  const Shape s = a.shape;
+  if (row < 0 || row >= s.height || column < 0 || column >= s.width) return 0;
+  const std::size_t at = ((std::size_t(index) * s.channels + c) * s.height + row) * s.width + column;
+  return a.bytes ? a.bytes[at] / 255.0 : double(a.floats[at]);
+}
+
+// Raw value at a place between pixels.
+double interpolated(const GatherImages& a, int index, int c, Place place) {
+  double sum = 0;
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      const double y = beyondPixel(place.y), x = beyondPixel(place.x), weight = (i ? y : 1 - y) * (j ? x : 1 - x);
+      if (weight != 0) sum += weight * rawPixel(a, index, c, pixelAt(place.y) + i, pixelAt(place.x) + j);
+    }
+  return sum;
+}
+
+}  // namespace
 
 void ReferenceBackend::run(const GatherImages& a) {
   const Shape s = a.shape;
@@ -14,13 +35,9 @@ void ReferenceBackend::run(const GatherImages& a) {
           out = 0;
           bool cut = y >= t.cutTop && y < t.cutBottom && x >= t.cutLeft && x < t.cutRight;
           if (index < 0 || cut) continue;
-          int row = y + t.shiftY, column = x + t.shiftX;
-          double raw = 0;
-          if (row >= 0 && row < s.height && column >= 0 && column < s.width) {
-            if (t.flip) column = s.width - 1 - column;
-            std::size_t at = ((std::size_t(index) * s.channels + c) * s.height + row) * s.width + column;
-            raw = a.bytes ? a.bytes[at] / 255.0 : double(a.floats[at]);
-          }
+          const int column = x + t.shiftX;
+          double raw = t.isAffine ? interpolated(a, index, c, placeOf(t, s, y, x))
+                                  : rawPixel(a, index, c, y + t.shiftY, t.flip ? s.width - 1 - column : column);
           out = float((raw - double(a.mean[c])) * double(a.invStd[c]));
         }
   }

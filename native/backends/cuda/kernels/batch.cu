@@ -9,24 +9,46 @@ namespace {
 constexpr int kGather = 256;                             // pixels (of all channels) of a block
 constexpr int kPixelsAtOnce = kThreads / kPixelVectors;  // of a block
 
-// Value of the image at pixel (y, x) of channel c of the result, normalised.
+// Raw value of a plane at (row, column), 0 outside.
 template <class T>
+__device__ inline float rawPixel(const T* images, std::int64_t plane, Shape shape, int row, int column) {
+  if (row < 0 || row >= shape.height || column < 0 || column >= shape.width) return 0;
+  float raw = float(global(images)[(plane * shape.height + row) * shape.width + column]);
+  if constexpr (sizeof(T) == 1) raw *= 1.0f / 255.0f;
+  return raw;
+}
+
+// Between a and b; what has no weight does not count, or an infinity beside would make NaN of all.
+__device__ inline float between(float a, float b, float beyond) {
+  return beyond == 0 ? a : a * (1 - beyond) + b * beyond;
+}
+
+// Raw value at a place between pixels.
+template <class T>
+__device__ inline float interpolated(const T* images, std::int64_t plane, Shape shape, Place place) {
+  const int row = pixelAt(place.y), column = pixelAt(place.x);
+  const float beyond = beyondPixel(place.x);
+  const float above =
+      between(rawPixel(images, plane, shape, row, column), rawPixel(images, plane, shape, row, column + 1), beyond);
+  const float below = between(rawPixel(images, plane, shape, row + 1, column),
+                              rawPixel(images, plane, shape, row + 1, column + 1), beyond);
+  return between(above, below, beyondPixel(place.y));
+}
+
+// Value of the image at pixel (y, x) of channel c of the result, normalised.
+template <bool kAffine, class T>
 __device__ inline float gathered(const GatherImages& a, const T* images, std::int32_t index, const ImageTransform& t,
                                  int c, int y, int x) {
   const bool cut = y >= t.cutTop && y < t.cutBottom && x >= t.cutLeft && x < t.cutRight;
   if (index < 0 || cut) return 0.0f;
-  const int row = y + t.shiftY, column = x + t.shiftX;
-  float raw = 0;
-  if (row >= 0 && row < a.shape.height && column >= 0 && column < a.shape.width) {
-    const int from = t.flip ? a.shape.width - 1 - column : column;
-    raw = float(
-        global(images)[((std::int64_t(index) * a.shape.channels + c) * a.shape.height + row) * a.shape.width + from]);
-    if constexpr (sizeof(T) == 1) raw *= 1.0f / 255.0f;
-  }
+  const std::int64_t plane = std::int64_t(index) * a.shape.channels + c;
+  const int column = t.flip ? a.shape.width - 1 - (x + t.shiftX) : x + t.shiftX;
+  const float raw = kAffine ? interpolated(images, plane, a.shape, placeOf(t, a.shape, y, x))
+                            : rawPixel(images, plane, a.shape, y + t.shiftY, column);
   return (raw - global(a.mean)[c]) * global(a.invStd)[c];
 }
 
-template <class T>
+template <class T, bool kAffine>
 __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, const T* images, unsigned stretches) {
   const int block = int(blockIdx.x / stretches), t = int(threadIdx.x);
   const auto transforms = sharedArray<ImageTransform>(0, kLanes);
@@ -44,7 +66,7 @@ __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, c
     const unsigned line = unsigned(i) / unsigned(a.shape.width);
     const int x = int(unsigned(i) % unsigned(a.shape.width)), y = int(line % unsigned(a.shape.height)),
               c = int(line / unsigned(a.shape.height));
-    auto value = [&](int j) { return gathered(a, images, index[j], transforms[quarter + j], c, y, x); };
+    auto value = [&](int j) { return gathered<kAffine>(a, images, index[j], transforms[quarter + j], c, y, x); };
     global(a.output).store4((block * elements + i) * kLanes + quarter, float4{value(0), value(1), value(2), value(3)});
   }
 }
@@ -83,16 +105,20 @@ __global__ void __launch_bounds__(kThreads) fromLanesKernel(FromLanes a, Planes 
 // A block of images as one plane.
 Planes imageBlocks(Shape shape, int batch) { return planesOf({1, int(shape.elements()), 1}, batch); }
 
-}  // namespace
-
-void enqueue(Stream& stream, const GatherImages& a) {
+template <class T>
+void enqueueGather(Stream& stream, const GatherImages& a, const T* images) {
   const Planes planes = imageBlocks(a.shape, a.batch);
   const unsigned stretches = (planes.perPlane / kPixelVectors + kGather - 1) / kGather;
   const dim3 grid(stretches * unsigned(blocksOf(a.batch))), block(kThreads);
-  const std::size_t shared = kLanes * sizeof(ImageTransform);
-  if (a.bytes)
-    launch(stream, "gather images", gatherImagesKernel<std::uint8_t>, grid, block, shared, a, a.bytes, stretches);
-  else launch(stream, "gather images", gatherImagesKernel<float>, grid, block, shared, a, a.floats, stretches);
+  const auto kernel = isAffine(a.augmentation) ? gatherImagesKernel<T, true> : gatherImagesKernel<T, false>;
+  launch(stream, "gather images", kernel, grid, block, kLanes * sizeof(ImageTransform), a, images, stretches);
+}
+
+}  // namespace
+
+void enqueue(Stream& stream, const GatherImages& a) {
+  if (a.bytes) enqueueGather(stream, a, a.bytes);
+  else enqueueGather(stream, a, a.floats);
 }
 
 void enqueue(Stream& stream, const ToLanes& a) {
