@@ -11,18 +11,34 @@ const epochs = (n) => Math.max(1, Math.round(n * share));
 const common = { 'image-size': '16', 'batch-size': 128 };
 
 const nets = [
-  { name: 'tiny-mnist-5k', width: 16, size: '2.7kB', augment: 'shift=1,rotate=8,scale=0.08', toBeat: '99.06 % in 5.4 kB' },
-  { name: 'tiny-mnist-11k', width: 32, size: '5.5kB', augment: 'shift=1,rotate=10,scale=0.1', toBeat: '99.55 % in 11.0 kB' },
+  {
+    name: 'tiny-mnist-5k',
+    width: 16,
+    size: '2kB',
+    augment: 'shift=1,rotate=8,scale=0.08',
+    plainEpochs: 30,
+    smallEpochs: 120,
+    toBeat: '99.06 % in 5.4 kB',
+  },
+  {
+    name: 'tiny-mnist-11k',
+    width: 32,
+    size: '5.5kB',
+    augment: 'shift=1,rotate=10,scale=0.1',
+    plainEpochs: 20,
+    smallEpochs: 90,
+    toBeat: '99.55 % in 11.0 kB',
+  },
 ];
 
-for (const { name, width, size, augment, toBeat } of chosen(nets, options)) {
+for (const { name, width, size, augment, plainEpochs, smallEpochs, toBeat } of chosen(nets, options)) {
   await toSizes({
     script: 'tiny-mnist.mjs',
     model: `tiny-${width}`,
     network: tinyNetwork(width),
     dataset: 'mnist',
-    plain: { ...common, augment, lr: 0.002, schedule: 'cosine', epochs: epochs(30) },
-    small: { ...common, augment, epochs: epochs(120) },
+    plain: { ...common, augment, lr: 0.002, schedule: 'cosine', epochs: epochs(plainEpochs) },
+    small: { ...common, augment, epochs: epochs(smallEpochs) },
     rows: [{ name, target: { 'target-size': size }, toBeat: `${toBeat} (BitNetMCU), run in C` }],
     options: { ...options, only: '', try: share !== 1 },
   });
