@@ -699,6 +699,12 @@ export interface NetworkOptions {
   batchSize: number;
   /** Per step, dead channels' biases and norm shifts shrink by this share. Default 0.05. */
   deadDecay?: number | undefined;
+  /**
+   * Decay of averages that are kept of all parameters, 0..0.999999: after step t average += (1 − d)·(parameter − average) with
+   * d = min(ema, (1 + t) / (10 + t)), and 0 where the parameter is. evaluate, predict, measure and encodeModel are of the averages; the state has them
+   * as `<parameter>/average`. Default 0: there are none.
+   */
+  ema?: number | undefined;
   /** Rules of single layers, at most one for each. */
   layers?: LayerRule[] | undefined;
 }

@@ -18,6 +18,7 @@ const trainGroups: Record<string, string[]> = {
     'weight-decay',
     'clip',
     'label-smoothing',
+    'ema',
     'seed',
   ],
   Size: [

@@ -53,6 +53,7 @@ interface TrainFlags extends TargetFlags {
   weightDecay: number;
   clip: number;
   labelSmoothing: number;
+  ema: number;
   gamma: number;
   gammaWarmup: number;
   penalty: 'own' | 'coupled' | 'rate';
@@ -129,6 +130,12 @@ export function addTrainCommand(program: Command): void {
     .option('--weight-decay <rate>', 'of weights', number(0), 0)
     .option('--clip <norm>', 'largest norm of the gradient; 0: no clipping', number(0), 0)
     .option('--label-smoothing <share>', "of a label's target, which all classes get alike", number(0, 1), defaults.labelSmoothing)
+    .option(
+      '--ema <decay>',
+      'evaluate and save averages of the parameters with this decay per step, such as 0.999; 0: none',
+      number(0, 0.999999),
+      defaults.ema,
+    )
     .option('--gamma <factor>', 'factor of the size penalty: larger is smaller', number(0), defaults.gamma)
     .option('--gamma-warmup <share>', 'share of the training over which gamma rises from 0', number(0, 1), defaults.gammaWarmup)
     .addOption(
@@ -210,6 +217,7 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, beta2: flags.beta2, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     labelSmoothing: flags.labelSmoothing,
+    ema: flags.ema,
     learningRate: flags.lr,
     schedule: mainSchedule(flags, given('schedule', true) ?? false),
     gamma: flags.plain ? 0 : given('gamma', flags.gamma),

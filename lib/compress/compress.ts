@@ -7,6 +7,7 @@ import { checkNames, checkObject, wrongType, wrongValue } from '../errors.js';
 import { exportModel } from '../export/export.js';
 import { importModel } from '../import/import.js';
 import { encodeModel } from '../model-file/model-file.js';
+import { evaluatedState } from '../network/averages.js';
 import { elements, inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import type { EpochMetrics } from '../training/epoch-metrics.js';
@@ -222,7 +223,7 @@ async function finished(
   data: Dataset,
   before: Float32Array,
 ): Promise<CompressedModel> {
-  const [network, all, last] = [trainer.description, await trainer.state(), trainer.history.at(-1)];
+  const [network, all, last] = [trainer.description, evaluatedState(await trainer.state()), trainer.history.at(-1)];
   if (!last) throw new Error('Expected an epoch of training but there was none');
   const state = Object.fromEntries(Object.entries(all).filter(([name]) => !/\/moment|\.idle$/.test(name)));
   const { test } = data;

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { NetworkDescription } from '../binding.js';
 import { decodeModel, type ModelInfo } from '../model-file/model-file.js';
+import { evaluatedState } from '../network/averages.js';
 import { inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { readCheckpoint } from '../training/checkpoint.js';
@@ -28,5 +29,5 @@ export async function readTrained(path: string): Promise<LoadedModel> {
     return { network, info, state, origin: originOf(inspectNetwork(network).parameters) };
   }
   const { description, data, state, origin, options } = await readCheckpoint(path);
-  return { network: description, info: data, state, origin, options };
+  return { network: description, info: data, state: evaluatedState(state), origin, options };
 }

@@ -7,6 +7,7 @@ import { checkInteger, checkNames, checkNumber, isPlainObject, wrongType, wrongV
 import { entry } from '../indexing.js';
 
 import { runNow, SLICE, type Steps } from '../pace.js';
+import { evaluatedState } from './averages.js';
 import { elements } from './description.js';
 
 /** Most elements that are made while the caller waits: some seconds. Trainers make theirs in steps. */
@@ -169,14 +170,15 @@ function* allFinite(values: Float32Array): Steps<boolean> {
   return sum === 0;
 }
 
-/** The tensors of `given` that are parameters. Optimizer moments and counters in it are left out: a new run starts with none. */
+/** The tensors of `given` that are parameters. Optimizer moments and counters in it are left out, and averages stand for their
+ * parameters: a new run starts with none. */
 const checkGiven = (parameters: ParameterInfo[], given: State): State => runNow(checkGivenSteps(parameters, given));
 
 function* checkGivenSteps(parameters: ParameterInfo[], given: State): Steps<State> {
   if (!isPlainObject(given)) throw wrongType('a plain object of Float32Arrays by name', 'state', given);
   const lengths = new Map(parameters.map((p) => [p.name, elements(p.shape)]));
   const result: State = {};
-  for (const [name, values] of Object.entries(given)) {
+  for (const [name, values] of Object.entries(evaluatedState(given))) {
     if (values === undefined) continue;
     if (isCounter(name, lengths)) continue;
     const length = lengths.get(name.replace(/\/moment[12]$/, ''));

@@ -5,6 +5,7 @@
 import type { DataSet, EvaluationResult, Network, NetworkDescription, StepResult, StepSettings } from '../binding.js';
 import { entry, item } from '../indexing.js';
 import { encodeModel, type ModelInfo, metadataOf } from '../model-file/model-file.js';
+import { evaluatedState } from '../network/averages.js';
 import type { State } from '../network/initial.js';
 import { checkFinite } from './finite.js';
 import { type Compiled, compileNetwork } from './memory.js';
@@ -99,7 +100,7 @@ export class LiveNetwork {
 
   /** Bytes of the model file with some of the state changed, as rounding will change it later. */
   async bytesWith(info: ModelInfo, change: (state: State) => State): Promise<number> {
-    const state = await this.exportState();
+    const state = evaluatedState(await this.exportState());
     return (await encodeModel(this.description, { ...state, ...change(state) }, info)).length;
   }
 

@@ -15,7 +15,7 @@ export interface Compiled {
 }
 
 export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions, stepsPerEpoch: number): Compiled {
-  const { device, precision, memoryLimit, loss, penalty, coupling, batchSize } = options;
+  const { device, precision, memoryLimit, loss, penalty, coupling, ema, batchSize } = options;
   const settings: NetworkOptions = {
     device,
     precision,
@@ -24,6 +24,7 @@ export function compileNetwork(description: NetworkDescription, origin: Origin, 
     optimizer: { ...options.optimizer, keepRange: options.bits.keepRange },
     penalty,
     coupling,
+    ema,
     idleSteps: Math.min(stepsPerEpoch, 1 << 24),
     exponents: options.bits.exponents,
     batchSize,

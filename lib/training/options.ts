@@ -56,6 +56,11 @@ export interface TrainOptions {
    * themselves; without one an error. Default 0.
    */
   labelSmoothing: number;
+  /**
+   * Decay for each step of the averages of all parameters, which are evaluated, steered by and saved as the model, while training goes on
+   * with the parameters themselves; at most 0.999999. Default 0: no averages.
+   */
+  ema: number;
   optimizer: Omit<OptimizerDescription, 'keepRange'>;
   /** Of weights, biases and norms. Default 0.003. */
   learningRate: number;
@@ -93,6 +98,7 @@ export const defaultTrainOptions: TrainOptions = {
   memoryLimit: 0,
   loss: { kind: 'crossEntropy' },
   labelSmoothing: 0,
+  ema: 0,
   optimizer: { kind: 'adam' },
   learningRate: 0.003,
   schedule: { kind: 'oneCycle' },
@@ -216,6 +222,7 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
   checkLoss(o.loss);
   checkNumber(o.labelSmoothing, 'options.labelSmoothing', 0, 1);
+  checkNumber(o.ema, 'options.ema', 0, 0.999999);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');
   checkNames(o.optimizer, 'options.optimizer', OPTIMIZER_NAMES);

@@ -3,12 +3,13 @@ import type { State } from '../network/initial.js';
 
 /**
  * The biases of layers that compress as whole multiples of a power of two, at most 2^(bits−1) − 1 of them: those of a layer share
- * it. The model file then needs about `bits` bits for each.
+ * it. The model file then needs about `bits` bits for each. Averages of biases are rounded by themselves.
  */
 export function roundedBiases(state: State, bits: number): State {
   const rounded: State = {};
   for (const [name, biases] of Object.entries(state)) {
-    if (!name.endsWith('.bias') || !state[name.replace(/bias$/, 'bitDepth')]) continue;
+    const node = /^(.*\.)bias(\/average)?$/.exec(name)?.[1];
+    if (node === undefined || !state[`${node}bitDepth`]) continue;
     const largest = biases.reduce((most, b) => Math.max(most, Math.abs(b)), 0);
     if (largest === 0) continue;
     const step = 2 ** Math.max(-100, Math.ceil(Math.log2(largest / (2 ** (bits - 1) - 1))));

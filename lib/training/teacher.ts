@@ -43,7 +43,7 @@ export class LiveTeacher {
   constructor(teacher: Teacher, options: TrainOptions) {
     this.#teacher = teacher;
     const origin = originOf(inspectNetwork(teacher.network).parameters);
-    ({ network: this.network } = compileNetwork(teacher.network, origin, { ...options, layers: [] }, 1));
+    ({ network: this.network } = compileNetwork(teacher.network, origin, { ...options, layers: [], ema: 0 }, 1));
   }
 
   load(): Promise<void> {

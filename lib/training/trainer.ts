@@ -248,7 +248,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     if (this.#stopping !== 'step') this.#stopping = after;
   }
 
-  /** Copies of all parameters and optimizer moments. */
+  /** Copies of all parameters and optimizer moments, and with `ema` of averages, `<parameter>/average`. */
   async state(): Promise<State> {
     while (this.#busy) await this.#busy;
     return this.#network.state();

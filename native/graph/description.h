@@ -76,6 +76,7 @@ struct NetworkOptions : LossOptions {  // the loss of the whole prediction, wher
   double originalWeights = 0;   // N of the penalty; 0: the weights of this network
   int batchSize = 1;
   float deadDecay = 0.05f;
+  float ema = 0;  // above 0: averages of all parameters with this decay (AverageParameters) are evaluated and exported
   std::vector<LayerRule> layers;  // those that have one
   bool shareMemory = true;        // false: every buffer has memory of its own, to test the sharing
   bool recordSteps = true;        // false: every operation is queued anew, to test the recording

@@ -16,7 +16,8 @@ std::vector<std::int64_t> Parameter::shape() const {
 }
 
 Parameters::Parameters(const NetworkDescription& network, const Topology& topology, int moments, DeviceMemory* memory,
-                       bool idle) {
+                       bool idle, bool average)
+    : average_(average) {
   collect(network, topology, moments, idle);
   place(moments);
   if (memory) allocate(*memory);
@@ -73,12 +74,24 @@ void Parameters::allocate(DeviceMemory& memory) {
   gradients = memory.allocate<float>(std::size_t(trainedCount));
   moment1 = memory.allocate<float>(std::size_t(trainedCount));
   moment2 = memory.allocate<float>(std::size_t(moment2Count));
+  if (average_) averages = memory.allocate<float>(std::size_t(valueCount));
   for (Parameter& p : all_) {
     p.value = values + p.offset;
     if (p.moments) p.gradient = gradients + p.offset;
     if (p.moments > 0) p.moment[0] = moment1 + p.offset;
     if (p.moments > 1) p.moment[1] = moment2 + p.offset;
   }
+}
+
+Parameters Parameters::ofAverages() const {
+  Parameters result = *this;
+  result.values = averages;
+  result.gradients = result.moment1 = result.moment2 = result.averages = nullptr;
+  for (Parameter& p : result.all_) {
+    p.value = averages + p.offset;
+    p.gradient = p.moment[0] = p.moment[1] = nullptr;
+  }
+  return result;
 }
 
 const Parameter* Parameters::find(int node, Role role) const {
@@ -92,6 +105,8 @@ Parameters::Tensor Parameters::tensor(const std::string& name) const {
   if (found == byName_.end()) return {};
   const Parameter& p = all_[found->second];
   if (slash == std::string::npos) return {p.value, p.count};
+  if (average_ && name.compare(slash, std::string::npos, kAverage) == 0)
+    return {averages ? averages + p.offset : nullptr, p.count};
   for (int m = 0; m < p.moments; m++)
     if (name.compare(slash, std::string::npos, m ? "/moment2" : "/moment1") == 0) return {p.moment[m], p.count};
   return {};
@@ -111,6 +126,7 @@ std::vector<std::string> Parameters::tensorNames() const {
   for (const Parameter& p : all_) {
     names.push_back(p.name);
     for (int m = 0; m < p.moments; m++) names.push_back(p.name + (m ? "/moment2" : "/moment1"));
+    if (average_) names.push_back(p.name + kAverage);
   }
   return names;
 }

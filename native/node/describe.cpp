@@ -328,7 +328,7 @@ void readLoss(const Fields& f, NetworkOptions& options) {
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
-               "deadDecay", "coupling", "idleSteps", "exponents", "layers"});
+               "deadDecay", "ema", "coupling", "idleSteps", "exponents", "layers"});
   NetworkOptions options;
   readLoss(f, options);
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
@@ -339,6 +339,7 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   options.originalWeights = f.number("originalWeights", 0, 1e15, 0);
   options.batchSize = f.integer("batchSize", 1, kMostBatch);
   options.deadDecay = float(f.number("deadDecay", 0, 1, 0.05));
+  options.ema = float(f.number("ema", 0, 0.999999, 0));
   if (f.has("layers")) options.layers = readLayerRules(f);
   return options;
 }

@@ -18,6 +18,8 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
     failDescription("at most 2^22 channels in all tensors together", "network.nodes", std::to_string(channels));
   if (options.penalty == SizePenalty::kRate && !backend.supports("RateCounts"))
     throw DescriptionError("Expected a device that has it for options.penalty \"rate\" but received " + backend.name());
+  if (options.ema > 0 && !backend.supports("AverageParameters"))
+    throw DescriptionError("Expected a device that has it for options.ema but received " + backend.name());
   if (options.layerExponents && !backend.supports("TieExponents"))
     throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
                            backend.name());
@@ -36,7 +38,7 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
 std::unique_ptr<Parameters> layoutOf(const NetworkDescription& network, const Topology& topology,
                                      const NetworkOptions& options) {
   return std::make_unique<Parameters>(network, topology, options.optimizer.moments(), nullptr,
-                                      options.penalty == SizePenalty::kRate);
+                                      options.penalty == SizePenalty::kRate, options.ema > 0);
 }
 
 Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& description, const NetworkOptions& options)
@@ -48,7 +50,8 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       plans_(fuse(description_, topology_)),
       device_(*backend_) {
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_,
-                                             options_.penalty == SizePenalty::kRate);
+                                             options_.penalty == SizePenalty::kRate, options_.ema > 0);
+  if (options_.ema > 0) averages_ = std::make_unique<Parameters>(parameters_->ofAverages());
   parameterBytes_ = device_.bytes();
   std::vector<bool> compresses(description_.nodes.size(), false);
   double weights = 0;
@@ -80,13 +83,13 @@ Network::~Network() {
   if (inFlightCount_) settle();
 }
 
-EmitterInput Network::emitterInput() {
-  return {description_, options_, topology_, plans_, *parameters_, *backend_, device_, scalars_};
+EmitterInput Network::emitterInput(const Parameters& parameters) {
+  return {description_, options_, topology_, plans_, parameters, *backend_, device_, scalars_};
 }
 
 void Network::compileTraining() {
   Program& program = train_.program;
-  Emitter emitter(emitterInput(), program, Emitter::Mode::kTrain);
+  Emitter emitter(emitterInput(*parameters_), program, Emitter::Mode::kTrain);
   emitter.emitStates();
   emitPenalty(emitter, description_, *channels_, options_, options_.originalWeights, layerBits_);
   program.mark(Mark::kStates);
@@ -101,7 +104,7 @@ void Network::compileTraining() {
 
 void Network::compileEvaluation() {
   Program& program = evaluate_.program;
-  Emitter emitter(emitterInput(), program, Emitter::Mode::kEvaluate);
+  Emitter emitter(emitterInput(evaluated()), program, Emitter::Mode::kEvaluate);
   emitter.emitStates();
   program.mark(Mark::kStates);
   emitter.emitInput();
@@ -216,8 +219,12 @@ void Network::loadState(const State& state) { loadState(StateView(state.begin(),
 void Network::loadState(const StateView& state) {
   requireIdle();
   for (const auto& [name, values] : state) parameters_->check(name, values.size());
-  for (const auto& [name, values] : state)
+  for (const auto& [name, values] : state) {
     backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
+    const std::string average = name + kAverage;
+    if (averages_ && name.find('/') == std::string::npos && !state.contains(average))
+      backend_->upload(parameters_->tensor(average).memory, values.data(), values.size() * sizeof(float));
+  }
 }
 
 }  // namespace selfcompress

@@ -104,8 +104,10 @@ class Network {
   BatchRules batchRules() const { return batchRulesOf(description_, topology_, options_); }
 
   State state() const;
-  State parameterState() const;  // without optimizer moments
-  // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed.
+  // What is evaluated, without optimizer moments: the averages of the parameters, where there are some.
+  State parameterState() const;
+  // Names and lengths are checked first: an unknown one is a DescriptionError, and nothing is changed. A parameter
+  // whose average is not given is its own average from then on.
   void loadState(const State&);
   void loadState(const StateView&);
 
@@ -145,11 +147,12 @@ class Network {
   };
   void compileTraining();
   void compileEvaluation();
-  EmitterInput emitterInput();
+  EmitterInput emitterInput(const Parameters&);
+  const Parameters& evaluated() const { return averages_ ? *averages_ : *parameters_; }
   BatchMemory putBatch(int slot, const DataSet&, const std::int32_t* indices, int count, const StepSettings&,
                        const float* targets = nullptr);
   StepResult resultOf(const StepScalars&, int examples) const;
-  State download(bool weights) const;  // parameters: all of them, or all but weights
+  State download(const Parameters&, bool weights) const;  // all of them, or all but weights
   std::vector<float> predictBatches(std::size_t count,
                                     const std::function<BatchMemory(std::size_t first, int batch)>& put);
   int nextSlot() { return slot_ = (slot_ + 1) % kStagingSlots; }
@@ -164,6 +167,7 @@ class Network {
   std::vector<NodePlan> plans_;
   DeviceMemory device_;
   std::unique_ptr<Parameters> parameters_;
+  std::unique_ptr<Parameters> averages_;  // of parameters_, where options say so
   std::unique_ptr<ChannelAnalysis> channels_;
   StepScalars* scalars_ = nullptr;
   float* layerBits_ = nullptr;  // [nodes], behind the scalars

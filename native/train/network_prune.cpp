@@ -7,9 +7,9 @@
 
 namespace selfcompress {
 
-State Network::download(bool weights) const {
+State Network::download(const Parameters& parameters, bool weights) const {
   State state;
-  for (const Parameter& p : parameters_->all()) {
+  for (const Parameter& p : parameters.all()) {
     if (!weights && p.role == Role::kWeight) continue;
     std::vector<float>& values = state[p.name];
     values.resize(std::size_t(p.count));
@@ -20,20 +20,22 @@ State Network::download(bool weights) const {
 
 State Network::parameterState() const {
   requireIdle();
-  return download(true);
+  return download(evaluated(), true);
 }
 
 std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   Network& old = *network;
   old.requireIdle();
-  const State small = old.download(false);
+  const State small = old.download(*old.parameters_, false);
+  const State averages = old.averages_ ? old.download(*old.averages_, true) : State{};
   const WeightSource weights = [&](const Parameter& p) {
     std::vector<float> values(static_cast<std::size_t>(p.count));
     old.backend_->download(values.data(), p.value, values.size() * sizeof(float));
     return values;
   };
-  std::optional<Pruning> pruning = findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_,
-                                                 layerRules(old.description_, old.options_), small, weights);
+  std::optional<Pruning> pruning =
+      findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_,
+                    layerRules(old.description_, old.options_), small, weights, old.averages_ ? &averages : nullptr);
   if (!pruning) return std::nullopt;
   State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;

@@ -146,7 +146,8 @@ std::map<std::string, std::vector<float>> Network::gradients(const DataSet& data
   backend_->synchronize();
   for (const Parameter& p : parameters_->all())
     if (p.gradient) result[p.name] = read(p.gradient, p.count);
-  loadState(statistics);
+  for (const auto& [name, values] : statistics)  // not by loadState, which would set their averages as well
+    backend_->upload(parameters_->tensor(name).memory, values.data(), values.size() * sizeof(float));
   return result;
 }
 

@@ -357,15 +357,44 @@ class Removable {
   bool changed_ = false;
 };
 
+// What two sets of values agree on, a channel at a time: a constant where both have one, of which the weaker is what
+// the rules are asked about.
+MaybeConstant commonConstant(const MaybeConstant& a, const MaybeConstant& b) {
+  if (!a || !b) return std::nullopt;
+  if (!foldable(*a)) return a;
+  return a->isZero() || !foldable(*b) ? b : a;
+}
+std::vector<std::vector<MaybeConstant>> commonConstants(std::vector<std::vector<MaybeConstant>> a,
+                                                        const std::vector<std::vector<MaybeConstant>>& b) {
+  for (std::size_t t = 0; t < a.size(); t++)
+    for (std::size_t c = 0; c < a[t].size(); c++) a[t][c] = commonConstant(a[t][c], b[t][c]);
+  return a;
+}
+// The same of values: a row is dead, or a bias 0, where both are.
+State commonValues(const Parameters& parameters, State values, const State& others) {
+  for (const Parameter& p : parameters.all()) {
+    const auto found = values.find(p.name);
+    if (found == values.end()) continue;
+    for (std::size_t i = 0; i < found->second.size(); i++) {
+      float& value = found->second[i];
+      if (p.role == Role::kBitDepth ? value <= 0 : value == 0) value = others.at(p.name)[i];
+    }
+  }
+  return values;
+}
+
 }  // namespace
 
 std::optional<Pruning> findRemovable(const NetworkDescription& network, const Topology& topology,
                                      const ChannelAnalysis& channels, const Parameters& parameters,
                                      const std::vector<LayerRule>& rules, const State& small,
-                                     const WeightSource& weights) {
+                                     const WeightSource& weights, const State* averages) {
   Pruning result;
   result.constants = constantsOf(network, topology, channels, parameters, small, weights);
-  const Removable removable(network, topology, channels, parameters, rules, small, result.constants);
+  if (averages) result.averageConstants = constantsOf(network, topology, channels, parameters, *averages);
+  const auto constants = averages ? commonConstants(result.constants, result.averageConstants) : result.constants;
+  const State values = averages ? commonValues(parameters, small, *averages) : small;
+  const Removable removable(network, topology, channels, parameters, rules, values, constants);
   if (!removable.any()) return std::nullopt;
   for (int t = 0; t < int(topology.axes.size()); t++) {
     std::vector<int>& kept = result.kept.emplace_back();

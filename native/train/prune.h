@@ -5,6 +5,9 @@
 // padding, the same in training and evaluation). Then it leaves weights, biases, norms, bit depths, exponents, the
 // moments of all of these, and the input slices of every reader. A grouped convolution loses whole groups, or the same
 // number of channels in every group.
+//
+// Where parameters have averages (NetworkOptions::ema), a channel leaves when it can in both networks, and each keeps
+// its function: what is a constant is folded into the biases of each by its own weights.
 #pragma once
 
 #include <functional>
@@ -29,13 +32,14 @@ struct Pruning {
   NetworkDescription network;
   std::vector<std::vector<int>> kept;                 // of every tensor of the old network: its channels that are left
   std::vector<std::vector<MaybeConstant>> constants;  // of every tensor and channel of the old network
+  std::vector<std::vector<MaybeConstant>> averageConstants;  // the same of the averages, where there are some
 };
 
 // What can go, from the values of all parameters but weights: those that are asked for are of layers that read nothing
-// but constants. nullopt: nothing.
+// but constants. nullopt: nothing. `averages`: all averages by the names of their parameters.
 std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
                                      const Parameters&, const std::vector<LayerRule>&, const State& small,
-                                     const WeightSource& = {});
+                                     const WeightSource& = {}, const State* averages = nullptr);
 
 // The state of the smaller network: `state` cut, after constants were folded into the biases of their readers.
 State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,

@@ -35,9 +35,14 @@ class Cut {
       : network_(network), topology_(topology), channels_(channels), parameters_(parameters), pruning_(pruning) {}
 
   State run(State state) {
-    for (int i = 0; i < int(network_.nodes.size()); i++) fold(i, state);
+    State averages = averagesOf(state);
+    for (int i = 0; i < int(network_.nodes.size()); i++) {
+      fold(i, state, pruning_.constants);
+      if (!averages.empty()) fold(i, averages, pruning_.averageConstants);
+    }
     State result;
     for (const Parameter& p : parameters_.all()) {
+      if (!averages.empty()) result[p.name + kAverage] = cut(p, averages.at(p.name));
       result[p.name] = cut(p, state.at(p.name));
       for (int m = 0; m < p.moments; m++) {
         const std::string name = p.name + (m ? "/moment2" : "/moment1");
@@ -48,6 +53,13 @@ class Cut {
   }
 
  private:
+  // By the names of their parameters.
+  State averagesOf(const State& state) const {
+    State averages;
+    for (const Parameter& p : parameters_.all())
+      if (auto found = state.find(p.name + kAverage); found != state.end()) averages[p.name] = found->second;
+    return averages;
+  }
   int input(int i) const { return topology_.inputs[std::size_t(i)][0]; }
   int count(int t) const { return topology_.axes[std::size_t(t)].channels; }
   // Inputs of a layer's weights that are left: every position of every kept channel.
@@ -91,7 +103,7 @@ class Cut {
   }
 
   // Adds to a layer's bias what its removed constant inputs contributed: v * sum_k q(w).
-  void fold(int i, State& state) const {
+  void fold(int i, State& state, const std::vector<std::vector<MaybeConstant>>& constants) const {
     const ChannelRule& rule = channels_.rule(i);
     const Parameter *weight = parameters_.find(i, Role::kWeight), *bias = parameters_.find(i, Role::kBias);
     const int t = input(i), inChannels = count(t), outs = count(i + 1);
@@ -100,7 +112,7 @@ class Cut {
     std::vector<double> value(std::size_t(inChannels), 0.0);
     bool any = false;
     for (int c = 0; c < inChannels; c++)
-      if (const MaybeConstant& constant = pruning_.constants[std::size_t(t)][std::size_t(c)]; constant)
+      if (const MaybeConstant& constant = constants[std::size_t(t)][std::size_t(c)]; constant)
         value[std::size_t(c)] = constant->evaluate;
     for (int c : pruning_.kept[std::size_t(t)]) value[std::size_t(c)] = 0;
     for (double v : value) any = any || v != 0;

@@ -181,6 +181,11 @@ void emitUpdate(Emitter& e, const NetworkDescription& network, const Topology& t
   emitBitDepths(e, network, topology, channels, rules, options);
   for (int i = 0; i < int(network.nodes.size()); i++)
     if (!rules[std::size_t(i)].frozen) emitDecay(e, topology, channels, i, options.deadDecay);
+  // Last, of the parameters as the step leaves them; running statistics too: they lag behind the weights as their
+  // averages do, and taking them anew would need the training examples in every evaluation.
+  if (parameters.averages)
+    e.program().add(-1, AverageParameters{parameters.valueCount, options.ema, &e.scalars()->step, parameters.values,
+                                          parameters.averages});
 }
 
 }  // namespace selfcompress

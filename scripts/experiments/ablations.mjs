@@ -33,6 +33,7 @@ const variants = [
   { name: 'constant rates', what: 'of exponents, in place of a cosine to 0', flags: { 'bits-schedule': 'constant' } },
   { name: 'no changes of images', what: 'training images as they are', flags: { augment: undefined } },
   { name: 'label smoothing', what: 'a tenth of every target for all classes alike', flags: { 'label-smoothing': 0.1 } },
+  { name: 'averages', what: 'of the parameters, with a decay of 0.999 a step', flags: { ema: 0.999 } },
   { name: 'biases in float', what: 'not rounded to 5 bits', flags: { 'bias-bits': 0 } },
   ...[8, 4, 3, 2].map((bits) => ({
     name: `uniform ${bits} bits`,

@@ -78,6 +78,7 @@ class CpuBackend final : public Backend {
   void run(const MeanSquaredError&) override;
   void run(const OptimizerStep&) override;
   void run(const SumOfSquares&) override;
+  void run(const AverageParameters&) override;
   void run(const ClipScale&) override;
   void run(const ClampBitDepth&) override;
   void run(const KeepFamilies&) override;

@@ -271,6 +271,7 @@ struct Kernels {
 
   // Elements [begin, end) of a parameter.
   void (*optimizerStep)(const OptimizerStep&, std::int64_t begin, std::int64_t end);
+  void (*averageParameters)(const AverageParameters&, std::int64_t begin, std::int64_t end);
   double (*sumOfSquares)(const float* values, std::int64_t n);
 
   PairKernels pairs;

@@ -59,6 +59,12 @@ void CpuBackend::run(const OptimizerStep& a) {
               {kChunkTime});
 }
 
+void CpuBackend::run(const AverageParameters& a) {
+  parallelFor((a.count + kChunk - 1) / kChunk,
+              [&](std::int64_t i) { kernels_.averageParameters(a, i * kChunk, std::min(a.count, (i + 1) * kChunk)); },
+              {kChunkTime / 2});
+}
+
 void CpuBackend::run(const SumOfSquares& a) {
   std::int64_t chunks = (a.count + kChunk - 1) / kChunk;
   std::vector<double>& sums = scratch<double>(std::size_t(chunks));

@@ -69,6 +69,7 @@ void enqueue(Stream&, const EmbeddingBackward&);
 // kernels/optimizer.cu
 void enqueue(Stream&, const OptimizerStep&);
 void enqueue(Stream&, const SumOfSquares&);
+void enqueue(Stream&, const AverageParameters&);
 void enqueue(Stream&, const ClipScale&);
 void enqueue(Stream&, const ClampBitDepth&);
 void enqueue(Stream&, const KeepFamilies&);

@@ -66,6 +66,7 @@ class ReferenceBackend final : public Backend {
   void run(const MeanSquaredError&) override;
   void run(const OptimizerStep&) override;
   void run(const SumOfSquares&) override;
+  void run(const AverageParameters&) override;
   void run(const ClipScale&) override;
   void run(const ClampBitDepth&) override;
   void run(const KeepFamilies&) override;

@@ -220,6 +220,9 @@ Work workOf(const OptimizerStep& a) {
   const bool sgd = a.kind == Optimizer::kSgd;
   return of(std::to_string(a.count), count * (sgd ? 5 : 7) * kFloat, count * (sgd ? 6 : 14));
 }
+Work workOf(const AverageParameters& a) {
+  return of(std::to_string(a.count), double(a.count) * 3 * kFloat, double(a.count) * 3);
+}
 Work workOf(const SumOfSquares& a) {
   return of(std::to_string(a.count), double(a.count) * kFloat, 2 * double(a.count));
 }

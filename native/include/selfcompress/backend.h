@@ -70,7 +70,7 @@ class OutOfMemory : public std::bad_alloc {
   X(CopyWindow) X(PadForward) X(PadBackward) X(ResizeForward) X(ResizeBackward) X(GatherChannels) \
   X(GatherChannelsBackward) X(DepthToSpace) X(Transpose) X(ChannelSum) X(ChannelSumBackward) X(StateJoin) \
   X(ChannelBias) X(ChannelBiasGradient) X(PermuteWeights) X(RecurrentForward) X(RecurrentBackward) \
-  X(RateCounts) X(RatePenalty) X(IdleChannels) X(TieExponents)
+  X(RateCounts) X(RatePenalty) X(IdleChannels) X(TieExponents) X(AverageParameters)
 // clang-format on
 
 // A sequence of operations that can be repeated as a whole, with the arguments it was recorded with.

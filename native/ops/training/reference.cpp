@@ -69,6 +69,14 @@ void ReferenceBackend::run(const OptimizerStep& a) {
   }
 }
 
+void ReferenceBackend::run(const AverageParameters& a) {
+  const double t = *a.stepNumber, rest = 1 - std::min(double(a.decay), (1 + t) / (10 + t));
+  for (std::int64_t i = 0; i < a.count; i++) {
+    const double p = a.parameter[i], average = a.average[i];
+    a.average[i] = p == 0 ? 0.0f : float(average + rest * (p - average));
+  }
+}
+
 void ReferenceBackend::run(const SumOfSquares& a) {
   for (std::int64_t i = 0; i < a.count; i++) *a.sum += double(a.values[i]) * double(a.values[i]);
 }

@@ -70,6 +70,7 @@ const Kernels kernels = {
     crossEntropy,
     meanSquaredError,
     optimizerStep,
+    averageParameters,
     sumOfSquares,
     {productsPairs, winogradInputPairs, winogradGradPairs, winogradPackPairs, transposeLanesPairs, copyVectorsPairs},
 };

@@ -65,6 +65,22 @@ inline void optimizerStep(const OptimizerStep& a, std::int64_t begin, std::int64
   if (a.moment2) storeTail(a.moment2 + i, v, n);
 }
 
+inline F16 averaged(F16 rest, F16 p, F16 average) {
+  const M16 other = either(either(less(p, zero()), less(zero(), p)), isNan(p));
+  return select(other, fma(rest, p - average, average), zero());
+}
+
+inline void averageParameters(const AverageParameters& a, std::int64_t begin, std::int64_t end) {
+  const double t = *a.stepNumber, rising = (1 + t) / (10 + t),
+               decay = double(a.decay) < rising ? double(a.decay) : rising;
+  const F16 rest = set(float(1 - decay));
+  std::int64_t i = begin;
+  for (; i + 16 <= end; i += 16) store(a.average + i, averaged(rest, load(a.parameter + i), load(a.average + i)));
+  if (i == end) return;
+  const int n = int(end - i);
+  storeTail(a.average + i, averaged(rest, loadTail(a.parameter + i, n), loadTail(a.average + i, n)), n);
+}
+
 inline double sumOfSquares(const float* values, std::int64_t n) {
   double total = 0;
   for (std::int64_t begin = 0; begin < n; begin += 2048) {

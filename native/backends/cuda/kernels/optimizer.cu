@@ -3,6 +3,7 @@
 // - step: parameter, gradient and moments are read once and written once, four elements to a thread; as many blocks as
 //   the device holds, so that the powers of Adam's corrections (double precision) are computed once per block. Frozen
 //   channels are neither read nor written.
+// - average: two reads and a write, in the same way.
 // - sum of squares: one read; a partial sum per block (float within a warp, double from there), added up by a second
 //   kernel in the order of the blocks.
 // - the rest: a thread for each channel, or one block.
@@ -95,6 +96,27 @@ __global__ void __launch_bounds__(kThreads) optimizerStepKernel(OptimizerStep a)
       for (std::int64_t j = i; j <= last; j++) updateOne<kKind>(a, c, j);
     } else if (!isFrozen(a, i)) {
       updateFour<kKind>(a, c, i);
+    }
+  }
+}
+
+__device__ inline float averaged(float rest, float parameter, float average) {
+  return parameter == 0 ? 0.0f : average + rest * (parameter - average);
+}
+
+__global__ void __launch_bounds__(kThreads) averageParametersKernel(AverageParameters a) {
+  const double t = global(a.stepNumber)[0], rising = (1 + t) / (10 + t);
+  const float rest = float(1 - (double(a.decay) < rising ? double(a.decay) : rising));
+  const auto parameter = global(a.parameter);
+  const auto average = global(a.average);
+  const std::int64_t stride = std::int64_t(gridDim.x) * blockDim.x * 4;
+  for (std::int64_t i = std::int64_t(threadInGrid()) * 4; i < a.count; i += stride) {
+    if (i + 3 < a.count) {
+      const float4 p = parameter.load4(i), old = average.load4(i);
+      average.store4(i, float4{averaged(rest, p.x, old.x), averaged(rest, p.y, old.y), averaged(rest, p.z, old.z),
+                               averaged(rest, p.w, old.w)});
+    } else {
+      for (std::int64_t j = i; j < a.count; j++) average[j] = averaged(rest, parameter[j], average[j]);
     }
   }
 }
@@ -219,6 +241,13 @@ void enqueue(Stream& stream, const OptimizerStep& a) {
   const unsigned most = unsigned(limits(stream).multiprocessors * kStepBlocks);
   launch(stream, "optimizer", kernel, dim3(std::min(blocksFor((a.count + 3) / 4), most)), dim3(kThreads),
          2 * sizeof(double), a);
+}
+
+void enqueue(Stream& stream, const AverageParameters& a) {
+  blocksFor(a.count);  // elements are counted with 32 bits
+  const unsigned most = unsigned(limits(stream).multiprocessors * kStepBlocks);
+  launch(stream, "average", averageParametersKernel, dim3(std::min(blocksFor((a.count + 3) / 4), most)), dim3(kThreads),
+         0, a);
 }
 
 void enqueue(Stream& stream, const SumOfSquares& a) {

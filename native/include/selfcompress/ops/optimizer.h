@@ -32,6 +32,21 @@ struct OptimizerStep {
   std::int64_t perChannel = 1;
 };
 
+// Exponential moving average of parameters, after the step with number t (counted from 1):
+//
+//     d = min(decay, (1 + t) / (10 + t))      average = average + (1 - d) (parameter - average)
+//
+// (the decay rises as that of TensorFlow's ExponentialMovingAverage, so that short trainings soon forget their start),
+// and exactly 0 where the parameter is: a channel that died, and what DecayDead brought to 0, is so in the average at
+// once.
+struct AverageParameters {
+  std::int64_t count = 0;
+  float decay = 0;
+  const double* stepNumber = nullptr;  // t, one double in device memory
+  const float* parameter = nullptr;    // [count]
+  float* average = nullptr;            // [count]
+};
+
 // sum of squares of a gradient, added in double to *sum in an order that depends on count alone.
 struct SumOfSquares {
   std::int64_t count = 0;
