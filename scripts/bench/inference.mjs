@@ -11,7 +11,8 @@ import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { binding, createModel, exportModel, initialState, inspectNetwork, NetworkBuilder } from '../../dist/index.js';
+import { binding, exportModel, initialState, inspectNetwork } from '../../dist/index.js';
+import { cutNetworks, weightsOf } from './networks.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -26,38 +27,7 @@ const ortVersion = flags.onnxruntime && createRequire(resolve(flags.onnxruntime,
 /** Of each comparison. */
 const budget = Number(flags.seconds);
 
-/** The notebook's network with these channels instead of its 32, 32, 64, 64. */
-function notebookWith([a, b, c, d]) {
-  const net = new NetworkBuilder([1, 28, 28]);
-  let x = net.relu(net.conv2d('input', { outChannels: a, kernel: 5 }));
-  x = net.relu(net.conv2d(x, { outChannels: b, kernel: 5 }));
-  x = net.maxPool(net.batchNorm(x), { kernel: 2 });
-  x = net.relu(net.conv2d(x, { outChannels: c, kernel: 3 }));
-  x = net.relu(net.conv2d(x, { outChannels: d, kernel: 3 }));
-  x = net.maxPool(net.batchNorm(x), { kernel: 2 });
-  return net.build(net.linear(net.flatten(x), { outFeatures: 10 }));
-}
-
-const weightsOf = (description) =>
-  inspectNetwork(description)
-    .parameters.filter((p) => p.role === 'weight')
-    .reduce((sum, p) => sum + p.shape.reduce((a, b) => a * b), 0);
-const digits = { input: [1, 28, 28], classes: 10 };
-const colours = { input: [3, 32, 32], classes: 10 };
-const notebook = createModel('notebook', digits);
-/** A network, and the one that it was cut from. */
-const networks = [
-  { name: 'notebook', description: notebook, full: notebook },
-  { name: 'notebook, channels cut by hand to 16, 16, 32, 32', description: notebookWith([16, 16, 32, 32]), full: notebook },
-  { name: 'notebook, channels cut by hand to 13, 15, 33, 31', description: notebookWith([13, 15, 33, 31]), full: notebook },
-  ...['resnet20', 'resnet9'].flatMap((name) => {
-    const full = createModel(name, colours);
-    return [
-      { name, description: full, full },
-      { name: `${name}, half of the channels cut by hand`, description: createModel(name, { ...colours, width: 0.5 }), full },
-    ];
-  }),
-].filter(({ name }) => name.startsWith(flags.only));
+const networks = cutNetworks.filter(({ name }) => name.startsWith(flags.only));
 
 /** A function that runs a batch in onnxruntime; undefined without it. */
 async function onnxruntime({ network, state }, input, threads, images, batch) {
