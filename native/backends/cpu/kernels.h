@@ -172,6 +172,8 @@ struct Products {
   int terms = 0, positions = 0;
   const float* panel = nullptr;  // of each block [terms][outs]; lanes: [terms / L][outs][L], L = 16, of pairs 8
   bool lanes = false;
+  // In place of a panel of `lanes`, of one block and one point: where each of its outputs has its terms.
+  const float* const* planes = nullptr;
   int firstTerm = 0;                     // of the panel's: `terms` from there on
   const ProductBlock* blocks = nullptr;  // of outputs, in order
   int blockCount = 0;

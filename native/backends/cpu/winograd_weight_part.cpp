@@ -11,10 +11,27 @@ namespace {
 // which also keeps the rounding errors of long sums small.
 constexpr std::int64_t kRowsAtOnce = 128;
 
+constexpr int kMostTileOuts = 16;
+
+// Smaller planes would make sums that are too short.
+constexpr std::int64_t kLeastPixels = kRowsAtOnce / kLanes;
+
+void addVectors(const float* from, std::int64_t count, float* sums, bool resume) {
+  if (!resume) std::fill_n(sums, kLanes, 0.0f);
+  for (std::int64_t i = 0; i < count; i++, from += kLanes)
+    for (int lane = 0; lane < kLanes; lane++) sums[lane] += from[lane];
+}
+
 }  // namespace
 
+// A tile is a pixel, and the gradient's factors are floats as they are: products read them from its planes.
+bool WeightPart::readsPlanes() const {
+  return plan_.form.points == 1 && !plan_.pairs && a_.geometry.output().pixels() >= kLeastPixels;
+}
+
 void WeightPart::run(std::int64_t begin, std::int64_t end) const {
-  std::int64_t inGroups = plan_.inWidth / kLanes, groups = inGroups + std::int64_t(plan_.blocks.size());
+  std::int64_t inGroups = plan_.inWidth / kLanes, blocks = std::int64_t(plan_.blocks.size()),
+               groups = inGroups + (readsPlanes() ? 0 : blocks);
   std::int64_t length = plan_.form.points == 1 ? 16 : 2;
   for (std::int64_t first = begin; first < end; first += plan_.chunk) {
     std::int64_t count = std::min(plan_.chunk, end - first), lengths = (count + length - 1) / length;
@@ -34,9 +51,10 @@ void WeightPart::run(std::int64_t begin, std::int64_t end) const {
                 },
                 {double(length) * 50 * plan_.form.area()});
     // Few points: output channels are shared out as well.
-    std::int64_t blocks = std::int64_t(plan_.blocks.size()), shares = plan_.form.points == 1 ? blocks : 1;
+    std::int64_t shares = plan_.form.points == 1 ? blocks : 1;
     parallelFor(plan_.form.area() * shares,
                 [&](std::int64_t task) {
+                  if (readsPlanes()) return multiplyPlanes(first, count, task, first > begin);
                   multiply(task / shares, task % shares * blocks / shares, blocks / shares, count, first > begin);
                 },
                 {weightTime(plan_, count) / double(shares)});
@@ -126,6 +144,34 @@ void WeightPart::fillGrad(std::int64_t tile, std::int64_t inChunk, std::int64_t 
     auto index = std::size_t(first + o);
     tiles.ahead = planesAhead(plan_.outs, index) * planeFloats;
     transform(tiles, a_.gradOutput + plan_.outs[index] * planeFloats, to + o * perTile);
+  }
+}
+
+// Adds pixels [first, first + count) to the sums of a block of outputs, image block by image block.
+void WeightPart::multiplyPlanes(std::int64_t first, std::int64_t count, std::int64_t block, bool resume) const {
+  const Shape shape = a_.geometry.output();
+  const ProductBlock& outs = plan_.blocks[std::size_t(block)];
+  const std::int64_t firstOut = outs.panel / (plan_.chunk * kLanes), pixels = shape.pixels();
+  const float* planes[kMostTileOuts];
+  Products p;
+  p.sourceStride = plan_.chunk * kLanes * kLanes, p.termStride = kLanes;
+  p.positions = int(plan_.inWidth / kLanes);
+  p.planes = planes, p.blocks = &outs, p.blockCount = 1;
+  p.target = sums_ + firstOut * plan_.inWidth;
+  p.outStride = plan_.inWidth, p.targetStride = kLanes;
+  for (std::int64_t done = 0; done < count;) {
+    const std::int64_t n = (first + done) / pixels, pixel = (first + done) % pixels,
+                       run = std::min({count - done, pixels - pixel, kRowsAtOnce / kLanes});
+    for (int o = 0; o < outs.outs; o++)
+      planes[o] =
+          a_.gradOutput + ((n * shape.channels + plan_.outs[std::size_t(firstOut + o)]) * pixels + pixel) * kLanes;
+    p.source = input_ + done * kLanes * kLanes;
+    p.terms = int(run * kLanes), p.accumulate = resume || done > 0;
+    kernels_.products(p);
+    if (sumsBias(a_, plan_))
+      for (int o = 0; o < outs.outs; o++)
+        addVectors(planes[o], run, bias_ + (firstOut + o) * kLanes, resume || done > 0);
+    done += run;
   }
 }
 

@@ -34,9 +34,11 @@ class WeightPart {
   void copyGrads(std::int64_t first, std::int64_t inChunk, std::int64_t count, std::int64_t block) const;
   void fillInput(std::int64_t tile, std::int64_t inChunk, std::int64_t group) const;
   void fillGrad(std::int64_t tile, std::int64_t inChunk, std::int64_t block) const;
+  void multiplyPlanes(std::int64_t first, std::int64_t count, std::int64_t block, bool resume) const;
   void multiply(std::int64_t point, std::int64_t firstBlock, std::int64_t blocks, std::int64_t tiles,
                 bool resume) const;
   void addBias(const ProductBlock&, std::int64_t tiles, bool resume) const;
+  bool readsPlanes() const;
   void transpose(const float* const* vectors, float* to, std::int64_t ahead) const;
 
   const Conv2dGradWeight& a_;

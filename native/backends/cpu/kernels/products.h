@@ -44,6 +44,52 @@ inline void productTile(const Products& t, const float* source, const float* pan
   }
 }
 
+// The factors of each output from a plane of its own, as a tensor has them: nothing is copied for it. Lines of the next
+// terms are fetched ahead, as the planes lie on pages of their own, which no prefetcher follows.
+template <int O, int P>
+inline void planesTile(const Products& t, const float* source, float* target) {
+  constexpr int kAhead = 4 * 16;
+  F16 sum[O][P];
+  const float* plane[O];
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    plane[o] = t.planes[o];
+    SC_UNROLL
+    for (int p = 0; p < P; p++) sum[o][p] = zero();
+  }
+  for (std::int64_t k = 0; k < t.terms; k += 16) {
+    SC_UNROLL
+    for (int o = 0; o < O; o++) prefetch(plane[o] + k + kAhead);
+    for (std::int64_t l = k; l < k + 16; l++, source += t.termStride) {
+      F16 in[P];
+      SC_UNROLL
+      for (int p = 0; p < P; p++) in[p] = load(source + p * t.sourceStride);
+      SC_UNROLL
+      for (int o = 0; o < O; o++) {
+        F16 w = set(plane[o][l]);
+        SC_UNROLL
+        for (int p = 0; p < P; p++) sum[o][p] = fma(w, in[p], sum[o][p]);
+      }
+    }
+  }
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
+    for (int p = 0; p < P; p++) {
+      float* at = target + o * t.outStride + p * t.targetStride;
+      store(at, t.accumulate ? sum[o][p] + load(at) : sum[o][p]);
+    }
+  }
+}
+inline void productPlanes(const Products& t) {
+  withSize<kTileO>(t.blocks->outs, [&](auto o) {
+    inTiles(t.positions, [&](int p, auto size) {
+      planesTile<decltype(o)::value, decltype(size)::value>(t, t.source + p * t.sourceStride,
+                                                            t.target + p * t.targetStride);
+    });
+  });
+}
+
 template <class Product, int L>
 inline void productBlock(const Products& t, int outs, const float* source, const float* panel, float* target) {
   withSize<kTileO>(outs, [&](auto o) {
@@ -69,7 +115,8 @@ inline void productsOf(const Products& t) {
 }
 
 inline void products(const Products& t) {
-  if (t.lanes) productsOf<FloatProduct, 16>(t);
+  if (t.planes) productPlanes(t);
+  else if (t.lanes) productsOf<FloatProduct, 16>(t);
   else productsOf<FloatProduct, 1>(t);
 }
 inline void productsPairs(const Products& t) {
