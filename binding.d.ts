@@ -960,7 +960,10 @@ export interface PlanOperation {
   node: string | null;
   /** Of an image or a vector, as in '1x28x28 -> 32x24x24, 5x5'; else the number of elements. */
   shape: string;
-  /** What it does on the way: 'quantizer', 'ReLU', 'ReLU mask' (of a ReLU before it), 'output mask', 'moments', 'accumulate'. */
+  /**
+   * What it does on the way: 'quantizer'; 'ReLU', 'clip', 'leaky ReLU', 'hard-swish' or 'SiLU' (that stands behind it; in backward its
+   * gradient); 'ReLU mask' (of a ReLU before it); 'moments'; 'accumulate'.
+   */
   epilogues: string[];
   /** Indices of the buffers that it reads or writes; parameters and what else lives outside of the arena is not among them. */
   buffers: number[];

@@ -78,6 +78,7 @@ struct NetworkOptions : LossOptions {  // the loss of the whole prediction, wher
   float deadDecay = 0.05f;
   float ema = 0;  // above 0: averages of all parameters with this decay (AverageParameters) are evaluated and exported
   std::vector<LayerRule> layers;  // those that have one
+  bool fuseActivations = true;    // false: every activation is an operation of its own, to test the fusions
   bool shareMemory = true;        // false: every buffer has memory of its own, to test the sharing
   bool recordSteps = true;        // false: every operation is queued anew, to test the recording
 };

@@ -7,14 +7,15 @@
 namespace selfcompress {
 
 struct NodePlan {
-  bool relu = false;         // forward applies the ReLU that reads this node
-  bool absorbed = false;     // this node is that ReLU: its output is its input
-  bool moments = false;      // forward takes the moments of its result for a norm (training)
-  bool masksInput = false;   // backward multiplies the gradient of its input by (input > 0): the ReLU before does not
-  bool masksOutput = false;  // backward masks by the ReLU that forward has applied
-  bool maskDone = false;     // this node is a ReLU whose gradient comes masked
+  bool relu = false;             // forward applies the ReLU that reads this node
+  AppliedActivation activation;  // forward applies the activation that reads this node, and backward undoes it
+  bool absorbed = false;         // this node is that ReLU or activation: its output is its input
+  bool moments = false;          // forward takes the moments of its result for a norm (training)
+  bool masksInput = false;  // backward multiplies the gradient of its input by (input > 0): the ReLU before does not
+  bool passesGradient = false;  // this node is an activation whose backward another node does
 };
 
-std::vector<NodePlan> fuse(const NetworkDescription&, const Topology&);
+// activations: false: all of them are operations of their own.
+std::vector<NodePlan> fuse(const NetworkDescription&, const Topology&, bool activations);
 
 }  // namespace selfcompress

@@ -8,6 +8,7 @@
 
 #include "ops/channels.h"
 #include "ops/node.h"
+#include "selfcompress/ops/norm.h"
 
 namespace selfcompress {
 
@@ -46,7 +47,7 @@ struct FusionTraits {
   bool relu = false;  // may apply the ReLU behind it to its own result
   bool isRelu = false;
   bool masks = false;         // its backward may multiply by (input > 0), in place of the ReLU before it
-  bool masksOutput = false;   // its backward may mask by its own output, where it has applied a ReLU
+  bool activates = false;     // may be, forward and backward, one with the activation behind it
   bool givesMoments = false;  // may take the moments of its result on the way
   bool wantsMoments = false;  // reads them
   bool alias = false;         // its output is its input's bytes
@@ -113,6 +114,8 @@ struct Operator {
   // Before a model file is written: puts what evaluation makes of the node's parameters into as few of them as
   // possible. The function in evaluation stays the same. nullptr: as they are.
   InTraining<void (*)(NodeDescription&, std::map<Role, std::vector<float>>& values)> toFile = nullptr;
+  // What an operator that `activates` does in its place. nullptr, or kNone: nothing.
+  InTraining<AppliedActivation (*)(const NodeDescription&)> applied = nullptr;
   // Appends the node's operations to the program.
   InTraining<void (*)(Emitter&, int node)> forward = nullptr;
   InTraining<void (*)(Emitter&, int node)> backward = nullptr;

@@ -56,17 +56,35 @@ bool isSet(const Operation& operation, const Args& args, Field Args::*field) {
                      [&](const Operation::Pointer& p) { return p.offset == offsetOf(field); });
 }
 
+const char* nameOf(NormActivation kind) {
+  switch (kind) {
+    case NormActivation::kRelu:
+      return "ReLU";
+    case NormActivation::kClip:
+      return "clip";
+    case NormActivation::kLeakyRelu:
+      return "leaky ReLU";
+    case NormActivation::kHardSwish:
+      return "hard-swish";
+    case NormActivation::kSilu:
+      return "SiLU";
+    case NormActivation::kNone:
+      break;
+  }
+  return "";
+}
+
 template <class Args>
 std::vector<const char*> epilogues(const Operation& operation, const Args& a) {
   std::vector<const char*> list;
   if constexpr (requires { a.quantizer.bitDepth; })
     if (a.quantizer.bitDepth) list.push_back("quantizer");
+  if constexpr (requires { a.activation; })
+    if (a.activation.kind != NormActivation::kNone) list.push_back(nameOf(a.activation.kind));
   if constexpr (requires { a.relu; })
     if (a.relu) list.push_back("ReLU");
   if constexpr (requires { a.reluInput; })
     if (isSet(operation, a, &Args::reluInput)) list.push_back("ReLU mask");
-  if constexpr (requires { a.reluOutput; })
-    if (isSet(operation, a, &Args::reluOutput)) list.push_back("output mask");
   if constexpr (requires { a.statistics; })
     if (isSet(operation, a, &Args::statistics)) list.push_back("moments");
   if constexpr (requires { a.accumulate; })

@@ -12,7 +12,7 @@ struct OperationRow {
   int node = -1;      // of the network, or -1
   std::string shape;  // "3x32x32 -> 16x32x32, 3x3"; of elements that are not images: their number
   std::vector<const char*>
-      epilogues;  // what it does on the way: quantizer, ReLU, ReLU mask, output mask, moments, accumulate
+      epilogues;  // what it does on the way: quantizer, ReLU and its like, ReLU mask, moments, accumulate
   std::vector<BufferId> buffers;   // that it reads or writes, each once
   std::vector<const char*> batch;  // what it reads of the batch
   // Of a batch of the size that the program was compiled for, all channels live; 0: not a product.

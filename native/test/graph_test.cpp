@@ -140,6 +140,34 @@ TEST_CASE("sharing buffers changes nothing but the memory") {
   }
 }
 
+TEST_CASE("activations that are part of a batch norm give the numbers of those that are not") {
+  NetworkOptions options;
+  options.batchSize = 20;
+  DataSet data = randomData({2, 8, 8}, 20, 4);
+  auto indices = firstIndices(20);
+  auto backend = chosenBackend();
+  const bool bits = backend->readsHostMemory();  // else a product and a sum may be one operation or two
+  std::vector<State> states;
+  std::vector<std::size_t> bytes;
+  for (bool fuse : {true, false}) {
+    options.fuseActivations = fuse;
+    Network network(chosenBackend(), activatedNetwork(), options);
+    State state = randomState(network, 3, 4);
+    state["c1.bitDepth"][1] = state["c2.bitDepth"][2] = state["c4.bitDepth"][0] = 0;
+    state["n4.bias"][0] = -0.3f;
+    network.loadState(state);
+    for (int step = 1; step <= 3; step++) network.trainStep(data, indices.data(), step == 2 ? 9 : 20, settings(step));
+    states.push_back(network.state());
+    states.back()["loss"] = {float(network.evaluate(data, indices.data(), 20).loss)};
+    bytes.push_back(network.memory().activationBytesUnshared);
+  }
+  for (const auto& [name, values] : states[0]) {
+    CAPTURE(name);
+    CHECK(difference(values, states[1][name]) <= (bits ? 0 : 1e-3));
+  }
+  CHECK(bytes[0] < bytes[1]);
+}
+
 TEST_CASE("convolutions that quantize their weights need no copy of them, and give the same numbers") {
   NetworkOptions options;
   options.batchSize = 20;

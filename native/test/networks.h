@@ -45,6 +45,43 @@ inline NetworkDescription richNetwork(bool smooth) {
           "out"};
 }
 
+// Every activation that a batch norm applies, a clip that it does not, for which zeros would not stay zeros, and one
+// whose norm has another reader.
+inline NetworkDescription activatedNetwork() {
+  auto norm = [](std::string name, std::string input, bool affine = true) {
+    return makeNode("batchNorm", std::move(name), {std::move(input)}, {{"affine", {double(affine)}}});
+  };
+  auto clip = [](std::string name, std::string input, double low, double high) {
+    return makeNode("clip", std::move(name), {std::move(input)}, {{"low", {low}}, {"high", {high}}});
+  };
+  return {Axes::image(2, 8, 8),
+          {conv("c1", "input", 6, 3, 1),
+           norm("n1", "c1"),
+           clip("a1", "n1", 0, 1.2),
+           conv("c2", "a1", 6, 3, 1, true, 6),
+           norm("n2", "c2"),
+           simple("hardSwish", "a2", {"n2"}),
+           conv("c3", "a2", 5, 1, 0, false),
+           norm("n3", "c3", false),
+           simple("silu", "a3", {"n3"}),
+           conv("c4", "a3", 6, 3, 1),
+           norm("n4", "c4"),
+           simple("leakyRelu", "a4", {"n4"}),
+           pool("maxPool", "pool", "a4"),
+           norm("n5", "pool"),
+           simple("relu", "a5", {"n5"}),
+           conv("c6", "a5", 5, 3, 1),
+           norm("n6", "c6"),
+           clip("a6", "n6", 0.1, 1),
+           conv("c7", "a6", 5, 1),
+           norm("n7", "c7"),
+           clip("a7", "n7", -0.5, 0.5),
+           simple("add", "add", {"n7", "a7"}),
+           simple("globalAveragePool", "global", {"add"}),
+           linear("out", "global", 4)},
+          "out"};
+}
+
 inline DataSet randomData(Shape shape, int count, int classes) {
   Random random(99);
   DataSet data;

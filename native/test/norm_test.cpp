@@ -1,5 +1,6 @@
-// Batch normalisation: every instruction set against the reference; the reference against finite differences.
-#include "test/support.h"
+// Batch normalisation: every instruction set against the reference, with an activation and with one behind it; the
+// reference against finite differences.
+#include "test/agreement.h"
 
 using namespace test;
 
@@ -10,16 +11,33 @@ struct Case {
   int batch;
   std::vector<float> input, weight, bias, mean, variance, gradient;
   std::vector<std::int32_t> inputState, outputState;
-  bool training, affine, relu, states, mask;
+  bool training, affine, states, mask;
+  AppliedActivation activation;
 };
+
+constexpr std::pair<NormActivation, Activation> kActivations[] = {
+#define SELFCOMPRESS_PAIR(kKind) {NormActivation::kKind, Activation::kKind},
+    SELFCOMPRESS_NORM_ACTIVATIONS(SELFCOMPRESS_PAIR)
+#undef SELFCOMPRESS_PAIR
+};
+constexpr int kActivationCount = int(std::size(kActivations));
+
+// Every fourth without one.
+AppliedActivation randomActivation(Random& random) {
+  if (random.chance(0.25)) return {};
+  const NormActivation kind = kActivations[random.integer(0, kActivationCount - 1)].first;
+  if (kind == NormActivation::kClip) return {kind, random.real(-0.6f, 0), random.real(0.1f, 1.5f)};
+  return {kind, random.real(0, 0.4f)};
+}
 
 Case randomCase(Random& random) {
   Case c;
   c.shape = {random.integer(1, 9), random.integer(1, 7), random.integer(1, 7)};
   c.batch = random.integer(1, 40);
   if (c.batch * c.shape.pixels() < 2) c.batch = 2;
-  c.training = random.chance(0.6), c.affine = random.chance(0.7), c.relu = random.chance(0.5),
-  c.states = random.chance(0.5), c.mask = random.chance(0.3);
+  c.training = random.chance(0.6), c.affine = random.chance(0.7), c.states = random.chance(0.5),
+  c.mask = random.chance(0.3);
+  c.activation = randomActivation(random);
   auto n = laneElements(c.shape, c.batch);
   c.input = random.reals(n, -1, 3);
   c.gradient = random.reals(n);
@@ -40,32 +58,92 @@ struct Result {
   std::vector<float> output, mean, variance, gradInput, gradWeight, gradBias;
 };
 
-Result compute(Backend& b, const Case& c) {
+// apart: the activation as operations of its own.
+Result compute(Backend& b, const Case& c, bool apart = false) {
   int channels = c.shape.channels;
   auto n = laneElements(c.shape, c.batch);
   Buffer<float> x(b, c.input), w(b, c.weight), bias(b, c.bias), mean(b, c.mean), variance(b, c.variance), y(b, n, 5.0f),
-      g(b, c.gradient), dx(b, n, 5.0f), dw(b, channels, 5.0f), db(b, channels, 5.0f), saved(b, 2 * channels, 0.0f);
+      g(b, c.gradient), dx(b, n, 5.0f), dw(b, channels, 5.0f), db(b, channels, 5.0f), saved(b, 3 * channels, 0.0f);
   Buffer<std::int32_t> in(b, c.inputState), out(b, c.outputState);
   BatchNormForward f;
   f.shape = c.shape, f.batch = c.batch, f.training = c.training, f.input = x.get();
   f.weight = c.affine ? w.get() : nullptr, f.bias = c.affine ? bias.get() : nullptr;
   f.runningMean = mean.get(), f.runningVar = variance.get(), f.inputState = c.states ? in.get() : nullptr,
   f.outputState = c.states ? out.get() : nullptr;
-  f.savedMean = saved.get(), f.savedInvStd = saved.get() + channels, f.relu = c.relu, f.output = y.get();
+  f.savedMean = saved.get(), f.savedInvStd = saved.get() + channels, f.savedShift = saved.get() + 2 * channels,
+  f.activation = c.activation, f.output = y.get();
+  Activation kind = Activation::kAffine;
+  for (const auto& [applied, plain] : kActivations)
+    if (applied == c.activation.kind) kind = plain;
+  const bool one = !apart || c.activation.kind == NormActivation::kNone;
+  Buffer<float> z(b, n, 5.0f), dz(b, n, 5.0f);
+  if (!one) f.activation = {};
   b.run(f);
+  if (!one) {
+    ActivationForward activate{
+        kind, c.shape, c.batch, y.get(), f.outputState, z.get(), c.activation.alpha, c.activation.beta};
+    b.run(activate);
+  }
   if (c.training) {
+    if (!one)
+      b.run(ActivationBackward{kind, c.shape, c.batch, y.get(), g.get(), f.outputState, dz.get(), c.activation.alpha,
+                               c.activation.beta});
     BatchNormBackward r;
-    r.shape = c.shape, r.batch = c.batch, r.input = x.get(), r.gradOutput = g.get(), r.weight = f.weight,
-    r.savedMean = saved.get(), r.savedInvStd = saved.get() + channels;
-    r.inputState = f.inputState, r.outputState = f.outputState, r.reluOutput = c.relu ? y.get() : nullptr,
-    r.reluInput = c.mask ? x.get() : nullptr;
+    r.shape = c.shape, r.batch = c.batch, r.input = x.get(), r.gradOutput = one ? g.get() : dz.get(),
+    r.weight = f.weight, r.bias = f.bias, r.activation = f.activation, r.savedMean = saved.get(),
+    r.savedInvStd = saved.get() + channels, r.savedShift = saved.get() + 2 * channels;
+    r.inputState = f.inputState, r.outputState = f.outputState, r.reluInput = c.mask ? x.get() : nullptr;
     r.gradInput = dx.get(), r.gradWeight = dw.get(), r.gradBias = db.get();
     b.run(r);
   }
-  return {y.values(), mean.values(), variance.values(), dx.values(), dw.values(), db.values()};
+  return {one ? y.values() : z.values(), mean.values(), variance.values(), dx.values(), dw.values(), db.values()};
+}
+
+// Where what the activation gets is within rounding of one of its corners, its slope may be that of either side.
+bool nearCorner(Backend& reference, Case c) {
+  std::vector<float> corners{0};
+  if (c.activation.kind == NormActivation::kNone || c.activation.kind == NormActivation::kSilu) return false;
+  if (c.activation.kind == NormActivation::kClip) corners = {c.activation.alpha, c.activation.beta};
+  if (c.activation.kind == NormActivation::kHardSwish) corners = {-3, 3};
+  c.activation = {};
+  for (float y : compute(reference, c).output)
+    for (float corner : corners)
+      if (std::fabs(y - corner) < 1e-5f) return true;
+  return false;
+}
+
+// As the other one, but for what padding lanes of the output hold.
+std::vector<float> outputOf(const Result& r, const Case& c) {
+  std::vector<float> output = r.output;
+  for (int i = c.batch; i < blocksOf(c.batch) * kLanes; i++)
+    for (int ch = 0; ch < c.shape.channels; ch++)
+      for (int p = 0; p < c.shape.pixels(); p++) output[laneOffset(c.shape, i, ch, 0, p)] = 0;
+  return output;
 }
 
 }  // namespace
+
+TEST_CASE("batch norm with an activation: as with one behind it, to the bit where nothing is contracted") {
+  std::vector<std::unique_ptr<Backend>> backends = testedBackends();
+  const bool bits = backends.front()->readsHostMemory();
+  backends.push_back(makeReferenceBackend());
+  for (auto& backend : backends) {
+    Random random(5);
+    CAPTURE(backend->name());
+    for (int trial = 0; trial < cases(200); trial++) {
+      CAPTURE(trial);
+      Case c = randomCase(random);
+      if (trial % 5 == 0) addSpecialValues(random, c.gradient);
+      CAPTURE(int(c.activation.kind));
+      const Result one = compute(*backend, c), two = compute(*backend, c, true);
+      const std::vector<std::pair<std::vector<float>, std::vector<float>>> pairs{
+          {outputOf(one, c), outputOf(two, c)}, {one.mean, two.mean},
+          {one.variance, two.variance},         {one.gradInput, two.gradInput},
+          {one.gradWeight, two.gradWeight},     {one.gradBias, two.gradBias}};
+      for (const auto& [a, b] : pairs) CHECK(difference(a, b) <= (bits ? 0 : 1e-6));
+    }
+  }
+}
 
 TEST_CASE("batch norm: every instruction set agrees with the reference") {
   auto reference = makeReferenceBackend();
@@ -77,11 +155,7 @@ TEST_CASE("batch norm: every instruction set agrees with the reference") {
       PastCaches past{std::uint64_t(trial)};
       Case c = randomCase(random);
       Result expected = compute(*reference, c), actual = compute(*backend, c);
-      // Where a pre-activation is within rounding of zero, the ReLU's mask may fall on either side.
-      bool edge = false;
-      for (std::size_t i = 0; i < expected.output.size(); i++)
-        edge = edge ||
-               (c.relu && std::fabs(expected.output[i]) < 1e-5f && (expected.output[i] > 0) != (actual.output[i] > 0));
+      const bool edge = nearCorner(*reference, c);
       CHECK(difference(actual.output, expected.output) < 1e-5);
       CHECK(difference(actual.mean, expected.mean) < 1e-5);
       CHECK(difference(actual.variance, expected.variance) < 1e-5);
@@ -99,7 +173,9 @@ TEST_CASE("batch norm: reference gradients against finite differences") {
   Random random(4);
   for (int trial = 0; trial < cases(20); trial++) {
     Case c = randomCase(random);
-    c.training = true, c.affine = true, c.relu = c.states = c.mask = false;
+    c.training = true, c.affine = true, c.states = c.mask = false;
+    // Of those with an activation, the smooth one.
+    c.activation = {trial % 2 ? NormActivation::kSilu : NormActivation::kNone};
     auto loss = [&](const Case& k) {
       auto y = compute(*reference, k).output;
       double sum = 0;

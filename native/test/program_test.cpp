@@ -72,6 +72,27 @@ TEST_CASE("program: rows are those of the program, with buffers that the memory 
   }
 }
 
+TEST_CASE("program: activations behind a batch norm are in its rows, but for those that it does not apply") {
+  NetworkOptions options;
+  options.batchSize = 16;
+  Network network(std::shared_ptr<Backend>(makeReferenceBackend()), activatedNetwork(), options);
+  const char* expected[] = {"clip", "hard-swish", "SiLU", "leaky ReLU", "ReLU"};
+  int found = 0, apart = 0;
+  for (const OperationRow& row : rowsOf(network.trainingProgram(), 16).operations) {
+    const std::string operation = row.operation;
+    apart += operation == "ActivationForward" || operation == "ActivationBackward";
+    if (operation != "BatchNormForward" && operation != "BatchNormBackward") continue;
+    const char norm = network.description().nodes[std::size_t(row.node)].name[1];
+    const bool has = !row.epilogues.empty() && std::string(row.epilogues[0]) != "moments";
+    CHECK(has == (norm < '6'));
+    if (!has) continue;
+    CHECK(std::string(row.epilogues[0]) == expected[norm - '1']);
+    found++;
+  }
+  CHECK(found == 2 * 5);
+  CHECK(apart == 2 * 2);
+}
+
 TEST_CASE("program: the convolution's row") {
   auto network = compiled(16);
   ProgramRows rows = rowsOf(network->trainingProgram(), 16);

@@ -47,7 +47,7 @@ Network::Network(std::shared_ptr<Backend> backend, const NetworkDescription& des
       options_(options),
       topology_(checkNetwork(*backend_, description_, options)),
       terms_(lossTerms(description_, topology_, options_)),
-      plans_(fuse(description_, topology_)),
+      plans_(fuse(description_, topology_, options_.fuseActivations)),
       device_(*backend_) {
   parameters_ = std::make_unique<Parameters>(description_, topology_, options_.optimizer.moments(), &device_,
                                              options_.penalty == SizePenalty::kRate, options_.ema > 0);

@@ -93,7 +93,7 @@ Work workOf(const BatchNormForward& a) {
   return {text(a.shape), x + again + y, again, (a.training ? 8 : 3) * x / kFloat, 0};
 }
 Work workOf(const BatchNormBackward& a) {
-  const double x = tensorBytes(a.shape, a.batch, a.inputState), read = x * (2 + (a.reluOutput ? 1 : 0));
+  const double x = tensorBytes(a.shape, a.batch, a.inputState), read = 2 * x;
   return {text(a.shape), 2 * read + x * (1 + (a.reluInput ? 1 : 0)), read, 12 * x / kFloat, 0};
 }
 Work workOf(const ActivationForward& a) {

@@ -38,13 +38,26 @@ void emitBackward(Emitter& e, int i, const Function& f, BufferId value) {
   e.finish(target, in);
 }
 
-// The output serves as well as the input, and the input may have been overwritten by it.
-void reluBackward(Emitter& e, int i) {
+// The gradient that this node gets is that of its input already, or will be, once it has been handed on.
+void passGradient(Emitter& e, int i) {
   const int in = e.input(i), out = e.output(i);
   if (!e.needsGradient(in)) return;
-  if (!e.plan(i).maskDone) return emitBackward(e, i, {Activation::kRelu}, e.value(out));
   if (e.plan(i).absorbed) e.takeGradient(in, e.gradient(out));
   else e.passGradient(in, e.gradient(out));
+}
+
+// What a batch norm does in the function's place: nothing, where zeros would not stay zeros.
+AppliedActivation appliedOf(const Function& f) {
+  if (activationOfZero(f.kind, f.alpha, f.beta) != 0) return {};
+  switch (f.kind) {
+#define SELFCOMPRESS_APPLIED(kKind) \
+  case Activation::kKind:           \
+    return {NormActivation::kKind, f.alpha, f.beta};
+    SELFCOMPRESS_NORM_ACTIVATIONS(SELFCOMPRESS_APPLIED)
+#undef SELFCOMPRESS_APPLIED
+    default:
+      return {};
+  }
 }
 
 // of(node): the function with the values of the node's fields.
@@ -67,7 +80,13 @@ Operator activation(const char* kind, std::vector<FieldSpec> fields = {}) {
     return result;
   };
   op.forward = [](Emitter& e, int i) { emitForward(e, i, of(e.node(i))); };
-  op.backward = [](Emitter& e, int i) { emitBackward(e, i, of(e.node(i)), e.value(e.input(i))); };
+  op.applied = [](const NodeDescription& node) { return appliedOf(of(node)); };
+  // Of a ReLU the output serves as well as the input, which may have been overwritten by it.
+  op.backward = [](Emitter& e, int i) {
+    const Function f = of(e.node(i));
+    if (e.plan(i).passesGradient) passGradient(e, i);
+    else emitBackward(e, i, f, e.value(f.kind == Activation::kRelu ? e.output(i) : e.input(i)));
+  };
   return op;
 }
 
@@ -81,7 +100,6 @@ Function plain(const NodeDescription&) {
 const Operator relu = [] {
   Operator op = activation<plain<Activation::kRelu>>("relu");
   op.fusion.isRelu = true;
-  op.backward = reluBackward;
   return op;
 }();
 const Operator gelu = activation<plain<Activation::kGelu>>("gelu");

@@ -61,10 +61,11 @@ void forward(Emitter& e, int i) {
   args.weight = p.value(i, Role::kNormWeight), args.bias = p.value(i, Role::kNormBias);
   args.runningMean = p.value(i, Role::kRunningMean), args.runningVar = p.value(i, Role::kRunningVar);
   args.inputState = e.state(in), args.outputState = e.state(out);
-  args.relu = e.plan(i).relu;
+  args.activation = e.plan(i).activation;
   if (e.training()) {
-    e.saved(i) = e.device().allocate<float>(2 * std::size_t(args.shape.channels));
-    args.savedMean = e.saved(i), args.savedInvStd = e.saved(i) + args.shape.channels;
+    e.saved(i) = e.device().allocate<float>(3 * std::size_t(args.shape.channels));
+    args.savedMean = e.saved(i), args.savedInvStd = e.saved(i) + args.shape.channels,
+    args.savedShift = e.saved(i) + 2 * args.shape.channels;
   }
   BufferId output = e.newValue(out);
   e.program()
@@ -79,8 +80,10 @@ void backward(Emitter& e, int i) {
   const int in = e.input(i), out = e.output(i);
   BatchNormBackward args;
   args.shape = e.shape(in);
-  args.weight = p.value(i, Role::kNormWeight);
-  args.savedMean = e.saved(i), args.savedInvStd = e.saved(i) + args.shape.channels;
+  args.weight = p.value(i, Role::kNormWeight), args.bias = p.value(i, Role::kNormBias);
+  args.activation = e.plan(i).activation;
+  args.savedMean = e.saved(i), args.savedInvStd = e.saved(i) + args.shape.channels,
+  args.savedShift = e.saved(i) + 2 * args.shape.channels;
   args.inputState = e.state(in), args.outputState = e.state(out);
   args.gradWeight = p.gradient(i, Role::kNormWeight), args.gradBias = p.gradient(i, Role::kNormBias);
   const BufferId gradOutput = e.gradient(out);
@@ -89,7 +92,6 @@ void backward(Emitter& e, int i) {
       .add(i, args)
       .at(&BatchNormBackward::input, e.value(in))
       .at(&BatchNormBackward::gradOutput, gradOutput)
-      .at(&BatchNormBackward::reluOutput, e.plan(i).masksOutput ? e.value(out) : kNoBuffer)
       .at(&BatchNormBackward::reluInput, e.plan(i).masksInput ? e.value(in) : kNoBuffer)
       .at(&BatchNormBackward::gradInput, target.write);
   e.finish(target, in);
@@ -103,7 +105,7 @@ const Operator batchNorm = [] {
   op.fields = {{"affine", FieldType::kBoolean, 0, 1, 1},
                {"epsilon", FieldType::kNumber, 1e-12, 1, 1e-5},
                {"momentum", FieldType::kNumber, 0, 1, 0.1}};
-  op.fusion.relu = op.fusion.masks = op.fusion.masksOutput = op.fusion.wantsMoments = true;
+  op.fusion.activates = op.fusion.masks = op.fusion.wantsMoments = true;
   op.infer = sameAxes, op.parameters = parameters, op.channels = channels, op.constant = constant;
   op.toFile = toFile;
   op.forward = forward, op.backward = backward;

@@ -17,11 +17,15 @@
 #include "cpu/kernels/elementwise.h"
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/moments.h"
-#include "cpu/kernels/norm.h"
 #include "cpu/kernels/optimizer.h"
 #include "cpu/kernels/pooling.h"
 #include "cpu/kernels/products.h"
 #include "cpu/kernels/quantize.h"
+#include "cpu/kernels/vector_functions.h"
+// after the functions of vectors
+#include "cpu/kernels/activation_functions.h"
+// after the activations
+#include "cpu/kernels/norm.h"
 // after the quantizer
 #include "cpu/kernels/panel.h"
 #include "cpu/kernels/winograd.h"

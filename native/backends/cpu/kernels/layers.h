@@ -9,6 +9,8 @@
 #include "cpu/kernels/strips.h"
 #include "cpu/kernels/vector_functions.h"
 // after the functions of vectors
+#include "cpu/kernels/activation_functions.h"
+// after these too
 #include "cpu/kernels/activation.h"
 #include "cpu/kernels/binary.h"
 #include "cpu/kernels/group_norm.h"

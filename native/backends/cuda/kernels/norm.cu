@@ -5,15 +5,15 @@
 //   a pivot (the mean of its first values), so that its variance does not cancel: float within a warp, double from
 //   there. A second kernel, a warp for each channel, merges the blocks' counts, means and squares in a fixed order
 //   (Chan, Golub & LeVeque 1983), updates the running statistics and leaves the channel's constants. The third applies
-//   them, with the ReLU.
+//   them, with the activation.
 // - forward, evaluation: constants, then one read and write.
-// - backward: one read of g and x (and of the ReLU's output) for the two sums, one more with the write of dL/dx.
+// - backward: one read of g and x for the two sums, one more with the write of dL/dx.
 //
 // The kernels that apply go through the stretches in reverse: what was read last is still in the L2 cache.
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/kernels/common.cuh"
+#include "cuda/kernels/activation.cuh"
 
 namespace selfcompress::cuda {
 namespace {
@@ -49,6 +49,28 @@ __device__ inline int imagesOf(const Work& w, unsigned v) {
   const int first = int(v / w.perPlane) * kLanes + int(v % kPixelVectors) * 4, rest = w.batch - first;
   return rest < 0 ? 0 : rest < 4 ? rest : 4;
 }
+
+// Of a channel, or what stands for it where there is no array.
+__device__ inline float valueOr(const float* values, int channel, float otherwise) {
+  return values ? global(values)[channel] : otherwise;
+}
+
+// y. Fused and in one place, so that backward has the bits of forward.
+__device__ inline float normalised(float x, float mean, float scale, float bias) { return fmaf(x - mean, scale, bias); }
+
+struct NoActivation {
+  static constexpr bool kAny = false;
+  __device__ static float of(const AppliedActivation&, float y) { return y; }
+  __device__ static float gradient(const AppliedActivation&, float, float g) { return g; }
+};
+template <Activation kKind>
+struct Applied {
+  static constexpr bool kAny = true;
+  __device__ static float of(const AppliedActivation& a, float y) { return activated<kKind>(y, a.alpha, a.beta); }
+  __device__ static float gradient(const AppliedActivation& a, float y, float g) {
+    return gradientOf<kKind>(y, g, a.alpha, a.beta);
+  }
+};
 
 struct Stretch {
   int channel;
@@ -131,19 +153,19 @@ __global__ void __launch_bounds__(kThreads)
   if (!a.training) m = {double(runningMean[channel]), double(runningVar[channel])};
   else if (!isZero(a.inputState, unsigned(channel))) m = mergedMoments(work, channel, count, moments);
   if (threadIdx.x % 32 != 0) return;
-  const double inverse = 1.0 / sqrt(m.variance + double(a.epsilon));
+  const float inverse = float(1.0 / sqrt(m.variance + double(a.epsilon)));
   if (a.training) {
     const double unbiased = count > 1 ? m.variance * count / (count - 1) : m.variance;
     runningMean[channel] += a.momentum * (float(m.mean) - runningMean[channel]);
     runningVar[channel] += a.momentum * (float(unbiased) - runningVar[channel]);
     global(a.savedMean)[channel] = float(m.mean);
-    global(a.savedInvStd)[channel] = float(inverse);
+    global(a.savedInvStd)[channel] = inverse;
   }
-  const double weight = a.weight ? double(global(a.weight)[channel]) : 1.0;
-  global(constants).store4(4 * std::int64_t(channel), float4{float(m.mean), float(inverse * weight),
-                                                             a.bias ? global(a.bias)[channel] : 0.0f, 0.0f});
+  global(constants).store4(4 * std::int64_t(channel), float4{float(m.mean), inverse * valueOr(a.weight, channel, 1.0f),
+                                                             valueOr(a.bias, channel, 0.0f), 0.0f});
 }
 
+template <class Function>
 __global__ void __launch_bounds__(kThreads) normApplyKernel(BatchNormForward a, Work work, const float* constants) {
   const Stretch s = stretchOf(work, gridDim.x - 1 - blockIdx.x);
   if (isZero(a.outputState, unsigned(s.channel))) return;
@@ -154,36 +176,46 @@ __global__ void __launch_bounds__(kThreads) normApplyKernel(BatchNormForward a, 
   for (unsigned v = s.begin + threadIdx.x; v < s.end; v += kThreads) {
     const std::int64_t at = offsetOf(work, s.channel, v);
     const float4 x = zeroInput ? float4{0, 0, 0, 0} : input.load4(at);
-    output.store4(at, map(x, [&](float value) {
-                    const float y = (value - c.x) * c.y + c.z;
-                    return a.relu ? relu(y) : y;
-                  }));
+    output.store4(at,
+                  map(x, [&](float value) { return Function::of(a.activation, normalised(value, c.x, c.y, c.z)); }));
   }
 }
 
-// g, masked by the ReLU that follows.
-__device__ inline float4 gradientAt(const BatchNormBackward& a, std::int64_t at) {
-  const float4 g = global(a.gradOutput).load4(at);
-  if (!a.reluOutput) return g;
-  return map(g, global(a.reluOutput).load4(at), [](float gradient, float y) { return y > 0 ? gradient : 0.0f; });
-}
+// dL/dy of a channel at a place, from that of f(y).
+template <class Function>
+struct NormGradient {
+  const BatchNormBackward& a;
+  float mean, scale, bias;
+  __device__ NormGradient(const BatchNormBackward& args, int channel)
+      : a(args),
+        mean(global(a.savedMean)[channel]),
+        scale(global(a.savedInvStd)[channel] * valueOr(a.weight, channel, 1.0f)),
+        bias(Function::kAny ? valueOr(a.bias, channel, 0.0f) : 0.0f) {}
+  __device__ float4 operator()(std::int64_t place, float4 input) const {
+    const float4 g = global(a.gradOutput).load4(place);
+    return map(g, input, [&](float gradient, float x) {
+      return Function::gradient(a.activation, normalised(x, mean, scale, bias), gradient);
+    });
+  }
+};
 __device__ inline bool isDead(const BatchNormBackward& a, int channel) {
   return (a.inputState && global(a.inputState)[channel] != kLive) ||
          (a.outputState && global(a.outputState)[channel] != kLive);
 }
 
 // Sums of g and g * (x - mean) over a stretch.
+template <class Function>
 __global__ void __launch_bounds__(kThreads) normGradientSumsKernel(BatchNormBackward a, Work work, double* partial) {
   const Stretch s = stretchOf(work, blockIdx.x);
   if (isDead(a, s.channel)) return;
   const auto input = global(a.input);
-  const float mean = global(a.savedMean)[s.channel];
+  const NormGradient<Function> gradient(a, s.channel);
   float sums[2] = {0, 0};
   for (unsigned v = s.begin + threadIdx.x; v < s.end; v += kThreads) {
     const std::int64_t at = offsetOf(work, s.channel, v);
-    const float4 g = firstOf(gradientAt(a, at), imagesOf(work, v));
+    const float4 x = input.load4(at), g = firstOf(gradient(at, x), imagesOf(work, v));
     sums[0] += sumOf(g);
-    sums[1] += sumOf(map(g, input.load4(at), [&](float gradient, float x) { return gradient * (x - mean); }));
+    sums[1] += sumOf(map(g, x, [&](float gi, float xi) { return gi * (xi - gradient.mean); }));
   }
   double total[2];
   blockSums<2>(sums, sharedArray<double>(0, 2 * kWarps), total);
@@ -192,7 +224,7 @@ __global__ void __launch_bounds__(kThreads) normGradientSumsKernel(BatchNormBack
   global(partial)[2 * std::int64_t(blockIdx.x) + 1] = total[1];
 }
 
-// constants[channel] = {A, B, C, mean} with dx = A g + B (x - mean) + C; a warp for each channel.
+// constants[channel] = {A, B, C, 0} with dx = A g + B (x - mean) + C; a warp for each channel.
 __global__ void __launch_bounds__(kThreads)
     normBackwardConstantsKernel(BatchNormBackward a, Work work, const double* partial, float* constants) {
   const int channel = int(threadInGrid() / 32), lane = int(threadIdx.x % 32);
@@ -208,17 +240,16 @@ __global__ void __launch_bounds__(kThreads)
     product = warpSum(product);
   }
   if (lane != 0) return;
-  const double inverse = double(global(a.savedInvStd)[channel]);
-  product *= inverse;
+  const float inverse = global(a.savedInvStd)[channel], scale = inverse * valueOr(a.weight, channel, 1.0f);
+  product *= double(inverse);
   if (a.gradWeight) global(a.gradWeight)[channel] = float(product);
   if (a.gradBias) global(a.gradBias)[channel] = float(sum);
-  const double count = double(work.batch) * (work.perPlane / kPixelVectors),
-               slope = (a.weight ? double(global(a.weight)[channel]) : 1.0) * inverse;
-  global(constants).store4(4 * std::int64_t(channel),
-                           float4{float(slope), float(-slope * inverse * product / count), float(-slope * sum / count),
-                                  global(a.savedMean)[channel]});
+  const double count = double(work.batch) * (work.perPlane / kPixelVectors), slope = double(scale);
+  global(constants).store4(4 * std::int64_t(channel), float4{scale, float(-slope * double(inverse) * product / count),
+                                                             float(-slope * sum / count), 0.0f});
 }
 
+template <class Function>
 __global__ void __launch_bounds__(kThreads) normGradientKernel(BatchNormBackward a, Work work, const float* constants) {
   const Stretch s = stretchOf(work, gridDim.x - 1 - blockIdx.x);
   if (isZero(a.inputState, unsigned(s.channel))) return;
@@ -226,13 +257,15 @@ __global__ void __launch_bounds__(kThreads) normGradientKernel(BatchNormBackward
   const float4 c = global(constants).load4(4 * std::int64_t(s.channel));
   const auto input = global(a.input);
   const auto result = global(a.gradInput);
+  const NormGradient<Function> gradient(a, s.channel);
   for (unsigned v = s.begin + threadIdx.x; v < s.end; v += kThreads) {
     const std::int64_t at = offsetOf(work, s.channel, v);
     float4 r{0, 0, 0, 0};
     if (!dead) {
-      r = map(gradientAt(a, at), input.load4(at), [&](float g, float x) { return c.x * g + (c.y * (x - c.w) + c.z); });
+      const float4 x = input.load4(at);
+      r = map(gradient(at, x), x, [&](float g, float xi) { return c.x * g + (c.y * (xi - gradient.mean) + c.z); });
       if (a.reluInput)
-        r = map(r, global(a.reluInput).load4(at), [](float value, float x) { return x > 0 ? value : 0.0f; });
+        r = map(r, global(a.reluInput).load4(at), [](float value, float mask) { return mask > 0 ? value : 0.0f; });
       r = firstOf(r, imagesOf(work, v));
     }
     result.store4(at, r);
@@ -250,6 +283,20 @@ NormScratch normScratch(Stream& stream, const Work& work, int perStretch) {
       scratch(stream, constants + std::size_t(work.blocks()) * perStretch * sizeof(double)));
   return {reinterpret_cast<float*>(memory), reinterpret_cast<double*>(memory + constants)};
 }
+// call(f): f is what stands for the activation.
+template <class Call>
+void withActivation(const AppliedActivation& a, const Call& call) {
+  switch (a.kind) {
+    case NormActivation::kNone:
+      return call(NoActivation());
+#define SC_APPLIED(kKind)     \
+  case NormActivation::kKind: \
+    return call(Applied<Activation::kKind>());
+      SELFCOMPRESS_NORM_ACTIVATIONS(SC_APPLIED)
+#undef SC_APPLIED
+  }
+}
+
 dim3 warpForEach(int channels) { return dim3(blocksFor(std::int64_t(channels) * 32)); }
 
 }  // namespace
@@ -263,18 +310,24 @@ void enqueue(Stream& stream, const BatchNormForward& a) {
            sums, memory.partial);
   launch(stream, name, normForwardConstantsKernel, warpForEach(a.shape.channels), dim3(kThreads), 0, a, sums,
          memory.partial, memory.constants);
-  launch(stream, name, normApplyKernel, dim3(apply.blocks()), dim3(kThreads), 0, a, apply, memory.constants);
+  withActivation(a.activation, [&](auto f) {
+    launch(stream, name, normApplyKernel<decltype(f)>, dim3(apply.blocks()), dim3(kThreads), 0, a, apply,
+           memory.constants);
+  });
 }
 
 void enqueue(Stream& stream, const BatchNormBackward& a) {
   const Work sums = sumWork(a.shape, a.batch), apply = applyWork(a.shape, a.batch);
   const NormScratch memory = normScratch(stream, sums, 2);
   const char* name = "batch norm backward";
-  launch(stream, name, normGradientSumsKernel, dim3(sums.blocks()), dim3(kThreads), blockSumBytes(2), a, sums,
-         memory.partial);
-  launch(stream, name, normBackwardConstantsKernel, warpForEach(a.shape.channels), dim3(kThreads), 0, a, sums,
-         memory.partial, memory.constants);
-  launch(stream, name, normGradientKernel, dim3(apply.blocks()), dim3(kThreads), 0, a, apply, memory.constants);
+  withActivation(a.activation, [&](auto f) {
+    launch(stream, name, normGradientSumsKernel<decltype(f)>, dim3(sums.blocks()), dim3(kThreads), blockSumBytes(2), a,
+           sums, memory.partial);
+    launch(stream, name, normBackwardConstantsKernel, warpForEach(a.shape.channels), dim3(kThreads), 0, a, sums,
+           memory.partial, memory.constants);
+    launch(stream, name, normGradientKernel<decltype(f)>, dim3(apply.blocks()), dim3(kThreads), 0, a, apply,
+           memory.constants);
+  });
 }
 
 }  // namespace selfcompress::cuda
