@@ -961,7 +961,7 @@ export interface PlanOperation {
   /** Of an image or a vector, as in '1x28x28 -> 32x24x24, 5x5'; else the number of elements. */
   shape: string;
   /**
-   * What it does on the way: 'quantizer'; 'ReLU', 'clip', 'leaky ReLU', 'hard-swish' or 'SiLU' (that stands behind it; in backward its
+   * What it does on the way: 'quantizer'; 'ReLU', 'clipping', 'leaky ReLU', 'hard-swish' or 'SiLU' (that stands behind it; in backward its
    * gradient); 'ReLU mask' (of a ReLU before it); 'moments'; 'accumulate'.
    */
   epilogues: string[];

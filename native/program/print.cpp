@@ -61,7 +61,7 @@ const char* nameOf(NormActivation kind) {
     case NormActivation::kRelu:
       return "ReLU";
     case NormActivation::kClip:
-      return "clip";
+      return "clipping";
     case NormActivation::kLeakyRelu:
       return "leaky ReLU";
     case NormActivation::kHardSwish:

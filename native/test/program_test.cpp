@@ -76,7 +76,7 @@ TEST_CASE("program: activations behind a batch norm are in its rows, but for tho
   NetworkOptions options;
   options.batchSize = 16;
   Network network(std::shared_ptr<Backend>(makeReferenceBackend()), activatedNetwork(), options);
-  const char* expected[] = {"clip", "hard-swish", "SiLU", "leaky ReLU", "ReLU"};
+  const char* expected[] = {"clipping", "hard-swish", "SiLU", "leaky ReLU", "ReLU"};
   int found = 0, apart = 0;
   for (const OperationRow& row : rowsOf(network.trainingProgram(), 16).operations) {
     const std::string operation = row.operation;
