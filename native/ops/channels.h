@@ -82,6 +82,12 @@ struct ChannelRule {
     return false;
   }
 
+  // kMap, kSum: what comes out is what goes in times its factor, one for each input or the same for all, plus a
+  // constant (that which 0 becomes). Empty: it is no such sum.
+  std::vector<double> factors;
+  // kMap: without its contractions the mean over positions, the same at each.
+  bool averages = false;
+
   // kFresh
   int groups = 1;      // equal to the input channels, if more than one: depthwise, tied to its input as a product
   int repeat = 1;      // inputs that each channel of the input counts as: a linear layer reads every position
@@ -102,8 +108,9 @@ struct ChannelRule {
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;
-  bool forgets = false;   // kMap: a constant comes out the same, whatever it was
-  bool keepsZero = true;  // a channel of zeros stays one; if not, it becomes a constant
+  bool ofExamples = false;  // over the positions of each example: what is the same at all of them becomes the shift
+  bool forgets = false;     // kMap: a constant comes out the same, whatever it was
+  bool keepsZero = true;    // a channel of zeros stays one; if not, it becomes a constant
   // kMap of operators whose channels depend on one another: only exact zeros may leave what they read.
   enum class Mixing {
     kNone,

@@ -2,20 +2,11 @@
 #include <algorithm>
 
 #include "train/prune.h"
+#include "train/sums.h"
+#include "train/uniform.h"
 
 namespace selfcompress {
 namespace {
-
-NodeValues valuesOf(const Parameters& parameters, int node, const State& small) {
-  NodeValues values;
-  for (int r = 0; r < kRoles; r++) {
-    const Parameter* p = parameters.find(node, Role(r));
-    if (!p) continue;
-    auto found = small.find(p->name);
-    if (found != small.end()) values.of[r] = found->second;
-  }
-  return values;
-}
 
 MaybeConstant tied(const ChannelRule& rule, std::span<const MaybeConstant> in) {
   const bool sum = rule.kind == ChannelRule::Kind::kSum;
@@ -40,7 +31,9 @@ class Constants {
         channels_(channels),
         parameters_(parameters),
         small_(small),
-        source_(source) {
+        source_(source),
+        sums_(network, topology, channels),
+        uniform_(topology, channels) {
     of.emplace_back(std::size_t(topology.axes[0].channels));
     for (int i = 0; i < int(network.nodes.size()); i++) ofNode(i);
   }
@@ -58,7 +51,9 @@ class Constants {
     else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
     else if (rule.kind == ChannelRule::Kind::kJoin) joined(i, rule, out);
     else ties(i, rule, out);
+    sums_.add(i, valuesOf(parameters_, i, small_), out);
     of.push_back(std::move(out));
+    uniform_.add(i, of);
   }
 
   // A row of weights is a constant when it is dead, or everything that it reads is.
@@ -140,7 +135,8 @@ class Constants {
         const int count = rule.mixed.empty() ? int(input(i, 0).size()) : rule.mixed[sets++];
         all = allConstant(i, std::size_t(c), std::size_t(count)), past += count;
       }
-      const MaybeConstant& in = input(i, k)[std::size_t(c)];
+      MaybeConstant in = input(i, k)[std::size_t(c)];
+      if (!in && rule.ofExamples && uniform_(topology_.inputs[std::size_t(i)][std::size_t(k)], c)) in = Constant{};
       if (!in || (rule.varies && !in->isZero())) return;
       const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
       out[std::size_t(o)] = op.constant ? op.constant(context, values, o, read) : in;
@@ -186,9 +182,22 @@ class Constants {
   const Parameters& parameters_;
   const State& small_;
   const WeightSource& source_;
+  Sums sums_;
+  Uniform uniform_;
 };
 
 }  // namespace
+
+NodeValues valuesOf(const Parameters& parameters, int node, const State& small) {
+  NodeValues values;
+  for (int r = 0; r < kRoles; r++) {
+    const Parameter* p = parameters.find(node, Role(r));
+    if (!p) continue;
+    auto found = small.find(p->name);
+    if (found != small.end()) values.of[r] = found->second;
+  }
+  return values;
+}
 
 std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription& network, const Topology& topology,
                                                     const ChannelAnalysis& channels, const Parameters& parameters,

@@ -173,6 +173,7 @@ class Removable {
         channels_(channels),
         parameters_(parameters),
         rules_(rules),
+        small_(small),
         constants_(constants),
         seen_(network, topology, channels, parameters, small, constants),
         pinned_(std::size_t(channels.classCount()), false) {
@@ -236,19 +237,30 @@ class Removable {
       }
     }
   }
-  // What a norm over channels reads has to be zero where others of the set stay, as its statistics count it; what comes
-  // out its readers judge.
+  // What a norm over channels reads has to be zero where others of the set stay and are seen, as their statistics count
+  // it; what comes out its readers judge.
   void pinMixed(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
     const bool all = rule.mixing == ChannelRule::Mixing::kAll;
     const auto& values = constants_[std::size_t(t)];
     forEachMixed(rule, count(t), [&](int first, int past) {
-      bool seen = all, stays = rule.mixed.empty();
-      for (int c = first; c < past; c++)
-        seen = seen || seen_(i + 1, c), stays = stays || !values[std::size_t(c)] || !canGo(t, c);
-      for (int c = first; c < past && seen && stays; c++)
-        if (all || !values[std::size_t(c)] || !values[std::size_t(c)]->isZero()) pin(t, c);
+      bool counts = all;
+      for (int c = first; c < past && !counts; c++)
+        counts = (!values[std::size_t(c)] || !canGo(t, c)) && seen_(i + 1, c) && !ignoresOthers(i, c);
+      for (int c = first; c < past && counts; c++)
+        if (all || !isZero(t, c)) pin(t, c);
     });
+  }
+  bool isZero(int t, int c) const {
+    const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
+    return value && value->isZero();
+  }
+  // Whether a zero comes out of a norm over channels the same, whatever the others of its set are.
+  bool ignoresOthers(int i, int c) const {
+    const Constant zero;
+    return isZero(topology_.inputs[std::size_t(i)][0], c) &&
+           network_.nodes[std::size_t(i)].op->constant(topology_.context(network_, i), valuesOf(parameters_, i, small_),
+                                                       c, {&zero, 1});
   }
   // A factor of one channel that many channels share is nobody's partner.
   void pinUntied(int i) {
@@ -332,14 +344,22 @@ class Removable {
       else pinned_ = all, k++;
     }
   }
-  // Of the classes in tensors of which nothing is left, the one that is in most of them; -1: there are none.
+  // Of the classes in tensors of which nothing is left, the one that is in most of them, and of those one that norms
+  // over channels count: it would stay beside another one. -1: there are none.
   int mostEmptied() const {
-    std::map<int, int> tensors;  // by class
+    std::map<int, std::pair<int, int>> tensors;  // by class: how many tensors, how many norms that count it
     for (int t = 0; t < int(topology_.axes.size()); t++) {
       if (!allGo(t, 1, 0)) continue;
       std::set<int> classes;
       for (int c = 0; c < count(t); c++) classes.insert(channels_.classOf(t, c));
-      for (int id : classes) tensors[id]++;
+      for (int id : classes) tensors[id].first++;
+    }
+    for (int i = 0; i < int(network_.nodes.size()) && !tensors.empty(); i++) {
+      const int t = topology_.inputs[std::size_t(i)][0];
+      if (channels_.rule(i).mixing == ChannelRule::Mixing::kNone) continue;
+      for (int c = 0; c < count(t); c++)
+        if (const auto found = tensors.find(channels_.classOf(t, c)); found != tensors.end() && !isZero(t, c))
+          found->second.second++;
     }
     const auto most = std::max_element(tensors.begin(), tensors.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -351,6 +371,7 @@ class Removable {
   const ChannelAnalysis& channels_;
   const Parameters& parameters_;
   const std::vector<LayerRule>& rules_;
+  const State& small_;
   const std::vector<std::vector<MaybeConstant>>& constants_;
   const Seen seen_;
   std::vector<bool> pinned_;

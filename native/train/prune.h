@@ -49,6 +49,9 @@ State pruneState(const NetworkDescription& before, const Topology&, const Channe
 std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
                                                     const Parameters&, const State& small, const WeightSource& = {});
 
+// The small parameters of a node; those that the state does not hold are empty.
+NodeValues valuesOf(const Parameters&, int node, const State& small);
+
 // The weights of a layer as its kernels see them.
 std::vector<float> quantizedWeights(const Parameters&, int node, const std::vector<float>& weights, const State& small);
 

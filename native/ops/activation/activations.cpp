@@ -71,6 +71,7 @@ Operator activation(const char* kind, std::vector<FieldSpec> fields = {}) {
     const Function f = of(c.node);
     ChannelRule rule = sameChannels(c);
     rule.keepsZero = activationOfZero(f.kind, f.alpha, f.beta) == 0;
+    if (f.kind == Activation::kAffine) rule.factors = {double(f.alpha)};
     return rule;
   };
   op.constant = [](const NodeContext& c, const NodeValues&, int, std::span<const Constant> in) -> MaybeConstant {

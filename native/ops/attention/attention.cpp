@@ -43,6 +43,7 @@ ChannelRule channels(const NodeContext& c) {
     if (h.valueSize[k]) rule.parts.push_back({kValue, h.valueFirst[k], h.valueSize[k], 1});
   }
   rule.varies = g.visible(0) < 1;
+  rule.averages = g.visible(0) == g.keys;
   for (std::size_t k = 0; k < h.size.size(); k++)
     for (int d = 0; d < h.size[k]; d++) {
       ChannelRule::Contraction& sum = rule.contractions.emplace_back();

@@ -10,7 +10,7 @@ namespace {
 
 ChannelRule channels(const NodeContext&) {
   ChannelRule rule;
-  rule.kind = ChannelRule::Kind::kSum;
+  rule.kind = ChannelRule::Kind::kSum, rule.factors = {1};
   return rule;
 }
 

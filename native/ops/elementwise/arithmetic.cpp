@@ -9,7 +9,7 @@ namespace selfcompress::ops {
 const Operator subtract = [] {
   Operator op = binaryOperator<Binary::kSubtract>("subtract", [](const NodeContext&) {
     ChannelRule rule;
-    rule.kind = ChannelRule::Kind::kSum;
+    rule.kind = ChannelRule::Kind::kSum, rule.factors = {1, -1};
     return rule;
   });
   op.constant = [](const NodeContext&, const NodeValues&, int, std::span<const Constant> in) -> MaybeConstant {

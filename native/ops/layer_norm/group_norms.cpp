@@ -45,7 +45,7 @@ Axes inferGroups(const NodeContext& c) {
 // A constant has no variance over positions: of one channel alone it becomes the shift.
 ChannelRule channelsOfInstances(const NodeContext& c) {
   ChannelRule rule = sameChannels(c);
-  rule.normalises = true;
+  rule.normalises = true, rule.ofExamples = true;
   return rule;
 }
 MaybeConstant constantOfInstances(const NodeContext&, const NodeValues& v, int channel, std::span<const Constant>) {

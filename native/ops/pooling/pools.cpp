@@ -48,9 +48,18 @@ Axes inferWhole(const NodeContext& c) {
   return out;
 }
 
+// A window of one position changes nothing.
+template <PoolGeometry (*geometry)(const NodeContext&)>
+ChannelRule channelsOf(const NodeContext& c) {
+  ChannelRule rule = sameChannels(c);
+  const PoolGeometry g = geometry(c);
+  if (g.kernelHeight == 1 && g.kernelWidth == 1 && g.output() == g.input) rule.factors = {1};
+  return rule;
+}
+
 // An average with padding varies zeros in at the border; a maximum leaves padding out.
 ChannelRule averageChannels(const NodeContext& c) {
-  ChannelRule rule = sameChannels(c);
+  ChannelRule rule = channelsOf<poolGeometry>(c);
   const auto padding = c.node.pair("padding");
   rule.varies = c.node.flag("countIncludePad") && (padding[0] > 0 || padding[1] > 0);
   return rule;
@@ -87,7 +96,7 @@ Operator pooling(const char* name) {
   Operator op;
   op.kind = name;
   op.fusion.masks = true;
-  op.channels = sameChannels;
+  op.channels = channelsOf<geometry>;
   op.forward = forward<kind, geometry>, op.backward = backward<kind, geometry>;
   return op;
 }

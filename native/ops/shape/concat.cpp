@@ -41,6 +41,7 @@ ChannelRule channels(const NodeContext& c) {
   const int inputs = int(c.inputs.size());
   if (c.node.integer("axis") == kChannels) {
     for (int k = 0; k < inputs; k++) rule.parts.push_back({k, 0, c.inputs[std::size_t(k)].channels, 1});
+    rule.factors = {1};
     return rule;
   }
   rule.kind = ChannelRule::Kind::kJoin, rule.perChannel = inputs;

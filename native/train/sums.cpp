@@ -1,0 +1,86 @@
+#include "train/sums.h"
+
+#include <algorithm>
+
+namespace selfcompress {
+namespace {
+
+// A longer sum, as at the end of a long chain of residual blocks, is a term of its own.
+constexpr std::size_t kMostTerms = 8;
+
+// Adds factor * from.
+void addTo(Sum& sum, const Sum& from, double factor) {
+  sum.constant.train += factor * from.constant.train, sum.constant.evaluate += factor * from.constant.evaluate;
+  for (const auto& [term, times] : from.terms) {
+    auto at = std::lower_bound(sum.terms.begin(), sum.terms.end(), term,
+                               [](const auto& entry, const Sum::Term& t) { return entry.first < t; });
+    if (at == sum.terms.end() || at->first != term) at = sum.terms.insert(at, {term, 0.0});
+    at->second += factor * times;
+    if (at->second == 0) sum.terms.erase(at);
+  }
+}
+
+Sum scaled(const Sum& in, double factor) {
+  Sum out;
+  addTo(out, in, factor);
+  return out;
+}
+
+}  // namespace
+
+Sums::Sums(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels)
+    : network_(network),
+      topology_(topology),
+      channels_(channels),
+      of_(1),
+      constants_{std::vector<MaybeConstant>(std::size_t(topology.axes[0].channels))} {}
+
+Sum Sums::of(int tensor, int channel) const {
+  const auto& sums = of_[std::size_t(tensor)];
+  if (!sums.empty()) return sums[std::size_t(channel)];
+  if (const MaybeConstant& constant = constants_[std::size_t(tensor)][std::size_t(channel)]) return {*constant, {}};
+  return {{}, {{{tensor, channel}, 1.0}}};
+}
+
+Sum Sums::mapped(int i, const NodeValues& values, int channel, const Sum& in) const {
+  const ChannelRule& rule = channels_.rule(i);
+  const Operator& op = *network_.nodes[std::size_t(i)].op;
+  Sum out = scaled(in, rule.factors[0]);
+  if (op.constant)
+    out.constant = op.constant(topology_.context(network_, i), values, channel, {&in.constant, 1}).value();
+  return out;
+}
+
+Sum Sums::tied(int i, int channel) const {
+  const std::vector<int>& inputs = topology_.inputs[std::size_t(i)];
+  Sum sum;
+  for (std::size_t k = 0; k < inputs.size(); k++) {
+    const int channels = topology_.axes[std::size_t(inputs[k])].channels;
+    addTo(sum, of(inputs[k], channels == topology_.axes[std::size_t(i) + 1].channels ? channel : 0),
+          channels_.rule(i).factors[std::min(k, channels_.rule(i).factors.size() - 1)]);
+  }
+  return sum;
+}
+
+void Sums::add(int i, const NodeValues& values, std::vector<MaybeConstant>& out) {
+  const ChannelRule& rule = channels_.rule(i);
+  std::vector<Sum> sums;
+  if (!rule.factors.empty()) {
+    sums.resize(out.size());
+    if (rule.kind == ChannelRule::Kind::kSum)
+      for (std::size_t c = 0; c < out.size(); c++) sums[c] = tied(i, int(c));
+    else
+      forEachMapped(rule, [&](int o, int k, int c) {
+        sums[std::size_t(o)] = mapped(i, values, o, of(topology_.inputs[std::size_t(i)][std::size_t(k)], c));
+      });
+    for (std::size_t c = 0; c < out.size(); c++) {
+      if (!out[c] && sums[c].terms.empty()) out[c] = sums[c].constant;
+      if (out[c]) sums[c] = {*out[c], {}};
+      else if (sums[c].terms.size() > kMostTerms) sums[c] = {{}, {{{i + 1, int(c)}, 1.0}}};
+    }
+  }
+  of_.push_back(std::move(sums));
+  constants_.push_back(out);
+}
+
+}  // namespace selfcompress
