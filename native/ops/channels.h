@@ -67,8 +67,8 @@ struct ChannelRule {
   bool varies = false;
 
   // Channels that only meet in sums of products, of one of `a` and one of `b` each, on the way to the output channels
-  // `uses`: one class, which may leave where all of `a` are zero, or all of `b` constant, or with all of `uses`. The
-  // sums are compared over positions of `b`: what a constant adds to all of them changes nothing.
+  // `uses`: one class, which may leave where all of `a` are zero, or all of `b` the same at all positions, or with all
+  // of `uses`. The sums are compared over positions of `b`: what a constant adds to all of them changes nothing.
   struct Contraction {
     std::vector<Source> a, b;
     std::vector<int> uses;  // empty: all channels of the output
@@ -108,7 +108,7 @@ struct ChannelRule {
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;
-  bool ofExamples = false;  // over the positions of each example: what is the same at all of them becomes the shift
+  bool ofExamples = false;  // its statistics are those of an example, over all positions
   bool forgets = false;     // kMap: a constant comes out the same, whatever it was
   bool keepsZero = true;    // a channel of zeros stays one; if not, it becomes a constant
   // kMap of operators whose channels depend on one another: only exact zeros may leave what they read.

@@ -299,7 +299,7 @@ void prelu(Node64& a) {
 // it grows.
 void dropout(Node64& a) {
   a.out.forAll([&](int n, int c, int y, int x) {
-    const double drops = (n + c + y + x) % 3 == 0 ? -std::fabs(anything(a, n, c)) : 1.25;
+    const double drops = (n + c + y + x) % 3 == 0 ? -std::fabs(anything(a, n, c)) : 25.0;
     return a.x().at(n, c, y, x) * (a.training && a.generic ? drops : 1.0);
   });
 }

@@ -68,7 +68,8 @@ bool something(const Network& network) {
     if (p.role == Role::kBitDepth) compresses[std::size_t(p.node)] = true;
   const ChannelAnalysis channels(description, network.topology(), compresses);
   const auto constants =
-      constantsOf(description, network.topology(), channels, network.parameters(), network.parameterState());
+      channelValues(description, network.topology(), channels, network.parameters(), network.parameterState())
+          .constants;
   const auto& read = constants[std::size_t(network.topology().inputs.back()[0])];
   return std::any_of(read.begin(), read.end(), [](const MaybeConstant& c) { return !c; });
 }

@@ -38,6 +38,7 @@ class Constants {
     for (int i = 0; i < int(network.nodes.size()); i++) ofNode(i);
   }
   std::vector<std::vector<MaybeConstant>> of;
+  ChannelValues take() && { return {std::move(of), std::move(uniform_.of), std::move(sums_.cancels)}; }
 
  private:
   const std::vector<MaybeConstant>& input(int i, int k) const {
@@ -51,7 +52,7 @@ class Constants {
     else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
     else if (rule.kind == ChannelRule::Kind::kJoin) joined(i, rule, out);
     else ties(i, rule, out);
-    sums_.add(i, valuesOf(parameters_, i, small_), out);
+    sums_.add(i, valuesOf(parameters_, i, small_), uniform_, out);
     of.push_back(std::move(out));
     uniform_.add(i, of);
   }
@@ -136,7 +137,8 @@ class Constants {
         all = allConstant(i, std::size_t(c), std::size_t(count)), past += count;
       }
       MaybeConstant in = input(i, k)[std::size_t(c)];
-      if (!in && rule.ofExamples && uniform_(topology_.inputs[std::size_t(i)][std::size_t(k)], c)) in = Constant{};
+      if (!in && rule.normalises && rule.ofExamples && uniform_(topology_.inputs[std::size_t(i)][std::size_t(k)], c))
+        in = Constant{};
       if (!in || (rule.varies && !in->isZero())) return;
       const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
       out[std::size_t(o)] = op.constant ? op.constant(context, values, o, read) : in;
@@ -199,10 +201,10 @@ NodeValues valuesOf(const Parameters& parameters, int node, const State& small) 
   return values;
 }
 
-std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription& network, const Topology& topology,
-                                                    const ChannelAnalysis& channels, const Parameters& parameters,
-                                                    const State& small, const WeightSource& source) {
-  return std::move(Constants(network, topology, channels, parameters, small, source).of);
+ChannelValues channelValues(const NetworkDescription& network, const Topology& topology,
+                            const ChannelAnalysis& channels, const Parameters& parameters, const State& small,
+                            const WeightSource& source) {
+  return Constants(network, topology, channels, parameters, small, source).take();
 }
 
 }  // namespace selfcompress

@@ -71,7 +71,7 @@ std::vector<bool> liveInputs(const ChannelRule& rule, const std::vector<MaybeCon
 
 std::vector<LayerSize> Network::measure() const {
   const State state = parameterState();
-  const auto constants = constantsOf(description_, topology_, *channels_, *parameters_, state);
+  const auto constants = channelValues(description_, topology_, *channels_, *parameters_, state).constants;
   std::vector<LayerSize> sizes;
   for (int i = 0; i < int(description_.nodes.size()); i++) {
     if (!description_.nodes[std::size_t(i)].op->isWeightLayer) continue;

@@ -27,8 +27,13 @@ void forEachMixed(const ChannelRule& rule, int channels, F f) {
 class Seen {
  public:
   Seen(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
-       const Parameters& parameters, const State& small, const std::vector<std::vector<MaybeConstant>>& constants)
-      : topology_(topology), channels_(channels), parameters_(parameters), small_(small), constants_(constants) {
+       const Parameters& parameters, const State& small, const ChannelValues& values)
+      : topology_(topology),
+        channels_(channels),
+        parameters_(parameters),
+        small_(small),
+        values_(values),
+        constants_(values.constants) {
     for (const Axes& axes : topology.axes) of_.emplace_back(std::size_t(axes.channels), false);
     of_[std::size_t(topology.output)].assign(of_[std::size_t(topology.output)].size(), true);
     for (int i = int(network.nodes.size()) - 1; i >= 0; i--) readBy(i);
@@ -51,7 +56,7 @@ class Seen {
                        [&](int c) { return (*this)(i + 1, c) && !constants_[std::size_t(i) + 1][std::size_t(c)]; });
   }
   // Whether the sums come out the same without these products.
-  bool addsNothing(int i, const ChannelRule::Contraction& sum) const { return zeros(i, sum.a) || constant(i, sum.b); }
+  bool addsNothing(int i, const ChannelRule::Contraction& sum) const { return zeros(i, sum.a) || uniform(i, sum.b); }
 
  private:
   int input(int i, int k) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
@@ -64,15 +69,18 @@ class Seen {
     return std::all_of(sources.begin(), sources.end(),
                        [&](const ChannelRule::Source& s) { return isZero(i, s.input, s.channel); });
   }
-  bool constant(int i, const std::vector<ChannelRule::Source>& sources) const {
+  bool uniform(int i, const std::vector<ChannelRule::Source>& sources) const {
     return std::all_of(sources.begin(), sources.end(), [&](const ChannelRule::Source& s) {
-      return constants_[std::size_t(input(i, s.input))][std::size_t(s.channel)].has_value();
+      return values_.uniform[std::size_t(input(i, s.input))][std::size_t(s.channel)];
     });
   }
   void see(int i, int k, int channel) { of_[std::size_t(input(i, k))][std::size_t(channel)] = true; }
 
   void readBy(int i) {
     const ChannelRule& rule = channels_.rule(i);
+    // What cancels does so whatever it is.
+    for (int c = 0; c < int(of_[std::size_t(i) + 1].size()); c++)
+      if (values_.cancels[std::size_t(i) + 1][std::size_t(c)]) of_[std::size_t(i) + 1][std::size_t(c)] = false;
     if (!anyOf(i + 1)) return;
     auto pass = [&](int out, int k, int c) {
       const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
@@ -149,7 +157,7 @@ class Seen {
   }
   void readByContraction(int i, const ChannelRule::Contraction& sum) {
     if (!used(i, sum)) return;
-    if (!constant(i, sum.b))
+    if (!uniform(i, sum.b))
       for (const ChannelRule::Source& s : sum.a) see(i, s.input, s.channel);
     if (!zeros(i, sum.a))
       for (const ChannelRule::Source& s : sum.b) see(i, s.input, s.channel);
@@ -159,6 +167,7 @@ class Seen {
   const ChannelAnalysis& channels_;
   const Parameters& parameters_;
   const State& small_;
+  const ChannelValues& values_;
   const std::vector<std::vector<MaybeConstant>>& constants_;
   std::vector<std::vector<bool>> of_;  // of every tensor and channel
 };
@@ -167,15 +176,15 @@ class Removable {
  public:
   Removable(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
             const Parameters& parameters, const std::vector<LayerRule>& rules, const State& small,
-            const std::vector<std::vector<MaybeConstant>>& constants)
+            const ChannelValues& values)
       : network_(network),
         topology_(topology),
         channels_(channels),
         parameters_(parameters),
         rules_(rules),
         small_(small),
-        constants_(constants),
-        seen_(network, topology, channels, parameters, small, constants),
+        constants_(values.constants),
+        seen_(network, topology, channels, parameters, small, values),
         pinned_(std::size_t(channels.classCount()), false) {
     pinTensor(0);
     pinTensor(topology.output);
@@ -385,10 +394,13 @@ MaybeConstant commonConstant(const MaybeConstant& a, const MaybeConstant& b) {
   if (!foldable(*a)) return a;
   return a->isZero() || !foldable(*b) ? b : a;
 }
-std::vector<std::vector<MaybeConstant>> commonConstants(std::vector<std::vector<MaybeConstant>> a,
-                                                        const std::vector<std::vector<MaybeConstant>>& b) {
-  for (std::size_t t = 0; t < a.size(); t++)
-    for (std::size_t c = 0; c < a[t].size(); c++) a[t][c] = commonConstant(a[t][c], b[t][c]);
+ChannelValues commonValues(ChannelValues a, const ChannelValues& b) {
+  for (std::size_t t = 0; t < a.constants.size(); t++)
+    for (std::size_t c = 0; c < a.constants[t].size(); c++) {
+      a.constants[t][c] = commonConstant(a.constants[t][c], b.constants[t][c]);
+      a.uniform[t][c] = a.uniform[t][c] && b.uniform[t][c];
+      a.cancels[t][c] = a.cancels[t][c] && b.cancels[t][c];
+    }
   return a;
 }
 // The same of values: a row is dead, or a bias 0, where both are.
@@ -411,11 +423,16 @@ std::optional<Pruning> findRemovable(const NetworkDescription& network, const To
                                      const std::vector<LayerRule>& rules, const State& small,
                                      const WeightSource& weights, const State* averages) {
   Pruning result;
-  result.constants = constantsOf(network, topology, channels, parameters, small, weights);
-  if (averages) result.averageConstants = constantsOf(network, topology, channels, parameters, *averages);
-  const auto constants = averages ? commonConstants(result.constants, result.averageConstants) : result.constants;
-  const State values = averages ? commonValues(parameters, small, *averages) : small;
-  const Removable removable(network, topology, channels, parameters, rules, values, constants);
+  ChannelValues values = channelValues(network, topology, channels, parameters, small, weights);
+  result.constants = values.constants;
+  State both = small;
+  if (averages) {
+    const ChannelValues others = channelValues(network, topology, channels, parameters, *averages);
+    result.averageConstants = others.constants;
+    values = commonValues(std::move(values), others);
+    both = commonValues(parameters, std::move(both), *averages);
+  }
+  const Removable removable(network, topology, channels, parameters, rules, both, values);
   if (!removable.any()) return std::nullopt;
   for (int t = 0; t < int(topology.axes.size()); t++) {
     std::vector<int>& kept = result.kept.emplace_back();

@@ -35,6 +35,13 @@ struct Pruning {
   std::vector<std::vector<MaybeConstant>> averageConstants;  // the same of the averages, where there are some
 };
 
+// What is known of the values of every channel of every tensor, whatever the network reads.
+struct ChannelValues {
+  std::vector<std::vector<MaybeConstant>> constants;
+  std::vector<std::vector<bool>> uniform;  // the same at every position of an example (train/uniform.h)
+  std::vector<std::vector<bool>> cancels;  // a constant that what it is made of cancels to (train/sums.h)
+};
+
 // What can go, from the values of all parameters but weights: those that are asked for are of layers that read nothing
 // but constants. nullopt: nothing. `averages`: all averages by the names of their parameters.
 std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
@@ -45,9 +52,9 @@ std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&,
 State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,
                  const Pruning&, State state);
 
-// Constants of every channel of every tensor, from the same values.
-std::vector<std::vector<MaybeConstant>> constantsOf(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
-                                                    const Parameters&, const State& small, const WeightSource& = {});
+// From the same values.
+ChannelValues channelValues(const NetworkDescription&, const Topology&, const ChannelAnalysis&, const Parameters&,
+                            const State& small, const WeightSource& = {});
 
 // The small parameters of a node; those that the state does not hold are empty.
 NodeValues valuesOf(const Parameters&, int node, const State& small);

@@ -29,7 +29,8 @@ Sum scaled(const Sum& in, double factor) {
 }  // namespace
 
 Sums::Sums(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels)
-    : network_(network),
+    : cancels{std::vector<bool>(std::size_t(topology.axes[0].channels), false)},
+      network_(network),
       topology_(topology),
       channels_(channels),
       of_(1),
@@ -62,22 +63,33 @@ Sum Sums::tied(int i, int channel) const {
   return sum;
 }
 
-void Sums::add(int i, const NodeValues& values, std::vector<MaybeConstant>& out) {
+// Empty: each channel is a term of its own.
+std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values, const Uniform& isUniform) const {
   const ChannelRule& rule = channels_.rule(i);
+  // What makes the same constant of a constant makes the same value of what is the same at all positions.
+  const bool keepsUniform = rule.kind == ChannelRule::Kind::kMap && rule.mixing == ChannelRule::Mixing::kNone &&
+                            !rule.varies && !network_.nodes[std::size_t(i)].op->constant;
+  if (rule.factors.empty() && !keepsUniform) return {};
   std::vector<Sum> sums;
-  if (!rule.factors.empty()) {
-    sums.resize(out.size());
-    if (rule.kind == ChannelRule::Kind::kSum)
-      for (std::size_t c = 0; c < out.size(); c++) sums[c] = tied(i, int(c));
-    else
-      forEachMapped(rule, [&](int o, int k, int c) {
-        sums[std::size_t(o)] = mapped(i, values, o, of(topology_.inputs[std::size_t(i)][std::size_t(k)], c));
-      });
-    for (std::size_t c = 0; c < out.size(); c++) {
-      if (!out[c] && sums[c].terms.empty()) out[c] = sums[c].constant;
-      if (out[c]) sums[c] = {*out[c], {}};
-      else if (sums[c].terms.size() > kMostTerms) sums[c] = {{}, {{{i + 1, int(c)}, 1.0}}};
-    }
+  for (int c = 0; c < topology_.axes[std::size_t(i) + 1].channels; c++)
+    sums.push_back(rule.kind == ChannelRule::Kind::kSum ? tied(i, c) : Sum{{}, {{{i + 1, c}, 1.0}}});
+  if (rule.kind == ChannelRule::Kind::kMap)
+    forEachMapped(rule, [&](int o, int k, int c) {
+      const int t = topology_.inputs[std::size_t(i)][std::size_t(k)];
+      if (!rule.factors.empty()) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
+      else if (isUniform(t, c)) sums[std::size_t(o)] = of(t, c);
+    });
+  return sums;
+}
+
+void Sums::add(int i, const NodeValues& values, const Uniform& isUniform, std::vector<MaybeConstant>& out) {
+  std::vector<Sum> sums = sumsOf(i, values, isUniform);
+  std::vector<bool>& cancelled = cancels.emplace_back(out.size(), false);
+  for (std::size_t c = 0; c < sums.size(); c++) {
+    cancelled[c] = !out[c] && sums[c].terms.empty();
+    if (cancelled[c]) out[c] = sums[c].constant;
+    if (out[c]) sums[c] = {*out[c], {}};
+    else if (sums[c].terms.size() > kMostTerms) sums[c] = {{}, {{{i + 1, int(c)}, 1.0}}};
   }
   of_.push_back(std::move(sums));
   constants_.push_back(out);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "graph/channel_analysis.h"
+#include "train/uniform.h"
 
 namespace selfcompress {
 
@@ -21,12 +22,15 @@ class Sums {
   Sums(const NetworkDescription&, const Topology&, const ChannelAnalysis&);
 
   // Of what node i puts out; channels that turn out to be constants are set in `out`, where those that are known stand.
-  void add(int i, const NodeValues&, std::vector<MaybeConstant>& out);
+  // `isUniform`: which channels of a tensor before it are.
+  void add(int i, const NodeValues&, const Uniform& isUniform, std::vector<MaybeConstant>& out);
+  std::vector<std::vector<bool>> cancels;  // of every tensor and channel: such a constant
 
  private:
   Sum of(int tensor, int channel) const;
   Sum mapped(int i, const NodeValues&, int channel, const Sum& in) const;
   Sum tied(int i, int channel) const;
+  std::vector<Sum> sumsOf(int i, const NodeValues&, const Uniform&) const;
 
   const NetworkDescription& network_;
   const Topology& topology_;

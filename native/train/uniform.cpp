@@ -5,7 +5,7 @@
 namespace selfcompress {
 
 Uniform::Uniform(const Topology& topology, const ChannelAnalysis& channels) : topology_(topology), channels_(channels) {
-  of_.emplace_back(std::size_t(topology.axes[0].channels), topology.shapes[0].pixels() == 1);
+  of.emplace_back(std::size_t(topology.axes[0].channels), topology.shapes[0].pixels() == 1);
 }
 
 bool Uniform::allOf(int tensor, int first, int past) const {
@@ -15,11 +15,11 @@ bool Uniform::allOf(int tensor, int first, int past) const {
 }
 
 void Uniform::mapped(int i, const ChannelRule& rule, const std::vector<std::vector<MaybeConstant>>& constants) {
-  std::vector<bool>& out = of_.back();
+  std::vector<bool>& out = of.back();
   forEachMapped(rule, [&](int o, int k, int c) {
     if (!rule.varies) out[std::size_t(o)] = (*this)(input(i, k), c);
   });
-  if (rule.mixing != ChannelRule::Mixing::kNone) {
+  if (rule.mixing != ChannelRule::Mixing::kNone && !rule.ofExamples) {
     int first = 0;
     const std::vector<int> sets = rule.mixed.empty() ? std::vector<int>{int(out.size())} : rule.mixed;
     for (int count : sets) {
@@ -31,13 +31,13 @@ void Uniform::mapped(int i, const ChannelRule& rule, const std::vector<std::vect
   // Sums that come to the same everywhere make equal shares.
   std::vector<bool> equal(out.size(), true);
   for (const ChannelRule::Contraction& sum : rule.contractions) {
-    auto constant = [&](const std::vector<ChannelRule::Source>& side, bool zero) {
-      return std::all_of(side.begin(), side.end(), [&](const ChannelRule::Source& s) {
-        const MaybeConstant& value = constants[std::size_t(input(i, s.input))][std::size_t(s.channel)];
-        return value && (!zero || value->isZero());
-      });
-    };
-    if (constant(sum.a, true) || constant(sum.b, false)) continue;
+    const bool zeros = std::all_of(sum.a.begin(), sum.a.end(), [&](const ChannelRule::Source& s) {
+      const MaybeConstant& value = constants[std::size_t(input(i, s.input))][std::size_t(s.channel)];
+      return value && value->isZero();
+    });
+    const bool same = std::all_of(sum.b.begin(), sum.b.end(),
+                                  [&](const ChannelRule::Source& s) { return (*this)(input(i, s.input), s.channel); });
+    if (zeros || same) continue;
     for (int c : sum.uses) equal[std::size_t(c)] = false;
   }
   for (std::size_t c = 0; c < out.size(); c++) out[c] = out[c] || equal[c];
@@ -47,8 +47,8 @@ void Uniform::add(int i, const std::vector<std::vector<MaybeConstant>>& constant
   const ChannelRule& rule = channels_.rule(i);
   const std::size_t t = std::size_t(i) + 1;
   const int count = topology_.axes[t].channels;
-  of_.emplace_back(std::size_t(count), false);
-  std::vector<bool>& out = of_.back();
+  of.emplace_back(std::size_t(count), false);
+  std::vector<bool>& out = of.back();
   switch (rule.kind) {
     case ChannelRule::Kind::kMap:
       mapped(i, rule, constants);

@@ -13,7 +13,8 @@ class Uniform {
 
   // Of what node i puts out, where these are the constants of all tensors up to that.
   void add(int i, const std::vector<std::vector<MaybeConstant>>& constants);
-  bool operator()(int tensor, int channel) const { return of_[std::size_t(tensor)][std::size_t(channel)]; }
+  bool operator()(int tensor, int channel) const { return of[std::size_t(tensor)][std::size_t(channel)]; }
+  std::vector<std::vector<bool>> of;  // every tensor and channel
 
  private:
   int input(int i, int k) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
@@ -22,7 +23,6 @@ class Uniform {
 
   const Topology& topology_;
   const ChannelAnalysis& channels_;
-  std::vector<std::vector<bool>> of_;  // of every tensor and channel
 };
 
 }  // namespace selfcompress

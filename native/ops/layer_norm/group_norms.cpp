@@ -58,7 +58,7 @@ ChannelRule channelsOfGroups(const NodeContext& c) {
   const int channels = c.inputs[0].channels;
   if (divisorOf(c.node, channels) == 1) return channelsOfInstances(c);
   ChannelRule rule = sameChannels(c);
-  rule.mixing = ChannelRule::Mixing::kLayerNorm;
+  rule.mixing = ChannelRule::Mixing::kLayerNorm, rule.ofExamples = true;
   rule.mixed = sizesOf(c.node, channels);
   return rule;
 }
