@@ -8,7 +8,7 @@ using namespace test;
 
 namespace {
 
-struct Place {
+struct ChannelPlace {
   int tensor = 0, channel = 0;
 };
 
@@ -31,13 +31,13 @@ class Families {
       }
     stays.assign(all.size(), false);
     for (std::size_t f = 0; f < all.size(); f++)
-      for (const Place& p : all[f]) stays[f] = stays[f] || mayNotChange(p.tensor);
+      for (const ChannelPlace& p : all[f]) stays[f] = stays[f] || mayNotChange(p.tensor);
   }
-  std::vector<std::vector<Place>> all;
+  std::vector<std::vector<ChannelPlace>> all;
   std::vector<bool> stays;  // by definition: the input, the output, and what some operators need whole
   std::string text(std::size_t family) const {
     std::string result;
-    for (const Place& p : all[family])
+    for (const ChannelPlace& p : all[family])
       result += (p.tensor ? network_.nodes[std::size_t(p.tensor) - 1].name : kInputName) + "[" +
                 std::to_string(p.channel) + "] ";
     return result;
@@ -200,13 +200,13 @@ class Oracle {
     return true;
   }
   void take(Absent& absent, std::size_t family) const {
-    for (const Place& p : families.all[family]) absent[std::size_t(p.tensor)][std::size_t(p.channel)] = true;
+    for (const ChannelPlace& p : families.all[family]) absent[std::size_t(p.tensor)][std::size_t(p.channel)] = true;
   }
   // Families that could go beside these channels, and one set of them that leaves a network; empty: there is none.
   std::vector<std::size_t> couldGo(const Absent& absent) const {
     std::vector<std::size_t> candidates;
     for (std::size_t f = 0; f < families.all.size(); f++) {
-      const Place p = families.all[f][0];
+      const ChannelPlace p = families.all[f][0];
       if (families.stays[f] || absent[std::size_t(p.tensor)][std::size_t(p.channel)]) continue;
       Absent with = absent;
       take(with, f);
@@ -401,7 +401,7 @@ bool checkTrial(const Trial& t, int trial, int& units) {
   CHECK(oracle.leavesNetwork(absent));
   CHECK(oracle.keepsFunction(absent));
   for (const auto& family : oracle.families.all)
-    for (const Place& p : family)
+    for (const ChannelPlace& p : family)
       CHECK(absent[std::size_t(p.tensor)][std::size_t(p.channel)] ==
             absent[std::size_t(family[0].tensor)][std::size_t(family[0].channel)]);
   const std::string more = textOf(oracle, oracle.couldGo(absent));
@@ -439,10 +439,11 @@ TEST_CASE("the oracle notices a family that was kept and one that should have be
     if (!oracle.tame()) continue;
     const Absent absent = removedFrom(*t.network);
     for (std::size_t f = 0; f < oracle.families.all.size(); f++) {
-      const Place p = oracle.families.all[f][0];
+      const ChannelPlace p = oracle.families.all[f][0];
       Absent changed = absent;
       if (absent[std::size_t(p.tensor)][std::size_t(p.channel)]) {
-        for (const Place& q : oracle.families.all[f]) changed[std::size_t(q.tensor)][std::size_t(q.channel)] = false;
+        for (const ChannelPlace& q : oracle.families.all[f])
+          changed[std::size_t(q.tensor)][std::size_t(q.channel)] = false;
         // One of a group that can only leave whole is nothing that was kept.
         if (!oracle.leavesNetwork(changed) || !oracle.keepsFunction(changed)) continue;
         CHECK(!oracle.couldGo(changed).empty());
