@@ -75,7 +75,8 @@ ${rows.map(line).join('\n')}
 How they were made: a plain net of the same shape first, then the penalty \`rate\` from its weights with \`--target-size\` (resnet9-cifar10-paper:
 \`--target-bits\`): γ is steered, so that no γ was chosen. ${fromPublic(rows).join(', ')} are what \`selfcompress compress\` makes of a public network of
 91.73 % without any option but data, normalisation and size, and on the H200 \`--precision tf32\` ([NOTICE](models/NOTICE.md)). Sizes were set before the
-first run and no choice among runs was made on test images, but that lenet5-mnist was trained for 48 epochs after 16 had reached less, and the options of resnet9 (below); all training images are used.${single ? ' Of all rows there is one seed only.' : ''} The controller has become
+first run and no choice among runs was made on test images, but that lenet5-mnist was trained for 48 epochs after 16 had reached less, the options of resnet9
+(below), and that a trial of tiny-mnist-5k, of 2,776 bytes, came before its size was set; all training images are used.${single ? ' Of all rows there is one seed only.' : ''} The controller has become
 better since they were trained: another run ends nearer to the size that was asked for. Images are changed at random where the options say so (\`augment\`).
 "time" is that of both runs' training steps (of compressed public networks: of the whole command). Up to ten runs shared the H200 (a resnet9 alone
 takes 1.3 s for an epoch there), and the processor did much else.

@@ -64,6 +64,10 @@ export const tasks = [
     ...{ about: 'where the digit is in an image of 40×40 (4,000; 1,000)', data: digitPlace, network: convolutions(2), epochs: [4, 8], seeds: [1] },
   },
   {
+    ...{ name: 'friedman-l1', task: 'regression', loss: { kind: 'l1' }, metric: 'r2', ...perceptron },
+    ...{ about: 'the same as friedman', data: () => friedman(0), network: mlp(1), epochs: [20, 40] },
+  },
+  {
     ...{ name: 'friedman-outliers', task: 'regression', loss: { kind: 'huber', delta: 0.5 }, metric: 'r2', ...perceptron },
     ...{ about: 'the same, a tenth of the training targets far off', data: () => friedman(0.1), network: mlp(1), epochs: [20, 40] },
   },
