@@ -1,7 +1,8 @@
 // CPU kernels and the training step against PyTorch, in turn, on this machine: `npm run bench:cpu`
 //   node scripts/bench/cpu.mjs [--json FILE] [--markdown FILE] [--rounds 5] [--only conv|depthwise|live|quantize|step|networks|peak]
-// Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal).
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// Writes an array of {name, ratio, atLeast, aim, peer}; a ratio above 1 means that we are faster (or nearer to the ideal). With --only, what
+// the files have of the other work stays, and the page says of each run what it measured.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binding, inspectNetwork } from '../../dist/index.js';
@@ -236,16 +237,33 @@ if (wanted('live')) await benchLive();
 if (wanted('quantize')) await benchQuantize();
 if (wanted('step')) await benchStep();
 if (wanted('networks')) await benchNetworks();
-if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
-if (options.markdown) {
-  const rows = results.map(
-    (r) =>
-      `| ${r.name} | ${r.ratio.toFixed(2)} | ${r.atLeast.toFixed(2)} | ${r.aim.toFixed(2)} | ${r.ratio >= r.aim ? '' : r.ratio >= r.atLeast ? 'below the aim' : '**below**'} | ${r.peer} |`,
-  );
-  writeFileSync(
-    options.markdown,
-    `# CPU benches\n\nWritten by \`npm run bench:cpu -- --markdown docs/bench-cpu.md\`: ${title}.\nA ratio above 1 means that we are faster than the peer, or nearer to the ideal than asked for.\n\n| work | ratio | at least | aim | | against |\n| --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`,
-  );
+/** What a file keeps, where only a part of the work was measured: its entries of other names. */
+function kept(file, entries, nameOf) {
+  if (!options.only || !existsSync(file)) return [];
+  const measured = new Set(results.map(({ name }) => name));
+  return entries(readFileSync(file, 'utf8')).filter((entry) => !measured.has(nameOf(entry)));
 }
+
+function markdownPage() {
+  const row = (r) =>
+    `| ${r.name} | ${r.ratio.toFixed(2)} | ${r.atLeast.toFixed(2)} | ${r.aim.toFixed(2)} | ${r.ratio >= r.aim ? '' : r.ratio >= r.atLeast ? 'below the aim' : '**below**'} | ${r.peer} |`;
+  const lines = (pattern) => (text) => text.split('\n').filter((line) => pattern.test(line));
+  const cell = (line) => line.split('|')[1].trim();
+  const rows = [...kept(options.markdown, lines(/^\| (?!work |---)/), cell), ...results.map(row)];
+  const own = `npm run bench:cpu --${options.only ? ` --only ${options.only}` : ''} --markdown docs/bench-cpu.md`;
+  const runs = kept(options.markdown, lines(/^Written by /), () => '').filter((line) => !line.includes(own));
+  const head = [
+    ...runs,
+    `Written by \`${own}\`: ${title}.`,
+    'A ratio above 1 means that we are faster than the peer, or nearer to the ideal than asked for.',
+  ];
+  return `# CPU benches\n\n${head.join('\n')}\n\n| work | ratio | at least | aim | | against |\n| --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+if (options.json) {
+  const all = [...kept(options.json, JSON.parse, ({ name }) => name), ...results];
+  writeFileSync(options.json, `${JSON.stringify(all, undefined, 2)}\n`);
+}
+if (options.markdown) writeFileSync(options.markdown, markdownPage());
 ours.close();
 torch.close();
