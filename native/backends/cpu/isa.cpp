@@ -8,65 +8,9 @@
 #include "cpu/sequence_kernels.h"
 #include "selfcompress/backend.h"
 #include "selfcompress/environment.h"
-
-#if SELFCOMPRESS_X86
-#if defined(_MSC_VER)
-#include <immintrin.h>
-#include <intrin.h>
-#else
-#include <cpuid.h>
-#endif
-#endif
+#include "selfcompress/x86_features.h"
 
 namespace selfcompress::cpu {
-namespace {
-
-#if SELFCOMPRESS_X86
-struct Registers {
-  unsigned eax, ebx, ecx, edx;
-};
-
-Registers cpuid(unsigned leaf, unsigned sub) {
-  Registers r{};
-#if defined(_MSC_VER)
-  int out[4];
-  __cpuidex(out, int(leaf), int(sub));
-  r = {unsigned(out[0]), unsigned(out[1]), unsigned(out[2]), unsigned(out[3])};
-#else
-  __cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
-#endif
-  return r;
-}
-
-// Which register state the operating system saves: a processor may know AVX-512 while the system does not keep it.
-unsigned long long savedState() {
-#if defined(_MSC_VER)
-  return _xgetbv(0);
-#else
-  unsigned low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (static_cast<unsigned long long>(high) << 32) | low;
-#endif
-}
-
-bool hasAvx2() {
-  if (cpuid(0, 0).eax < 7) return false;
-  unsigned one = cpuid(1, 0).ecx;
-  bool osxsave = one & (1u << 27), fma = one & (1u << 12), f16c = one & (1u << 29);
-  return osxsave && fma && f16c && (savedState() & 6) == 6 && (cpuid(7, 0).ebx & (1u << 5));
-}
-
-bool hasAvx512() {
-  const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
-  return hasAvx2() && (savedState() & 0xe6) == 0xe6 && (cpuid(7, 0).ebx & needed) == needed;
-}
-#endif
-#if SELFCOMPRESS_AVX512_BF16
-bool hasAvx512Bf16() { return hasAvx512() && cpuid(7, 0).eax >= 1 && (cpuid(7, 1).eax & (1u << 5)); }
-#endif
-
-}  // namespace
-
 const char* isaName(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
@@ -84,7 +28,7 @@ const char* isaName(Isa isa) {
 bool isaSupported(Isa isa) {
   if (isa == Isa::kScalar) return true;
 #if SELFCOMPRESS_X86
-  static const bool avx2 = hasAvx2(), avx512 = hasAvx512();
+  static const bool avx2 = x86::hasAvx2(), avx512 = x86::hasAvx512();
   return isa == Isa::kAvx2 ? avx2 : isa == Isa::kAvx512 && avx512;
 #elif SELFCOMPRESS_ARM64
   return isa == Isa::kNeon;
@@ -95,7 +39,7 @@ bool isaSupported(Isa isa) {
 
 bool bf16IsNative(Isa isa) {
 #if SELFCOMPRESS_AVX512_BF16
-  static const bool native = hasAvx512Bf16();
+  static const bool native = x86::hasAvx512Bf16();
   return isa == Isa::kAvx512 && native;
 #else
   (void)isa;

@@ -7,10 +7,9 @@
 #include "engine/integer/layer.h"
 #include "engine/kernels.h"
 #include "engine/model.h"
+#include "selfcompress/x86_features.h"
 
-#if SELFCOMPRESS_X86 && defined(_MSC_VER)
-#include <intrin.h>
-#elif SELFCOMPRESS_NEON_DOT && defined(__linux__)
+#if SELFCOMPRESS_NEON_DOT && defined(__linux__)
 #include <sys/auxv.h>
 #elif SELFCOMPRESS_NEON_DOT && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -19,17 +18,7 @@
 namespace selfcompress::engine::integer {
 namespace {
 
-#if SELFCOMPRESS_X86
-bool hasVnni() {
-#if defined(_MSC_VER)
-  int out[4];
-  __cpuidex(out, 7, 0);
-  return (unsigned(out[2]) & (1u << 11)) != 0;
-#else
-  return __builtin_cpu_supports("avx512vnni");
-#endif
-}
-#elif SELFCOMPRESS_NEON_DOT
+#if SELFCOMPRESS_NEON_DOT
 bool hasDotProduct() {
 #if defined(__linux__)
   constexpr unsigned long kDotProduct = 1ul << 20;  // HWCAP_ASIMDDP
@@ -51,7 +40,7 @@ std::vector<const CodeKernels*> supportedCodeKernels() {
 #if SELFCOMPRESS_X86
   for (const Kernels* kernels : supportedKernels()) {
     if (std::string(kernels->isa) == "avx2") list.push_back(&kAvx2CodeKernels);
-    if (std::string(kernels->isa) == "avx512" && hasVnni()) list.push_back(&kAvx512CodeKernels);
+    if (std::string(kernels->isa) == "avx512" && x86::hasAvx512Vnni()) list.push_back(&kAvx512CodeKernels);
   }
 #elif SELFCOMPRESS_ARM64
   list.push_back(&kNeonCodeKernels);
