@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { cli, readCheckpoint, Trainer, temporaryFolder, toyDataset, toyNetwork, writeCheckpoint } from './support.mjs';
+import { cli, readCheckpoint, Trainer, temporaryFolder, toyDataset, toyNetwork, withoutTimes, writeCheckpoint } from './support.mjs';
 
 const quick = {
   epochs: 6,
@@ -14,7 +14,6 @@ const quick = {
   seed: 4,
   augmentation: { shift: 1 },
 };
-const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
 t.test('a resumed run goes on exactly, through removals and the freeze', async (t) => {
   const whole = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });
@@ -28,7 +27,7 @@ t.test('a resumed run goes on exactly, through removals and the freeze', async (
     const second = await Trainer.resume(path, toyDataset());
     t.equal(second.epoch, after);
     await second.run();
-    t.same(withoutTimes(second.history), withoutTimes(whole.history), `stopped after epoch ${after}`);
+    t.same(second.history.map(withoutTimes), whole.history.map(withoutTimes), `stopped after epoch ${after}`);
     t.same(await second.state(), await whole.state());
   }
 });
@@ -53,7 +52,7 @@ t.test('a killed program resumes from its folder', { timeout: 120000 }, async (t
   t.ok(lines(killed).length < 4, 'it was killed before its end');
   const resumed = spawnSync(process.execPath, [cli, 'train', '--resume', killed], { encoding: 'utf8' });
   t.equal(resumed.status, 0, resumed.stderr);
-  t.same(withoutTimes(lines(killed)), withoutTimes(lines(whole)));
+  t.same(lines(killed).map(withoutTimes), lines(whole).map(withoutTimes));
   t.same(readFileSync(join(killed, 'model.scnn')), readFileSync(join(whole, 'model.scnn')));
 });
 
@@ -122,7 +121,7 @@ t.test('a checkpoint of version 1 is read; one of the future is not', async (t) 
   await resumed.run();
   await trainer.run();
   while (trainer.epoch < 6) await trainer.run();
-  t.same(withoutTimes(resumed.history), withoutTimes(trainer.history));
+  t.same(resumed.history.map(withoutTimes), trainer.history.map(withoutTimes));
   await t.rejects(Trainer.resume(versioned('5'), toyDataset()), {
     name: 'CheckpointError',
     message: /version 5; this program reads versions 1 to 4/,

@@ -3,7 +3,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { RunDirectory } from '../dist/report/run-directory.js';
-import { binding, datasetFromArrays, readCheckpoint, Trainer, TrainingDivergedError, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
+import {
+  binding,
+  datasetFromArrays,
+  readCheckpoint,
+  Trainer,
+  TrainingDivergedError,
+  temporaryFolder,
+  toyDataset,
+  toyNetwork,
+  withoutTimes,
+} from './support.mjs';
 
 const quick = {
   epochs: 5,
@@ -15,11 +25,10 @@ const quick = {
   augmentation: { shift: 1 },
 };
 const create = (changes) => Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, ...changes });
-const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 
 async function finish(trainer) {
   await trainer.run();
-  const result = { history: withoutTimes(trainer.history), state: await trainer.state(), description: trainer.description };
+  const result = { history: trainer.history.map(withoutTimes), state: await trainer.state(), description: trainer.description };
   await trainer.dispose();
   return result;
 }
@@ -51,7 +60,7 @@ t.test('a checkpoint of any moment resumes to the same numbers', async (t) => {
   await others;
   t.equal(result, 'epochs');
   const all = await Promise.all(taken);
-  t.same(withoutTimes(trainer.history), whole.history, 'taking them changes nothing');
+  t.same(trainer.history.map(withoutTimes), whole.history, 'taking them changes nothing');
   const inside = all.filter(({ checkpoint }) => checkpoint.progress);
   t.ok(inside.length >= 5, `${inside.length} of ${all.length} inside an epoch`);
   const seen = new Set();

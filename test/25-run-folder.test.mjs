@@ -10,11 +10,10 @@ import t from 'tap';
 import { RunDirectory } from '../dist/report/run-directory.js';
 import { takeLock } from '../dist/training/lock.js';
 import { fuzz } from '../scripts/fuzz/kill.mjs';
-import { root, Trainer, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
+import { root, Trainer, temporaryFolder, toyDataset, toyNetwork, withoutTimes } from './support.mjs';
 
 const options = { epochs: 3, batchSize: 48, learningRate: 0.01, gamma: 2, bits: { initial: 3, learningRate: 0.5, freezeAt: 0.7 }, seed: 4 };
 const description = { model: 'toy', dataset: 'toy', checkpointEvery: { steps: 2 } };
-const withoutTimes = ({ epochSeconds, imagesPerSecond, ...rest }) => rest;
 const FILES = ['checkpoint', 'config.json', 'metrics.jsonl', 'model.scnn', 'report.html'];
 
 /** As the command does it. `stopAt`: the step at which the run stops and is saved. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { binding, cli, decodeModel, readCheckpoint, Trainer, temporaryFolder, toyDataset, toyNetwork } from './support.mjs';
+import { binding, cli, decodeModel, readCheckpoint, Trainer, temporaryFolder, toyDataset, toyNetwork, withoutTimes } from './support.mjs';
 
 const quick = {
   epochs: 6,
@@ -15,7 +15,6 @@ const quick = {
   augmentation: { shift: 1 },
   ema: 0.9,
 };
-const withoutTimes = (history) => history.map(({ epochSeconds, imagesPerSecond, ...rest }) => rest);
 const create = (options) => Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, ...options });
 const AVERAGE = '/average';
 const averagesOf = (state) =>
@@ -85,7 +84,7 @@ t.test('a resumed run goes on exactly, at the end of an epoch and inside one', a
     t.equal((await readCheckpoint(path)).options.ema, 0.9);
     const second = await Trainer.resume(path, toyDataset());
     await second.run();
-    t.same(withoutTimes(second.history), withoutTimes(whole.history), event);
+    t.same(second.history.map(withoutTimes), whole.history.map(withoutTimes), event);
     t.same(await second.state(), await whole.state(), event);
     await Promise.all([first.dispose(), second.dispose()]);
   }

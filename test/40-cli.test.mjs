@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { cli, createModel, temporaryFolder } from './support.mjs';
+import { cli, createModel, temporaryFolder, withoutTimes } from './support.mjs';
 
 const run = (...args) => spawnSync(process.execPath, [cli, ...args.map(String)], { encoding: 'utf8' });
 const lines = (path) =>
@@ -29,7 +29,6 @@ const quick = [
   '--lr',
   0.005,
 ];
-const withoutTimes = ({ epochSeconds, imagesPerSecond, ...rest }) => rest;
 
 t.test('train, eval, inspect', async (t) => {
   const out = join(temporaryFolder(t), 'run');

@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { saveInterval } from '../dist/cli/values.js';
 import { showProgress } from '../dist/report/progress.js';
-import { cli, NetworkBuilder, temporaryFolder } from './support.mjs';
+import { cli, NetworkBuilder, temporaryFolder, withoutTimes } from './support.mjs';
 
 const run = (args, options) => spawnSync(process.execPath, [cli, ...args.map(String)], { encoding: 'utf8', ...options });
-const withoutTimes = ({ epochSeconds, imagesPerSecond, ...rest }) => rest;
 const metricsOf = (folder) =>
   readFileSync(join(folder, 'metrics.jsonl'), 'utf8')
     .split('\n')

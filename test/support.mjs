@@ -68,6 +68,9 @@ export function toyNetwork({ compress = true, size = 12, classes = 4, padding = 
   return net.build(net.linear(net.flatten(d), { name: 'linear', outFeatures: classes, compress }));
 }
 
+/** What an epoch's record says that the same run says again. */
+export const withoutTimes = ({ epochSeconds, imagesPerSecond, ...rest }) => rest;
+
 export const range = (count) => Int32Array.from({ length: count }, (_, i) => i);
 
 /** Largest |a − b| relative to the largest |b|. */

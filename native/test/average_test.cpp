@@ -8,12 +8,6 @@ using namespace test;
 
 namespace {
 
-StepSettings still() {
-  StepSettings s = settings(1);
-  s.gamma = s.learningRate = s.bitDepthLearningRate = s.exponentLearningRate = 0;
-  return s;
-}
-
 NetworkOptions optionsWith(float ema, int batch) {
   NetworkOptions options;
   options.batchSize = batch, options.ema = ema;
@@ -33,10 +27,6 @@ std::vector<float> predicted(const NetworkDescription& description, const State&
   Network network(makeReferenceBackend(), description, optionsWith(0, batch));
   network.loadState(state);
   return predictAll(network, data, batch);
-}
-
-bool finite(const std::vector<float>& values) {
-  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v) && std::fabs(v) < 1e6f; });
 }
 
 }  // namespace

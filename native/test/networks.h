@@ -185,5 +185,15 @@ inline StepSettings settings(int step) {
   s.exponentLearningRate = 0.02f;
   return s;
 }
+// Of a step that changes no parameter.
+inline StepSettings still() {
+  StepSettings s = settings(1);
+  s.gamma = s.learningRate = s.bitDepthLearningRate = s.exponentLearningRate = 0;
+  return s;
+}
+
+inline bool finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v) && std::fabs(v) < 1e6f; });
+}
 
 }  // namespace test

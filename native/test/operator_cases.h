@@ -49,10 +49,8 @@ inline DataSet dataFor(const NetworkDescription& network, int count) {
 }
 
 inline float lossInTraining(Network& network, const DataSet& data, int count) {
-  StepSettings still = settings(1);
-  still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = still.gamma = 0;
   const auto indices = firstIndices(count);
-  return float(network.trainStep(data, indices.data(), count, still).loss);
+  return float(network.trainStep(data, indices.data(), count, still()).loss);
 }
 
 // Gradients of all trained parameters against finite differences, on the reference.

@@ -139,11 +139,6 @@ struct Run {
     options.batchSize = batch;
     return std::make_unique<Network>(std::move(backend), description, options);
   }
-  static StepSettings still() {
-    StepSettings s = settings(1);
-    s.gamma = s.learningRate = s.bitDepthLearningRate = s.exponentLearningRate = 0;
-    return s;
-  }
   double loss(Network& network) const { return network.trainStep(data, indices.data(), batch, still()).loss; }
 };
 
@@ -187,7 +182,7 @@ TEST_CASE("gradients of every operator against finite differences") {
     auto network = run.network(makeReferenceBackend());
     const State state = randomState(*network, 3, 20);  // 20 bits: rounding is too fine to matter, nothing is clipped
     network->loadState(state);
-    auto gradients = network->gradients(run.data, run.indices.data(), run.batch, Run::still());
+    auto gradients = network->gradients(run.data, run.indices.data(), run.batch, still());
     checkParameterGradients(*network, state, gradients, 5e-3, 3e-4, [&](const State& moved) {
       network->loadState(moved);
       return run.loss(*network);
@@ -208,7 +203,7 @@ TEST_CASE("every operator on every backend gives the reference's gradients and p
         kill(state, network->parameters(), random, share);
         network->loadState(state);
         std::vector<std::vector<float>> results;
-        for (auto& [name, values] : network->gradients(run.data, run.indices.data(), run.batch, Run::still()))
+        for (auto& [name, values] : network->gradients(run.data, run.indices.data(), run.batch, still()))
           results.push_back(values);
         results.push_back({float(run.loss(*network))});
         results.push_back(network->predict(run.data.floats.data(), std::size_t(run.batch)));
@@ -290,7 +285,7 @@ TEST_CASE("losses of every element: the gradient of the bias of the last layer a
         else if (loss == Loss::kHuber) value = d * d / 2, slope = d;
         expected += value / double(z.size()), slopes[i % 4] += float(slope / double(z.size()));
       }
-      CHECK(difference(network.gradients(data, indices.data(), 21, Run::still())["out.bias"], slopes, 1e-2) < 1e-5);
+      CHECK(difference(network.gradients(data, indices.data(), 21, still())["out.bias"], slopes, 1e-2) < 1e-5);
       CHECK(network.evaluate(data, indices.data(), 21).loss == doctest::Approx(expected).epsilon(1e-5));
     }
   }

@@ -117,9 +117,7 @@ TEST_CASE("several outputs: the loss is the weighted sum of what each prediction
       CHECK(result.count == all.count);
       CHECK(result.correct == all.correct);
       const Terms first = termsOf(predicted, data, batch);
-      StepSettings still = settings(1);
-      still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = still.gamma = 0;
-      const StepResult step = network.trainStep(data, indices.data(), batch, still);
+      const StepResult step = network.trainStep(data, indices.data(), batch, still());
       CHECK(step.loss == doctest::Approx(2 * first.kind + first.map + 0.5 * first.mask).epsilon(1e-4));
       CHECK(step.weight == batch);
       CHECK(step.count == first.count);
@@ -133,9 +131,9 @@ TEST_CASE("several outputs: gradients are those of the sum, and agree on every b
   auto gradientsOf = [&](std::unique_ptr<Backend> backend, const NetworkOptions& options) {
     Network network(std::move(backend), severalNetwork(), options);
     network.loadState(randomState(network, 3, 6));
-    StepSettings still = settings(1);
-    still.gamma = 0;
-    return network.gradients(data, indices.data(), count, still);
+    StepSettings s = settings(1);
+    s.gamma = 0;
+    return network.gradients(data, indices.data(), count, s);
   };
   const auto whole = gradientsOf(makeReferenceBackend(), severalOptions(count));
   for (auto& backend : testedBackends()) {
@@ -165,15 +163,13 @@ TEST_CASE("several outputs: gradients are those of the sum, and agree on every b
   // And of numbers against finite differences of the loss: biases have no quantizer.
   Network network(makeReferenceBackend(), severalNetwork(), severalOptions(count));
   const State state = randomState(network, 3, 6);
-  StepSettings still = settings(1);
-  still.learningRate = still.bitDepthLearningRate = still.exponentLearningRate = still.gamma = 0;
   for (const char* parameter : {"c1.bias", "l1.bias", "l2.bias", "kind.bias", "map.bias", "mask.bias"})
     for (std::size_t i = 0; i < state.at(parameter).size(); i++) {
       auto lossAt = [&](float shift) {
         State moved = state;
         moved[parameter][i] += shift;
         network.loadState(moved);
-        return network.trainStep(data, indices.data(), count, still).loss;
+        return network.trainStep(data, indices.data(), count, still()).loss;
       };
       const double slope = (lossAt(0.01f) - lossAt(-0.01f)) / 0.02;
       CAPTURE(parameter);

@@ -5,20 +5,6 @@
 
 using namespace test;
 
-namespace {
-
-StepSettings still() {
-  StepSettings s = settings(1);
-  s.gamma = s.learningRate = s.bitDepthLearningRate = s.exponentLearningRate = 0;
-  return s;
-}
-
-bool finite(const std::vector<float>& values) {
-  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v) && std::fabs(v) < 1e6f; });
-}
-
-}  // namespace
-
 TEST_CASE("random networks over all operators keep their function through removal") {
   const int batch = 8;
   const auto indices = firstIndices(batch);
@@ -97,4 +83,17 @@ TEST_CASE("a training step that would kill everything leaves the last layer of a
     Network::prune(network);
     CHECK(something(*network));
   }
+}
+
+TEST_CASE("a sum whose constant is no number any more is no sum, and stays") {
+  NetworkDescription description{Axes::image(1, 4, 4), {conv("conv", "input", 3, 1)}, "out"};
+  std::string last = "conv";
+  for (int k = 0; k < 12; k++) {  // 1e30 to the power of 12 is none
+    const std::string name = "affine" + std::to_string(k);
+    description.nodes.push_back(makeNode("affine", name, {last}, {{"scale", {1e30}}, {"offset", {1e30}}}));
+    last = name;
+  }
+  description.nodes.push_back(linear("out", last, 2, false));
+  auto network = std::make_unique<Network>(makeReferenceBackend(), description, NetworkOptions{});
+  CHECK_FALSE(Network::prune(network));
 }
