@@ -13,6 +13,18 @@ struct PairProduct {
   static F16 add(F16 a, F16 b, F16 sum) { return addPairs(a, b, sum); }
 };
 
+template <int O, int P>
+inline void storeTile(const Products& t, const F16 (&sum)[O][P], float* target) {
+  SC_UNROLL
+  for (int o = 0; o < O; o++) {
+    SC_UNROLL
+    for (int p = 0; p < P; p++) {
+      float* at = target + o * t.outStride + p * t.targetStride;
+      store(at, t.accumulate ? sum[o][p] + load(at) : sum[o][p]);
+    }
+  }
+}
+
 // L: neighbouring terms whose factors stand side by side in the panel, [term / L][outs][term % L].
 template <class Product, int L, int O, int P>
 inline void productTile(const Products& t, const float* source, const float* panel, float* target) {
@@ -34,14 +46,7 @@ inline void productTile(const Products& t, const float* source, const float* pan
         for (int p = 0; p < P; p++) sum[o][p] = Product::add(w, in[p], sum[o][p]);
       }
     }
-  SC_UNROLL
-  for (int o = 0; o < O; o++) {
-    SC_UNROLL
-    for (int p = 0; p < P; p++) {
-      float* at = target + o * t.outStride + p * t.targetStride;
-      store(at, t.accumulate ? sum[o][p] + load(at) : sum[o][p]);
-    }
-  }
+  storeTile<O, P>(t, sum, target);
 }
 
 // The factors of each output from a plane of its own, as a tensor has them: nothing is copied for it. Lines of the next
@@ -72,14 +77,7 @@ inline void planesTile(const Products& t, const float* source, float* target) {
       }
     }
   }
-  SC_UNROLL
-  for (int o = 0; o < O; o++) {
-    SC_UNROLL
-    for (int p = 0; p < P; p++) {
-      float* at = target + o * t.outStride + p * t.targetStride;
-      store(at, t.accumulate ? sum[o][p] + load(at) : sum[o][p]);
-    }
-  }
+  storeTile<O, P>(t, sum, target);
 }
 inline void productPlanes(const Products& t) {
   withSize<kTileO>(t.blocks->outs, [&](auto o) {
