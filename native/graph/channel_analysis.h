@@ -84,4 +84,12 @@ void forEachJoined(const ChannelRule& rule, F f) {
     if (rule.sources[i].input >= 0) f(int(i) / rule.perChannel, rule.sources[i].input, rule.sources[i].channel);
 }
 
+// Calls f(first, past) for each set of channels that a rule mixes.
+template <class F>
+void forEachMixed(const ChannelRule& rule, int channels, F f) {
+  if (rule.mixed.empty()) f(0, channels);
+  int first = 0;
+  for (int count : rule.mixed) f(first, first + count), first += count;
+}
+
 }  // namespace selfcompress

@@ -32,17 +32,18 @@ class Constants {
         parameters_(parameters),
         small_(small),
         source_(source),
-        sums_(network, topology, channels),
-        uniform_(topology, channels) {
-    of.emplace_back(std::size_t(topology.axes[0].channels));
+        sums_(network, topology, channels, values_) {
+    const auto count = std::size_t(topology.axes[0].channels);
+    values_.constants.emplace_back(count);
+    values_.uniform.emplace_back(count, topology.shapes[0].pixels() == 1);
+    values_.cancels.emplace_back(count, false);
     for (int i = 0; i < int(network.nodes.size()); i++) ofNode(i);
   }
-  std::vector<std::vector<MaybeConstant>> of;
-  ChannelValues take() && { return {std::move(of), std::move(uniform_.of), std::move(sums_.cancels)}; }
+  ChannelValues take() && { return std::move(values_); }
 
  private:
   const std::vector<MaybeConstant>& input(int i, int k) const {
-    return of[std::size_t(topology_.inputs[std::size_t(i)][std::size_t(k)])];
+    return values_.constants[std::size_t(topology_.inputs[std::size_t(i)][std::size_t(k)])];
   }
 
   void ofNode(int i) {
@@ -52,9 +53,9 @@ class Constants {
     else if (rule.kind == ChannelRule::Kind::kMap) mapped(i, rule, out);
     else if (rule.kind == ChannelRule::Kind::kJoin) joined(i, rule, out);
     else ties(i, rule, out);
-    sums_.add(i, valuesOf(parameters_, i, small_), uniform_, out);
-    of.push_back(std::move(out));
-    uniform_.add(i, of);
+    values_.cancels.push_back(sums_.add(i, valuesOf(parameters_, i, small_), out));
+    values_.constants.push_back(std::move(out));
+    values_.uniform.push_back(uniformOf(topology_, channels_, i, values_));
   }
 
   // A row of weights is a constant when it is dead, or everything that it reads is.
@@ -137,7 +138,7 @@ class Constants {
         all = allConstant(i, std::size_t(c), std::size_t(count)), past += count;
       }
       MaybeConstant in = input(i, k)[std::size_t(c)];
-      if (!in && rule.normalises && rule.ofExamples && uniform_(topology_.inputs[std::size_t(i)][std::size_t(k)], c))
+      if (!in && rule.normalises && rule.ofExamples && values_.areUniform(topology_.inputs[std::size_t(i)], {{k, c}}))
         in = Constant{};
       if (!in || (rule.varies && !in->isZero())) return;
       const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
@@ -184,8 +185,8 @@ class Constants {
   const Parameters& parameters_;
   const State& small_;
   const WeightSource& source_;
+  ChannelValues values_;
   Sums sums_;
-  Uniform uniform_;
 };
 
 }  // namespace

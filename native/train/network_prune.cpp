@@ -27,15 +27,18 @@ std::optional<Removed> Network::prune(std::unique_ptr<Network>& network) {
   Network& old = *network;
   old.requireIdle();
   const State small = old.download(*old.parameters_, false);
-  const State averages = old.averages_ ? old.download(*old.averages_, true) : State{};
-  const WeightSource weights = [&](const Parameter& p) {
-    std::vector<float> values(static_cast<std::size_t>(p.count));
-    old.backend_->download(values.data(), p.value, values.size() * sizeof(float));
-    return values;
+  const State averages = old.averages_ ? old.download(*old.averages_, false) : State{};
+  // Weights are big, and few of them are asked for: those of `parameters` one at a time.
+  auto weightsOf = [&](const Parameters& parameters) -> WeightSource {
+    return [&old, &parameters](const Parameter& p) {
+      std::vector<float> values(static_cast<std::size_t>(p.count));
+      old.backend_->download(values.data(), parameters.values + p.offset, values.size() * sizeof(float));
+      return values;
+    };
   };
-  std::optional<Pruning> pruning =
-      findRemovable(old.description_, old.topology_, *old.channels_, *old.parameters_,
-                    layerRules(old.description_, old.options_), small, weights, old.averages_ ? &averages : nullptr);
+  std::optional<Pruning> pruning = findRemovable(
+      old.description_, old.topology_, *old.channels_, *old.parameters_, layerRules(old.description_, old.options_),
+      small, weightsOf(*old.parameters_), old.averages_ ? &averages : nullptr, weightsOf(old.evaluated()));
   if (!pruning) return std::nullopt;
   State state = pruneState(old.description_, old.topology_, *old.channels_, *old.parameters_, *pruning, old.state());
   Removed removed;

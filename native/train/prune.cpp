@@ -14,26 +14,13 @@ bool foldable(const Constant& c) {
   return std::fabs(c.train - c.evaluate) <= 1e-6 * std::max(1.0, std::max(std::fabs(c.train), std::fabs(c.evaluate)));
 }
 
-// Calls f(first, past) for each set of channels that a rule mixes.
-template <class F>
-void forEachMixed(const ChannelRule& rule, int channels, F f) {
-  if (rule.mixed.empty()) f(0, channels);
-  int first = 0;
-  for (int count : rule.mixed) f(first, first + count), first += count;
-}
-
 // Which channels of every tensor somebody makes something of, on the way to the output: not those that only dead rows
 // of weights read, nor the partners of a zero.
 class Seen {
  public:
   Seen(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
        const Parameters& parameters, const State& small, const ChannelValues& values)
-      : topology_(topology),
-        channels_(channels),
-        parameters_(parameters),
-        small_(small),
-        values_(values),
-        constants_(values.constants) {
+      : topology_(topology), channels_(channels), parameters_(parameters), small_(small), values_(values) {
     for (const Axes& axes : topology.axes) of_.emplace_back(std::size_t(axes.channels), false);
     of_[std::size_t(topology.output)].assign(of_[std::size_t(topology.output)].size(), true);
     for (int i = int(network.nodes.size()) - 1; i >= 0; i--) readBy(i);
@@ -52,28 +39,18 @@ class Seen {
   // Whether somebody makes something of the sums: a constant comes through the same whatever they are.
   bool used(int i, const ChannelRule::Contraction& sum) const {
     if (sum.uses.empty()) return anyOf(i + 1);
-    return std::any_of(sum.uses.begin(), sum.uses.end(),
-                       [&](int c) { return (*this)(i + 1, c) && !constants_[std::size_t(i) + 1][std::size_t(c)]; });
+    return std::any_of(sum.uses.begin(), sum.uses.end(), [&](int c) {
+      return (*this)(i + 1, c) && !values_.constants[std::size_t(i) + 1][std::size_t(c)];
+    });
   }
   // Whether the sums come out the same without these products.
-  bool addsNothing(int i, const ChannelRule::Contraction& sum) const { return zeros(i, sum.a) || uniform(i, sum.b); }
+  bool addsNothing(int i, const ChannelRule::Contraction& sum) const {
+    const std::vector<int>& inputs = topology_.inputs[std::size_t(i)];
+    return values_.areZero(inputs, sum.a) || values_.areUniform(inputs, sum.b);
+  }
 
  private:
   int input(int i, int k) const { return topology_.inputs[std::size_t(i)][std::size_t(k)]; }
-  bool isZeroAt(int tensor, int channel) const {
-    const MaybeConstant& value = constants_[std::size_t(tensor)][std::size_t(channel)];
-    return value && value->isZero();
-  }
-  bool isZero(int i, int k, int channel) const { return isZeroAt(input(i, k), channel); }
-  bool zeros(int i, const std::vector<ChannelRule::Source>& sources) const {
-    return std::all_of(sources.begin(), sources.end(),
-                       [&](const ChannelRule::Source& s) { return isZero(i, s.input, s.channel); });
-  }
-  bool uniform(int i, const std::vector<ChannelRule::Source>& sources) const {
-    return std::all_of(sources.begin(), sources.end(), [&](const ChannelRule::Source& s) {
-      return values_.uniform[std::size_t(input(i, s.input))][std::size_t(s.channel)];
-    });
-  }
   void see(int i, int k, int channel) { of_[std::size_t(input(i, k))][std::size_t(channel)] = true; }
 
   void readBy(int i) {
@@ -83,7 +60,7 @@ class Seen {
       if (values_.cancels[std::size_t(i) + 1][std::size_t(c)]) of_[std::size_t(i) + 1][std::size_t(c)] = false;
     if (!anyOf(i + 1)) return;
     auto pass = [&](int out, int k, int c) {
-      const bool forgotten = rule.forgets && constants_[std::size_t(input(i, k))][std::size_t(c)];
+      const bool forgotten = rule.forgets && values_.constants[std::size_t(input(i, k))][std::size_t(c)];
       if ((*this)(i + 1, out) && !forgotten) see(i, k, c);
     };
     if (rule.mixing != ChannelRule::Mixing::kNone)
@@ -125,7 +102,7 @@ class Seen {
     const int units = int(seen.size());
     const Parameter *bits = parameters_.find(i, Role::kBitDepth), *bias = parameters_.find(i, Role::kBias);
     auto lives = [&](int row) { return !bits || !(small_.at(bits->name)[std::size_t(row)] <= 0); };
-    auto works = [&](int u) { return seen[std::size_t(u)] && !isZeroAt(i + 1, u); };
+    auto works = [&](int u) { return seen[std::size_t(u)] && !values_.isZero(i + 1, u); };
     auto isScaled = [&](int u) {  // by the reset gate of u
       const int first = r.candidate * units;
       if (!r.resetsFirst) return lives(first + u) || (bias && small_.at(bias->name)[std::size_t(first + u)] != 0);
@@ -151,15 +128,16 @@ class Seen {
       for (int k = 0; k < inputs && (*this)(i + 1, c); k++) {
         bool hidden = false;
         for (int other = 0; other < (rule.onlyFirst ? 1 : inputs) && rule.kind == ChannelRule::Kind::kProduct; other++)
-          hidden = hidden || (other != k && isZero(i, other, place(other, c)));
+          hidden = hidden || (other != k && values_.isZero(input(i, other), place(other, c)));
         if (!hidden) see(i, k, place(k, c));
       }
   }
   void readByContraction(int i, const ChannelRule::Contraction& sum) {
     if (!used(i, sum)) return;
-    if (!uniform(i, sum.b))
+    const std::vector<int>& inputs = topology_.inputs[std::size_t(i)];
+    if (!values_.areUniform(inputs, sum.b))
       for (const ChannelRule::Source& s : sum.a) see(i, s.input, s.channel);
-    if (!zeros(i, sum.a))
+    if (!values_.areZero(inputs, sum.a))
       for (const ChannelRule::Source& s : sum.b) see(i, s.input, s.channel);
   }
 
@@ -168,7 +146,6 @@ class Seen {
   const Parameters& parameters_;
   const State& small_;
   const ChannelValues& values_;
-  const std::vector<std::vector<MaybeConstant>>& constants_;
   std::vector<std::vector<bool>> of_;  // of every tensor and channel
 };
 
@@ -183,7 +160,7 @@ class Removable {
         parameters_(parameters),
         rules_(rules),
         small_(small),
-        constants_(values.constants),
+        values_(values),
         seen_(network, topology, channels, parameters, small, values),
         pinned_(std::size_t(channels.classCount()), false) {
     pinTensor(0);
@@ -227,7 +204,7 @@ class Removable {
   }
   // A unit that is seen has to be zero at all times.
   void pinUnit(int t, int u) {
-    const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(u)];
+    const MaybeConstant& value = values_.constants[std::size_t(t)][std::size_t(u)];
     if (seen_(t, u) && !(value && value->isZero())) pin(t, u);
   }
   // What a row that stays reads has to be a constant that its bias can take over.
@@ -241,7 +218,7 @@ class Removable {
       bool read = false;
       for (int o = g * rows; o < (g + 1) * rows && !read; o++) read = !canGo(i + 1, o) && seen_.reads(i, o);
       for (int c = g * ins; c < (g + 1) * ins && read; c++) {
-        const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
+        const MaybeConstant& value = values_.constants[std::size_t(t)][std::size_t(c)];
         if (!value || !(value->isZero() || (canFold && foldable(*value)))) pin(t, c);
       }
     }
@@ -251,23 +228,19 @@ class Removable {
   void pinMixed(int i, const ChannelRule& rule) {
     const int t = topology_.inputs[std::size_t(i)][0];
     const bool all = rule.mixing == ChannelRule::Mixing::kAll;
-    const auto& values = constants_[std::size_t(t)];
+    const auto& values = values_.constants[std::size_t(t)];
     forEachMixed(rule, count(t), [&](int first, int past) {
       bool counts = all;
       for (int c = first; c < past && !counts; c++)
         counts = (!values[std::size_t(c)] || !canGo(t, c)) && seen_(i + 1, c) && !ignoresOthers(i, c);
       for (int c = first; c < past && counts; c++)
-        if (all || !isZero(t, c)) pin(t, c);
+        if (all || !values_.isZero(t, c)) pin(t, c);
     });
-  }
-  bool isZero(int t, int c) const {
-    const MaybeConstant& value = constants_[std::size_t(t)][std::size_t(c)];
-    return value && value->isZero();
   }
   // Whether a zero comes out of a norm over channels the same, whatever the others of its set are.
   bool ignoresOthers(int i, int c) const {
     const Constant zero;
-    return isZero(topology_.inputs[std::size_t(i)][0], c) &&
+    return values_.isZero(topology_.inputs[std::size_t(i)][0], c) &&
            network_.nodes[std::size_t(i)].op->constant(topology_.context(network_, i), valuesOf(parameters_, i, small_),
                                                        c, {&zero, 1});
   }
@@ -367,7 +340,7 @@ class Removable {
       const int t = topology_.inputs[std::size_t(i)][0];
       if (channels_.rule(i).mixing == ChannelRule::Mixing::kNone) continue;
       for (int c = 0; c < count(t); c++)
-        if (const auto found = tensors.find(channels_.classOf(t, c)); found != tensors.end() && !isZero(t, c))
+        if (const auto found = tensors.find(channels_.classOf(t, c)); found != tensors.end() && !values_.isZero(t, c))
           found->second.second++;
     }
     const auto most = std::max_element(tensors.begin(), tensors.end(),
@@ -381,7 +354,7 @@ class Removable {
   const Parameters& parameters_;
   const std::vector<LayerRule>& rules_;
   const State& small_;
-  const std::vector<std::vector<MaybeConstant>>& constants_;
+  const ChannelValues& values_;
   const Seen seen_;
   std::vector<bool> pinned_;
   bool changed_ = false;
@@ -421,13 +394,14 @@ State commonValues(const Parameters& parameters, State values, const State& othe
 std::optional<Pruning> findRemovable(const NetworkDescription& network, const Topology& topology,
                                      const ChannelAnalysis& channels, const Parameters& parameters,
                                      const std::vector<LayerRule>& rules, const State& small,
-                                     const WeightSource& weights, const State* averages) {
+                                     const WeightSource& weights, const State* averages,
+                                     const WeightSource& averageWeights) {
   Pruning result;
   ChannelValues values = channelValues(network, topology, channels, parameters, small, weights);
   result.constants = values.constants;
   State both = small;
   if (averages) {
-    const ChannelValues others = channelValues(network, topology, channels, parameters, *averages);
+    const ChannelValues others = channelValues(network, topology, channels, parameters, *averages, averageWeights);
     result.averageConstants = others.constants;
     values = commonValues(std::move(values), others);
     both = commonValues(parameters, std::move(both), *averages);

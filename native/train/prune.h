@@ -15,8 +15,8 @@
 #include <optional>
 #include <span>
 
-#include "graph/channel_analysis.h"
 #include "graph/parameters.h"
+#include "train/channel_values.h"
 
 namespace selfcompress {
 
@@ -35,18 +35,12 @@ struct Pruning {
   std::vector<std::vector<MaybeConstant>> averageConstants;  // the same of the averages, where there are some
 };
 
-// What is known of the values of every channel of every tensor, whatever the network reads.
-struct ChannelValues {
-  std::vector<std::vector<MaybeConstant>> constants;
-  std::vector<std::vector<bool>> uniform;  // the same at every position of an example (train/uniform.h)
-  std::vector<std::vector<bool>> cancels;  // a constant that what it is made of cancels to (train/sums.h)
-};
-
 // What can go, from the values of all parameters but weights: those that are asked for are of layers that read nothing
-// but constants. nullopt: nothing. `averages`: all averages by the names of their parameters.
+// but constants. nullopt: nothing. `averages`: the same of the averages, by the names of their parameters.
 std::optional<Pruning> findRemovable(const NetworkDescription&, const Topology&, const ChannelAnalysis&,
                                      const Parameters&, const std::vector<LayerRule>&, const State& small,
-                                     const WeightSource& = {}, const State* averages = nullptr);
+                                     const WeightSource& = {}, const State* averages = nullptr,
+                                     const WeightSource& averageWeights = {});
 
 // The state of the smaller network: `state` cut, after constants were folded into the biases of their readers.
 State pruneState(const NetworkDescription& before, const Topology&, const ChannelAnalysis&, const Parameters&,

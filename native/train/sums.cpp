@@ -20,35 +20,32 @@ void addTo(Sum& sum, const Sum& from, double factor) {
   }
 }
 
-Sum scaled(const Sum& in, double factor) {
-  Sum out;
-  addTo(out, in, factor);
-  return out;
-}
+Sum termOf(int tensor, int channel) { return {{}, {{{tensor, channel}, 1.0}}}; }
 
 }  // namespace
 
-Sums::Sums(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels)
-    : cancels{std::vector<bool>(std::size_t(topology.axes[0].channels), false)},
-      network_(network),
-      topology_(topology),
-      channels_(channels),
-      of_(1),
-      constants_{std::vector<MaybeConstant>(std::size_t(topology.axes[0].channels))} {}
+Sums::Sums(const NetworkDescription& network, const Topology& topology, const ChannelAnalysis& channels,
+           const ChannelValues& known)
+    : network_(network), topology_(topology), channels_(channels), known_(known), of_(1) {}
 
 Sum Sums::of(int tensor, int channel) const {
   const auto& sums = of_[std::size_t(tensor)];
   if (!sums.empty()) return sums[std::size_t(channel)];
-  if (const MaybeConstant& constant = constants_[std::size_t(tensor)][std::size_t(channel)]) return {*constant, {}};
-  return {{}, {{{tensor, channel}, 1.0}}};
+  if (const MaybeConstant& constant = known_.constants[std::size_t(tensor)][std::size_t(channel)])
+    return {*constant, {}};
+  return termOf(tensor, channel);
 }
 
 Sum Sums::mapped(int i, const NodeValues& values, int channel, const Sum& in) const {
   const ChannelRule& rule = channels_.rule(i);
   const Operator& op = *network_.nodes[std::size_t(i)].op;
-  Sum out = scaled(in, rule.factors[0]);
-  if (op.constant)
-    out.constant = op.constant(topology_.context(network_, i), values, channel, {&in.constant, 1}).value();
+  Sum out;
+  addTo(out, in, rule.factors[0]);
+  if (!op.constant) return out;
+  // None where it is no number any more.
+  const MaybeConstant constant = op.constant(topology_.context(network_, i), values, channel, {&in.constant, 1});
+  if (!constant) return termOf(i + 1, channel);
+  out.constant = *constant;
   return out;
 }
 
@@ -64,7 +61,7 @@ Sum Sums::tied(int i, int channel) const {
 }
 
 // Empty: each channel is a term of its own.
-std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values, const Uniform& isUniform) const {
+std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values) const {
   const ChannelRule& rule = channels_.rule(i);
   // What makes the same constant of a constant makes the same value of what is the same at all positions.
   const bool keepsUniform = rule.kind == ChannelRule::Kind::kMap && rule.mixing == ChannelRule::Mixing::kNone &&
@@ -72,27 +69,27 @@ std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values, const Uniform& is
   if (rule.factors.empty() && !keepsUniform) return {};
   std::vector<Sum> sums;
   for (int c = 0; c < topology_.axes[std::size_t(i) + 1].channels; c++)
-    sums.push_back(rule.kind == ChannelRule::Kind::kSum ? tied(i, c) : Sum{{}, {{{i + 1, c}, 1.0}}});
+    sums.push_back(rule.kind == ChannelRule::Kind::kSum ? tied(i, c) : termOf(i + 1, c));
   if (rule.kind == ChannelRule::Kind::kMap)
     forEachMapped(rule, [&](int o, int k, int c) {
       const int t = topology_.inputs[std::size_t(i)][std::size_t(k)];
       if (!rule.factors.empty()) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
-      else if (isUniform(t, c)) sums[std::size_t(o)] = of(t, c);
+      else if (known_.uniform[std::size_t(t)][std::size_t(c)]) sums[std::size_t(o)] = of(t, c);
     });
   return sums;
 }
 
-void Sums::add(int i, const NodeValues& values, const Uniform& isUniform, std::vector<MaybeConstant>& out) {
-  std::vector<Sum> sums = sumsOf(i, values, isUniform);
-  std::vector<bool>& cancelled = cancels.emplace_back(out.size(), false);
+std::vector<bool> Sums::add(int i, const NodeValues& values, std::vector<MaybeConstant>& out) {
+  std::vector<Sum> sums = sumsOf(i, values);
+  std::vector<bool> cancelled(out.size(), false);
   for (std::size_t c = 0; c < sums.size(); c++) {
     cancelled[c] = !out[c] && sums[c].terms.empty();
     if (cancelled[c]) out[c] = sums[c].constant;
     if (out[c]) sums[c] = {*out[c], {}};
-    else if (sums[c].terms.size() > kMostTerms) sums[c] = {{}, {{{i + 1, int(c)}, 1.0}}};
+    else if (sums[c].terms.size() > kMostTerms) sums[c] = termOf(i + 1, int(c));
   }
   of_.push_back(std::move(sums));
-  constants_.push_back(out);
+  return cancelled;
 }
 
 }  // namespace selfcompress

@@ -2,8 +2,7 @@
 // constant whatever they are, as in x + p - p.
 #pragma once
 
-#include "graph/channel_analysis.h"
-#include "train/uniform.h"
+#include "train/channel_values.h"
 
 namespace selfcompress {
 
@@ -19,24 +18,24 @@ struct Sum {
 // Filled node by node, in the order of the network.
 class Sums {
  public:
-  Sums(const NetworkDescription&, const Topology&, const ChannelAnalysis&);
+  // `known`: of all tensors before the node that is added.
+  Sums(const NetworkDescription&, const Topology&, const ChannelAnalysis&, const ChannelValues& known);
 
   // Of what node i puts out; channels that turn out to be constants are set in `out`, where those that are known stand.
-  // `isUniform`: which channels of a tensor before it are.
-  void add(int i, const NodeValues&, const Uniform& isUniform, std::vector<MaybeConstant>& out);
-  std::vector<std::vector<bool>> cancels;  // of every tensor and channel: such a constant
+  // Returns which these are.
+  std::vector<bool> add(int i, const NodeValues&, std::vector<MaybeConstant>& out);
 
  private:
   Sum of(int tensor, int channel) const;
   Sum mapped(int i, const NodeValues&, int channel, const Sum& in) const;
   Sum tied(int i, int channel) const;
-  std::vector<Sum> sumsOf(int i, const NodeValues&, const Uniform&) const;
+  std::vector<Sum> sumsOf(int i, const NodeValues&) const;
 
   const NetworkDescription& network_;
   const Topology& topology_;
   const ChannelAnalysis& channels_;
+  const ChannelValues& known_;
   std::vector<std::vector<Sum>> of_;  // of every tensor; empty: each channel is a term of its own, or a constant
-  std::vector<std::vector<MaybeConstant>> constants_;
 };
 
 }  // namespace selfcompress

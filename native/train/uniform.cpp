@@ -3,79 +3,86 @@
 #include <algorithm>
 
 namespace selfcompress {
+namespace {
 
-Uniform::Uniform(const Topology& topology, const ChannelAnalysis& channels) : topology_(topology), channels_(channels) {
-  of.emplace_back(std::size_t(topology.axes[0].channels), topology.shapes[0].pixels() == 1);
-}
-
-bool Uniform::allOf(int tensor, int first, int past) const {
-  for (int c = first; c < past; c++)
-    if (!(*this)(tensor, c)) return false;
-  return true;
-}
-
-void Uniform::mapped(int i, const ChannelRule& rule, const std::vector<std::vector<MaybeConstant>>& constants) {
-  std::vector<bool>& out = of.back();
-  forEachMapped(rule, [&](int o, int k, int c) {
-    if (!rule.varies) out[std::size_t(o)] = (*this)(input(i, k), c);
-  });
-  if (rule.mixing != ChannelRule::Mixing::kNone && !rule.ofExamples) {
-    int first = 0;
-    const std::vector<int> sets = rule.mixed.empty() ? std::vector<int>{int(out.size())} : rule.mixed;
-    for (int count : sets) {
-      if (!allOf(input(i, 0), first, first + count)) std::fill_n(out.begin() + first, count, false);
-      first += count;
+class Rules {
+ public:
+  Rules(const Topology& topology, const ChannelRule& rule, int i, const ChannelValues& values)
+      : rule_(rule),
+        values_(values),
+        inputs_(topology.inputs[std::size_t(i)]),
+        first_(values.uniform[std::size_t(inputs_[0])]),
+        out(std::size_t(topology.axes[std::size_t(i) + 1].channels), false) {
+    switch (rule.kind) {
+      case ChannelRule::Kind::kMap:
+        mapped();
+        break;
+      case ChannelRule::Kind::kJoin:
+        if (rule.perChannel == 1 && !rule.varies)
+          forEachJoined(rule, [&](int o, int k, int c) { out[std::size_t(o)] = at(k, c); });
+        break;
+      case ChannelRule::Kind::kFresh:
+        fresh();
+        break;
+      case ChannelRule::Kind::kSum:
+      case ChannelRule::Kind::kProduct:
+        tied();
+        break;
     }
   }
-  if (!rule.averages) return;
-  // Sums that come to the same everywhere make equal shares.
-  std::vector<bool> equal(out.size(), true);
-  for (const ChannelRule::Contraction& sum : rule.contractions) {
-    const bool zeros = std::all_of(sum.a.begin(), sum.a.end(), [&](const ChannelRule::Source& s) {
-      const MaybeConstant& value = constants[std::size_t(input(i, s.input))][std::size_t(s.channel)];
-      return value && value->isZero();
-    });
-    const bool same = std::all_of(sum.b.begin(), sum.b.end(),
-                                  [&](const ChannelRule::Source& s) { return (*this)(input(i, s.input), s.channel); });
-    if (zeros || same) continue;
-    for (int c : sum.uses) equal[std::size_t(c)] = false;
-  }
-  for (std::size_t c = 0; c < out.size(); c++) out[c] = out[c] || equal[c];
-}
 
-void Uniform::add(int i, const std::vector<std::vector<MaybeConstant>>& constants) {
-  const ChannelRule& rule = channels_.rule(i);
+ private:
+  bool at(int k, int c) const { return values_.uniform[std::size_t(inputs_[std::size_t(k)])][std::size_t(c)]; }
+  bool allOfFirst(int first, int past) const {
+    return std::find(first_.begin() + first, first_.begin() + past, false) == first_.begin() + past;
+  }
+
+  void mapped() {
+    forEachMapped(rule_, [&](int o, int k, int c) { out[std::size_t(o)] = !rule_.varies && at(k, c); });
+    if (rule_.mixing != ChannelRule::Mixing::kNone && !rule_.ofExamples)
+      forEachMixed(rule_, int(out.size()), [&](int first, int past) {
+        if (!allOfFirst(first, past)) std::fill(out.begin() + first, out.begin() + past, false);
+      });
+    if (!rule_.averages) return;
+    // Sums that come to the same everywhere make equal shares.
+    std::vector<bool> equal(out.size(), true);
+    for (const ChannelRule::Contraction& sum : rule_.contractions)
+      if (!values_.areZero(inputs_, sum.a) && !values_.areUniform(inputs_, sum.b))
+        for (int c : sum.uses) equal[std::size_t(c)] = false;
+    for (std::size_t c = 0; c < out.size(); c++) out[c] = out[c] || equal[c];
+  }
+  void fresh() {
+    if (rule_.recurs() || rule_.readsNothing || rule_.padded) return;
+    const int rows = int(out.size()) / rule_.groups, reads = int(first_.size()) / rule_.groups;
+    for (int g = 0; g < rule_.groups; g++)
+      std::fill_n(out.begin() + g * rows, rows, allOfFirst(g * reads, (g + 1) * reads));
+  }
+  void tied() {
+    for (std::size_t c = 0; c < out.size(); c++)
+      out[c] = std::all_of(inputs_.begin(), inputs_.end(), [&](int t) {
+        const std::vector<bool>& in = values_.uniform[std::size_t(t)];
+        return in[in.size() == out.size() ? c : 0];
+      });
+  }
+
+  const ChannelRule& rule_;
+  const ChannelValues& values_;
+  const std::vector<int>& inputs_;
+  const std::vector<bool>& first_;  // input
+
+ public:
+  std::vector<bool> out;
+};
+
+}  // namespace
+
+std::vector<bool> uniformOf(const Topology& topology, const ChannelAnalysis& channels, int i,
+                            const ChannelValues& values) {
+  std::vector<bool> out = Rules(topology, channels.rule(i), i, values).out;
   const std::size_t t = std::size_t(i) + 1;
-  const int count = topology_.axes[t].channels;
-  of.emplace_back(std::size_t(count), false);
-  std::vector<bool>& out = of.back();
-  switch (rule.kind) {
-    case ChannelRule::Kind::kMap:
-      mapped(i, rule, constants);
-      break;
-    case ChannelRule::Kind::kJoin:
-      if (rule.perChannel == 1 && !rule.varies)
-        forEachJoined(rule, [&](int o, int k, int c) { out[std::size_t(o)] = (*this)(input(i, k), c); });
-      break;
-    case ChannelRule::Kind::kFresh: {
-      if (rule.recurs() || rule.readsNothing || rule.padded) break;
-      const int rows = count / rule.groups, reads = topology_.axes[std::size_t(input(i, 0))].channels / rule.groups;
-      for (int g = 0; g < rule.groups; g++)
-        std::fill_n(out.begin() + g * rows, rows, allOf(input(i, 0), g * reads, (g + 1) * reads));
-      break;
-    }
-    case ChannelRule::Kind::kSum:
-    case ChannelRule::Kind::kProduct:
-      for (int c = 0; c < count; c++) {
-        bool all = true;
-        for (int in : topology_.inputs[std::size_t(i)])
-          all = all && (*this)(in, topology_.axes[std::size_t(in)].channels == count ? c : 0);
-        out[std::size_t(c)] = all;
-      }
-      break;
-  }
   for (std::size_t c = 0; c < out.size(); c++)
-    out[c] = out[c] || topology_.shapes[t].pixels() == 1 || constants[t][c].has_value();
+    out[c] = out[c] || topology.shapes[t].pixels() == 1 || values.constants[t][c].has_value();
+  return out;
 }
 
 }  // namespace selfcompress
