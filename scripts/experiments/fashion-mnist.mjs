@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { binding } from '../../dist/index.js';
 import { sweepPlot } from './plot.mjs';
 import { scriptOptions, train } from './runs.mjs';
+import { mean, percent } from './statistics.mjs';
 
 const options = scriptOptions({ epochs: '15', seeds: '1,2', gammas: '0.02,0.035,0.05,0.1,0.3', runs: 'runs/fashion-mnist', 'data-dir': '' });
 const epochs = Number(options.epochs);
@@ -34,9 +35,7 @@ writeFileSync(
   `${JSON.stringify({ command: `node scripts/experiments/fashion-mnist.mjs --epochs ${epochs}`, results }, undefined, 2)}\n`,
 );
 
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const of = (gamma, pick) => results.filter((r) => r.gamma === gamma).map(pick);
-const percent = (x, digits = 2) => `${(100 * x).toFixed(digits)} %`;
 const plainAccuracy = mean(of('plain', (r) => r.testAccuracy));
 const row = (gamma) => {
   const accuracy = of(gamma, (r) => r.testAccuracy);

@@ -2,6 +2,7 @@
 //   node scripts/experiments/precision.mjs [--epochs 10] [--gammas 0.05] [--seeds 1,2,3] [--precisions fp32,bf16]
 //     [--threads N] [--runs runs/precision] [--data-dir DIR]
 import { scriptOptions, train } from './runs.mjs';
+import { mean, percent } from './statistics.mjs';
 
 const options = scriptOptions({
   epochs: '10',
@@ -19,8 +20,6 @@ const common = {
   ...(options.threads ? { threads: Number(options.threads) } : {}),
   ...(options['data-dir'] ? { 'data-dir': options['data-dir'] } : {}),
 };
-const percent = (x) => `${(100 * x).toFixed(2)} %`;
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const rows = [];
 for (const gamma of options.gammas.split(',')) {
   for (const precision of options.precisions.split(',')) {
@@ -33,7 +32,7 @@ for (const gamma of options.gammas.split(',')) {
     rows.push([
       gamma,
       precision,
-      accuracy.map(percent).join(', '),
+      accuracy.map((x) => percent(x)).join(', '),
       percent(mean(accuracy)),
       percent(mean(ends.map((e) => e.bitsFraction))),
       percent(mean(ends.map((e) => e.weightsFraction))),

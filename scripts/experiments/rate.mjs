@@ -4,6 +4,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { scriptOptions, train } from './runs.mjs';
+import { mean, percent } from './statistics.mjs';
 
 const options = scriptOptions({
   'data-dir': '',
@@ -49,15 +50,17 @@ function row(penalty, gamma, seed, directory, last, of) {
   return { penalty, gamma, seed, epochs: of, testError: 1 - testAccuracy, modelBytes, bitsPerWeight, bitsFraction, weightsFraction, epochSeconds };
 }
 
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const groups = [...new Set(rows.map(({ penalty, gamma }) => `${penalty} ${gamma}`))].map((name) => {
   const own = rows.filter(({ penalty, gamma }) => `${penalty} ${gamma}` === name);
   return { penalty: own[0].penalty, gamma: own[0].gamma, runs: own };
 });
-const percent = (x) => `${(100 * x).toFixed(2)} %`;
 const lines = groups.map(({ penalty, gamma, runs }) => {
   const of = (name) => runs.map((r) => r[name]);
-  return `| ${penalty} | ${penalty === 'plain' ? '' : gamma} | ${runs[0].epochs} | ${of('testError').map(percent).join(', ')} | ${percent(mean(of('testError')))} | ${of('modelBytes').join(', ')} | ${Math.round(mean(of('modelBytes')))} | ${percent(mean(of('weightsFraction')))} |`;
+  return `| ${penalty} | ${penalty === 'plain' ? '' : gamma} | ${runs[0].epochs} | ${of('testError')
+    .map((x) => percent(x))
+    .join(
+      ', ',
+    )} | ${percent(mean(of('testError')))} | ${of('modelBytes').join(', ')} | ${Math.round(mean(of('modelBytes')))} | ${percent(mean(of('weightsFraction')))} |`;
 });
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 const command = `node scripts/experiments/rate.mjs ${process.argv.slice(2).join(' ')}`.replace(/--data-dir \S+/, '--data-dir DIR');
