@@ -68,16 +68,22 @@ struct Model::Impl {
 
 namespace {
 
+// Blocks of fewer elements of an image than this are not shared with another thread.
+constexpr std::int64_t kWorthSharing = 1 << 10;
+
 // [count][channels][positions] to a block's layout and back. Images that are not there are zeros.
-void enter(Layout layout, const Axes& axes, const float* images, int count, float* to) {
+void enter(Layout layout, const Axes& axes, const float* images, int count, float* to, const Parallel& parallel) {
   const std::int64_t positions = axes.positionCount(), channels = axes.channels, elements = axes.elements();
   if (layout == Layout::kNhwc) {
     for (std::int64_t c = 0; c < channels; c++)
       for (std::int64_t p = 0; p < positions; p++) to[p * channels + c] = images[c * positions + p];
     return;
   }
-  for (std::int64_t i = 0; i < elements; i++)
-    for (int n = 0; n < kBlock; n++) to[i * kBlock + n] = n < count ? images[n * elements + i] : 0.0f;
+  const std::int64_t parts = elements < kWorthSharing ? 1 : parallel.threads;
+  parallel.run(parts, [&](std::int64_t part) {
+    for (std::int64_t i = elements * part / parts; i < elements * (part + 1) / parts; i++)
+      for (int n = 0; n < kBlock; n++) to[i * kBlock + n] = n < count ? images[n * elements + i] : 0.0f;
+  });
 }
 
 void checkTokens(const float* tokens, std::int64_t count, int vocabulary) {
@@ -106,7 +112,7 @@ void Model::Impl::runBlock(Arena& arena, Layout layout, const float* images, int
   if (!arena.memory[which]) arena.memory[which] = allocate(plan.floats[which] + plan.scratch[which]);
   float* const memory = arena.memory[which].get();
   auto valueAt = [&](int v) { return memory + plan.offsets[which][std::size_t(v)]; };
-  enter(layout, plan.axes[0], images, count, valueAt(0));
+  enter(layout, plan.axes[0], images, count, valueAt(0), parallel);
   std::vector<const float*> inputs;
   for (const PlannedStep& step : plan.steps) {
     inputs.clear();
