@@ -9,6 +9,9 @@ namespace {
 constexpr std::int64_t kTaskFloats = 56 * 1024;
 constexpr int kMostTiles = 24;
 
+// Multiplications of vectors of a layer from which on its phases are shared, with a wait after each.
+constexpr double kWorthPhases = 40000;
+
 int tilesAlong(int outputs, int ofTile) { return (outputs + ofTile - 1) / ofTile; }
 int tilesOf(const Conv2dGeometry& g, int outputs) {
   return tilesAlong(g.outHeight(), outputs) * tilesAlong(g.outWidth(), outputs);
@@ -78,41 +81,66 @@ void Winograd::makePanel(const Weights& weights, const Kernels& kernels, float* 
   }
 }
 
-void Winograd::runTask(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
-                       int count) const {
+TileRange Winograd::rangeOf(int first, int count) const {
   TileRange tiles = form_;
   tiles.first = first, tiles.count = count;
-  float *source = scratch, *target = scratch + area_ * sourceStride();
-  TileInputs in{tiles, nullptr, g_.height, g_.width, g_.padH, g_.padW, nullptr, sourceStride()};
-  for (int c = 0; c < g_.inChannels; c++) {
-    in.plane = r.inputs[0] + std::int64_t(c) * g_.height * g_.width * kBlock;
-    in.to = source + std::int64_t(c) * perTask_ * kBlock;
-    r.kernels.tileInputs(in);
-  }
-  for (std::int64_t point = 0; point < area_; point++)
-    r.kernels.tileProducts({source + point * sourceStride(), panel + point * g_.inChannels * g_.outChannels,
-                            target + point * targetStride(), std::int64_t(perTask_) * kBlock, g_.inChannels,
-                            g_.outChannels, count, group_});
-  TileOutputs out{tiles, nullptr, targetStride(), nullptr, g_.outHeight(), g_.outWidth(), {}};
-  for (int o = 0; o < g_.outChannels; o++) {
-    out.from = target + std::int64_t(o) * perTask_ * kBlock;
-    out.plane = r.output + std::int64_t(o) * out.height * out.width * kBlock;
-    out.epilogue = ofChannel(epilogue, o);
-    r.kernels.tileOutputs(out);
+  return tiles;
+}
+
+void Winograd::transformInput(const Run& r, const TileRange& tiles, std::int64_t c, float* source) const {
+  r.kernels.tileInputs({tiles, r.inputs[0] + c * g_.height * g_.width * kBlock, g_.height, g_.width, g_.padH, g_.padW,
+                        source + c * perTask_ * kBlock, sourceStride()});
+}
+
+void Winograd::multiplyPoint(const Run& r, std::int64_t point, int count, const float* panel, float* scratch) const {
+  r.kernels.tileProducts({scratch + point * sourceStride(), panel + point * g_.inChannels * g_.outChannels,
+                          targetIn(scratch) + point * targetStride(), std::int64_t(perTask_) * kBlock, g_.inChannels,
+                          g_.outChannels, count, group_});
+}
+
+void Winograd::transformOutput(const Run& r, const TileRange& tiles, std::int64_t o, float* scratch,
+                               const EpilogueView& epilogue) const {
+  const int height = g_.outHeight(), width = g_.outWidth();
+  r.kernels.tileOutputs({tiles, targetIn(scratch) + o * perTask_ * kBlock, targetStride(),
+                         r.output + o * height * width * kBlock, height, width, ofChannel(epilogue, o)});
+}
+
+void Winograd::runTiles(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
+                        int last) const {
+  for (int count; first < last; first += count) {
+    count = std::min(perTask_, last - first);
+    const TileRange tiles = rangeOf(first, count);
+    for (std::int64_t c = 0; c < g_.inChannels; c++) transformInput(r, tiles, c, scratch);
+    for (std::int64_t point = 0; point < area_; point++) multiplyPoint(r, point, count, panel, scratch);
+    for (std::int64_t o = 0; o < g_.outChannels; o++) transformOutput(r, tiles, o, scratch, epilogue);
   }
 }
 
+// All tiles at once; channels, points and channels again are shared.
+void Winograd::runPhases(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
+  const TileRange tiles = rangeOf(0, tiles_);
+  auto each = [&](std::int64_t count, auto&& task) {
+    const std::int64_t parts = std::min<std::int64_t>(r.parallel.threads, count);
+    r.parallel.run(parts, [&](std::int64_t part) {
+      for (std::int64_t i = count * part / parts; i < count * (part + 1) / parts; i++) task(i);
+    });
+  };
+  each(g_.inChannels, [&](std::int64_t c) { transformInput(r, tiles, c, scratch); });
+  each(area_, [&](std::int64_t point) { multiplyPoint(r, point, tiles_, panel, scratch); });
+  each(g_.outChannels, [&](std::int64_t o) { transformOutput(r, tiles, o, scratch, epilogue); });
+}
+
 void Winograd::run(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
-  const std::int64_t tasks = (tiles_ + perTask_ - 1) / perTask_,
-                     workers = std::clamp<std::int64_t>(r.parallel.threads, 1, tasks);
+  const std::int64_t groups = (tiles_ + group_ - 1) / group_;
+  if (groups < r.parallel.threads && tiles_ <= perTask_ && cost(g_, form_.outputs) > kWorthPhases)
+    return runPhases(r, panel, scratch, epilogue);
+  const std::int64_t workers = std::clamp<std::int64_t>(r.parallel.threads, 1, groups);
   r.parallel.run(workers, [&](std::int64_t w) {
     thread_local std::vector<float> own;
     float* memory = scratch;
     if (w > 0) own.resize(std::max(own.size(), std::size_t(scratchFloats()))), memory = own.data();
-    for (std::int64_t task = tasks * w / workers; task < tasks * (w + 1) / workers; task++) {
-      const int first = int(task) * perTask_;
-      runTask(r, panel, memory, epilogue, first, std::min(perTask_, tiles_ - first));
-    }
+    const int first = int(groups * w / workers) * group_, last = int(groups * (w + 1) / workers) * group_;
+    runTiles(r, panel, memory, epilogue, first, std::min(last, tiles_));
   });
 }
 

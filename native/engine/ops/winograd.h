@@ -31,7 +31,14 @@ class Winograd {
   // for the same few sets of the first-level cache.
   std::int64_t sourceStride() const { return (std::int64_t(g_.inChannels) * perTask_ | 1) * kBlock; }
   std::int64_t targetStride() const { return (std::int64_t(g_.outChannels) * perTask_ | 1) * kBlock; }
-  void runTask(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int count) const;
+  float* targetIn(float* scratch) const { return scratch + area_ * sourceStride(); }
+
+  TileRange rangeOf(int first, int count) const;
+  void transformInput(const Run&, const TileRange&, std::int64_t channel, float* source) const;
+  void multiplyPoint(const Run&, std::int64_t point, int count, const float* panel, float* scratch) const;
+  void transformOutput(const Run&, const TileRange&, std::int64_t channel, float* scratch, const EpilogueView&) const;
+  void runTiles(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int last) const;
+  void runPhases(const Run&, const float* panel, float* scratch, const EpilogueView&) const;
 
   Conv2dGeometry g_;
   TileRange form_;
