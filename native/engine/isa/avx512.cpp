@@ -6,7 +6,7 @@
 namespace selfcompress::engine {
 namespace {
 #include "engine/isa/vector.h"
-constexpr int kTileVectors = 4, kPixels[] = {12, 12, 8, 6};  // at most 24 sums in 32 registers
+constexpr int kTileVectors = 4, kPixels[] = {16, 12, 8, 6};  // at most 24 sums in 32 registers
 constexpr int kTileChannels = 6, kImagePixels = 4, kPixelTiles = 4;
 constexpr int kTileSums = 24;  // of tileProducts, in registers
 constexpr int kMostPoints = 8;

@@ -15,14 +15,22 @@ class Pooling final : public Step {
   void run(const Run& r) const override {
     const Planes in = planesOf(g_.input, r.layout), out = planesOf(g_.output(), r.layout);
     const std::int64_t inPlane = in.height * in.width * in.inner;
-    float* to = r.output;
-    for (std::int64_t o = 0; o < out.outer; o++)
-      for (std::int64_t y = 0; y < out.height; y++)
+    const std::int64_t rows = out.outer * out.height;
+    const std::int64_t parts =
+        in.outer * inPlane < kWorthSharing ? 1 : std::min<std::int64_t>(r.parallel.threads, rows);
+    r.parallel.run(parts, [&](std::int64_t part) {
+      for (std::int64_t row = rows * part / parts; row < rows * (part + 1) / parts; row++) {
+        const float* from = r.inputs[0] + row / out.height * inPlane;
+        float* to = r.output + row * out.width * out.inner;
         for (std::int64_t x = 0; x < out.width; x++, to += out.inner)
-          window(r.inputs[0] + o * inPlane, in, int(y), int(x), to);
+          window(from, in, int(row % out.height), int(x), to);
+      }
+    });
   }
 
  private:
+  // Fewer inputs than this are not shared with another thread.
+  static constexpr std::int64_t kWorthSharing = 1 << 14;
   // As in training: a NaN beats every number, padding takes no part in a maximum.
   void window(const float* input, const Planes& in, int y, int x, float* to) const {
     const std::int64_t top = std::int64_t(y) * g_.strideH - g_.padH, left = std::int64_t(x) * g_.strideW - g_.padW;
