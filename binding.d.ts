@@ -707,6 +707,16 @@ export interface NetworkOptions {
   ema?: number | undefined;
   /** Rules of single layers, at most one for each. */
   layers?: LayerRule[] | undefined;
+  /** For losses that are all crossEntropy: what steps learn of the teacher that each of them is given then. Default: none. */
+  distillation?: Distillation | undefined;
+}
+
+/** (1 − weight)·crossEntropy(labels) + weight·T²·KL(softmax(teacher/T) ‖ softmax(outputs/T)), T the temperature (Hinton et al. 2015). */
+export interface Distillation {
+  /** 0..1 */
+  weight: number;
+  /** 0.01..100 */
+  temperature: number;
 }
 
 export type ParameterRole = 'weight' | 'bias' | 'normWeight' | 'normBias' | 'runningMean' | 'runningVar' | 'bitDepth' | 'exponent' | 'slope' | 'idle';
@@ -899,7 +909,8 @@ export interface StepSettings {
   augmentation?: Augmentation | undefined;
   /**
    * A network whose outputs for the images of the step, augmented in the same way, are the targets in place of those
-   * of the data, for a loss that compares with targets (distillation, Hinton et al. 2015). `gradients` does not take it.
+   * of the data, for a loss that compares with targets, or beside the labels with `distillation`, which needs it. `gradients` does not
+   * take it.
    */
   teacher?: Network | undefined;
 }

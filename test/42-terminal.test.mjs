@@ -259,6 +259,8 @@ t.test('--resume refuses what a run keeps, by the name that was typed, and keeps
     '--weight-decay': 0,
     '--clip': 1,
     '--label-smoothing': 0.1,
+    '--teacher-weight': 0.5,
+    '--temperature': 2,
     '--ema': 0.9,
     '--gamma': 0.5,
     '--gamma-warmup': 0,

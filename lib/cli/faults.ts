@@ -42,7 +42,7 @@ const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.to
 
 /** The option of `command` that the library's argument `name` was read from, if there is one. */
 function optionOf(command: Command, name: string): string | undefined {
-  const plain = name.replace(/^options\./, '');
+  const plain = name.replace(/^(options|changes)\./, '');
   const long = `--${typed[plain] ?? kebab(plain)}`;
   return command.options.some((option) => option.long === long) ? long : undefined;
 }
@@ -50,7 +50,7 @@ function optionOf(command: Command, name: string): string | undefined {
 /** `Expected … for options.learningRate but …` → `Expected … for --lr but …` */
 export function asTyped(message: string, command: Command | undefined): string {
   if (!command) return message;
-  return message.replace(/\bfor ((?:options\.)?[a-z]\w*(?:\.[a-z]\w*)*) but received/gi, (all, name: string) => {
+  return message.replace(/\bfor ([a-z]\w*(?:\.[a-z]\w*)*) but received/gi, (all, name: string) => {
     const option = optionOf(command, name);
     return option ? `for ${option} but received` : all;
   });

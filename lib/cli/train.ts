@@ -22,6 +22,7 @@ import { type LoadedModel, loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
+import { checkTeacherOptions, readTeacher } from './teacher.js';
 import { augmentation, bytes, device, imageSize, integer, layer, number, numbers, saveInterval } from './values.js';
 import { detail, isQuiet, note, result } from './voice.js';
 import { watchRun } from './watch.js';
@@ -53,6 +54,9 @@ interface TrainFlags extends TargetFlags {
   weightDecay: number;
   clip: number;
   labelSmoothing: number;
+  teacher?: string;
+  teacherWeight: number;
+  temperature: number;
   ema: number;
   gamma: number;
   gammaWarmup: number;
@@ -130,6 +134,14 @@ export function addTrainCommand(program: Command): void {
     .option('--weight-decay <rate>', 'of weights', number(0), 0)
     .option('--clip <norm>', 'largest norm of the gradient; 0: no clipping', number(0), 0)
     .option('--label-smoothing <share>', "of a label's target, which all classes get alike", number(0, 1), defaults.labelSmoothing)
+    .option('--teacher <run|file>', 'learn the outputs of this run, model file or whole .onnx, model.json, .h5 or .keras too, beside the labels')
+    .option('--teacher-weight <share>', "share of the teacher in the loss, of which the labels' is the rest", number(0, 1), defaults.teacherWeight)
+    .option(
+      '--temperature <factor>',
+      'what outputs are divided by before they are compared with the teacher',
+      number(0.01, 100),
+      defaults.temperature,
+    )
     .option(
       '--ema <decay>',
       'evaluate and save averages of the parameters with this decay per step, such as 0.999; 0: none',
@@ -217,6 +229,8 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
     memoryLimit: flags.memoryLimit ?? defaults.memoryLimit,
     optimizer: { kind: flags.optimizer, beta2: flags.beta2, weightDecay: flags.weightDecay, maxGradientNorm: flags.clip },
     labelSmoothing: flags.labelSmoothing,
+    teacherWeight: flags.teacherWeight,
+    temperature: flags.temperature,
     ema: flags.ema,
     learningRate: flags.lr,
     schedule: mainSchedule(flags, given('schedule', true) ?? false),
@@ -265,11 +279,19 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
   const started = flags.start === undefined ? undefined : await loadModel(flags.start);
   const target = await targetFrom(flags, data, flags.device, started ?? asModel(begin, data));
   if (started) begin.state = startState(started);
-  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target });
+  const teacher = flags.teacher && resolvePath(flags.teacher);
+  const learned = teacher === undefined ? undefined : await readTeacher(teacher, data);
+  const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target, teacher: learned });
+  const ofTeacher = (['teacherWeight', 'temperature'] as const).filter((name) => command.getOptionValueSource(name) === 'cli');
+  checkTeacherOptions(
+    ofTeacher.map((name) => `--${name.replace('W', '-w')}`),
+    teacher,
+    trainer.options,
+  );
   await trainer.memory(); // nothing is written for a run that does not fit
-  const run = { model, ...source, threads, checkpointEvery };
+  const run = { model, ...source, teacher, threads, checkpointEvery };
   const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
-  await directory.begin(trainer, begin.state !== undefined);
+  await directory.begin(trainer, begin.state !== undefined || teacher !== undefined);
   return { trainer, directory };
 }
 
@@ -289,6 +311,7 @@ const RESUMABLE: (keyof TrainFlags)[] = [
   'memoryLimit',
   'threads',
   'dataDir',
+  'teacher',
   'checkpointEvery',
 ];
 
@@ -311,11 +334,12 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
   const given = <T>(name: keyof TrainFlags, value: T) => (command.getOptionValueSource(name) === 'cli' ? value : undefined);
   const directory = await RunDirectory.open(path, {
     dataDir: flags.dataDir && resolvePath(flags.dataDir),
+    teacher: flags.teacher && resolvePath(flags.teacher),
     threads: flags.threads,
     checkpointEvery: given('checkpointEvery', flags.checkpointEvery),
   });
   try {
-    const { threads } = directory.run;
+    const { threads, teacher } = directory.run;
     if (threads !== undefined) binding.setThreads(threads);
     const data = await openData(directory.run);
     const trainer = await directory.resume(data, {
@@ -325,6 +349,7 @@ async function resume(path: string, flags: TrainFlags, command: Command): Promis
       device: given('device', flags.device),
       precision: given('precision', flags.precision),
       memoryLimit: given('memoryLimit', flags.memoryLimit),
+      ...(teacher !== undefined && { teacher: await readTeacher(teacher, data) }),
     });
     return { trainer, directory };
   } catch (error) {

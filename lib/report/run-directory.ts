@@ -48,6 +48,8 @@ export interface SaveInterval {
 
 export interface RunDescription extends DataSource {
   model: string;
+  /** What it learns from: the absolute path of a run, a model file or another program's model. */
+  teacher?: string | undefined;
   threads?: number | undefined;
   checkpointEvery?: SaveInterval | undefined;
 }

@@ -2,7 +2,7 @@
  * A network in training and everything that is asked of it: steps, evaluation, and at the end of an epoch removal, sizes and
  * the model file. Native code does the work; what rests on the same state is made once.
  */
-import type { DataSet, EvaluationResult, Network, NetworkDescription, StepResult, StepSettings } from '../binding.js';
+import type { DataSet, Distillation, EvaluationResult, Network, NetworkDescription, StepResult, StepSettings } from '../binding.js';
 import { entry, item } from '../indexing.js';
 import { encodeModel, type ModelInfo, metadataOf } from '../model-file/model-file.js';
 import { evaluatedState } from '../network/averages.js';
@@ -27,9 +27,14 @@ export class LiveNetwork {
   #model: Promise<Uint8Array> | undefined;
   #origin: Origin;
 
-  constructor(present: { description: NetworkDescription; origin: Origin }, options: TrainOptions, stepsPerEpoch: number) {
-    ({ network: this.#network, memory: this.memory } = compileNetwork(present.description, present.origin, options, stepsPerEpoch));
-    this.#origin = present.origin;
+  constructor(
+    { description, origin }: { description: NetworkDescription; origin: Origin },
+    options: TrainOptions,
+    stepsPerEpoch: number,
+    distillation?: Distillation,
+  ) {
+    ({ network: this.#network, memory: this.memory } = compileNetwork(description, origin, options, stepsPerEpoch, distillation));
+    this.#origin = origin;
   }
 
   get description(): NetworkDescription {

@@ -1,6 +1,6 @@
 /** Compiling a network for training, and saying which option is too large when there is no memory for it. */
 import { totalmem } from 'node:os';
-import { binding, type MemoryReport, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
+import { binding, type Distillation, type MemoryReport, type Network, type NetworkDescription, type NetworkOptions } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { wrongValue } from '../errors.js';
 import { layerRules } from './layers.js';
@@ -14,7 +14,13 @@ export interface Compiled {
   memory(): Promise<MemoryReport>;
 }
 
-export function compileNetwork(description: NetworkDescription, origin: Origin, options: TrainOptions, stepsPerEpoch: number): Compiled {
+export function compileNetwork(
+  description: NetworkDescription,
+  origin: Origin,
+  options: TrainOptions,
+  stepsPerEpoch: number,
+  distillation?: Distillation,
+): Compiled {
   const { device, precision, memoryLimit, loss, penalty, coupling, ema, batchSize } = options;
   const settings: NetworkOptions = {
     device,
@@ -30,6 +36,7 @@ export function compileNetwork(description: NetworkDescription, origin: Origin, 
     batchSize,
     originalWeights: origin.weights,
     layers: layerRules(description, options.layers),
+    distillation,
   };
   const network = new binding.Network(description, settings);
   const memory = async () => {

@@ -57,6 +57,13 @@ export interface TrainOptions {
    */
   labelSmoothing: number;
   /**
+   * With a teacher and cross-entropy: the share w of the loss (1 − w)·crossEntropy(labels) + w·T²·KL(softmax(teacher/T) ‖ softmax(outputs/T)).
+   * Default 0.9.
+   */
+  teacherWeight: number;
+  /** T of it, 0.01 to 100: the higher, the more the classes count that the teacher finds unlikely. Default 4. */
+  temperature: number;
+  /**
    * Decay for each step of the averages of all parameters, which are evaluated, steered by and saved as the model, while training goes on
    * with the parameters themselves; at most 0.999999. Default 0: no averages.
    */
@@ -98,6 +105,8 @@ export const defaultTrainOptions: TrainOptions = {
   memoryLimit: 0,
   loss: { kind: 'crossEntropy' },
   labelSmoothing: 0,
+  teacherWeight: 0.9,
+  temperature: 4,
   ema: 0,
   optimizer: { kind: 'adam' },
   learningRate: 0.003,
@@ -222,6 +231,8 @@ export function completeOptions(given: PartialTrainOptions): TrainOptions {
   checkInteger(o.memoryLimit, 'options.memoryLimit', 0);
   checkLoss(o.loss);
   checkNumber(o.labelSmoothing, 'options.labelSmoothing', 0, 1);
+  checkNumber(o.teacherWeight, 'options.teacherWeight', 0, 1);
+  checkNumber(o.temperature, 'options.temperature', 0.01, 100);
   checkNumber(o.ema, 'options.ema', 0, 0.999999);
   if (isPlainObject(o.optimizer) && 'keepRange' in o.optimizer)
     throw wrongType('no keepRange (it is options.bits.keepRange)', 'options.optimizer', 'keepRange');

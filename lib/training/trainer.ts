@@ -29,7 +29,7 @@ import { afterStep, epochMetrics, type Standing, standingAt } from './standing.j
 import { beginSteering, checkSteerable, gammaState, LAG, resteered, type SteeringPlan, steerByEpoch, steeredGamma } from './steering.js';
 import { batchRange, freezeEpoch, stepSettings } from './step-plan.js';
 import { mayStop, type TargetOutcome, targetKind, targetOutcome } from './target.js';
-import { checkSameTeacher, checkTeacher, LiveTeacher, type Teacher } from './teacher.js';
+import { checkSameTeacher, LiveTeacher, type Teacher } from './teacher.js';
 
 export interface TrainerInput extends PartialTrainOptions {
   network: NetworkDescription;
@@ -42,7 +42,8 @@ export interface TrainerInput extends PartialTrainOptions {
   state?: State;
   /**
    * A network whose outputs for the images of every step, augmented as they are there, are learned in place of the targets of the training
-   * examples. For a loss that compares with targets. Checkpoints know it by its fingerprint: `resume` is given it again.
+   * examples; with cross-entropy beside the labels (`teacherWeight`, `temperature`). Checkpoints know it by its fingerprint: `resume` is
+   * given it again.
    */
   teacher?: Teacher | undefined;
 }
@@ -118,7 +119,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     this.#plan = { options, stepsPerEpoch: this.stepsPerEpoch, weights: origin.weights };
     this.#settled = standingAt(progress, checkpoint.steering ?? beginSteering(this.#plan, checkpoint.step + 1));
     this.#progress = Promise.resolve(this.#settled);
-    this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch);
+    this.#network = new LiveNetwork({ description, origin }, options, this.stepsPerEpoch, teacher?.distillation);
     this.#teacher = teacher;
     const loading = this.#load(state).then(() => {
       this.#busy = undefined;
@@ -149,7 +150,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     checkPartsOf(description, data, options);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
-    const live = teacher === undefined ? undefined : new LiveTeacher(checkTeacher(teacher, options), options);
+    const live = teacher === undefined ? undefined : new LiveTeacher(teacher, description, options);
     return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, runPaced(state), live);
   }
 
@@ -166,7 +167,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const fingerprint = await checkSameData(checkpoint.data, data);
     const defined = Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== undefined));
     const options = completeOptions({ ...checkpoint.options, ...defined });
-    const live = teacher === undefined ? undefined : new LiveTeacher(checkTeacher(teacher, options), options);
+    const live = teacher === undefined ? undefined : new LiveTeacher(teacher, checkpoint.description, options);
     await checkSameTeacher(checkpoint.teacher, live);
     const sameTarget = JSON.stringify(options.target) === JSON.stringify(checkpoint.options.target);
     const steering = sameTarget ? checkpoint.steering : checkpoint.steering && resteered(checkpoint.steering);

@@ -51,7 +51,7 @@ BatchMemory BatchInput::put(int slot, const DataSet& data, const std::int32_t* i
   if (!staged()) return putDirectly(data, indices, count, targets);
   stageHead(slot, data, indices, count, numbers);
   if (layout_.targets && targets) stageTargets(slot, targets, hostAscending_.data(), count);
-  else if (layout_.targets && !data.targets.empty()) stageTargets(slot, data.targets.data(), indices, count);
+  else if (layout_.targets && data.features == layout_.targets) stageTargets(slot, data.targets.data(), indices, count);
   if (!layout_.tokens) stageImages(slot, data, indices, count);
   const Slot& s = slots_[std::size_t(slot)];
   BatchMemory memory;

@@ -1,6 +1,7 @@
 // A network as data: what binding.d.ts calls NetworkDescription and NetworkOptions, already of the right types.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,8 +67,15 @@ struct OutputLoss : LossOptions {
   float weight = 1;
 };
 
+// A teacher's outputs are learned beside the labels (SoftCrossEntropy in ops/loss.h).
+struct Distillation {
+  float weight = 1, temperature = 1;
+};
+
 struct NetworkOptions : LossOptions {  // the loss of the whole prediction, where `outputs` is empty
   std::vector<OutputLoss> outputs;     // one for each of the network's outputs, in any order
+  std::optional<Distillation>
+      distillation;  // of cross-entropy, every step then has a teacher; losses are all of that kind
   OptimizerDescription optimizer;
   SizePenalty penalty = SizePenalty::kOwn;
   float coupling = 1;           // of kRate: what keeping a channel costs (ops/rate.h)

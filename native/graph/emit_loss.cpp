@@ -29,12 +29,10 @@ void Emitter::comparePositions(const LossTerm& term, BufferId output, BufferId g
   args.labelSmoothing = smoothing(term), args.ignored = kIgnoredLabel;
   if (!term.options.classWeights.empty()) args.classWeight = constant(term.options.classWeights);
   args.result = result;
-  // The batch has the labels of one term behind those of another (graph/batch.h).
-  const std::size_t labelsBefore = std::size_t(term.firstLabel) * std::size_t(batchSize());
   program_.add(-1, args)
       .at(&PositionCrossEntropy::logits, output)
       .at(&PositionCrossEntropy::gradLogits, gradient)
-      .from(&PositionCrossEntropy::labels, BatchPart::kLabels, labelsBefore * sizeof(std::int32_t));
+      .from(&PositionCrossEntropy::labels, BatchPart::kLabels, labelsBefore(term) * sizeof(std::int32_t));
 }
 
 void Emitter::compareLabels(const LossTerm& term, BufferId output, BufferId gradient, LossResult* result) {
@@ -47,6 +45,18 @@ void Emitter::compareLabels(const LossTerm& term, BufferId output, BufferId grad
       .at(&CrossEntropy::logits, output)
       .at(&CrossEntropy::gradLogits, gradient)
       .from(&CrossEntropy::labels, BatchPart::kLabels);
+}
+
+// A teacher's outputs `target` beside the labels.
+void Emitter::distill(const LossTerm& term, BufferId output, BufferId target, BufferId gradient, LossResult* result) {
+  SoftCrossEntropy args;
+  args.shape = term.shape, args.ignored = kIgnoredLabel, args.result = result;
+  args.share = term.distillation->weight, args.temperature = term.distillation->temperature;
+  program_.add(-1, args)
+      .at(&SoftCrossEntropy::logits, output)
+      .at(&SoftCrossEntropy::targets, target)
+      .at(&SoftCrossEntropy::gradLogits, gradient)
+      .from(&SoftCrossEntropy::labels, BatchPart::kLabels, labelsBefore(term) * sizeof(std::int32_t));
 }
 
 // The targets of all terms, of which there is at least one.
@@ -80,11 +90,12 @@ void Emitter::emitTerm(const LossTerm& term, BufferId targets, std::int64_t feat
   if (!term.whole) {
     output = takeChannels(shape(t), output, term.run.first, term.run.count);
     if (training()) gradient = program_.floats(laneElements(term.shape, batchSize()));
-    if (!term.isCrossEntropy())
+    if (target != kNoBuffer && term.features)
       target = takeChannels({int(features), 1, 1}, targets, int(term.firstTarget), int(term.features));
   }
   if (term.isCrossEntropy()) compareLabels(term, output, gradient, result);
   else compareElements(term, output, target, gradient, result);
+  if (term.distillation && training()) distill(term, output, target, gradient, result);
   if (term.whole || !training()) return;
   if (term.weight != 1) {
     ActivationForward scale;
@@ -102,7 +113,7 @@ void Emitter::emitLoss() {
   BufferId gradient = kNoBuffer;
   if (training()) takeGradient(t, gradient = program_.floats(elements(t)));
   const std::vector<LossTerm> terms = lossTerms(in_.network, in_.topology, in_.options);
-  const std::int64_t features = targetCount(terms);
+  const std::int64_t features = distills(terms) && !training() ? 0 : targetCount(terms);
   const BufferId targets = features ? gatherTargets(features) : kNoBuffer;
   for (std::size_t i = 0; i < terms.size(); i++)
     emitTerm(terms[i], targets, features, gradient, &in_.scalars->losses[i]);

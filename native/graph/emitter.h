@@ -141,9 +141,14 @@ class Emitter {
   void emitTerm(const LossTerm&, BufferId targets, std::int64_t features, BufferId gradient, LossResult*);
   // Training alone smooths labels: evaluation says what the labels themselves cost, so that runs compare.
   float smoothing(const LossTerm& term) const { return training() ? term.options.labelSmoothing : 0; }
+  // The batch has the labels of one term behind those of another (graph/batch.h).
+  std::size_t labelsBefore(const LossTerm& term) const {
+    return std::size_t(term.firstLabel) * std::size_t(batchSize());
+  }
   void compareLabels(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
   void comparePositions(const LossTerm&, BufferId output, BufferId gradient, LossResult*);
   void compareElements(const LossTerm&, BufferId output, BufferId target, BufferId gradient, LossResult*);
+  void distill(const LossTerm&, BufferId output, BufferId target, BufferId gradient, LossResult*);
   BufferId gatherTargets(std::int64_t features);
   BufferId takeChannels(Shape whole, BufferId from, int first, int count);
 

@@ -5,7 +5,7 @@
 namespace selfcompress {
 namespace {
 
-LossTerm termOf(const LossOptions& options, const Axes& axes) {
+LossTerm termOf(const LossOptions& options, const Axes& axes, const std::optional<Distillation>& distillation) {
   LossTerm term;
   term.options = options;
   const bool perPosition = options.loss == Loss::kCrossEntropy && options.perPosition;
@@ -14,9 +14,11 @@ LossTerm termOf(const LossOptions& options, const Axes& axes) {
   term.shape = perPosition ? axes.folded() : Shape{int(axes.elements()), 1, 1};
   if (term.isCrossEntropy()) {
     term.classes = term.shape.channels, term.labels = int(term.shape.pixels());
-  } else {
-    term.features = axes.elements();
+    term.distillation = distillation;
+  } else if (distillation) {
+    failDescription("the loss crossEntropy for all outputs, with options.distillation,", "options.loss", "another one");
   }
+  if (distillation || !term.isCrossEntropy()) term.features = axes.elements();
   return term;
 }
 
@@ -34,7 +36,7 @@ std::vector<LossTerm> lossTerms(const NetworkDescription& network, const Topolog
                                 const NetworkOptions& options) {
   const Axes& whole = topology.axes[std::size_t(topology.output)];
   if (options.outputs.empty()) {
-    LossTerm term = termOf(options, whole);
+    LossTerm term = termOf(options, whole, options.distillation);
     term.run = {0, whole.channels};
     return {term};
   }
@@ -46,7 +48,7 @@ std::vector<LossTerm> lossTerms(const NetworkDescription& network, const Topolog
   std::vector<LossTerm> terms;
   for (std::size_t i = 0; i < runs.size(); i++) {
     const OutputLoss& loss = lossOf(network.outputs[i], options);
-    LossTerm term = termOf(loss, network.outputs[i].axes);
+    LossTerm term = termOf(loss, network.outputs[i].axes, options.distillation);
     term.weight = loss.weight, term.run = runs[i], term.whole = false;
     term.firstLabel = labelCount(terms), term.firstTarget = targetCount(terms);
     terms.push_back(std::move(term));
@@ -65,5 +67,7 @@ std::int64_t targetCount(const std::vector<LossTerm>& terms) {
   for (const LossTerm& term : terms) count += term.features;
   return count;
 }
+
+bool distills(const std::vector<LossTerm>& terms) { return terms.front().distillation.has_value(); }
 
 }  // namespace selfcompress

@@ -328,7 +328,7 @@ void readLoss(const Fields& f, NetworkOptions& options) {
 NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   Fields f(value, path);
   f.allowOnly({"device", "precision", "memoryLimit", "loss", "optimizer", "penalty", "originalWeights", "batchSize",
-               "deadDecay", "ema", "coupling", "idleSteps", "exponents", "layers"});
+               "deadDecay", "ema", "coupling", "idleSteps", "exponents", "layers", "distillation"});
   NetworkOptions options;
   readLoss(f, options);
   options.optimizer = readOptimizer(f.get("optimizer"), f.path("optimizer"));
@@ -341,6 +341,11 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
   options.deadDecay = float(f.number("deadDecay", 0, 1, 0.05));
   options.ema = float(f.number("ema", 0, 0.999999, 0));
   if (f.has("layers")) options.layers = readLayerRules(f);
+  if (f.has("distillation")) {
+    Fields d(f.get("distillation"), f.path("distillation"));
+    d.allowOnly({"weight", "temperature"});
+    options.distillation = {float(d.number("weight", 0, 1)), float(d.number("temperature", 0.01, 100))};
+  }
   return options;
 }
 

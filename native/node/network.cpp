@@ -183,17 +183,20 @@ Batch readBatch(const Napi::CallbackInfo& info, const NetworkObject& object, std
   return batch;
 }
 
-// A network whose outputs are learned; nullptr: none.
+// A network whose outputs are learned; nullptr: none, though not for a network that distills.
 Shared readTeacher(const Fields& f, const NetworkObject& student) {
-  if (!f.has("teacher")) return nullptr;
   const std::string path = f.path("teacher");
+  const bool distilled = distills(student.rules.terms);
+  if (distilled && !f.has("teacher"))
+    throwType(f.env(), "a Network, which options.distillation needs,", path, "undefined");
+  if (!f.has("teacher")) return nullptr;
   Shared teacher = unwrap<NetworkObject>(f.get("teacher"), path);
   auto fail = [&](const std::string& expected, const std::string& found) { throwType(f.env(), expected, path, found); };
   if (teacher.get() == &student) fail("another network", "the one that learns");
   if (teacher->disposed) fail("a network in use", "a disposed one");
   const std::vector<LossTerm>& terms = student.rules.terms;
-  if (std::any_of(terms.begin(), terms.end(), [](const LossTerm& term) { return term.isCrossEntropy(); }))
-    fail("no value with the loss crossEntropy", "a network");
+  if (!distilled && std::any_of(terms.begin(), terms.end(), [](const LossTerm& term) { return term.isCrossEntropy(); }))
+    fail("no value with the loss crossEntropy without options.distillation", "a network");
   if (teacher->batchSize < student.batchSize)
     fail("a network of batch size " + std::to_string(student.batchSize) + " or more",
          std::to_string(teacher->batchSize));
@@ -276,6 +279,8 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
   Shared object = self(info);
   const Fields fields(info[2], "settings");
   fields.allowOnly(kSettings);
+  if (distills(object->rules.terms))
+    throwType(info.Env(), "no options.distillation, whose steps need a teacher,", "gradients", "a network with it");
   const StepSettings settings = readSettings(fields);
   auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
   auto result = std::make_shared<std::map<std::string, std::vector<float>>>();

@@ -1,4 +1,5 @@
-// Losses of elements and cross-entropy at positions: every backend against the reference, PyTorch's numbers, gradients.
+// Losses of elements, cross-entropy at positions and against soft targets: every backend against the reference,
+// PyTorch's numbers, gradients.
 #include "test/agreement.h"
 
 using namespace test;
@@ -176,6 +177,102 @@ TEST_CASE("cross-entropy at positions: gradient against finite differences") {
     std::vector<float> gradient = r.gradient;  // of the sum: the mean's differences would be lost
     for (float& g : gradient) g *= float(r.sums.weightSum);
     checkGradient(random, c.logits, gradient, loss, 1e-3, belongsTo(c.shape, c.batch));
+  }
+}
+
+namespace {
+
+struct SoftCase : Case {
+  std::vector<float> targets;
+  float share = 1, temperature = 1;
+};
+
+SoftCase randomSoftCase(Random& random) {
+  SoftCase c{randomCase(random), {}, 1, 1};
+  c.targets = random.reals(laneElements(c.shape, c.batch), -6, 6);
+  if (random.chance(0.3))
+    for (float& u : c.targets)
+      if (u < -3) u = -INFINITY;  // a probability of 0
+  for (int n = 0; n < c.batch; n++)
+    for (int p = 0; p < c.shape.pixels(); p++) c.targets[laneOffset(c.shape, n, 0, 0, p)] = 1;  // not all of them
+  c.share = random.chance(0.3) ? 1.0f : random.real(0, 1),
+  c.temperature = random.chance(0.3) ? 1.0f : random.real(0.5, 5);
+  return c;
+}
+
+// The loss of labels and, behind it, that of soft targets.
+Result computeSoft(Backend& b, const SoftCase& c) {
+  Buffer<float> z(b, c.logits), u(b, c.targets), g(b, std::int64_t(c.logits.size()), 5.0f), weight(b, c.classWeight);
+  Buffer<std::int32_t> labels(b, c.labels);
+  Buffer<LossResult> result(b, std::vector<LossResult>(1));
+  PositionCrossEntropy a;
+  a.shape = c.shape, a.batch = c.batch, a.labelSmoothing = c.smoothing, a.logits = z.get(), a.labels = labels.get();
+  a.classWeight = c.classWeight.empty() ? nullptr : weight.get(), a.gradLogits = g.get(), a.result = result.get();
+  b.run(a);
+  SoftCrossEntropy soft;
+  soft.shape = c.shape, soft.batch = c.batch, soft.share = c.share, soft.temperature = c.temperature;
+  soft.logits = z.get(), soft.targets = u.get(), soft.labels = labels.get(), soft.gradLogits = g.get();
+  soft.result = result.get();
+  b.run(soft);
+  return {g.values(), result.values()[0]};
+}
+
+double meanLoss(const LossResult& r) { return r.weightSum > 0 ? r.lossSum / r.weightSum : 0; }
+
+}  // namespace
+
+TEST_CASE("cross-entropy against soft targets agrees with the reference") {
+  allAgree(116, 80, 1e-5, [&](Backend& b, Random& random) {
+    const SoftCase c = randomSoftCase(random);
+    const Result r = computeSoft(b, c);
+    CHECK(paddingIsZero(r.gradient, c.shape, c.batch));
+    return Results{r.gradient, {float(meanLoss(r.sums))}, {float(r.sums.count), 0}, {float(r.sums.weightSum)}};
+  });
+}
+
+TEST_CASE("cross-entropy against soft targets: gradient against finite differences") {
+  auto reference = makeReferenceBackend();
+  Random random(117);
+  for (int trial = 0; trial < 10; trial++) {
+    const SoftCase c = randomSoftCase(random);
+    const Result r = computeSoft(*reference, c);
+    if (!(r.sums.weightSum > 0)) continue;
+    auto loss = [&](const std::vector<float>& logits) {
+      SoftCase moved = c;
+      moved.logits = logits;
+      return computeSoft(*reference, moved).sums.lossSum;
+    };
+    std::vector<float> gradient = r.gradient;  // of the sum: the mean's differences would be lost
+    for (float& g : gradient) g *= float(r.sums.weightSum);
+    checkGradient(random, c.logits, gradient, loss, 1e-3, belongsTo(c.shape, c.batch));
+  }
+}
+
+TEST_CASE("cross-entropy against soft targets: what it is by hand, and where it is none") {
+  for (auto& backend : testedBackends()) {
+    SoftCase c;
+    c.shape = {2, 1, 2}, c.batch = 1, c.smoothing = 0, c.labels = {1, -100}, c.temperature = 2;
+    c.logits.assign(std::size_t(laneElements(c.shape, 1)), 0.0f), c.targets = c.logits;
+    c.targets[laneOffset(c.shape, 0, 0, 0, 0)] = 2 * std::log(3.0f);  // shares of 3/4 and 1/4; the logits' are equal
+    c.targets[laneOffset(c.shape, 0, 0, 0, 1)] = 5;                   // of a position that is left out
+    const double divergence = 0.75 * std::log(1.5) + 0.25 * std::log(0.5);
+    for (float share : {0.0f, 0.25f, 1.0f}) {
+      c.share = share;
+      const Result r = computeSoft(*backend, c);
+      CHECK(r.sums.lossSum == doctest::Approx((1 - share) * std::log(2.0) + share * 4 * divergence).epsilon(1e-6));
+      CHECK(r.sums.count == 1);
+      CHECK(r.gradient[laneOffset(c.shape, 0, 0, 0, 0)] ==
+            doctest::Approx((1 - share) * 0.5 + share * 2 * (0.5 - 0.75)).epsilon(1e-6));
+      CHECK(r.gradient[laneOffset(c.shape, 0, 0, 0, 1)] == 0);
+    }
+    c.labels = {-100, -100};
+    const Result none = computeSoft(*backend, c);
+    CHECK(none.sums.lossSum == 0);
+    CHECK(std::all_of(none.gradient.begin(), none.gradient.end(), [](float g) { return g == 0; }));
+    c.labels = {1, 0}, c.targets = c.logits;
+    CHECK(std::abs(computeSoft(*backend, c).sums.lossSum) < 1e-6);  // the targets themselves
+    c.logits[laneOffset(c.shape, 0, 0, 0, 0)] = std::nanf("");
+    CHECK(std::isnan(computeSoft(*backend, c).sums.lossSum));
   }
 }
 

@@ -20,6 +20,8 @@ Topology checkNetwork(const Backend& backend, const NetworkDescription& network,
     throw DescriptionError("Expected a device that has it for options.penalty \"rate\" but received " + backend.name());
   if (options.ema > 0 && !backend.supports("AverageParameters"))
     throw DescriptionError("Expected a device that has it for options.ema but received " + backend.name());
+  if (options.distillation && !backend.supports("SoftCrossEntropy"))
+    throw DescriptionError("Expected a device that has it for options.distillation but received " + backend.name());
   if (options.layerExponents && !backend.supports("TieExponents"))
     throw DescriptionError("Expected a device that has them for options.exponents \"layer\" but received " +
                            backend.name());
@@ -184,7 +186,7 @@ void checkLabels(const BatchRules& rules, const DataSet& data) {
 
 void checkTargets(const BatchRules& rules, const DataSet& data) {
   const std::int64_t features = targetCount(rules.terms);
-  if (!features) return;
+  if (!features || distills(rules.terms)) return;
   if (data.targets.empty()) failDescription("a data set with targets", "data", "one without");
   if (data.features != features)
     failDescription("targets of " + std::to_string(features) + " features", "data", std::to_string(data.features));

@@ -71,6 +71,8 @@ struct LayerKernels {
   void (*elementLoss)(const ElementLoss&, int block, std::int64_t first, std::int64_t end, double* losses);
   void (*positionCrossEntropy)(const PositionCrossEntropy&, int block, int first, int count, const LossWeights&,
                                float* room, PositionSums&);
+  // Returns the sum of the divergences; room of two tensors.
+  double (*softCrossEntropy)(const SoftCrossEntropy&, int block, int first, int count, double positions, float* room);
 };
 
 const LayerKernels& layerKernelsOf(Isa);

@@ -57,4 +57,21 @@ void CpuBackend::run(const PositionCrossEntropy& a) {
   a.result->weightSum += weights.sum;
 }
 
+void CpuBackend::run(const SoftCrossEntropy& a) {
+  const int pixels = a.shape.pixels(), perRun = positionsOfTask(a.shape.channels, 3, pixels),
+            runs = (pixels + perRun - 1) / perRun;
+  std::vector<double>& divergences = scratch<double>(std::size_t(blocksOf(a.batch)) * std::size_t(runs));
+  double* first = divergences.data();
+  const double positions = double(a.result->count);
+  const std::size_t room = roomOfTask(a.shape.channels, 2, perRun);
+  parallelFor(std::int64_t(blocksOf(a.batch)) * runs, room, [&](std::int64_t i, std::byte* memory) {
+    const int begin = int(i % runs) * perRun;
+    first[i] = layers_.softCrossEntropy(a, int(i / runs), begin, std::min(perRun, pixels - begin), positions,
+                                        room ? reinterpret_cast<float*>(memory) : nullptr);
+  });
+  double sum = 0;
+  for (double d : divergences) sum += d;
+  a.result->lossSum = softLossSum(a, *a.result, sum);
+}
+
 }  // namespace selfcompress::cpu

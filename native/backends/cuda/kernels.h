@@ -50,6 +50,7 @@ void enqueue(Stream&, const MeanSquaredError&);
 void enqueue(Stream&, const ElementLoss&);
 // kernels/position_loss.cu
 void enqueue(Stream&, const PositionCrossEntropy&);
+void enqueue(Stream&, const SoftCrossEntropy&);
 // kernels/binary.cu
 void enqueue(Stream&, const BinaryForward&);
 void enqueue(Stream&, const BinaryBackward&);

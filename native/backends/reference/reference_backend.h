@@ -48,6 +48,7 @@ class ReferenceBackend final : public Backend {
   void run(const EmbeddingBackward&) override;
   void run(const ElementLoss&) override;
   void run(const PositionCrossEntropy&) override;
+  void run(const SoftCrossEntropy&) override;
   void run(const StateOfProduct&) override;
   void run(const StateThroughActivation&) override;
   void run(const StateThroughLayerNorm&) override;

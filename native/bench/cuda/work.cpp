@@ -192,6 +192,10 @@ Work workOf(const PositionCrossEntropy& a) {
   const double z = tensorBytes(a.shape, a.batch, nullptr), again = z * (a.gradLogits ? 2 : 1);
   return {text(a.shape), z + again + (a.gradLogits ? z : 0), again, 40 * z / kFloat, 0};
 }
+Work workOf(const SoftCrossEntropy& a) {
+  const double z = tensorBytes(a.shape, a.batch, nullptr);
+  return {text(a.shape), 6 * z, 2 * z, 80 * z / kFloat, 0};
+}
 Work workOf(const StateOfProduct& a) { return ofChannels(a.channels, 3 * kFloat); }
 Work workOf(const StateThroughActivation& a) { return ofChannels(a.channels, 2 * kFloat); }
 Work workOf(const StateThroughLayerNorm& a) { return ofChannels(a.channels, 4 * kFloat); }

@@ -59,7 +59,7 @@ class OutOfMemory : public std::bad_alloc {
   X(Conv2dGradWeight) X(BatchNormForward) X(BatchNormBackward) X(ActivationForward) X(ActivationBackward) \
   X(PReluForward) X(PReluBackward) X(BinaryForward) X(BinaryBackward) X(SoftmaxForward) X(SoftmaxBackward) \
   X(LayerNormForward) X(LayerNormBackward) X(GroupNormForward) X(GroupNormBackward) X(EmbeddingForward) \
-  X(EmbeddingBackward) X(ElementLoss) X(PositionCrossEntropy) \
+  X(EmbeddingBackward) X(ElementLoss) X(PositionCrossEntropy) X(SoftCrossEntropy) \
   X(StateOfProduct) X(StateThroughActivation) X(StateThroughLayerNorm) \
   X(Dropout) X(PoolForward) X(PoolBackward) X(Add) X(CopyChannels) X(ClearChannels) X(StateFromBits) \
   X(StateThroughNorm) \

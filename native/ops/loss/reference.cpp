@@ -1,5 +1,7 @@
 // Losses of elements and of positions.
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "ops/elements.h"
 #include "reference/reference_backend.h"
@@ -95,6 +97,34 @@ void ReferenceBackend::run(const PositionCrossEntropy& a) {
       a.result->count++;
     }
   a.result->weightSum += weightSum;
+}
+
+void ReferenceBackend::run(const SoftCrossEntropy& a) {
+  const int classes = a.shape.channels, positions = a.shape.pixels();
+  const double share = a.share, heat = a.temperature, count = double(a.result->count);
+  double divergences = 0;
+  std::vector<double> z(static_cast<std::size_t>(classes)), u = z;
+  // Logarithms of the softmax at the temperature, of one position.
+  auto logShares = [&](const float* from, int n, int p, std::vector<double>& to) {
+    for (int k = 0; k < classes; k++) to[std::size_t(k)] = double(from[laneOffset(a.shape, n, k, 0, p)]) / heat;
+    const double top = *std::max_element(to.begin(), to.end());
+    double sum = 0;
+    for (double v : to) sum += std::exp(v - top);
+    for (double& v : to) v -= top + std::log(sum);
+  };
+  for (int n = 0; n < a.batch; n++)
+    for (int p = 0; p < positions; p++) {
+      if (a.labels[std::int64_t(n) * positions + p] == a.ignored) continue;
+      logShares(a.logits, n, p, z);
+      logShares(a.targets, n, p, u);
+      for (std::size_t k = 0; k < z.size(); k++) {
+        const double target = std::exp(u[k]);
+        if (target != 0) divergences += target * (u[k] - z[k]);
+        float& g = a.gradLogits[laneOffset(a.shape, n, int(k), 0, p)];
+        g = float((1 - share) * double(g) + share * heat / count * (std::exp(z[k]) - target));
+      }
+    }
+  a.result->lossSum = softLossSum(a, *a.result, divergences);
 }
 
 }  // namespace selfcompress

@@ -17,6 +17,7 @@
 #include "cpu/kernels/layer_norm.h"
 #include "cpu/kernels/position_loss.h"
 #include "cpu/kernels/quantize.h"
+#include "cpu/kernels/soft_loss.h"
 #include "cpu/kernels/softmax.h"
 // after the quantizer
 #include "cpu/kernels/embedding.h"
@@ -31,6 +32,7 @@ const LayerKernels layerKernels = {
     layerNormForward,  layerNormBackward,  sumOfVectors,
     groupNormForward,  groupNormBackward,  embeddingForward,
     embeddingBackward, elementLoss,        positionCrossEntropy,
+    softCrossEntropy,
 };
 
 }  // namespace SELFCOMPRESS_ISA_NAMESPACE

@@ -100,6 +100,71 @@ __global__ void __launch_bounds__(kThreads)
   global(result)[0] = r;
 }
 
+// ---- soft targets: the same, over logits and targets at once ----
+
+__global__ void __launch_bounds__(kThreads) softCrossEntropyKernel(SoftCrossEntropy a, LineGrid grid, double* partial) {
+  const Shared<float> room = sharedArray<float>(0, kThreads);
+  const Cell c = cellOf(grid);
+  const int classes = a.shape.channels;
+  const std::int64_t stride = std::int64_t(grid.lines) * kLanes,
+                     first = c.block * stride * classes + c.line * kLanes + c.lane;
+  const int image = c.block * kLanes + c.lane;
+  const auto logits = global(a.logits), targets = global(a.targets);
+  std::int32_t label = a.ignored;
+  if (c.used && image < a.batch) label = global(a.labels)[std::int64_t(image) * grid.lines + c.line];
+  const bool counts = label != a.ignored;
+  const float cold = 1.0f / a.temperature;
+
+  float top = -INFINITY, targetTop = -INFINITY, sum = 0, targetSum = 0, cross = 0;
+  for (int k = c.part; k < classes && counts; k += c.parts) {
+    top = larger(top, logits[first + k * stride]);
+    targetTop = larger(targetTop, targets[first + k * stride]);
+  }
+  top = overParts(c, top, room, larger);
+  targetTop = overParts(c, targetTop, room, larger);
+  for (int k = c.part; k < classes && counts; k += c.parts) {
+    const float d = (logits[first + k * stride] - top) * cold, t = (targets[first + k * stride] - targetTop) * cold,
+                e = expf(t);
+    sum += expf(d);
+    targetSum += e;
+    if (e != 0) cross += e * (t - d);
+  }
+  sum = sumOverParts(c, sum, room);
+  targetSum = sumOverParts(c, targetSum, room);
+  cross = sumOverParts(c, cross, room);
+
+  if (c.used && image < a.batch) {
+    const LossResult labels = global(a.result)[0];
+    const float scale = labels.count > 0 ? float(double(a.share) * double(a.temperature) / double(labels.count)) : 0.0f,
+                keep = 1.0f - a.share, inverse = 1.0f / sum, targetInverse = 1.0f / targetSum;
+    const auto gradient = global(a.gradLogits);
+    for (int k = c.part; k < classes; k += c.parts) {
+      float soft = 0;
+      if (counts)
+        soft = (expf((logits[first + k * stride] - top) * cold) * inverse -
+                expf((targets[first + k * stride] - targetTop) * cold) * targetInverse) *
+               scale;
+      gradient[first + k * stride] = gradient[first + k * stride] * keep + soft;
+    }
+  }
+  double values[1] = {0};
+  if (counts && c.part == 0) values[0] = double(cross) / double(targetSum) + log(double(sum)) - log(double(targetSum));
+  double sums[1];
+  blockSums<1>(values, sharedArray<double>(kThreads * int(sizeof(float)), kWarps), sums);
+  if (threadIdx.x == 0) global(partial)[blockIdx.x] = sums[0];
+}
+
+__global__ void __launch_bounds__(kThreads) softTotalKernel(SoftCrossEntropy a, int parts, const double* partial) {
+  double values[1] = {0};
+  for (int i = int(threadIdx.x); i < parts; i += kThreads) values[0] += global(partial)[i];
+  double sums[1];
+  blockSums<1>(values, sharedArray<double>(0, kWarps), sums);
+  if (threadIdx.x != 0) return;
+  LossResult r = global(a.result)[0];
+  r.lossSum = softLossSum(a, r, sums[0]);
+  global(a.result)[0] = r;
+}
+
 }  // namespace
 
 void enqueue(Stream& stream, const PositionCrossEntropy& a) {
@@ -113,6 +178,17 @@ void enqueue(Stream& stream, const PositionCrossEntropy& a) {
          kThreads * sizeof(float) + blockSumBytes(kSums), a, grid, weights, weights + 2);
   launch(stream, name, positionTotalKernel, dim3(1), dim3(kThreads), blockSumBytes(kSums), a.result, parts, weights,
          weights + 2);
+}
+
+void enqueue(Stream& stream, const SoftCrossEntropy& a) {
+  const LineGrid grid = lineGrid(a.shape.pixels());
+  planesOf(a.shape, a.batch);  // its size
+  const int parts = grid.groups * blocksOf(a.batch);
+  const char* name = "cross-entropy against soft targets";
+  auto* partial = static_cast<double*>(scratch(stream, std::size_t(parts) * sizeof(double)));
+  launch(stream, name, softCrossEntropyKernel, gridOf(grid, a.batch), dim3(kThreads),
+         kThreads * sizeof(float) + blockSumBytes(1), a, grid, partial);
+  launch(stream, name, softTotalKernel, dim3(1), dim3(kThreads), blockSumBytes(1), a, parts, partial);
 }
 
 }  // namespace selfcompress::cuda

@@ -18,6 +18,15 @@
 //
 // over the positions p of all images whose label y is not `ignored`. If W is 0, gradients are zero.
 //
+// and cross-entropy against soft targets, the outputs u of another network (distillation, Hinton et al. 2015) or the
+// logarithms of probabilities, beside a loss L_y of labels, at a temperature T and with a share a of the whole:
+//
+//     L = (1-a) L_y + a T^2 / N sum_p KL(softmax(u_p/T) || softmax(z_p/T))
+//     dL/dz_p = (1-a) dL_y/dz_p + a T / N (softmax(z_p/T) - softmax(u_p/T))
+//
+// over the N positions p that count for L_y. The divergence is the cross-entropy less the targets' own entropy, which
+// has no gradient: it is 0 where the outputs are the targets.
+//
 // The result is accumulated in double over images in ascending order: independent of the number of threads. Gradients
 // of padding lanes are zero.
 #pragma once
@@ -79,5 +88,26 @@ struct PositionCrossEntropy {
   float* gradLogits = nullptr;           // lanes or nullptr; may be `logits`. Zero at positions that are left out
   LossResult* result = nullptr;          // added to: lossSum = sum_p l_p, weightSum = W
 };
+
+// Behind the loss of labels of the same batch, whose gradient and result it changes.
+struct SoftCrossEntropy {
+  Shape shape;  // {classes,height,width}
+  int batch = 0;
+  float share = 1;                       // a
+  float temperature = 1;                 // T
+  std::int32_t ignored = -100;           // positions with this label are left out
+  const float* logits = nullptr;         // lanes
+  const float* targets = nullptr;        // lanes: u; -infinity: a probability of 0
+  const std::int32_t* labels = nullptr;  // [batch][height * width]
+  float* gradLogits = nullptr;           // lanes: that of L_y
+  LossResult* result = nullptr;          // that of L_y alone: N is its count; lossSum becomes weightSum * L
+};
+// The result with the sum of the positions' divergences.
+SELFCOMPRESS_HOST_DEVICE static inline double softLossSum(const SoftCrossEntropy& a, const LossResult& labels,
+                                                          double divergences) {
+  const double share = a.share, heat = double(a.temperature) * double(a.temperature);
+  const double soft = labels.count > 0 ? heat * divergences * labels.weightSum / double(labels.count) : 0.0;
+  return (1 - share) * labels.lossSum + share * soft;
+}
 
 }  // namespace selfcompress
