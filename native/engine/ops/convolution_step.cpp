@@ -44,6 +44,7 @@ class Convolution final : public Step {
     const float* panel = panelFor(r);
     if (byTiles(r.layout)) return winograd_->run(r, panel, r.scratch, epilogueAt(0));
     if (depthwise_ && r.layout == Layout::kLanes) return runPlanes(r, panel);
+    if (inBands(r)) return runBands(r, panel);
     if (isPadded_) input = pad(r);
     if (r.layout == Layout::kLanes) runImages(r, input, panel);
     else runChannels(r, input, panel);
@@ -97,9 +98,13 @@ class Convolution final : public Step {
         places_.push_back((c * height_ * width_ + placeAt(p)) * kBlock);
   }
 
+  // Bands overlap by less than the lines that a kernel reaches.
   std::int64_t paddedFloats(Layout layout) const {
-    return isPadded_ ? roundUp(g_.inChannels * height_ * width_ * imagesOf(layout), 16) : 0;
+    if (!isPadded_) return 0;
+    const std::int64_t overlaps = keep_ && layout == Layout::kNhwc ? (kMostBands - 1) * reach() : 0;
+    return roundUp(g_.inChannels * (height_ + overlaps) * width_ * imagesOf(layout), 16);
   }
+  std::int64_t reach() const { return std::int64_t(g_.kernelHeight - 1) * g_.dilationH + 1; }
 
   const float* pad(const Run& r) const {
     const Planes in = planesOf(g_.input(), r.layout);
@@ -108,16 +113,19 @@ class Convolution final : public Step {
     });
     return r.scratch;
   }
-  void padPlane(const Planes& in, const float* from, float* to) const {
+  void padPlane(const Planes& in, const float* from, float* to) const { padLines(in, from, 0, height_, to); }
+  // Lines of the padded plane from one on.
+  void padLines(const Planes& in, const float* from, std::int64_t first, std::int64_t count, float* to) const {
     const std::int64_t line = width_ * in.inner, left = g_.padW * in.inner, middle = in.width * in.inner;
-    std::fill_n(to, g_.padH * line, 0.0f);
-    to += g_.padH * line;
-    for (std::int64_t y = 0; y < in.height; y++, to += line, from += middle) {
+    for (std::int64_t y = first - g_.padH; y < first - g_.padH + count; y++, to += line) {
+      if (y < 0 || y >= in.height) {
+        std::fill_n(to, line, 0.0f);
+        continue;
+      }
       std::fill_n(to, left, 0.0f);
-      std::copy_n(from, middle, to + left);
+      std::copy_n(from + y * middle, middle, to + left);
       std::fill_n(to + left + middle, left, 0.0f);
     }
-    std::fill_n(to, g_.padH * line, 0.0f);
   }
 
   // Floats of the weights of one group as the kernels want them.
@@ -195,6 +203,50 @@ class Convolution final : public Step {
     for (std::int64_t i = 0; i < count; i++) task(i);
   }
 
+  // Weights beyond the second cache are gone through once, a tile of channels after the other for all rows, not once
+  // for each row.
+  bool pastCache() const {
+    return double(runs_.size()) * double(runLength_) * double(outGroup_) * sizeof(float) > kSecondCache;
+  }
+  int tilesOf(const Run& r) const {
+    const int perTile = r.kernels.tileVectors * r.kernels.width;
+    return int((outGroup_ + perTile - 1) / perTile);
+  }
+  // A row of one image; line: the first that it reads.
+  ChannelRow channelRow(const Run& r, const float* panel, const float* line, std::int64_t group, std::int64_t y) const {
+    ChannelRow row;
+    row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
+    row.input = line + group * inGroup_;
+    row.runs = runs_.data(), row.runCount = int(runs_.size()), row.runLength = int(runLength_);
+    row.panel = panel + group * groupPanel(Layout::kNhwc);
+    row.outputStep = g_.outChannels;
+    row.output = r.output + y * pixels_ * g_.outChannels + group * outGroup_;
+    row.pixels = pixels_, row.channels = int(outGroup_);
+    row.lastTile = tilesOf(r);
+    row.epilogue = epilogueAt(group * outGroup_);
+    return row;
+  }
+
+  // Each thread a band of rows, whose lines of the input it pads itself.
+  static constexpr std::int64_t kMostBands = 4;
+  bool inBands(const Run& r) const {
+    return isPadded_ && !depthwise_ && r.layout == Layout::kNhwc &&
+           r.parallel.threads <= std::min<std::int64_t>(kMostBands, rows_) && worthSharing(r) && !pastCache();
+  }
+  void runBands(const Run& r, const float* panel) const {
+    const Planes in = planesOf(g_.input(), r.layout);
+    const std::int64_t bands = r.parallel.threads, line = width_ * g_.inChannels,
+                       mostLines = ((rows_ + bands - 1) / bands - 1) * g_.strideH + reach();
+    r.parallel.run(bands, [&](std::int64_t band) {
+      const std::int64_t first = rows_ * band / bands, last = rows_ * (band + 1) / bands;
+      float* const lines = r.scratch + band * mostLines * line;
+      padLines(in, r.inputs[0], first * g_.strideH, (last - first - 1) * g_.strideH + reach(), lines);
+      for (std::int64_t group = 0; group < g_.groups; group++)
+        for (std::int64_t y = first; y < last; y++)
+          r.kernels.channelRow(channelRow(r, panel, lines + (y - first) * g_.strideH * line, group, y));
+    });
+  }
+
   void runChannels(const Run& r, const float* input, const float* panel) const {
     const bool share = worthSharing(r);
     if (depthwise_) {
@@ -209,26 +261,17 @@ class Convolution final : public Step {
       });
       return;
     }
-    const int perTile = r.kernels.tileVectors * r.kernels.width, tiles = int((outGroup_ + perTile - 1) / perTile);
-    // With few rows the parts are pieces of the row, or tiles of channels. Weights beyond the second cache are gone
-    // through once, a tile of channels after the other for all rows, not once for each row.
-    const bool pastCache = double(runs_.size()) * double(runLength_) * double(outGroup_) * sizeof(float) > kSecondCache;
+    // With few rows the parts are pieces of the row, or tiles of channels.
     const std::int64_t pieces = rows_ > 1 || !share ? 1 : std::min<std::int64_t>(16, (pixels_ + 31) / 32);
-    const std::int64_t splits = (pastCache && rows_ > 1) || (share && rows_ * pieces == 1) ? tiles : 1;
+    const std::int64_t tiles = tilesOf(r),
+                       splits = (pastCache() && rows_ > 1) || (share && rows_ * pieces == 1) ? tiles : 1;
     each(r, share, g_.groups * rows_ * pieces * splits, [&](std::int64_t item) {
       const std::int64_t piece = item % pieces, y = item / pieces % rows_, split = item / pieces / rows_ % splits,
                          group = item / pieces / rows_ / splits;
       const std::int64_t first = pixels_ * piece / pieces, last = pixels_ * (piece + 1) / pieces;
-      ChannelRow row;
-      row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
-      row.input = input + y * g_.strideH * width_ * g_.inChannels + group * inGroup_ + first * row.pixelStep;
-      row.runs = runs_.data(), row.runCount = int(runs_.size()), row.runLength = int(runLength_);
-      row.panel = panel + group * groupPanel(Layout::kNhwc);
-      row.outputStep = g_.outChannels;
-      row.output = r.output + (y * pixels_ + first) * g_.outChannels + group * outGroup_;
-      row.pixels = int(last - first), row.channels = int(outGroup_);
+      ChannelRow row = channelRow(r, panel, input + y * g_.strideH * width_ * g_.inChannels, group, y);
+      row.input += first * row.pixelStep, row.output += first * row.outputStep, row.pixels = int(last - first);
       row.firstTile = int(tiles * split / splits), row.lastTile = int(tiles * (split + 1) / splits);
-      row.epilogue = epilogueAt(group * outGroup_);
       r.kernels.channelRow(row);
     });
   }
