@@ -52,7 +52,8 @@ TEST_CASE("factors have 31 bits, and none is out of range") {
   CHECK(fixedPoint(1e-300, "x").multiplier == 0);
   CHECK(fixedPoint(std::ldexp(1.0, -40), "x").shift == 62);
   CHECK(fixedPoint(1 - 1e-16, "x").multiplier == 1 << 30);  // rounds up to the next power of two
-  CHECK_THROWS_AS(fixedPoint(std::ldexp(1.0, 31), "x"), model::ModelFileError);
+  for (const double factor : {std::ldexp(1.0, 31), double(INFINITY), double(-INFINITY), double(NAN)})
+    CHECK_THROWS_AS(fixedPoint(factor, "x"), model::ModelFileError);
 }
 
 TEST_CASE("codes: ranges hold zero exactly, numbers are clamped, what is none is 0") {
@@ -68,6 +69,17 @@ TEST_CASE("codes: ranges hold zero exactly, numbers are clamped, what is none is
     }
     CHECK(sc_quantize(std::numeric_limits<float>::quiet_NaN(), code.scale, code.zero) == 0);
   }
+}
+
+TEST_CASE("powers and bounds of what a file may say") {
+  CHECK(powerOfTwo(-3.0) == 0.125);
+  CHECK(powerOfTwo(2.1e16) == double(INFINITY));
+  CHECK(powerOfTwo(-2.1e16) == 0);
+  CHECK(powerOfTwo(double(NAN)) == 0);
+  std::int32_t low = -1, high = -1;
+  setBounds({double(NAN), double(INFINITY)}, {1.0f, 3}, low, high);
+  CHECK(low == 0);
+  CHECK(high == 255);
 }
 
 TEST_CASE("functions agree with the library's") {

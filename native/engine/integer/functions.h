@@ -15,7 +15,10 @@ inline double exponential(double x) {
   for (int n = 18; n > 0; n--) sum = 1 + sum * r / n;
   return std::ldexp(sum, int(k));
 }
+// Past 5000 either way it is infinite or 0, and below that for NaN, whatever a file says.
 inline double powerOfTwo(double x) {
+  if (x > 5000) x = 5000;
+  if (!(x >= -5000)) x = -5000;
   const double whole = std::floor(x);
   return std::ldexp(exponential((x - whole) * 0.6931471805599453), int(whole));
 }

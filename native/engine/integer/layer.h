@@ -26,7 +26,7 @@ class Layer {
 
   // Bytes of weights and of what belongs to channels.
   std::size_t bytes() const;
-  // Bytes that a run needs beside input and output.
+  // Bytes that a run needs beside input and output, at an address that 16 divides.
   std::int64_t scratchBytes() const;
   void run(const std::uint8_t* input, std::uint8_t* output, std::uint8_t* scratch, const Parallel&) const;
 

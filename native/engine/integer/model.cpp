@@ -100,7 +100,7 @@ void Model::runStep(std::size_t s, Arena& arena, const Parallel& parallel) const
   const std::uint8_t* inputs[2] = {};
   for (std::size_t k = 0; k < step.inputs.size() && k < 2; k++) inputs[k] = at(step.inputs[k]);
   std::uint8_t* const output = at(step.output);
-  if (layers_[s]) return layers_[s]->run(inputs[0], output, arena.memory.data() + program_.memory, parallel);
+  if (layers_[s]) return layers_[s]->run(inputs[0], output, arena.memory.data() + scratchOffset(), parallel);
   if (kernels_ && step.kind == StepKind::kMaxPool) return largestOf(step.pool, inputs[0], output, *kernels_);
   if (kernels_ && step.kind == StepKind::kAdd && isPlainSum(step.binary)) {
     const sc_binary& g = step.binary;

@@ -23,7 +23,7 @@ class Model {
   const char* isa() const { return kernels_ ? kernels_->isa : "scalar"; }
   std::size_t weightBytes() const;
   // Of one image under way.
-  std::int64_t activationBytes() const { return program_.memory + scratch_; }
+  std::int64_t activationBytes() const { return scratchOffset() + scratch_; }
 
   // [channels][positions...] of one image -> [output elements], channels first, as codes.
   void run(const std::uint8_t* input, std::uint8_t* output, const Parallel& = {}) const;
@@ -38,6 +38,8 @@ class Model {
   void runIn(Arena&, const std::uint8_t* input, std::uint8_t* output, const Parallel&) const;
   std::unique_ptr<Arena> take() const;
   void giveBack(std::unique_ptr<Arena>) const;
+  // Behind the codes, whatever their number: a layer's padded elements may have two bytes each.
+  std::int64_t scratchOffset() const { return (program_.memory + 15) / 16 * 16; }
 
   Program program_;
   model::Metadata metadata_;

@@ -35,6 +35,7 @@ CodeScale codeScale(double low, double high) {
 }
 
 sc_scale fixedPoint(double factor, const std::string& where) {
+  if (!std::isfinite(factor)) model::fail("a scale below 2^30", where, std::to_string(factor));
   int exponent = 0;
   const double fraction = std::frexp(factor, &exponent);  // 1/2 <= |fraction| < 1
   int shift = 31 - exponent;
@@ -47,7 +48,8 @@ sc_scale fixedPoint(double factor, const std::string& where) {
 
 void setBounds(const Bounds& bounds, CodeScale code, std::int32_t& low, std::int32_t& high) {
   auto codeOf = [&](double value) {
-    return std::int32_t(std::clamp(std::floor(value / double(code.scale) + 0.5) + code.zero, 0.0, 255.0));
+    const double exact = std::floor(value / double(code.scale) + 0.5) + code.zero;
+    return std::int32_t(std::fmin(std::fmax(exact, 0.0), 255.0));  // 0 for a bound that is no number
   };
   low = codeOf(bounds.low), high = codeOf(bounds.high);
 }
