@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "engine/integer/build.h"
 #include "engine/integer/functions.h"
 #include "engine/integer/program.h"
 #include "model/error.h"
