@@ -154,6 +154,18 @@ export interface Augmentation {
   rotate?: number | undefined;
   /** Magnify about the centre by a factor uniform in 1 ± scale, 0..0.9; the same. Default 0. */
   scale?: number | undefined;
+  /**
+   * Brightness, contrast and saturation of raw values in 0..1, by factors uniform in 1 ± colour, 0..1; of images with 1 or 3 channels.
+   * Default 0.
+   */
+  colour?: number | undefined;
+  /**
+   * Every image becomes share·image + (1 − share)·the next one of the batch, share from Beta(mixup, mixup), 0..2; labels are mixed alike.
+   * For losses of one label for each example, or with a teacher. Default 0: no mixing.
+   */
+  mixup?: number | undefined;
+  /** A box of the next image of the batch is pasted, of an area from Beta(cutmix, cutmix), 0..2; the same. With both each image gets one. */
+  cutmix?: number | undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

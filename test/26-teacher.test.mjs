@@ -48,7 +48,14 @@ const native = (targets = data.train.targets) =>
 t.test('the teacher sees the images as they are augmented', async (t) => {
   const [student, same, other] = [await compiled(5), await compiled(5), await compiled(6, 80)];
   const step = async (augmentation, more, set = native()) => (await student.trainStep(set, range(64), { ...settings, augmentation, ...more })).loss;
-  for (const augmentation of [{}, { shift: 3 }, { flip: true }, { shift: 2, flip: true, cutout: 5 }]) {
+  for (const augmentation of [
+    {},
+    { shift: 3 },
+    { flip: true },
+    { shift: 2, flip: true, cutout: 5 },
+    { mixup: 1, flip: true },
+    { cutmix: 1, mixup: 0.2, colour: 0.3 },
+  ]) {
     t.equal(await step(augmentation, { teacher: same }), 0, JSON.stringify(augmentation));
     t.ok((await step(augmentation, { teacher: other })) > 1e-3);
   }

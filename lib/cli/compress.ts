@@ -16,13 +16,14 @@ import { isTokens, openData } from './data.js';
 import { UsageError } from './faults.js';
 import { addWeightOptions, checkImportable, isNamed, isWholeModel, readDescription, readOriginal, type WeightFlags } from './import.js';
 import { type Latency, measureLatency } from './latency.js';
-import { device, fileSize, integer, number, numbers } from './values.js';
+import { device, fileSize, imageSize, integer, number, numbers } from './values.js';
 import { note, result } from './voice.js';
 
 interface CompressFlags extends WeightFlags {
   dataset: string;
   dataDir?: string;
   limit?: number;
+  imageSize?: [number, number];
   mean?: number[];
   std?: number[];
   targetSize?: number;
@@ -52,6 +53,7 @@ export function addCompressCommand(program: Command): void {
     .addOption(new Option('--dataset <name>', 'data set').choices(datasetNames).default('images'))
     .option('--data-dir <dir>', "folder with the data set's files")
     .option('--limit <n>', 'use N training images, as many of each class', integer(1))
+    .option('--image-size <pixels>', "scale images to PIXELS or HEIGHTxWIDTH (default: of --dataset images the model's, else as they are)", imageSize)
     .option('--mean <list>', "per channel, of images in 0..1: subtracted first (default: the training images')", numbers)
     .option('--std <list>', "per channel: divided by then (default: the training images')", numbers)
     .option('--target-size <size>', 'end at this size of the model file, such as 100kB', fileSize)
@@ -98,10 +100,10 @@ async function compress(path: string, flags: CompressFlags): Promise<void> {
   if (flags.threads !== undefined) binding.setThreads(flags.threads);
   checkImportable(path, '<model>');
   const target = targetOf(flags);
-  // Images of a folder have any size: the model says which they are scaled to.
-  const shape = dataset === 'images' ? await inputOf(path, flags) : undefined;
+  // Images of a folder have any size: the model says which they are scaled to, where nobody else does.
+  const shape = dataset === 'images' && flags.imageSize === undefined ? await inputOf(path, flags) : undefined;
   const load = async (validation?: number) => {
-    const data = await openData({ dataset, dataDir, limit, validation, mean: flags.mean, std: flags.std }, shape);
+    const data = await openData({ dataset, dataDir, limit, validation, imageSize: flags.imageSize, mean: flags.mean, std: flags.std }, shape);
     if (isTokens(data)) throw new UsageError(`Expected a data set of images for --dataset but received ${dataset}`);
     return data;
   };

@@ -36,6 +36,9 @@ const typed: Record<string, string> = {
   'augmentation.flip': 'augment',
   'augmentation.rotate': 'augment',
   'augmentation.scale': 'augment',
+  'augmentation.colour': 'augment',
+  'augmentation.mixup': 'augment',
+  'augmentation.cutmix': 'augment',
 };
 
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

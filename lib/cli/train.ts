@@ -178,7 +178,11 @@ export function addTrainCommand(program: Command): void {
       'for a layer, or all that a pattern names (conv*): frozen, float (not compressed), least=BITS, most=BITS, multiple=CHANNELS; may be repeated',
       layer,
     )
-    .option('--augment <list>', 'change training images at random: shift=PIXELS,flip,rotate=DEGREES,scale=SHARE,cutout=PIXELS', augmentation);
+    .option(
+      '--augment <list>',
+      'change training images at random: shift=PIXELS,flip,rotate=DEGREES,scale=SHARE,cutout=PIXELS,colour=SHARE, or mix two: mixup=A,cutmix=A',
+      augmentation,
+    );
   addTargetOptions(command)
     .option('--seed <n>', 'the same seed gives the same run', integer(0), defaults.seed)
     .option('--threads <n>', 'threads that share the work (default: all cores); results do not depend on it', integer(1, 1024))

@@ -71,9 +71,12 @@ const AUGMENTATIONS: Record<string, (text: string) => number> = {
   cutout: integer(0, 4096),
   rotate: number(0, 180),
   scale: number(0, 0.9),
+  colour: number(0, 1),
+  mixup: number(0, 2),
+  cutmix: number(0, 2),
 };
 
-/** `shift=2,flip,rotate=15,scale=0.1,cutout=8` */
+/** `shift=2,flip,rotate=15,scale=0.1,cutout=8,colour=0.2,mixup=0.2,cutmix=1` */
 export function augmentation(text: string): Augmentation {
   const result: Record<string, number | boolean> = {};
   for (const part of text.split(',')) {
@@ -82,7 +85,8 @@ export function augmentation(text: string): Augmentation {
     if (name === 'flip' && value === undefined) result.flip = true;
     else if (name !== undefined && value !== undefined && read) result[name] = read(value);
     else {
-      const expected = 'Expected shift=PIXELS, flip, rotate=DEGREES, scale=SHARE or cutout=PIXELS, separated by commas,';
+      const expected =
+        'Expected shift=PIXELS, flip, rotate=DEGREES, scale=SHARE, cutout=PIXELS, colour=SHARE, mixup=A or cutmix=A, separated by commas,';
       throw new InvalidArgumentError(`${expected} but received ${JSON.stringify(part)}.`);
     }
   }

@@ -183,12 +183,15 @@ const OPTIMIZER_NAMES = [
 const MOST_PIXELS = 1 << 15;
 
 function checkAugmentation(augmentation: Augmentation): void {
-  checkNames(augmentation, 'options.augmentation', ['shift', 'flip', 'cutout', 'rotate', 'scale']);
-  const { shift, flip, cutout, rotate, scale } = augmentation;
+  checkNames(augmentation, 'options.augmentation', ['shift', 'flip', 'cutout', 'rotate', 'scale', 'colour', 'mixup', 'cutmix']);
+  const { shift, flip, cutout, rotate, scale, colour, mixup, cutmix } = augmentation;
   if (shift !== undefined) checkInteger(shift, 'options.augmentation.shift', 0, MOST_PIXELS);
   if (cutout !== undefined) checkInteger(cutout, 'options.augmentation.cutout', 0, MOST_PIXELS);
   if (rotate !== undefined) checkNumber(rotate, 'options.augmentation.rotate', 0, 180);
   if (scale !== undefined) checkNumber(scale, 'options.augmentation.scale', 0, 0.9);
+  if (colour !== undefined) checkNumber(colour, 'options.augmentation.colour', 0, 1);
+  if (mixup !== undefined) checkNumber(mixup, 'options.augmentation.mixup', 0, 2);
+  if (cutmix !== undefined) checkNumber(cutmix, 'options.augmentation.cutmix', 0, 2);
   if (flip !== undefined && typeof flip !== 'boolean') throw wrongType('a boolean', 'options.augmentation.flip', flip);
 }
 

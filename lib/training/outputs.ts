@@ -99,8 +99,26 @@ function checkOutputs(own: readonly TensorPart[] | undefined, given: readonly Da
   }
 }
 
+/** Whether images can change colour, and be mixed with others, whose labels are mixed alike or made by a teacher. */
+function checkMixing(data: AnyDataset, { loss, augmentation }: TrainOptions, hasTeacher: boolean): void {
+  const losses: OutputLossDescription[] = loss.kind === 'sum' ? Object.values(loss.outputs) : [loss];
+  for (const name of ['colour', 'mixup', 'cutmix'] as const) {
+    const value = augmentation[name];
+    const refuse = (why: string) => wrongValue(`0, ${why},`, `options.augmentation.${name}`, value);
+    if (!value) continue;
+    if (data.input === 'tokens' || (name !== 'mixup' && (data.input ?? 'image') !== 'image')) throw refuse('as the examples are no images');
+    const [channels] = data.shape;
+    if (name === 'colour' && channels !== 1 && channels !== 3) throw refuse(`as images have ${channels} channels, not 1 or 3`);
+    if (name === 'colour') continue;
+    if (!hasTeacher && losses.some(({ kind }) => kind !== 'crossEntropy')) throw refuse('as a loss compares with no labels and there is no teacher');
+    if (losses.some((one) => one.kind === 'crossEntropy' && one.perPosition)) throw refuse('as every position has a label of its own');
+  }
+}
+
 /** Whether the data are for the network's inputs and outputs. Shapes of the whole are compared by native code. */
-export function checkPartsOf(network: NetworkDescription, data: AnyDataset, { loss, augmentation }: TrainOptions): void {
+export function checkPartsOf(network: NetworkDescription, data: AnyDataset, options: TrainOptions, hasTeacher: boolean): void {
+  const { loss, augmentation } = options;
+  checkMixing(data, options, hasTeacher);
   const inputs = data.input === 'tokens' ? undefined : data.inputs;
   checkInputs(network.inputs, inputs);
   checkOutputs(network.outputs, data.outputs, loss);

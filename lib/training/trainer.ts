@@ -147,7 +147,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const options = { ...suited, loss: smoothedLoss(suited.loss, suited.labelSmoothing) };
     const description = withLayers(plainCopy(network, 'network') as NetworkDescription, options.layers);
     const { parameters } = inspectNetwork(description); // first: parts of inputs and outputs are sound then
-    checkPartsOf(description, data, options);
+    checkPartsOf(description, data, options, teacher !== undefined);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
     const live = teacher === undefined ? undefined : new LiveTeacher(teacher, description, options);

@@ -27,6 +27,7 @@ void Emitter::comparePositions(const LossTerm& term, BufferId output, BufferId g
   PositionCrossEntropy args;
   args.shape = term.shape;
   args.labelSmoothing = smoothing(term), args.ignored = kIgnoredLabel;
+  if (training()) args.image = shape(0), args.counter = &in_.scalars->counter;
   if (!term.options.classWeights.empty()) args.classWeight = constant(term.options.classWeights);
   args.result = result;
   program_.add(-1, args)
@@ -40,6 +41,7 @@ void Emitter::compareLabels(const LossTerm& term, BufferId output, BufferId grad
   if (!term.whole || term.options.perPosition || !term.options.classWeights.empty())
     return comparePositions(term, output, gradient, result);
   CrossEntropy args;
+  if (training()) args.image = shape(0), args.counter = &in_.scalars->counter;
   args.classes = term.classes, args.labelSmoothing = smoothing(term), args.result = result;
   program_.add(-1, args)
       .at(&CrossEntropy::logits, output)

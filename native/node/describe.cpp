@@ -352,9 +352,11 @@ NetworkOptions readOptions(const Napi::Value& value, const std::string& path) {
 Augmentation readAugmentation(const Fields& settings) {
   if (!settings.has("augmentation")) return {};
   Fields f(settings.get("augmentation"), settings.path("augmentation"));
-  f.allowOnly({"shift", "flip", "cutout", "rotate", "scale"});
-  return {f.integer("shift", 0, kMostPixels, 0), f.boolean("flip", false), f.integer("cutout", 0, kMostPixels, 0),
-          float(f.number("rotate", 0, 180, 0)), float(f.number("scale", 0, 0.9, 0))};
+  f.allowOnly({"shift", "flip", "cutout", "rotate", "scale", "colour", "mixup", "cutmix"});
+  return {f.integer("shift", 0, kMostPixels, 0),  f.boolean("flip", false),
+          f.integer("cutout", 0, kMostPixels, 0), float(f.number("rotate", 0, 180, 0)),
+          float(f.number("scale", 0, 0.9, 0)),    float(f.number("colour", 0, 1, 0)),
+          float(f.number("mixup", 0, 2, 0)),      float(f.number("cutmix", 0, 2, 0))};
 }
 
 }  // namespace selfcompress::node

@@ -253,6 +253,7 @@ Napi::Value trainStep(const Napi::CallbackInfo& info) {
   const StepSettings settings = readSettings(fields);
   const Shared teacher = readTeacher(fields, *object);
   auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
+  checkAugmentation(object->rules, batch->data->data, settings.augmentation, teacher != nullptr);
   auto result = std::make_shared<StepResult>();
   auto begin = [=] {
     if (teacher) teacher->compile();
@@ -283,6 +284,7 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
     throwType(info.Env(), "no options.distillation, whose steps need a teacher,", "gradients", "a network with it");
   const StepSettings settings = readSettings(fields);
   auto batch = std::make_shared<Batch>(readBatch(info, *object, std::size_t(object->batchSize)));
+  checkAugmentation(object->rules, batch->data->data, settings.augmentation, false);
   auto result = std::make_shared<std::map<std::string, std::vector<float>>>();
   return queue(
       info, object,

@@ -15,8 +15,8 @@ struct StepKey {
   bool bytes = false, targets = false;  // what the data set has
   Augmentation augmentation;
   auto fields() const {
-    const auto& [shift, flip, cutout, rotate, scale] = augmentation;
-    return std::tuple(slot, batch, bytes, targets, shift, flip, cutout, rotate, scale);
+    const auto& [shift, flip, cutout, rotate, scale, colour, mixup, cutmix] = augmentation;
+    return std::tuple(slot, batch, bytes, targets, shift, flip, cutout, rotate, scale, colour, mixup, cutmix);
   }
   bool operator<(const StepKey& other) const { return fields() < other.fields(); }
 };

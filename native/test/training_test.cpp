@@ -242,6 +242,9 @@ TEST_CASE("batches: gathering, augmentation, layouts") {
         Augmentation augmentation{random.integer(0, 3), random.chance(0.5), random.integer(0, 5)};
         if (random.chance(0.6)) augmentation.rotate = random.real(0, 180);
         if (random.chance(0.6)) augmentation.scale = random.real(0, 0.9f);
+        if (random.chance(0.3) && (s.channels == 1 || s.channels == 3)) augmentation.colour = random.real(0, 1);
+        if (random.chance(0.3)) augmentation.mixup = random.real(0, 2);
+        if (random.chance(0.3)) augmentation.cutmix = random.real(0, 2);
         b.run(GatherImages{s, batch, trial % 2 ? raw.get() : nullptr, trial % 2 ? nullptr : real.get(), indices.get(),
                            mean.get(), invStd.get(), augmentation, trial % 3 ? counter.get() : nullptr, out.get()});
         return out.values();

@@ -194,6 +194,26 @@ void checkTargets(const BatchRules& rules, const DataSet& data) {
 
 }  // namespace
 
+void checkAugmentation(const BatchRules& rules, const DataSet& data, const Augmentation& a, bool hasTeacher) {
+  auto fail = [](const std::string& expected, const std::string& found) {
+    failDescription(expected, "settings.augmentation", found);
+  };
+  if (a.colour <= 0 && !mixes(a)) return;
+  const char* name = a.mixup > 0 ? "mixup" : a.cutmix > 0 ? "cutmix" : "colour";
+  if (data.hasTokens()) fail(std::string("no ") + name + " for tokens,", name);
+  if (a.colour > 0 && data.shape.channels != 1 && data.shape.channels != 3)
+    fail("images of 1 or 3 channels with colour", std::to_string(data.shape.channels) + " channels");
+  if (!mixes(a)) return;
+  for (const LossTerm& term : rules.terms) {
+    if (!term.isCrossEntropy() && !hasTeacher)
+      fail(std::string("a loss of labels, or a teacher, with ") + name, "another loss");
+    if (term.isCrossEntropy() && (term.options.perPosition || term.labels != 1))
+      fail(std::string("one label for each example with ") + name, std::to_string(term.labels));
+  }
+  if (data.hasLabels() && data.ignores)
+    fail(std::string("labels that all count with ") + name, "some that are " + std::to_string(kIgnoredLabel));
+}
+
 void checkBatch(const BatchRules& rules, const DataSet& data, const std::int32_t* indices, std::size_t count) {
   checkInput(rules, data);
   checkLabels(rules, data);

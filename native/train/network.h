@@ -76,6 +76,10 @@ BatchRules batchRulesOf(const NetworkDescription&, const Topology&, const Networ
 // Throws DescriptionError when a network cannot be trained or evaluated on these images of this data set.
 void checkBatch(const BatchRules&, const DataSet&, const std::int32_t* indices, std::size_t count);
 
+// Throws DescriptionError when images cannot be changed so: colour needs 1 or 3 channels, and what mixes them labels of
+// whole examples, which are mixed alike, or a teacher.
+void checkAugmentation(const BatchRules&, const DataSet&, const Augmentation&, bool hasTeacher);
+
 // More channels than this in all of a network's tensors are refused: the analysis of channels takes up to half a
 // kilobyte for each.
 constexpr std::int64_t kMostChannelsInAll = std::int64_t(1) << 22;

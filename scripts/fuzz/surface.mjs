@@ -32,7 +32,7 @@ const settings = () => ({
   learningRate: 0.1,
   bitDepthLearningRate: 0.1,
   exponentLearningRate: 0.1,
-  augmentation: { shift: 1, flip: true, cutout: 2, rotate: 10, scale: 0.1 },
+  augmentation: { shift: 1, flip: true, cutout: 2, rotate: 10, scale: 0.1, colour: 0.2, mixup: 0.2, cutmix: 1 },
 });
 const dataOptions = () => ({ shape: [1, 6, 6], images: f(36 * 5), labels: i(5), classes: 3, targets: f(10), mean: [0.5], std: [0.25] });
 const states = () => {

@@ -265,7 +265,7 @@ struct Kernels {
   void (*poolBackward)(const PoolBackward&, int block, int channel, bool past);
   void (*add)(const Add&, int block, int channel);
   void (*copyChannels)(const CopyChannels&, int block, int index);
-  void (*gatherImages)(const GatherImages&, int block);
+  void (*gatherImages)(const GatherImages&, int block, float* room);  // room: of two images, or nullptr
 
   // One block of images; losses[16] receives each image's loss.
   int (*crossEntropy)(const CrossEntropy&, int block, double* losses);

@@ -12,9 +12,15 @@ constexpr std::int64_t kLossVectors = 4096;  // of a task
 
 LossWeights lossWeights(const PositionCrossEntropy& a) {
   LossWeights w;
-  const std::int64_t labels = std::int64_t(a.batch) * a.shape.pixels();
-  for (std::int64_t i = 0; i < labels; i++)
-    if (a.labels[i] != a.ignored) w.sum += a.classWeight ? double(a.classWeight[a.labels[i]]) : 1.0;
+  const int pixels = a.shape.pixels();
+  auto weight = [&](std::int32_t label) { return a.classWeight ? double(a.classWeight[label]) : 1.0; };
+  for (int n = 0; n < a.batch; n++)
+    for (int p = 0; p < pixels; p++) {
+      const LabelShares l = labelsAt(a, a.labels, a.counter, n, pixels, p);
+      if (l.label == a.ignored) continue;
+      w.sum += double(l.share) * weight(l.label);
+      if (l.otherShare > 0) w.sum += double(l.otherShare) * weight(l.other);
+    }
   for (int k = 0; k < a.shape.channels; k++) w.ofAllClasses += a.classWeight ? double(a.classWeight[k]) : 1.0;
   return w;
 }

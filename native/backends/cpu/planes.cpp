@@ -64,8 +64,14 @@ void CpuBackend::run(const CopyChannels& a) {
             [&](int n, int i) { kernels_.copyChannels(a, n, i); });
 }
 void CpuBackend::run(const GatherImages& a) {
-  parallelFor(blocksOf(a.batch), [&](std::int64_t n) { kernels_.gatherImages(a, int(n)); },
-              {(isAffine(a.augmentation) ? 20 : 5) * timeOf(a.shape.elements() * kLanes)});
+  const bool twice = mixes(a.augmentation), roomy = twice || a.augmentation.colour > 0;
+  const std::size_t room = roomy ? 2 * std::size_t(a.shape.elements()) * sizeof(float) : 0;
+  const double perValue = (isAffine(a.augmentation) ? 20 : 5) + (a.augmentation.colour > 0 ? 10 : 0);
+  parallelFor(blocksOf(a.batch), room,
+              [&](std::int64_t n, std::byte* memory) {
+                kernels_.gatherImages(a, int(n), room ? reinterpret_cast<float*>(memory) : nullptr);
+              },
+              {(twice ? 2 : 1) * perValue * timeOf(a.shape.elements() * kLanes)});
 }
 void CpuBackend::run(const ToLanes& a) {
   std::int64_t elements = a.shape.elements();

@@ -38,7 +38,7 @@ int rankOf(const PositionCrossEntropy& a, int n, int p, int label) {
 }
 
 // The loss of a position; writes its gradient.
-double positionLoss(const PositionCrossEntropy& a, int n, int p, int label, double weightSum) {
+double positionLoss(const PositionCrossEntropy& a, int n, int p, const LabelShares& l, double weightSum) {
   const int classes = a.shape.channels;
   const double smooth = a.labelSmoothing;
   auto z = [&](int k) { return double(a.logits[laneOffset(a.shape, n, k, 0, p)]); };
@@ -46,7 +46,8 @@ double positionLoss(const PositionCrossEntropy& a, int n, int p, int label, doub
   double top = z(0), sum = 0, loss = 0, all = 0;
   for (int k = 1; k < classes; k++) top = std::fmax(top, z(k));
   for (int k = 0; k < classes; k++) sum += std::exp(z(k) - top);
-  auto target = [&](int k) { return weight(k) * ((k == label ? 1 - smooth : 0) + smooth / classes); };
+  auto hit = [&](int k) { return (k == l.label ? double(l.share) : 0) + (k == l.other ? double(l.otherShare) : 0); };
+  auto target = [&](int k) { return weight(k) * ((1 - smooth) * hit(k) + smooth / classes); };
   for (int k = 0; k < classes; k++) {
     if (target(k) > 0) loss -= target(k) * (z(k) - top - std::log(sum));
     all += target(k);
@@ -79,19 +80,25 @@ void ReferenceBackend::run(const ElementLoss& a) {
 
 void ReferenceBackend::run(const PositionCrossEntropy& a) {
   const int positions = a.shape.pixels();
-  auto labelAt = [&](int n, int p) { return a.labels[std::int64_t(n) * positions + p]; };
+  auto sharesAt = [&](int n, int p) { return labelsAt(a, a.labels, a.counter, n, positions, p); };
+  auto weight = [&](std::int32_t label) { return a.classWeight ? double(a.classWeight[label]) : 1.0; };
   double weightSum = 0;
   for (int n = 0; n < a.batch; n++)
-    for (int p = 0; p < positions; p++)
-      if (labelAt(n, p) != a.ignored) weightSum += a.classWeight ? double(a.classWeight[labelAt(n, p)]) : 1.0;
+    for (int p = 0; p < positions; p++) {
+      const LabelShares l = sharesAt(n, p);
+      if (l.label == a.ignored) continue;
+      weightSum += double(l.share) * weight(l.label);
+      if (l.otherShare > 0) weightSum += double(l.otherShare) * weight(l.other);
+    }
   for (int n = 0; n < lanesOfBatch(a.batch); n++)
     for (int p = 0; p < positions; p++) {
-      if (n >= a.batch || labelAt(n, p) == a.ignored) {
+      const LabelShares l = n < a.batch ? sharesAt(n, p) : LabelShares{a.ignored, a.ignored, 1, 0};
+      if (l.label == a.ignored) {
         for (int k = 0; k < a.shape.channels && a.gradLogits; k++) a.gradLogits[laneOffset(a.shape, n, k, 0, p)] = 0;
         continue;
       }
-      const int rank = rankOf(a, n, p, labelAt(n, p));
-      a.result->lossSum += positionLoss(a, n, p, labelAt(n, p), weightSum);
+      const int rank = rankOf(a, n, p, l.label);
+      a.result->lossSum += positionLoss(a, n, p, l, weightSum);
       a.result->correct += rank < 1;
       a.result->topFive += rank < 5;
       a.result->count++;

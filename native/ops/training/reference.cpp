@@ -16,13 +16,15 @@ void ReferenceBackend::run(const CrossEntropy& a) {
     for (int k = 1; k < a.classes; k++)
       if (z(k) > top) top = z(best = k);
     for (int k = 0; k < a.classes; k++) sum += std::exp(z(k) - top);
+    const LabelShares l = labelsAt(a, a.labels, a.counter, n);
     for (int k = 0; k < a.classes; k++) {
-      double target = (k == a.labels[n] ? 1 - smooth : 0) + smooth / a.classes, logP = z(k) - top - std::log(sum);
+      const double hit = (k == l.label ? double(l.share) : 0) + (k == l.other ? double(l.otherShare) : 0);
+      double target = (1 - smooth) * hit + smooth / a.classes, logP = z(k) - top - std::log(sum);
       if (target > 0) loss -= target * logP;
       if (a.gradLogits) a.gradLogits[laneOffset(shape, n, k, 0, 0)] = float((std::exp(logP) - target) / a.batch);
     }
     a.result->lossSum += loss;
-    a.result->correct += best == a.labels[n];
+    a.result->correct += best == l.label;
   }
   a.result->count += a.batch;
   a.result->weightSum += a.batch;

@@ -4,7 +4,7 @@
 namespace SELFCOMPRESS_ISA_NAMESPACE {
 namespace {
 
-template <class T>
+template <int kStep, class T>
 inline void gatherImage(const GatherImages& a, const T* image, const ImageTransform& t, float factor, float* lane) {
   const int height = a.shape.height, width = a.shape.width;
   for (int c = 0; c < a.shape.channels; c++) {
@@ -13,7 +13,7 @@ inline void gatherImage(const GatherImages& a, const T* image, const ImageTransf
     for (int y = 0; y < height; y++) {
       const int row = y + t.shiftY;
       const bool rowInside = row >= 0 && row < height;
-      for (int x = 0; x < width; x++, lane += 16) {
+      for (int x = 0; x < width; x++, lane += kStep) {
         int column = x + t.shiftX;
         bool inside = rowInside && column >= 0 && column < width;
         if (t.flip) column = width - 1 - column;
@@ -54,43 +54,91 @@ inline float interpolated(const T* plane, const Corners& corners) {
                  corners.beyondY);
 }
 
-template <class T>
+template <int kStep, class T>
 inline void gatherTurned(const GatherImages& a, const T* image, const ImageTransform& t, float factor, float* lane) {
   const int height = a.shape.height, width = a.shape.width;
   const std::int64_t area = std::int64_t(height) * width;
   const Place step = stepRight(t);
   for (int y = 0; y < height; y++) {
     Place place = placeOf(t, a.shape, y, 0);
-    for (int x = 0; x < width; x++, lane += 16, place.y += step.y, place.x += step.x) {
+    for (int x = 0; x < width; x++, lane += kStep, place.y += step.y, place.x += step.x) {
       const bool cut = y >= t.cutTop && y < t.cutBottom && x >= t.cutLeft && x < t.cutRight;
       const Corners corners = cornersOf(place, height, width);
       for (int c = 0; c < a.shape.channels; c++) {
         const float scale = factor * a.invStd[c], shift = -a.mean[c] * a.invStd[c];
-        lane[c * area * 16] = cut ? 0.0f : interpolated(image + c * area, corners) * scale + shift;
+        lane[c * area * kStep] = cut ? 0.0f : interpolated(image + c * area, corners) * scale + shift;
       }
     }
   }
 }
 
-template <class T>
+template <int kStep, class T>
 inline void gatherAugmented(const GatherImages& a, const T* image, const ImageTransform& t, float factor, float* lane) {
-  if (t.isAffine) gatherTurned(a, image, t, factor, lane);
-  else gatherImage(a, image, t, factor, lane);
+  if (t.isAffine) gatherTurned<kStep>(a, image, t, factor, lane);
+  else gatherImage<kStep>(a, image, t, factor, lane);
 }
 
-inline void gatherImages(const GatherImages& a, int block) {
+// Raw values of an image of 1 or 3 channels in other colours.
+template <class T>
+inline void colourImage(const GatherImages& a, const T* image, const ColourFactors& f, float unit, float* to) {
+  const std::int64_t pixels = std::int64_t(a.shape.height) * a.shape.width, elements = a.shape.channels * pixels;
+  const float* green = to + (a.shape.channels == 3 ? pixels : 0);
+  const float* blue = to + (a.shape.channels == 3 ? 2 * pixels : 0);
+  const bool grey = a.shape.channels == 1;
+  for (std::int64_t i = 0; i < elements; i++) to[i] = unitClip(f.brightness * (float(image[i]) * unit));
+  double sum = 0;
+  for (std::int64_t p = 0; p < pixels; p++) sum += double(grey ? to[p] : greyOf(to[p], green[p], blue[p]));
+  const float mean = float(sum / double(pixels));
+  for (std::int64_t i = 0; i < elements; i++) to[i] = blend(to[i], mean, f.contrast);
+  for (std::int64_t p = 0; p < pixels && !grey; p++) {
+    const float own = greyOf(to[p], green[p], blue[p]);
+    for (std::int64_t i = p; i < elements; i += pixels) to[i] = blend(to[i], own, f.saturation);
+  }
+}
+
+// The image at a position of the batch, which is not mixed yet; `colours` is room for one.
+template <int kStep>
+inline void gatherPosition(const GatherImages& a, int position, float* lane, float* colours) {
+  const std::int64_t elements = std::int64_t(a.shape.channels) * a.shape.height * a.shape.width;
+  const std::int32_t index = a.indices[position];
+  if (index < 0) {
+    for (std::int64_t p = 0; p < elements; p++) lane[p * kStep] = 0.0f;
+    return;
+  }
+  const ImageTransform t = imageTransform(a.augmentation, a.shape, a.counter, position);
+  const std::uint8_t* bytes = a.bytes ? a.bytes + index * elements : nullptr;
+  const float* floats = a.bytes ? nullptr : a.floats + index * elements;
+  if (a.augmentation.colour > 0 && a.counter) {
+    const ColourFactors factors = colourFactors(a.augmentation, a.counter, position);
+    if (bytes) colourImage(a, bytes, factors, 1.0f / 255.0f, colours);
+    else colourImage(a, floats, factors, 1.0f, colours);
+    bytes = nullptr, floats = colours;
+  }
+  if (bytes) gatherAugmented<kStep>(a, bytes, t, 1.0f / 255.0f, lane);
+  else gatherAugmented<kStep>(a, floats, t, 1.0f, lane);
+}
+
+inline void mixImage(Shape shape, const Mixing& m, const float* other, float* lane) {
+  for (int c = 0; c < shape.channels; c++)
+    for (int y = 0; y < shape.height; y++)
+      for (int x = 0; x < shape.width; x++, lane += 16, other++) *lane = mixed(m, *lane, *other, y, x);
+}
+
+// room: two images, for those that change colour or are mixed.
+inline void gatherImages(const GatherImages& a, int block, float* room) {
   const std::int64_t elements = std::int64_t(a.shape.channels) * a.shape.height * a.shape.width;
   float* out = a.output + block * elements * 16;
   for (int i = 0; i < 16; i++) {
     const int position = block * 16 + i;
-    const std::int32_t index = position < a.batch ? a.indices[position] : -1;
-    if (index < 0) {
+    if (position >= a.batch || a.indices[position] < 0) {
       for (std::int64_t p = 0; p < elements; p++) out[p * 16 + i] = 0.0f;
       continue;
     }
-    const ImageTransform t = imageTransform(a.augmentation, a.shape, a.counter, position);
-    if (a.bytes) gatherAugmented(a, a.bytes + index * elements, t, 1.0f / 255.0f, out + i);
-    else gatherAugmented(a, a.floats + index * elements, t, 1.0f, out + i);
+    gatherPosition<16>(a, position, out + i, room);
+    const Mixing m = mixingOf(a.augmentation, a.shape, a.counter, position, a.batch);
+    if (m.partner < 0) continue;
+    gatherPosition<1>(a, m.partner, room + elements, room);
+    mixImage(a.shape, m, room + elements, out + i);
   }
 }
 

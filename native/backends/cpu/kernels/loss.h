@@ -28,14 +28,17 @@ inline int crossEntropy(const CrossEntropy& a, int block, double* losses) {
   store(sums, s);
   store(totals, total);
   int correct = 0;
+  LabelShares labels[16];
+  for (int i = 0; i < 16 && block * 16 + i < a.batch; i++) labels[i] = labelsAt(a, a.labels, a.counter, block * 16 + i);
   const double smooth = a.labelSmoothing;
   for (int i = 0; i < 16 && block * 16 + i < a.batch; i++) {
-    int label = a.labels[block * 16 + i];
-    double logSum = double(top[i]) + ::log(double(sums[i]));
-    double loss = (1 - smooth) * (logSum - double(z[label * 16 + i]));
+    const LabelShares& l = labels[i];
+    double logSum = double(top[i]) + ::log(double(sums[i])), own = double(z[l.label * 16 + i]);
+    if (l.otherShare > 0) own = double(l.share) * own + double(l.otherShare) * double(z[l.other * 16 + i]);
+    double loss = (1 - smooth) * (logSum - own);
     if (smooth > 0) loss += smooth * (logSum - double(totals[i]) / a.classes);
     losses[i] = loss;
-    correct += int(winner[i]) == label;
+    correct += int(winner[i]) == l.label;
   }
   if (!a.gradLogits) return correct;
   float* grad = a.gradLogits + std::int64_t(block) * a.classes * 16;
@@ -47,7 +50,10 @@ inline int crossEntropy(const CrossEntropy& a, int block, double* losses) {
     store(grad + k * 16, select(used, (p - low) * perImage, zero()));
   }
   const float hit = (1.0f - a.labelSmoothing) / float(a.batch);
-  for (int i = 0; i < 16 && block * 16 + i < a.batch; i++) grad[a.labels[block * 16 + i] * 16 + i] -= hit;
+  for (int i = 0; i < 16 && block * 16 + i < a.batch; i++) {
+    grad[labels[i].label * 16 + i] -= hit * labels[i].share;
+    grad[labels[i].other * 16 + i] -= hit * labels[i].otherShare;
+  }
   return correct;
 }
 

@@ -56,6 +56,7 @@ inline void elementLoss(const ElementLoss& a, int block, std::int64_t first, std
 // Some positions of a block of images: what is known of each before the passes over the classes, and after.
 struct PositionLosses {
   float label[kLines][16], own[kLines][16];  // the label, -1 where it is left out, and its logit
+  LabelShares labels[kLines][16];            // of those that count
   F16 top[kLines], sum[kLines], rank[kLines], weighted[kLines];
 };
 
@@ -65,10 +66,12 @@ inline void readLabels(const PositionCrossEntropy& a, int block, int first, int 
   for (int j = 0; j < count; j++)
     for (int i = 0; i < 16; i++) {
       const std::int64_t n = block * 16 + i;
-      const std::int32_t label = n < a.batch ? a.labels[n * pixels + first + j] : a.ignored;
-      const bool counts = n < a.batch && label != a.ignored;
-      s.label[j][i] = counts ? float(label) : -1.0f;
-      s.own[j][i] = counts ? z[(label * pixels + first + j) * 16 + i] : 0.0f;
+      LabelShares& l = s.labels[j][i];
+      l.label = a.ignored;
+      if (n < a.batch) l = labelsAt(a, a.labels, a.counter, int(n), pixels, first + j);
+      const bool counts = l.label != a.ignored;
+      s.label[j][i] = counts ? float(l.label) : -1.0f;
+      s.own[j][i] = counts ? z[(l.label * pixels + first + j) * 16 + i] : 0.0f;
     }
 }
 
@@ -97,8 +100,9 @@ inline void passOverClasses(const PositionCrossEntropy& a, const Strips& z, int 
   }
 }
 
-inline void addPosition(const PositionCrossEntropy& a, const PositionLosses& s, int j, double weightOfAll,
-                        PositionSums& sums, float* share) {
+// z: the logits of the position, one class after another `stride` apart.
+inline void addPosition(const PositionCrossEntropy& a, const PositionLosses& s, int j, const float* z,
+                        std::int64_t stride, double weightOfAll, PositionSums& sums, float* share) {
   float top[16], sum[16], rank[16], weighted[16];
   store(top, s.top[j]);
   store(sum, s.sum[j]);
@@ -108,9 +112,15 @@ inline void addPosition(const PositionCrossEntropy& a, const PositionLosses& s, 
   for (int i = 0; i < 16; i++) {
     share[i] = 0;
     if (s.label[j][i] < 0) continue;
-    const double weight = a.classWeight ? double(a.classWeight[int(s.label[j][i])]) : 1.0;
+    const LabelShares& l = s.labels[j][i];
+    double weight = double(l.share) * (a.classWeight ? double(a.classWeight[l.label]) : 1.0);
     const double logSum = ::log(double(sum[i])), own = double(s.own[j][i]);
     sums.loss += (1 - smooth) * weight * (logSum - (own - double(top[i])));
+    if (l.otherShare > 0) {
+      const double other = double(l.otherShare) * (a.classWeight ? double(a.classWeight[l.other]) : 1.0);
+      sums.loss += (1 - smooth) * other * (logSum - (double(z[l.other * stride + i]) - double(top[i])));
+      weight += other;
+    }
     if (smooth > 0) sums.loss += each * (weightOfAll * logSum - double(weighted[i]));
     const bool number = own == own;
     sums.correct += number && rank[i] < 1;
@@ -128,7 +138,7 @@ inline void positionCrossEntropy(const PositionCrossEntropy& a, int block, int f
   const Strips z = stripsOf(a.logits, a.shape, block, first, count, room);
   passOverClasses(a, z, count, s);
   float share[kLines][16];
-  for (int j = 0; j < count; j++) addPosition(a, s, j, w.ofAllClasses, sums, share[j]);
+  for (int j = 0; j < count; j++) addPosition(a, s, j, a.logits + at + j * 16, stride, w.ofAllClasses, sums, share[j]);
   if (!a.gradLogits) return;
   float* grad = a.gradLogits + at;
   const float scale = w.sum > 0 ? float(1 / w.sum) : 0.0f, each = a.labelSmoothing / float(a.shape.channels) * scale;
@@ -146,9 +156,13 @@ inline void positionCrossEntropy(const PositionCrossEntropy& a, int block, int f
   for (int j = 0; j < count; j++)
     for (int i = 0; i < 16; i++) {
       if (s.label[j][i] < 0) continue;
-      const int label = int(s.label[j][i]);
-      const float weight = a.classWeight ? a.classWeight[label] : 1.0f;
-      grad[label * stride + j * 16 + i] -= (1 - a.labelSmoothing) * weight * scale;
+      const LabelShares& l = s.labels[j][i];
+      auto hit = [&](std::int32_t label, float part) {
+        const float weight = a.classWeight ? a.classWeight[label] : 1.0f;
+        grad[label * stride + j * 16 + i] -= (1 - a.labelSmoothing) * weight * scale * part;
+      };
+      hit(l.label, l.share);
+      if (l.otherShare > 0) hit(l.other, l.otherShare);
     }
 }
 

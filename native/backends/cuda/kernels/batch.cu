@@ -48,13 +48,27 @@ __device__ inline float gathered(const GatherImages& a, const T* images, std::in
   return (raw - global(a.mean)[c]) * global(a.invStd)[c];
 }
 
-template <class T, bool kAffine>
+// What happens to an image of the block, and to the one that it is mixed with.
+struct Change {
+  ImageTransform own, partner;
+  Mixing mixing;
+  std::int32_t partnerIndex;
+};
+
+template <class T, bool kAffine, bool kMixed>
 __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, const T* images, unsigned stretches) {
   const int block = int(blockIdx.x / stretches), t = int(threadIdx.x);
-  const auto transforms = sharedArray<ImageTransform>(0, kLanes);
+  const auto changes = sharedArray<Change>(0, kLanes);
   if (t < kLanes) {
     const StepCounter* counter = a.counter ? global(a.counter).at(0) : nullptr;
-    transforms[t] = imageTransform(a.augmentation, a.shape, counter, block * kLanes + t);
+    const int position = block * kLanes + t;
+    changes[t].own = imageTransform(a.augmentation, a.shape, counter, position);
+    if (kMixed && position < a.batch) {
+      const Mixing m = mixingOf(a.augmentation, a.shape, counter, position, a.batch);
+      changes[t].mixing = m;
+      changes[t].partnerIndex = m.partner < 0 ? -1 : global(a.indices)[m.partner];
+      changes[t].partner = imageTransform(a.augmentation, a.shape, counter, m.partner);
+    }
   }
   __syncthreads();
   const int quarter = t % kPixelVectors * 4, first = block * kLanes + quarter;
@@ -66,9 +80,58 @@ __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, c
     const unsigned line = unsigned(i) / unsigned(a.shape.width);
     const int x = int(unsigned(i) % unsigned(a.shape.width)), y = int(line % unsigned(a.shape.height)),
               c = int(line / unsigned(a.shape.height));
-    auto value = [&](int j) { return gathered<kAffine>(a, images, index[j], transforms[quarter + j], c, y, x); };
+    auto value = [&](int j) {
+      const Change& change = changes[quarter + j];
+      const float own = gathered<kAffine>(a, images, index[j], change.own, c, y, x);
+      if (!kMixed || index[j] < 0 || change.mixing.partner < 0) return own;
+      return mixed(change.mixing, own, gathered<kAffine>(a, images, change.partnerIndex, change.partner, c, y, x), y,
+                   x);
+    };
     global(a.output).store4((block * elements + i) * kLanes + quarter, float4{value(0), value(1), value(2), value(3)});
   }
+}
+
+// Raw values of the batch's images in other colours, [batch][C][H][W] with 1 or 3 channels: a block for each image.
+template <class T>
+__global__ void __launch_bounds__(kThreads) colourImagesKernel(GatherImages a, const T* images, float* coloured) {
+  const int position = int(blockIdx.x), channels = a.shape.channels;
+  const std::int64_t pixels = std::int64_t(a.shape.height) * a.shape.width, elements = channels * pixels;
+  const std::int32_t index = global(a.indices)[position];
+  if (index < 0) return;
+  const ColourFactors f = colourFactors(a.augmentation, global(a.counter).at(0), position);
+  const float unit = sizeof(T) == 1 ? 1.0f / 255.0f : 1.0f;
+  auto bright = [&](int c, std::int64_t p) {
+    return unitClip(f.brightness * (float(global(images)[index * elements + c * pixels + p]) * unit));
+  };
+  double values[1] = {0};
+  for (std::int64_t p = threadIdx.x; p < pixels; p += kThreads)
+    values[0] += double(channels == 3 ? greyOf(bright(0, p), bright(1, p), bright(2, p)) : bright(0, p));
+  double sums[1];
+  const auto room = sharedArray<double>(0, kWarps + 1);
+  blockSums<1>(values, room, sums);
+  if (threadIdx.x == 0) room[kWarps] = sums[0];
+  __syncthreads();
+  const float mean = float(room[kWarps] / double(pixels));
+  const auto to = global(coloured);
+  for (std::int64_t p = threadIdx.x; p < pixels; p += kThreads) {
+    const std::int64_t first = position * elements + p;
+    const float red = blend(bright(0, p), mean, f.contrast);
+    if (channels != 3) {
+      to[first] = red;
+      continue;
+    }
+    const float green = blend(bright(1, p), mean, f.contrast), blue = blend(bright(2, p), mean, f.contrast),
+                grey = greyOf(red, green, blue);
+    to[first] = blend(red, grey, f.saturation);
+    to[first + pixels] = blend(green, grey, f.saturation);
+    to[first + 2 * pixels] = blend(blue, grey, f.saturation);
+  }
+}
+
+// The numbers of the images that the kernel above wrote.
+__global__ void __launch_bounds__(kThreads) colouredIndicesKernel(GatherImages a, std::int32_t* indices) {
+  const int i = int(threadInGrid());
+  if (i < a.batch) global(indices)[i] = global(a.indices)[i] < 0 ? -1 : i;
 }
 
 // Thread's float4 of lanes: block of images, pixel (of all channels), first image.
@@ -110,14 +173,33 @@ void enqueueGather(Stream& stream, const GatherImages& a, const T* images) {
   const Planes planes = imageBlocks(a.shape, a.batch);
   const unsigned stretches = (planes.perPlane / kPixelVectors + kGather - 1) / kGather;
   const dim3 grid(stretches * unsigned(blocksOf(a.batch))), block(kThreads);
-  const auto kernel = isAffine(a.augmentation) ? gatherImagesKernel<T, true> : gatherImagesKernel<T, false>;
-  launch(stream, "gather images", kernel, grid, block, kLanes * sizeof(ImageTransform), a, images, stretches);
+  const bool affine = isAffine(a.augmentation), isMixed = a.counter && mixes(a.augmentation);
+  const auto kernel = affine ? (isMixed ? gatherImagesKernel<T, true, true> : gatherImagesKernel<T, true, false>)
+                             : (isMixed ? gatherImagesKernel<T, false, true> : gatherImagesKernel<T, false, false>);
+  launch(stream, "gather images", kernel, grid, block, kLanes * sizeof(Change), a, images, stretches);
+}
+
+// The images in other colours first, then those as they are.
+template <class T>
+void enqueueColoured(Stream& stream, const GatherImages& a, const T* images) {
+  const std::size_t bytes = std::size_t(a.batch) * std::size_t(a.shape.elements()) * sizeof(float);
+  auto* coloured = static_cast<float*>(scratch(stream, bytes + std::size_t(a.batch) * sizeof(std::int32_t)));
+  auto* indices = reinterpret_cast<std::int32_t*>(reinterpret_cast<std::byte*>(coloured) + bytes);
+  launch(stream, "colour images", colourImagesKernel<T>, dim3(unsigned(a.batch)), dim3(kThreads),
+         (kWarps + 1) * sizeof(double), a, images, coloured);
+  launch(stream, "colour images", colouredIndicesKernel, dim3(blocksFor(a.batch)), dim3(kThreads), 0, a, indices);
+  GatherImages of = a;
+  of.indices = indices;
+  enqueueGather(stream, of, static_cast<const float*>(coloured));
 }
 
 }  // namespace
 
 void enqueue(Stream& stream, const GatherImages& a) {
-  if (a.bytes) enqueueGather(stream, a, a.bytes);
+  const bool colours = a.counter && a.augmentation.colour > 0;
+  if (colours && a.bytes) enqueueColoured(stream, a, a.bytes);
+  else if (colours) enqueueColoured(stream, a, a.floats);
+  else if (a.bytes) enqueueGather(stream, a, a.bytes);
   else enqueueGather(stream, a, a.floats);
 }
 

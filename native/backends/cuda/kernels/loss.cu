@@ -61,25 +61,30 @@ __global__ void __launch_bounds__(kThreads) crossEntropyKernel(CrossEntropy a, d
     all += double(sums[p * kLanes + lane]);
     allTotal += double(totals[p * kLanes + lane]);
   }
-  const int label = used ? global(a.labels)[image] : -1;
+  LabelShares l{-1, -1, 1, 0};
+  if (used) l = labelsAt(a, global(a.labels), a.counter ? global(a.counter).at(0) : nullptr, image);
   if (a.gradLogits) {
     const auto gradient = global(a.gradLogits) + base;
     const float inverse = float(1.0 / all), perImage = 1.0f / float(a.batch), low = a.labelSmoothing / float(a.classes),
                 hit = 1.0f - a.labelSmoothing;
     for (int k = part; k < a.classes; k += kParts) {
       const float p = expf(logits[std::int64_t(k) * kLanes] - best.value) * inverse;
-      gradient[std::int64_t(k) * kLanes] = used ? (p - low - (k == label ? hit : 0.0f)) * perImage : 0.0f;
+      const float target = low + (k == l.label ? hit * l.share : 0.0f) + (k == l.other ? hit * l.otherShare : 0.0f);
+      gradient[std::int64_t(k) * kLanes] = used ? (p - target) * perImage : 0.0f;
     }
   }
   if (part != 0) return;
   double loss = 0;
   if (used) {
     const double logSum = double(best.value) + log(all), smooth = double(a.labelSmoothing);
-    loss = (1 - smooth) * (logSum - double(logits[std::int64_t(label) * kLanes]));
+    double own = double(logits[std::int64_t(l.label) * kLanes]);
+    if (l.otherShare > 0)
+      own = double(l.share) * own + double(l.otherShare) * double(logits[std::int64_t(l.other) * kLanes]);
+    loss = (1 - smooth) * (logSum - own);
     if (smooth > 0) loss += smooth * (logSum - allTotal / a.classes);
   }
   global(losses)[image] = loss;
-  global(correct)[image] = best.which == label ? 1 : 0;
+  global(correct)[image] = best.which == l.label ? 1 : 0;
 }
 
 // ---- mean squared error: a block for each stretch of features of a block of images ----

@@ -9,13 +9,20 @@ namespace {
 
 constexpr int kSums = 4;  // loss, correct, topFive, count
 
+__device__ inline double weightOf(const PositionCrossEntropy& a, std::int32_t label) {
+  return a.classWeight ? double(global(a.classWeight)[label]) : 1.0;
+}
+
 // weights = {sum over the labels that count, sum over all classes, labels that count}
 __global__ void __launch_bounds__(kThreads) lossWeightsKernel(PositionCrossEntropy a, double* weights) {
-  const std::int64_t labels = std::int64_t(a.batch) * a.shape.height * a.shape.width;
+  const std::int64_t pixels = std::int64_t(a.shape.height) * a.shape.width, labels = a.batch * pixels;
+  const StepCounter* counter = a.counter ? global(a.counter).at(0) : nullptr;
   double values[2] = {0, 0};
   for (std::int64_t i = threadIdx.x; i < labels; i += kThreads) {
-    const std::int32_t label = global(a.labels)[i];
-    if (label != a.ignored) values[0] += a.classWeight ? double(global(a.classWeight)[label]) : 1.0;
+    const LabelShares l = labelsAt(a, global(a.labels), counter, int(i / pixels), pixels, i % pixels);
+    if (l.label == a.ignored) continue;
+    values[0] += double(l.share) * weightOf(a, l.label);
+    if (l.otherShare > 0) values[0] += double(l.otherShare) * weightOf(a, l.other);
   }
   for (int k = int(threadIdx.x); k < a.shape.channels; k += kThreads)
     values[1] += a.classWeight ? double(global(a.classWeight)[k]) : 1.0;
@@ -35,10 +42,13 @@ __global__ void __launch_bounds__(kThreads)
                      first = c.block * stride * classes + c.line * kLanes + c.lane;
   const int image = c.block * kLanes + c.lane;
   const auto logits = global(a.logits);
-  std::int32_t label = a.ignored;
-  if (c.used && image < a.batch) label = global(a.labels)[std::int64_t(image) * grid.lines + c.line];
-  const bool counts = c.used && image < a.batch && label != a.ignored;
-  const float own = counts ? logits[first + label * stride] : 0.0f;
+  LabelShares l{a.ignored, a.ignored, 1, 0};
+  if (c.used && image < a.batch)
+    l = labelsAt(a, global(a.labels), a.counter ? global(a.counter).at(0) : nullptr, image, grid.lines, c.line);
+  const std::int32_t label = l.label;
+  const bool counts = label != a.ignored, isMixed = counts && l.otherShare > 0;
+  const float own = counts ? logits[first + label * stride] : 0.0f,
+              other = isMixed ? logits[first + l.other * stride] : 0.0f;
 
   float top = -INFINITY, sum = 0, rank = 0, weighted = 0;
   for (int k = c.part; k < classes && counts; k += c.parts) top = larger(top, logits[first + k * stride]);
@@ -55,16 +65,19 @@ __global__ void __launch_bounds__(kThreads)
 
   const double weightSum = global(weights)[0], ofAll = global(weights)[1], smooth = double(a.labelSmoothing),
                each = smooth / classes;
-  const double weight = counts && a.classWeight ? double(global(a.classWeight)[label]) : 1.0;
+  const double weight = counts ? double(l.share) * weightOf(a, label) : 1.0,
+               otherWeight = isMixed ? double(l.otherShare) * weightOf(a, l.other) : 0.0;
   if (a.gradLogits && c.used) {
     const double perLoss = weightSum > 0 ? 1 / weightSum : 0.0;
-    const float scale = float(((1 - smooth) * weight + each * ofAll) * perLoss),
-                hit = float((1 - smooth) * weight * perLoss), low = float(each * perLoss), inverse = 1.0f / sum;
+    const float scale = float(((1 - smooth) * (weight + otherWeight) + each * ofAll) * perLoss),
+                hit = float((1 - smooth) * weight * perLoss), otherHit = float((1 - smooth) * otherWeight * perLoss),
+                low = float(each * perLoss), inverse = 1.0f / sum;
     for (int k = c.part; k < classes; k += c.parts) {
       float g = 0;
       if (counts)
         g = expf(logits[first + k * stride] - top) * inverse * scale -
-            low * (a.classWeight ? global(a.classWeight)[k] : 1.0f) - (k == label ? hit : 0.0f);
+            low * (a.classWeight ? global(a.classWeight)[k] : 1.0f) - (k == label ? hit : 0.0f) -
+            (k == l.other ? otherHit : 0.0f);
       global(a.gradLogits)[first + k * stride] = g;
     }
   }
@@ -73,6 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   if (holds) {
     const double logSum = log(double(sum));
     values[0] = (1 - smooth) * weight * (logSum - (double(own) - double(top)));
+    if (isMixed) values[0] += (1 - smooth) * otherWeight * (logSum - (double(other) - double(top)));
     if (smooth > 0) values[0] += each * (ofAll * logSum - double(weighted));
     values[1] = own == own && rank < 1 ? 1.0 : 0.0;
     values[2] = own == own && rank < 5 ? 1.0 : 0.0;

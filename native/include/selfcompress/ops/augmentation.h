@@ -21,7 +21,11 @@ struct Augmentation {
                      // (0 after normalisation); 0: none
   float rotate = 0;  // turn about the image's centre by an angle uniform in [-rotate, rotate], degrees; at most 180
   float scale = 0;   // magnify about the centre by a factor uniform in [1 - scale, 1 + scale]; at most 0.9
+  float colour = 0;  // brightness, contrast and saturation by factors uniform in [1 - colour, 1 + colour]; at most 1
+  float mixup = 0;   // a of the Beta(a, a) that an image's share of its sum with another is drawn from; at most 2
+  float cutmix = 0;  // the same, of the area that is left of an image where a part of another is pasted into it
 };
+SELFCOMPRESS_HOST_DEVICE static inline bool mixes(const Augmentation& a) { return a.mixup > 0 || a.cutmix > 0; }
 // Functions that kernels of a higher instruction set use are static, see activation.h.
 SELFCOMPRESS_HOST_DEVICE static inline bool isAffine(const Augmentation& a) { return a.rotate != 0 || a.scale != 0; }
 
@@ -115,6 +119,128 @@ SELFCOMPRESS_HOST_DEVICE static inline ImageTransform imageTransform(const Augme
          kOneInParts + uniformAround(std::int64_t(double(a.scale) * double(kOneInParts)), key + 7));
   }
   return t;
+}
+
+// ---- Colour, of raw pixel values in [0, 1], before everything else: in this order brightness, contrast, saturation.
+
+struct ColourFactors {
+  float brightness = 1, contrast = 1, saturation = 1;
+};
+SELFCOMPRESS_HOST_DEVICE static inline ColourFactors colourFactors(const Augmentation& a, const StepCounter* counter,
+                                                                   int position) {
+  if (!counter || a.colour <= 0) return {};
+  const std::uint64_t key =
+      mix64(mix64(mix64(counter->seed) ^ counter->step) ^ (0x636f6c20ull << 32 | std::uint32_t(position)));
+  const std::int64_t limit = std::int64_t(double(a.colour) * double(kOneInParts));
+  auto factor = [&](std::uint64_t number) {
+    return float(kOneInParts + uniformAround(limit, key + number)) * (1.0f / float(kOneInParts));
+  };
+  return {factor(1), factor(2), factor(3)};
+}
+SELFCOMPRESS_HOST_DEVICE static inline float unitClip(float x) { return x < 0 ? 0.0f : x > 1 ? 1.0f : x; }
+// x moved away from `other` by a factor, or towards it.
+SELFCOMPRESS_HOST_DEVICE static inline float blend(float x, float other, float factor) {
+  return unitClip(factor * x + (1 - factor) * other);
+}
+SELFCOMPRESS_HOST_DEVICE static inline float greyOf(float red, float green, float blue) {
+  return 0.2989f * red + 0.587f * green + 0.114f * blue;
+}
+
+// ---- Mixing with another image of the batch, the next one: its order is random already.
+
+struct Mixing {
+  int partner = -1;  // position in the batch; -1: none
+  float share = 1;   // of the image itself, in the label too
+  bool pastes = false;
+  int top = 0, bottom = 0, left = 0, right = 0;  // half-open: the pixels that are the partner's, with `pastes`
+};
+
+constexpr int kLogBits = 24;
+// -log2(number / 2^32) in parts of 2^-24, for 1 <= number <= 2^32.
+SELFCOMPRESS_HOST_DEVICE static inline std::int64_t octavesBelow(std::uint64_t number) {
+  std::int64_t octaves = 0;
+  while (number < std::uint64_t(1) << 32) number <<= 1, octaves += std::int64_t(1) << kLogBits;
+  std::uint64_t mantissa = number >> 1;  // 2^31 is 1
+  for (int bit = kLogBits - 1; bit >= 0; bit--) {
+    mantissa = mantissa * mantissa >> 31;
+    if (mantissa >> 32) mantissa >>= 1, octaves -= std::int64_t(1) << bit;
+  }
+  return octaves;
+}
+// 2^-octaves in parts of 1; the Taylor series of exp for what is left of whole octaves.
+SELFCOMPRESS_HOST_DEVICE static inline std::int64_t halved(std::int64_t octaves) {
+  constexpr std::int64_t kLn2 = 186065279;  // in parts of 1
+  const std::int64_t whole = octaves >> kLogBits, rest = octaves & ((std::int64_t(1) << kLogBits) - 1);
+  if (whole > kOneBits) return 0;
+  const std::int64_t x = rest * kLn2 >> kLogBits;
+  std::int64_t sum = kOneInParts;
+  for (int i = 12; i >= 1; i--) sum = kOneInParts - (x * sum >> kOneBits) / i;
+  return sum >> whole;
+}
+
+// Beta(a, a) by Johnk's method: of U^(1/a) and V^(1/a), whose sum is at most 1, the first one's part of it; in parts of
+// 2^-24. For a <= 2 at least one pair in six will do.
+SELFCOMPRESS_HOST_DEVICE static inline std::int64_t betaShare(float a, std::uint64_t key) {
+  const std::int64_t given = std::int64_t(double(a) * double(1 << 20)), parts = given < 1 ? 1 : given;
+  for (;; key++) {
+    const std::uint64_t draw = mix64(key);
+    const std::int64_t x = octavesBelow((draw >> 32) + 1) * (1 << 20) / parts,
+                       y = octavesBelow((draw & 0xffffffffull) + 1) * (1 << 20) / parts;
+    if (halved(x) + halved(y) > kOneInParts) continue;
+    const std::int64_t ratio = halved(x > y ? x - y : y - x);  // of the smaller to the larger
+    return ((x > y ? ratio : kOneInParts) << kLogBits) / (kOneInParts + ratio);
+  }
+}
+
+// The largest integer whose square is at most `square` < 2^52.
+SELFCOMPRESS_HOST_DEVICE static inline std::int64_t wholeRoot(std::int64_t square) {
+  std::int64_t root = 0;
+  for (int bit = 25; bit >= 0; bit--) {
+    const std::int64_t more = root | std::int64_t(1) << bit;
+    if (more * more <= square) root = more;
+  }
+  return root;
+}
+
+// cutmix's box: as large as the share of the area that the partner is to have, centred anywhere, clipped at the border
+// (Yun et al. 2019). The label's share is that of the pixels that are left.
+SELFCOMPRESS_HOST_DEVICE static inline void pasteBox(Mixing& m, Shape shape, std::int64_t share, std::uint64_t key) {
+  const std::int64_t one = std::int64_t(1) << kLogBits, side = wholeRoot((one - share) << kLogBits);
+  const int height = int((shape.height * side + one / 2) >> kLogBits),
+            width = int((shape.width * side + one / 2) >> kLogBits);
+  const int top = int((mix64(key + 1) >> 32) % std::uint64_t(shape.height)) - height / 2,
+            left = int((mix64(key + 2) >> 32) % std::uint64_t(shape.width)) - width / 2;
+  m.pastes = true;
+  m.top = top < 0 ? 0 : top, m.left = left < 0 ? 0 : left;
+  m.bottom = top + height < shape.height ? top + height : shape.height;
+  m.right = left + width < shape.width ? left + width : shape.width;
+  const std::int64_t all = std::int64_t(shape.height) * shape.width,
+                     pasted = std::int64_t(m.bottom - m.top) * (m.right - m.left);
+  m.share = float(((all - pasted) << kLogBits) / all) * 0x1p-24f;
+}
+
+// What the image at `position` of a batch is mixed with; with both kinds each image gets one of them, by chance.
+SELFCOMPRESS_HOST_DEVICE static inline Mixing mixingOf(const Augmentation& a, Shape shape, const StepCounter* counter,
+                                                       int position, int batch) {
+  Mixing m;
+  if (!counter || !mixes(a) || batch < 2) return m;
+  const std::uint64_t key =
+      mix64(mix64(mix64(counter->seed) ^ counter->step) ^ (0x6d697820ull << 32 | std::uint32_t(position)));
+  const bool pastes = a.cutmix > 0 && (a.mixup <= 0 || mix64(key + 3) >> 63);
+  const std::int64_t share = betaShare(pastes ? a.cutmix : a.mixup, mix64(key + 4));
+  m.partner = position + 1 < batch ? position + 1 : 0;
+  m.share = float(share) * 0x1p-24f;
+  if (pastes) pasteBox(m, shape, share, key);
+  return m;
+}
+// Whether a pixel is the partner's alone.
+SELFCOMPRESS_HOST_DEVICE static inline bool isPasted(const Mixing& m, int y, int x) {
+  return y >= m.top && y < m.bottom && x >= m.left && x < m.right;
+}
+// A pixel of the result, of the image's own value and the partner's.
+SELFCOMPRESS_HOST_DEVICE static inline float mixed(const Mixing& m, float own, float partner, int y, int x) {
+  if (m.pastes) return isPasted(m, y, x) ? partner : own;
+  return m.share * own + (1 - m.share) * partner;
 }
 
 }  // namespace selfcompress

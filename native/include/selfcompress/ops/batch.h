@@ -8,7 +8,9 @@
 namespace selfcompress {
 
 // lanes[i,c,h,w] = (raw - mean[c]) * invStd[c], raw = image indices[i] of the data set (uint8 values are divided by
-// 255).
+// 255). Augmented: raw values change colour, the image is moved and cut, normalised, and mixed with the next one of the
+// batch, to which the same was done. With `colour` images have 1 or 3 channels; contrast is about the mean of the grey
+// values of the whole image.
 struct GatherImages {
   Shape shape;
   int batch = 0;

@@ -31,9 +31,14 @@
 // of padding lanes are zero.
 #pragma once
 
+#include "selfcompress/ops/augmentation.h"
 #include "selfcompress/tensor.h"
 
 namespace selfcompress {
+
+// With images that are mixed (augmentation.h) the loss of an example is share * l(its label) + (1 - share) * l(the
+// other's), which is that of the mixed target, with label smoothing and weights of classes too; W sums weights in these
+// shares. The label that has the larger share is the one that counts as right.
 
 struct LossResult {          // device memory
   double lossSum = 0;        // sum over images of the image's loss (meanSquared: of its mean over features)
@@ -51,7 +56,31 @@ struct CrossEntropy {
   const std::int32_t* labels = nullptr;  // [batch], in [0, classes)
   float* gradLogits = nullptr;           // lanes or nullptr (evaluation)
   LossResult* result = nullptr;          // added to, not overwritten
+  Shape image = {1, 1, 1};               // of the input: what is mixed
+  Augmentation augmentation = {};
+  const StepCounter* counter = nullptr;  // nullptr: nothing is mixed
 };
+
+// The label that has the larger part of an example, and the other one.
+struct LabelShares {
+  std::int32_t label = 0, other = 0;
+  float share = 1, otherShare = 0;
+};
+SELFCOMPRESS_HOST_DEVICE static inline LabelShares labelShares(const Mixing& m, std::int32_t own, std::int32_t other) {
+  if (m.share >= 0.5f) return {own, other, m.share, 1 - m.share};
+  return {other, own, 1 - m.share, m.share};
+}
+
+// Those of the image `n` at one of `pixels` positions, for both losses of labels. `labels` and `counter` as the
+// arguments have them, or what reads them on a device.
+template <class Loss, class Labels>
+SELFCOMPRESS_HOST_DEVICE static inline LabelShares labelsAt(const Loss& a, const Labels& labels,
+                                                            const StepCounter* counter, int n, std::int64_t pixels = 1,
+                                                            std::int64_t position = 0) {
+  const std::int32_t own = labels[n * pixels + position];
+  const Mixing m = mixingOf(a.augmentation, a.image, counter, n, a.batch);
+  return m.partner < 0 ? LabelShares{own, own, 1, 0} : labelShares(m, own, labels[m.partner * pixels + position]);
+}
 
 struct MeanSquaredError {
   Shape shape;
@@ -87,6 +116,9 @@ struct PositionCrossEntropy {
   const std::int32_t* labels = nullptr;  // [batch][height * width], in [0, classes) or `ignored`
   float* gradLogits = nullptr;           // lanes or nullptr; may be `logits`. Zero at positions that are left out
   LossResult* result = nullptr;          // added to: lossSum = sum_p l_p, weightSum = W
+  Shape image = {1, 1, 1};               // as of CrossEntropy; where images are mixed, all labels count
+  Augmentation augmentation = {};
+  const StepCounter* counter = nullptr;
 };
 
 // Behind the loss of labels of the same batch, whose gradient and result it changes.
