@@ -52,7 +52,7 @@ __device__ inline float gathered(const GatherImages& a, const T* images, std::in
 struct Change {
   ImageTransform own, partner;
   Mixing mixing;
-  std::int32_t partnerIndex;
+  std::int32_t partnerIndex = -1;
 };
 
 template <class T, bool kAffine, bool kMixed>
@@ -62,13 +62,15 @@ __global__ void __launch_bounds__(kThreads) gatherImagesKernel(GatherImages a, c
   if (t < kLanes) {
     const StepCounter* counter = a.counter ? global(a.counter).at(0) : nullptr;
     const int position = block * kLanes + t;
-    changes[t].own = imageTransform(a.augmentation, a.shape, counter, position);
+    Change change;
+    change.own = imageTransform(a.augmentation, a.shape, counter, position);
     if (kMixed && position < a.batch) {
-      const Mixing m = mixingOf(a.augmentation, a.shape, counter, position, a.batch);
-      changes[t].mixing = m;
-      changes[t].partnerIndex = m.partner < 0 ? -1 : global(a.indices)[m.partner];
-      changes[t].partner = imageTransform(a.augmentation, a.shape, counter, m.partner);
+      change.mixing = mixingOf(a.augmentation, a.shape, counter, position, a.batch);
+      const int partner = change.mixing.partner;
+      change.partnerIndex = partner < 0 ? -1 : global(a.indices)[partner];
+      change.partner = imageTransform(a.augmentation, a.shape, counter, partner);
     }
+    changes[t] = change;
   }
   __syncthreads();
   const int quarter = t % kPixelVectors * 4, first = block * kLanes + quarter;
