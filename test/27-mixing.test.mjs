@@ -36,8 +36,8 @@ t.test('each of them changes training; evaluations see images as they are', asyn
     const made = new binding.Network(network, { device: 'cpu', loss, optimizer: { kind: 'sgd' }, batchSize: 64 });
     await made.loadState(teacher.state);
     const step = async (augmentation) => (await made.trainStep(data, range(64), { ...settings, augmentation })).loss;
-    const plain = await step({});
     const before = await made.evaluate(data, range(64));
+    const plain = await step({}); // which moves running statistics
     for (const one of [{ colour: 0.5 }, { mixup: 1 }, { cutmix: 1 }]) {
       const [changed, again] = [await step(one), await step(one)];
       t.not(changed, plain, JSON.stringify(one));
