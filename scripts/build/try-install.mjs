@@ -47,7 +47,7 @@ export function packHere(folder, cudaLibrary) {
   if (!from) throw new Error('Expected a native binary in prebuilds/ or build/Release/ but found none. Build one with: npm run build:native');
   for (const name of readdirSync(from).filter(isOurs)) {
     copyFileSync(join(from, name), join(prebuilds, host, name));
-    // As \`npm run prebuild\` does: names of functions are a sixth of a build. Where there is no such tool it is packed as it is.
+    // As `npm run prebuild` does: names of functions are a sixth of a build. Where there is no such tool it is packed as it is.
     if (from !== ready && process.platform === 'linux') spawnSync('strip', ['--strip-unneeded', join(prebuilds, host, name)]);
   }
   if (cudaLibrary) copyFileSync(cudaLibrary, join(prebuilds, host, 'selfcompress-cuda.so'));
