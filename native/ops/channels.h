@@ -89,9 +89,10 @@ struct ChannelRule {
   bool averages = false;
 
   // kFresh
-  int groups = 1;      // equal to the input channels, if more than one: depthwise, tied to its input as a product
-  int repeat = 1;      // inputs that each channel of the input counts as: a linear layer reads every position
-  int kernelArea = 1;  // weights of an output channel for each of its inputs
+  int groups = 1;         // equal to the input channels, if more than one: depthwise, tied to its input as a product
+  int repeat = 1;         // inputs that each channel of the input counts as: a linear layer reads every position
+  int kernelArea = 1;     // weights of an output channel for each of its inputs
+  std::vector<int> taps;  // those of them that read something, the same at every position; empty: all
   // A layer over time whose weights read its own output at another position. Gate g of unit u, channel u of the output,
   // is row g * units + u of the weights and channel g * units + u of the input; its state starts at zero.
   struct Recurrence {
@@ -104,13 +105,16 @@ struct ChannelRule {
   int rows(int channels) const { return recurs() ? recurrence.gates * channels : channels; }  // of the weights
   bool readsNothing = false;  // of its input but the axes and what its contractions read: it has no weights that
                               // anybody else's channels choose
-  bool padded = false;        // with zeros: then only a zero is a constant that may be taken out of its sums
+  bool padded = false;        // with zeros, which meet other weights at other positions: then only a zero is a
+                              // constant that may be taken out of its sums
 
   // Through a batch norm a constant becomes the shift (training), or what the running statistics make of it.
   bool normalises = false;
   bool ofExamples = false;  // its statistics are those of an example, over all positions
-  bool forgets = false;     // kMap: a constant comes out the same, whatever it was
-  bool keepsZero = true;    // a channel of zeros stays one; if not, it becomes a constant
+  // Whether the mean over positions of what comes out is known: it is what a constant becomes.
+  bool centres() const { return normalises && ofExamples; }
+  bool forgets = false;   // kMap: a constant comes out the same, whatever it was
+  bool keepsZero = true;  // a channel of zeros stays one; if not, it becomes a constant
   // kMap of operators whose channels depend on one another: only exact zeros may leave what they read.
   enum class Mixing {
     kNone,

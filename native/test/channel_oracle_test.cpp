@@ -168,7 +168,7 @@ class Oracle {
         const Tensor64 after = evaluator_.run(draw.state, draw.input, training == 1, absent,
                                               draw.constants)[std::size_t(topology_.output)];
         for (std::size_t i = 0; i < before.values.size(); i++)
-          if (!(std::fabs(after.values[i] - before.values[i]) < 1e-7 * std::max(1.0, std::fabs(before.values[i]))))
+          if (!(std::fabs(after.values[i] - before.values[i]) < 1e-9 * std::max(1.0, std::fabs(before.values[i]))))
             return false;
       }
     return true;
@@ -419,9 +419,12 @@ bool checkTrial(const Trial& t, int trial, int& units) {
 }  // namespace
 
 TEST_CASE("what removal takes away keeps the function, and nothing is left that could have gone") {
-  int removals = 0, units = 0;
-  for (int trial = 0; trial < cases(200); trial++) removals += checkTrial(Trial(trial), trial, units);
-  CHECK(removals > cases(200) / 3);
+  int removals = 0, units = 0, first = 0, past = cases(200);
+  // Others: SELFCOMPRESS_TEST_TRIALS=5807, or 10000-20000.
+  if (const char* trials = std::getenv("SELFCOMPRESS_TEST_TRIALS"))
+    if (std::sscanf(trials, "%d-%d", &first, &past) == 1) past = first + 1;
+  for (int trial = first; trial < past; trial++) removals += checkTrial(Trial(trial), trial, units);
+  CHECK(removals >= (past - first) / 3);
 }
 
 TEST_CASE("the same of networks with many recurrent layers") {

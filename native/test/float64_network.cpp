@@ -44,8 +44,9 @@ void sumOver(Node64& a, int groups, int repeat, int taps, Taps forTaps) {
     for (int c = 0; c < perGroup; c++) {
       const int from = o / outsPerGroup * perGroup + c;
       if (a.gone(from)) {
+        // What it gave the first position: it gave the others the same, or the function changes.
         for (int r = 0; r < repeat && hasBias; r++)
-          for (int tap = 0; tap < taps; tap++) sum += (*a.constant[0])[std::size_t(from)] * at(o, c, r, tap);
+          forTaps(0, 0, r, [&](int tap, int, int) { sum += (*a.constant[0])[std::size_t(from)] * at(o, c, r, tap); });
         continue;
       }
       for (int r = 0; r < repeat; r++)
@@ -146,9 +147,11 @@ Moments momentsOf(Visit forEach) {
   return m;
 }
 
+// Generic, with an epsilon that shows: of the scale of what it reads a norm leaves nothing but what its epsilon makes
+// of it, and by a small one that is next to nothing.
 double scaled(const Node64& a, int c, double x, Moments m) {
-  return (x - m.mean) / std::sqrt(m.variance + a.number("epsilon")) * a.of(Role::kNormWeight, c, 1) +
-         a.of(Role::kNormBias, c, 0);
+  const double epsilon = a.generic ? 0.1 : a.number("epsilon");
+  return (x - m.mean) / std::sqrt(m.variance + epsilon) * a.of(Role::kNormWeight, c, 1) + a.of(Role::kNormBias, c, 0);
 }
 
 // Of channel c, in examples first..last.

@@ -112,9 +112,10 @@ class Constants {
     const std::size_t area = std::size_t(rule.repeat) * std::size_t(rule.kernelArea);
     const float* w = weights.data() + row * read.size() * area;
     Constant sum{bias, bias};
-    for (const Constant& c : read)
-      for (std::size_t k = 0; k < area; k++, w++)
-        sum.train += c.train * double(*w), sum.evaluate += c.evaluate * double(*w);
+    for (const Constant& c : read) {
+      const double weight = sumOfWeights(rule, w);
+      sum.train += c.train * weight, sum.evaluate += c.evaluate * weight, w += area;
+    }
     return sum;
   }
   std::vector<float> weightsOf(int i) const {
@@ -129,19 +130,24 @@ class Constants {
     const Operator& op = *network_.nodes[std::size_t(i)].op;
     const NodeContext context = topology_.context(network_, i);
     const NodeValues values = valuesOf(parameters_, i, small_);
-    std::vector<Constant> all;  // of the set that the channel is mixed with
+    std::vector<Constant> all, zeros;  // of the set that the channel is mixed with
     int past = 0;
     std::size_t sets = 0;
     forEachMapped(rule, [&](int o, int k, int c) {
       if (rule.mixing != ChannelRule::Mixing::kNone && c == past) {
         const int count = rule.mixed.empty() ? int(input(i, 0).size()) : rule.mixed[sets++];
         all = allConstant(i, std::size_t(c), std::size_t(count)), past += count;
+        const bool none = rule.mixing == ChannelRule::Mixing::kLayerNorm &&
+                          sums_.addUpToZero(topology_.inputs[std::size_t(i)][0], c, past, rule.ofExamples);
+        zeros.assign(none ? std::size_t(count) : 0, Constant{});
       }
       MaybeConstant in = input(i, k)[std::size_t(c)];
       if (!in && rule.normalises && rule.ofExamples && values_.areUniform(topology_.inputs[std::size_t(i)], {{k, c}}))
         in = Constant{};
       if (!in || (rule.varies && !in->isZero())) return;
-      const std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
+      std::span<const Constant> read = all.empty() ? std::span<const Constant>(&*in, 1) : all;
+      // Where the mean is zero, a zero comes out as it does among zeros.
+      if (all.empty() && in->isZero() && !zeros.empty()) read = zeros;
       out[std::size_t(o)] = op.constant ? op.constant(context, values, o, read) : in;
     });
   }

@@ -1,10 +1,10 @@
 // Removal of dead channels, without a change of the network's function.
 //
 // Channels of one class (graph/channel_analysis.h) leave together. A class goes when every layer that sums over
-// channels sees a constant in its place: exactly zero, or a constant that can be folded into that layer's bias (no zero
-// padding, the same in training and evaluation). Then it leaves weights, biases, norms, bit depths, exponents, the
-// moments of all of these, and the input slices of every reader. A grouped convolution loses whole groups, or the same
-// number of channels in every group.
+// channels sees a constant in its place: exactly zero, or a constant that can be folded into that layer's bias (read by
+// the same weights at every position, the same in training and evaluation). Then it leaves weights, biases, norms, bit
+// depths, exponents, the moments of all of these, and the input slices of every reader. A grouped convolution loses
+// whole groups, or the same number of channels in every group.
 //
 // Where parameters have averages (NetworkOptions::ema), a channel leaves when it can in both networks, and each keeps
 // its function: what is a constant is folded into the biases of each by its own weights.
@@ -55,5 +55,9 @@ NodeValues valuesOf(const Parameters&, int node, const State& small);
 
 // The weights of a layer as its kernels see them.
 std::vector<float> quantizedWeights(const Parameters&, int node, const std::vector<float>& weights, const State& small);
+
+// What a row of weights makes of a channel that is 1 everywhere: the sum of its weights for that channel, `weights`,
+// that read something.
+double sumOfWeights(const ChannelRule&, const float* weights);
 
 }  // namespace selfcompress

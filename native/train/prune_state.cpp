@@ -124,10 +124,7 @@ class Cut {
       double sum = double(biases[std::size_t(o)]);
       for (int c = 0; c < perGroup; c++) {
         const double v = value[std::size_t(o / (outs / rule.groups) * perGroup + c)];
-        for (int k = 0; k < area && v != 0; k++)
-          sum +=
-              v *
-              double(q[(std::size_t(o) * std::size_t(perGroup) + std::size_t(c)) * std::size_t(area) + std::size_t(k)]);
+        if (v != 0) sum += v * sumOfWeights(rule, q.data() + (std::int64_t(o) * perGroup + c) * area);
       }
       biases[std::size_t(o)] = float(sum);
     }
@@ -151,6 +148,13 @@ std::vector<float> quantizedWeights(const Parameters& parameters, int node, cons
                                               weights.data(), small.at(bits->name).data(),
                                               small.at(exponent->name).data(), q.data()});
   return q;
+}
+
+double sumOfWeights(const ChannelRule& rule, const float* weights) {
+  double sum = 0;
+  for (int tap : rule.taps) sum += double(weights[tap]);
+  for (int k = 0; k < rule.repeat * rule.kernelArea && rule.taps.empty(); k++) sum += double(weights[k]);
+  return sum;
 }
 
 State pruneState(const NetworkDescription& before, const Topology& topology, const ChannelAnalysis& channels,

@@ -40,7 +40,8 @@ Sum Sums::mapped(int i, const NodeValues& values, int channel, const Sum& in) co
   const ChannelRule& rule = channels_.rule(i);
   const Operator& op = *network_.nodes[std::size_t(i)].op;
   Sum out;
-  addTo(out, in, rule.factors[0]);
+  if (rule.centres()) out = termOf(i + 1, channel);
+  else addTo(out, in, rule.factors[0]);
   if (!op.constant) return out;
   // None where it is no number any more.
   const MaybeConstant constant = op.constant(topology_.context(network_, i), values, channel, {&in.constant, 1});
@@ -66,17 +67,27 @@ std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values) const {
   // What makes the same constant of a constant makes the same value of what is the same at all positions.
   const bool keepsUniform = rule.kind == ChannelRule::Kind::kMap && rule.mixing == ChannelRule::Mixing::kNone &&
                             !rule.varies && !network_.nodes[std::size_t(i)].op->constant;
-  if (rule.factors.empty() && !keepsUniform) return {};
+  const bool isSum = !rule.factors.empty() || rule.centres();
+  if (!isSum && !keepsUniform) return {};
   std::vector<Sum> sums;
   for (int c = 0; c < topology_.axes[std::size_t(i) + 1].channels; c++)
     sums.push_back(rule.kind == ChannelRule::Kind::kSum ? tied(i, c) : termOf(i + 1, c));
   if (rule.kind == ChannelRule::Kind::kMap)
     forEachMapped(rule, [&](int o, int k, int c) {
       const int t = topology_.inputs[std::size_t(i)][std::size_t(k)];
-      if (!rule.factors.empty()) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
+      if (isSum) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
       else if (known_.uniform[std::size_t(t)][std::size_t(c)]) sums[std::size_t(o)] = of(t, c);
     });
   return sums;
+}
+
+bool Sums::addUpToZero(int tensor, int first, int past, bool overPositions) const {
+  Sum sum;
+  for (int c = first; c < past; c++) addTo(sum, of(tensor, c), 1);
+  return sum.constant.isZero() && std::all_of(sum.terms.begin(), sum.terms.end(), [&](const auto& entry) {
+           const int t = entry.first.tensor;
+           return overPositions && t > 0 && channels_.rule(t - 1).centres();
+         });
 }
 
 std::vector<bool> Sums::add(int i, const NodeValues& values, std::vector<MaybeConstant>& out) {

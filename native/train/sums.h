@@ -1,5 +1,6 @@
 // Channels as sums of others: a constant, and terms with a factor each. Where the terms cancel, the channel is a
-// constant whatever they are, as in x + p - p.
+// constant whatever they are, as in x + p - p. What is normalised over the positions of an example is its shift and a
+// term whose mean over them is zero.
 #pragma once
 
 #include "train/channel_values.h"
@@ -24,6 +25,9 @@ class Sums {
   // Of what node i puts out; channels that turn out to be constants are set in `out`, where those that are known stand.
   // Returns which these are.
   std::vector<bool> add(int i, const NodeValues&, std::vector<MaybeConstant>& out);
+
+  // Whether channels first..past-1 of a tensor add up to zero at each position, or over all of them.
+  bool addUpToZero(int tensor, int first, int past, bool overPositions) const;
 
  private:
   Sum of(int tensor, int channel) const;

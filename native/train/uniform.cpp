@@ -44,10 +44,10 @@ class Rules {
         if (!allOfFirst(first, past)) std::fill(out.begin() + first, out.begin() + past, false);
       });
     if (!rule_.averages) return;
-    // Sums that come to the same everywhere make equal shares.
+    // Sums that come to the same for all of `b` make equal shares, those of the same `a` the same at every position.
     std::vector<bool> equal(out.size(), true);
     for (const ChannelRule::Contraction& sum : rule_.contractions)
-      if (!values_.areZero(inputs_, sum.a) && !values_.areUniform(inputs_, sum.b))
+      if (!values_.areUniform(inputs_, sum.a) && !values_.areUniform(inputs_, sum.b))
         for (int c : sum.uses) equal[std::size_t(c)] = false;
     for (std::size_t c = 0; c < out.size(); c++) out[c] = out[c] || equal[c];
   }

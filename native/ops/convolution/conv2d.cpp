@@ -51,7 +51,16 @@ ChannelRule channels(const NodeContext& c) {
   const Conv2dGeometry g = conv2dGeometry(c);
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kFresh;
-  rule.groups = g.groups, rule.kernelArea = g.kernelHeight * g.kernelWidth, rule.padded = g.padH > 0 || g.padW > 0;
+  rule.groups = g.groups;
+  auto taps = [](int positions, int kernel, int size, int stride, int padding, int dilation) {
+    return commonTaps(positions, kernel, [=](int p, int k) {
+      const int at = p * stride + k * dilation - padding;
+      return at >= 0 && at < size;
+    });
+  };
+  setTaps(rule, {g.kernelHeight, g.kernelWidth},
+          taps(g.outHeight(), g.kernelHeight, g.height, g.strideH, g.padH, g.dilationH),
+          taps(g.outWidth(), g.kernelWidth, g.width, g.strideW, g.padW, g.dilationW));
   return rule;
 }
 

@@ -63,13 +63,21 @@ std::vector<ParameterSpec> parameters(const NodeContext& c) {
                                    {Of::kOther, g.kernelWidth}});
 }
 
-// A constant that is not zero meets other taps at other positions, unless there is only one.
 ChannelRule channels(const NodeContext& c) {
   const ConvTransposeGeometry g = convTransposeGeometry(c);
-  const bool pointwise = tapsOf(g) == 1 && g.strideH == 1 && g.strideW == 1 && g.padH == 0 && g.padW == 0;
   ChannelRule rule;
   rule.kind = ChannelRule::Kind::kFresh;
-  rule.groups = g.groups, rule.kernelArea = tapsOf(g), rule.padded = !pointwise;
+  rule.groups = g.groups;
+  auto taps = [](int positions, int kernel, int size, int stride, int padding, int dilation) {
+    return commonTaps(positions, kernel, [=](int p, int k) {
+      const int at = p + padding - k * dilation;
+      return at >= 0 && at % stride == 0 && at / stride < size;
+    });
+  };
+  const Shape out = g.output();
+  setTaps(rule, {g.kernelHeight, g.kernelWidth},
+          taps(out.height, g.kernelHeight, g.height, g.strideH, g.padH, g.dilationH),
+          taps(out.width, g.kernelWidth, g.width, g.strideW, g.padW, g.dilationW));
   return rule;
 }
 

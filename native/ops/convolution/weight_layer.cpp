@@ -33,6 +33,15 @@ std::vector<FieldSpec> convolutionFields() {
           {"compress", FieldType::kBoolean, 0, 1, 1}};
 }
 
+void setTaps(ChannelRule& rule, std::array<int, 2> kernel, const std::vector<int>& rows,
+             const std::vector<int>& columns) {
+  rule.kernelArea = kernel[0] * kernel[1];
+  rule.padded = rows.empty() || columns.empty();
+  if (int(rows.size()) == kernel[0] && int(columns.size()) == kernel[1]) return;
+  for (int i : rows)
+    for (int j : columns) rule.taps.push_back(i * kernel[1] + j);
+}
+
 void resizeConvolution(NodeDescription& node, const Resized& to) {
   node.set("outChannels", {double(to.channels)});
   node.set("groups", {double(to.groups)});
