@@ -62,31 +62,35 @@ struct ImageRow {
   EpilogueView epilogue;
 };
 
-// Winograd's form of a convolution (isa/winograd.inc) of 16 images: a tile of points x points inputs gives outputs x
-// outputs, points = outputs - 1 + size of the kernel: 6 = 4 - 1 + 3, 8 = 6 - 1 + 3 or 8 = 4 - 1 + 5. Tiles lie in rows
-// from left to right; a task has `count` of them.
+// Winograd's form of a convolution (isa/winograd.inc): a tile of points x points inputs gives outputs x outputs, points
+// = outputs - 1 + size of the kernel: 6 = 4 - 1 + 3, 8 = 6 - 1 + 3 or 8 = 4 - 1 + 5. Tiles lie in rows from left to
+// right; a task has `count` of them. A place of a plane has `lanes` floats: one channel of 16 images, or all channels
+// of one.
 struct TileRange {
   int points = 6, outputs = 4;
   int first = 0, count = 0, across = 1;  // across: tiles of a row
+  int lanes = 16;
 };
 
-// Inputs of one channel to their points: to[point * pointStride + tile * 16 + image].
+// Inputs to their points: to[point * pointStride + tile * (lanes rounded up to vectors) + lane]. The last vector of a
+// place reads beyond its lanes, and what it finds there comes out beyond them.
 struct TileInputs {
   TileRange tiles;
-  const float* plane = nullptr;  // [height][width][16]
+  const float* plane = nullptr;  // [height][width][lanes]
   int height = 0, width = 0, padH = 0, padW = 0;
   float* to = nullptr;
   std::int64_t pointStride = 0;
 };
 
-// Points of one output channel, as above, to its outputs.
+// Points, as above, to outputs.
 struct TileOutputs {
   TileRange tiles;
   const float* from = nullptr;
   std::int64_t pointStride = 0;
-  float* plane = nullptr;  // [height][width][16]
+  float* plane = nullptr;  // [height][width][lanes]
   int height = 0, width = 0;
-  EpilogueView epilogue;  // its arrays begin with this channel
+  bool channels = false;  // lanes are channels, else images of the one with which the epilogue's arrays begin
+  EpilogueView epilogue;
 };
 
 // At one point: target[o][tile][image] = sum over k of source[k][tile][image] * weight[k][o]. weight: blocks of

@@ -68,9 +68,6 @@ struct Model::Impl {
 
 namespace {
 
-// Blocks of fewer elements of an image than this are not shared with another thread.
-constexpr std::int64_t kWorthSharing = 1 << 10;
-
 // [count][channels][positions] to a block's layout and back. Images that are not there are zeros.
 void enter(Layout layout, const Axes& axes, const float* images, int count, float* to, const Parallel& parallel) {
   const std::int64_t positions = axes.positionCount(), channels = axes.channels, elements = axes.elements();
@@ -79,11 +76,11 @@ void enter(Layout layout, const Axes& axes, const float* images, int count, floa
       for (std::int64_t p = 0; p < positions; p++) to[p * channels + c] = images[c * positions + p];
     return;
   }
-  const std::int64_t parts = elements < kWorthSharing ? 1 : parallel.threads;
-  parallel.run(parts, [&](std::int64_t part) {
-    for (std::int64_t i = elements * part / parts; i < elements * (part + 1) / parts; i++)
-      for (int n = 0; n < kBlock; n++) to[i * kBlock + n] = n < count ? images[n * elements + i] : 0.0f;
-  });
+  parallel.ranges(elements, elements < kWorthSharing.inputs ? 1 : parallel.threads,
+                  [&](std::int64_t i, std::int64_t last) {
+                    for (; i < last; i++)
+                      for (int n = 0; n < kBlock; n++) to[i * kBlock + n] = n < count ? images[n * elements + i] : 0.0f;
+                  });
 }
 
 void checkTokens(const float* tokens, std::int64_t count, int vocabulary) {

@@ -164,7 +164,9 @@ class Planner {
     last[std::size_t(plan_.result)] = steps;
     std::vector<std::int64_t>& offsets = plan_.offsets[which];
     offsets.assign(values, 0);
-    auto sizeOf = [&](std::size_t v) { return (plan_.axes[v].elements() * imagesOf(layout) + 15) / 16 * 16; };
+    // Kernels read whole vectors of a pixel's channels: beyond the last one there is memory that is no other value's.
+    const std::int64_t beyond = layout == Layout::kNhwc ? 16 : 0;
+    auto sizeOf = [&](std::size_t v) { return (plan_.axes[v].elements() * imagesOf(layout) + beyond + 15) / 16 * 16; };
     std::vector<std::size_t> order;
     for (std::size_t v = 0; v < values; v++)
       if (first[v] >= 0) order.push_back(v);

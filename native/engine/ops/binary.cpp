@@ -37,12 +37,9 @@ class Arithmetic final : public Step {
   }
 
  private:
-  // Fewer elements than this are not shared with another thread.
-  static constexpr std::int64_t kWorthSharing = 1 << 15;
   void sums(const Run& r, const float* a, const float* b, std::int64_t count) const {
-    const std::int64_t parts = count < kWorthSharing ? 1 : r.parallel.threads;
-    r.parallel.run(parts, [&](std::int64_t part) {
-      const std::int64_t first = count * part / parts, last = count * (part + 1) / parts;
+    const int parts = count < kWorthSharing.added ? 1 : r.parallel.threads;
+    r.parallel.ranges(count, parts, [&](std::int64_t first, std::int64_t last) {
       r.kernels.sums({a + first, b + first, r.output + first, last - first, relu_});
     });
   }

@@ -30,10 +30,12 @@ class Convolution final : public Step {
     rows_ = oneRow_ ? 1 : g_.outHeight();
     pixels_ = oneRow_ ? g_.height * g_.width : g_.outWidth();
     width16_ = p.kernels.width;
-    if (Winograd::isWorth(g_, p.kernels)) winograd_.emplace(g_, p.kernels);
+    for (Layout layout : {Layout::kNhwc, Layout::kLanes})
+      if (Winograd::isWorth(g_, p.kernels, layout)) winograd_[std::size_t(layout)].emplace(g_, p.kernels, layout);
     // Where weights stay packed those of all points together must take little beside what they are multiplied by.
-    if (winograd_ && !keep_ && 16 * (winograd_->panelFloats() + winograd_->rowFloats()) > imageFloats())
-      winograd_.reset();
+    if (!keep_) winograd_[0].reset();
+    if (winograd_[1] && !keep_ && 16 * (winograd_[1]->panelFloats() + winograd_[1]->rowFloats()) > imageFloats())
+      winograd_[1].reset();
     if (!keep_) blocks_ = termBlocks(inGroup_, std::int64_t(g_.kernelHeight) * g_.kernelWidth);
     makeRuns();
   }
@@ -42,7 +44,7 @@ class Convolution final : public Step {
     const float* input = r.inputs[0];
     if (inBlocks(r.layout)) return runBlocks(r, isPadded_ ? pad(r) : input);
     const float* panel = panelFor(r);
-    if (byTiles(r.layout)) return winograd_->run(r, panel, r.scratch, epilogueAt(0));
+    if (byTiles(r.layout)) return tilesOf(r.layout)->run(r, panel, r.scratch, epilogueAt(0));
     if (depthwise_ && r.layout == Layout::kLanes) return runPlanes(r, panel);
     if (inBands(r)) return runBands(r, panel);
     if (isPadded_) input = pad(r);
@@ -62,11 +64,10 @@ class Convolution final : public Step {
            blocks_.size() * sizeof(TermBlock);
   }
   double cost(Layout layout, const Kernels& kernels) const override {
-    if (byTiles(layout)) return Winograd::costOf(g_, kernels) * (16.0 / kernels.width);
+    if (byTiles(layout)) return tilesOf(layout)->cost();
     const double perPixel = double(weights_.perChannel()), pixels = double(g_.outHeight()) * g_.outWidth();
     const double weights = perPixel * g_.outChannels;
-    // Weights beyond the second cache take as long as some multiplications, however many images they are for.
-    const double read = weights * sizeof(float) > kSecondCache ? kReadCost * weights / kernels.width : 0;
+    const double read = readCost(weights, kernels);  // however many images they are for
     if (layout == Layout::kLanes) return pixels * weights * (16.0 / kernels.width) + read;
     if (depthwise_) return pixels * perPixel * double(roundUp(g_.outChannels, kernels.width)) / kernels.width;
     return pixels * perPixel * g_.groups * double(roundUp(outGroup_, kernels.width)) / kernels.width + read;
@@ -133,19 +134,20 @@ class Convolution final : public Step {
     return weights_.perChannel() * (layout == Layout::kLanes ? outGroup_ : roundUp(outGroup_, width16_));
   }
   std::int64_t panelFloats(Layout layout) const {
-    if (byTiles(layout)) return winograd_->panelFloats();
+    if (byTiles(layout)) return tilesOf(layout)->panelFloats();
     if (depthwise_) return weights_.perChannel() * g_.outChannels;
     return groupPanel(layout) * g_.groups;
   }
   // Beside the panel, while it is made.
   std::int64_t rowFloats(Layout layout) const {
-    return byTiles(layout) ? winograd_->rowFloats() : weights_.perChannel();
+    return byTiles(layout) ? tilesOf(layout)->rowFloats() : weights_.perChannel();
   }
   // Beside input, output and panel.
   std::int64_t runFloats(Layout layout) const {
-    return byTiles(layout) ? winograd_->scratchFloats() : paddedFloats(layout);
+    return byTiles(layout) ? tilesOf(layout)->scratchFloats() : paddedFloats(layout);
   }
-  bool byTiles(Layout layout) const { return layout == Layout::kLanes && winograd_; }
+  const std::optional<Winograd>& tilesOf(Layout layout) const { return winograd_[std::size_t(layout)]; }
+  bool byTiles(Layout layout) const { return tilesOf(layout).has_value(); }
   // Whether weights are unpacked some at a time, as the sums need them. Those of depthwise layers are few.
   bool inBlocks(Layout layout) const { return !keep_ && !depthwise_ && !byTiles(layout); }
   // What goes in and comes out of 16 images.
@@ -157,7 +159,7 @@ class Convolution final : public Step {
     return panels_[std::size_t(r.layout)].get(keep_, floats, scratch, [&](float* panel) {
       std::vector<float> own(keep_ ? std::size_t(rowFloats(r.layout)) : 0);
       float* const rows = keep_ ? own.data() : scratch + floats;
-      if (byTiles(r.layout)) winograd_->makePanel(weights_, r.kernels, panel, rows);
+      if (byTiles(r.layout)) tilesOf(r.layout)->makePanel(weights_, r.kernels, panel, rows);
       else makePanel(r.layout, r.kernels, panel, rows);
     });
   }
@@ -190,13 +192,10 @@ class Convolution final : public Step {
     return view;
   }
 
-  // Work of fewer multiplications than this is not shared with another thread.
-  static constexpr double kWorthSharing = 200000;
-  static constexpr double kSecondCache = 1 << 19;  // bytes that a thread may count on
-  static constexpr double kReadCost = 3;           // of a vector beyond it, in multiplications of vectors
   bool worthSharing(const Run& r) const {
     return r.parallel.threads > 1 &&
-           double(weights_.perChannel()) * g_.outChannels * rows_ * pixels_ * imagesOf(r.layout) > kWorthSharing;
+           double(weights_.perChannel()) * g_.outChannels * rows_ * pixels_ * imagesOf(r.layout) >
+               kWorthSharing.multiplications;
   }
   static void each(const Run& r, bool share, std::int64_t count, const std::function<void(std::int64_t)>& task) {
     if (share) return r.parallel.run(count, task);
@@ -208,7 +207,7 @@ class Convolution final : public Step {
   bool pastCache() const {
     return double(runs_.size()) * double(runLength_) * double(outGroup_) * sizeof(float) > kSecondCache;
   }
-  int tilesOf(const Run& r) const {
+  int channelTiles(const Run& r) const {
     const int perTile = r.kernels.tileVectors * r.kernels.width;
     return int((outGroup_ + perTile - 1) / perTile);
   }
@@ -222,7 +221,7 @@ class Convolution final : public Step {
     row.outputStep = g_.outChannels;
     row.output = r.output + y * pixels_ * g_.outChannels + group * outGroup_;
     row.pixels = pixels_, row.channels = int(outGroup_);
-    row.lastTile = tilesOf(r);
+    row.lastTile = channelTiles(r);
     row.epilogue = epilogueAt(group * outGroup_);
     return row;
   }
@@ -237,8 +236,8 @@ class Convolution final : public Step {
     const Planes in = planesOf(g_.input(), r.layout);
     const std::int64_t bands = r.parallel.threads, line = width_ * g_.inChannels,
                        mostLines = ((rows_ + bands - 1) / bands - 1) * g_.strideH + reach();
-    r.parallel.run(bands, [&](std::int64_t band) {
-      const std::int64_t first = rows_ * band / bands, last = rows_ * (band + 1) / bands;
+    r.parallel.ranges(rows_, bands, [&](std::int64_t first, std::int64_t last) {
+      const std::int64_t band = (first * bands + rows_ - 1) / rows_;
       float* const lines = r.scratch + band * mostLines * line;
       padLines(in, r.inputs[0], first * g_.strideH, (last - first - 1) * g_.strideH + reach(), lines);
       for (std::int64_t group = 0; group < g_.groups; group++)
@@ -263,7 +262,7 @@ class Convolution final : public Step {
     }
     // With few rows the parts are pieces of the row, or tiles of channels.
     const std::int64_t pieces = rows_ > 1 || !share ? 1 : std::min<std::int64_t>(16, (pixels_ + 31) / 32);
-    const std::int64_t tiles = tilesOf(r),
+    const std::int64_t tiles = channelTiles(r),
                        splits = (pastCache() && rows_ > 1) || (share && rows_ * pieces == 1) ? tiles : 1;
     each(r, share, g_.groups * rows_ * pieces * splits, [&](std::int64_t item) {
       const std::int64_t piece = item % pieces, y = item / pieces % rows_, split = item / pieces / rows_ % splits,
@@ -314,10 +313,11 @@ class Convolution final : public Step {
     const Planes in = planesOf(g_.input(), r.layout);
     const std::int64_t plane = in.height * in.width * in.inner, padded = height_ * width_ * kBlock;
     const std::int64_t workers = worthSharing(r) ? std::min<std::int64_t>(r.parallel.threads, in.outer) : 1;
-    r.parallel.run(workers, [&](std::int64_t w) {
-      for (std::int64_t c = in.outer * w / workers; c < in.outer * (w + 1) / workers; c++) {
+    r.parallel.ranges(in.outer, workers, [&](std::int64_t c, std::int64_t last) {
+      float* const own = r.scratch + c * padded;
+      for (; c < last; c++) {
         const float* input = r.inputs[0] + c * plane;
-        if (isPadded_) padPlane(in, input, r.scratch + w * padded), input = r.scratch + w * padded;
+        if (isPadded_) padPlane(in, input, own), input = own;
         for (int y = 0; y < rows_; y++) {
           ImageRow row = imageRow(r, input, c, y, 0);
           row.places = places_.data(), row.placeCount = int(places_.size());
@@ -365,7 +365,7 @@ class Convolution final : public Step {
         offsetsOf(block, images, offsets);
         unpackBlock(block, images, channel, count, width, panel);
         const double work = double(block.terms()) * count * rows_ * pixels_ * imagesOf(r.layout);
-        each(r, r.parallel.threads > 1 && work > kWorthSharing, rows_, [&](std::int64_t y) {
+        each(r, r.parallel.threads > 1 && work > kWorthSharing.multiplications, rows_, [&](std::int64_t y) {
           if (images) addImages(r, input, {panel, offsets, &block, channel, count, b == 0, b + 1 == blocks_.size()}, y);
           else addChannels(r, input, {panel, offsets, &block, channel, count, b == 0, b + 1 == blocks_.size()}, y);
         });
@@ -413,7 +413,7 @@ class Convolution final : public Step {
   mutable std::vector<std::int64_t> places_;
   mutable std::once_flag placesMade_;
   Panel panels_[2];
-  std::optional<Winograd> winograd_;
+  std::optional<Winograd> winograd_[2];  // by layout
 };
 
 }  // namespace

@@ -16,10 +16,9 @@ class Pooling final : public Step {
     const Planes in = planesOf(g_.input, r.layout), out = planesOf(g_.output(), r.layout);
     const std::int64_t inPlane = in.height * in.width * in.inner;
     const std::int64_t rows = out.outer * out.height;
-    const std::int64_t parts =
-        in.outer * inPlane < kWorthSharing ? 1 : std::min<std::int64_t>(r.parallel.threads, rows);
-    r.parallel.run(parts, [&](std::int64_t part) {
-      for (std::int64_t row = rows * part / parts; row < rows * (part + 1) / parts; row++) {
+    const int parts = in.outer * inPlane < kWorthSharing.pooled ? 1 : r.parallel.threads;
+    r.parallel.ranges(rows, parts, [&](std::int64_t row, std::int64_t last) {
+      for (; row < last; row++) {
         const float* from = r.inputs[0] + row / out.height * inPlane;
         float* to = r.output + row * out.width * out.inner;
         for (std::int64_t x = 0; x < out.width; x++, to += out.inner)
@@ -29,8 +28,6 @@ class Pooling final : public Step {
   }
 
  private:
-  // Fewer inputs than this are not shared with another thread.
-  static constexpr std::int64_t kWorthSharing = 1 << 14;
   // As in training: a NaN beats every number, padding takes no part in a maximum.
   void window(const float* input, const Planes& in, int y, int x, float* to) const {
     const std::int64_t top = std::int64_t(y) * g_.strideH - g_.padH, left = std::int64_t(x) * g_.strideW - g_.padW;

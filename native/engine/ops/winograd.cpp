@@ -9,24 +9,35 @@ namespace {
 constexpr std::int64_t kTaskFloats = 56 * 1024;
 constexpr int kMostTiles = 24;
 
-// Multiplications of vectors of a layer from which on its phases are shared, with a wait after each.
-constexpr double kWorthPhases = 40000;
+// Of one image, the share of the time of direct sums below which this form is worth its larger weights.
+constexpr double kWorthPoints = 0.85;
 
 int tilesAlong(int outputs, int ofTile) { return (outputs + ofTile - 1) / ofTile; }
 int tilesOf(const Conv2dGeometry& g, int outputs) {
   return tilesAlong(g.outHeight(), outputs) * tilesAlong(g.outWidth(), outputs);
 }
 
+std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+
 // Beside the products at each point, a source channel takes about 10 and a target channel about 7 multiplications to
-// transform a point.
-double cost(const Conv2dGeometry& g, int outputs) {
-  const double points = g.kernelHeight + outputs - 1, in = g.inChannels, out = g.outChannels;
-  return tilesOf(g, outputs) * points * points * (in * out + 10 * in + 7 * out);
+// transform a point; of one image, where a tile has few vectors, twice as many (measured on layers of 8 to 64
+// channels).
+double multiplications(const Conv2dGeometry& g, int outputs, const Kernels& kernels, Layout layout) {
+  const double points = g.kernelHeight + outputs - 1, tiles = tilesOf(g, outputs), in = g.inChannels;
+  if (layout == Layout::kLanes) {
+    const double out = g.outChannels;
+    return tiles * points * points * (in * out + 10 * in + 7 * out) * (16.0 / kernels.width);
+  }
+  const double inVectors = double(tilesAlong(g.inChannels, kernels.width)),
+               outVectors = double(tilesAlong(g.outChannels, kernels.width));
+  return tiles * points * points * (in * outVectors + 20 * inVectors + 18 * outVectors) +
+         readCost(points * points * in * outVectors * kernels.width, kernels);
 }
 
 // The tile that takes the least time; larger ones round more, and have to be worth it.
-int bestOutputs(const Conv2dGeometry& g, const Kernels& kernels) {
-  return kernels.mostPoints >= 8 && g.kernelHeight == 3 && cost(g, 6) < 0.85 * cost(g, 4) ? 6 : 4;
+int bestOutputs(const Conv2dGeometry& g, const Kernels& kernels, Layout layout) {
+  const bool larger = kernels.mostPoints >= 8 && g.kernelHeight == 3;
+  return larger && multiplications(g, 6, kernels, layout) < 0.85 * multiplications(g, 4, kernels, layout) ? 6 : 4;
 }
 
 bool hasForm(const Conv2dGeometry& g, const Kernels& kernels) {
@@ -43,104 +54,134 @@ EpilogueView ofChannel(EpilogueView view, std::int64_t channel) {
 
 }  // namespace
 
-double Winograd::costOf(const Conv2dGeometry& g, const Kernels& kernels) { return cost(g, bestOutputs(g, kernels)); }
-
-// Direct sums take more time the more planes they read, which compete for the sets of the cache.
-bool Winograd::isWorth(const Conv2dGeometry& g, const Kernels& kernels) {
-  const double direct = double(g.outHeight()) * g.outWidth() * g.kernelHeight * g.kernelWidth * g.inChannels *
-                        g.outChannels * (1.1 + g.inChannels / 150.0);
-  return hasForm(g, kernels) && costOf(g, kernels) < direct;
+double readCost(double weights, const Kernels& kernels) {
+  constexpr double kOfVector = 3;  // multiplications of vectors
+  return weights * sizeof(float) > kSecondCache ? kOfVector * weights / kernels.width : 0;
 }
 
-Winograd::Winograd(const Conv2dGeometry& g, const Kernels& kernels)
-    : g_(g), taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
-  form_.outputs = bestOutputs(g, kernels), form_.points = g.kernelHeight + form_.outputs - 1;
+bool Winograd::isWorth(const Conv2dGeometry& g, const Kernels& kernels, Layout layout) {
+  if (!hasForm(g, kernels)) return false;
+  const double taps = double(g.kernelHeight) * g.kernelWidth * g.inChannels,
+               pixels = double(g.outHeight()) * g.outWidth(),
+               form = multiplications(g, bestOutputs(g, kernels, layout), kernels, layout);
+  // Direct sums of blocks take more time the more planes they read, which compete for the sets of the cache.
+  if (layout == Layout::kLanes)
+    return form < pixels * taps * g.outChannels * (16.0 / kernels.width) * (1.1 + g.inChannels / 150.0);
+  const double weights = taps * double(roundUp(g.outChannels, kernels.width));
+  return form < kWorthPoints * (pixels * weights / kernels.width + readCost(weights, kernels));
+}
+
+Winograd::Winograd(const Conv2dGeometry& g, const Kernels& kernels, Layout layout)
+    : g_(g), layout_(layout), taps_(std::int64_t(g.kernelHeight) * g.kernelWidth) {
+  form_.outputs = bestOutputs(g, kernels, layout), form_.points = g.kernelHeight + form_.outputs - 1;
   form_.across = tilesAlong(g.outWidth(), form_.outputs);
+  cost_ = multiplications(g, form_.outputs, kernels, layout);
+  const int vector = blocks() ? 1 : kernels.width;
+  inFloats_ = roundUp(g.inChannels, vector), outFloats_ = roundUp(g.outChannels, vector);
   area_ = std::int64_t(form_.points) * form_.points, tiles_ = tilesOf(g, form_.outputs);
-  const std::int64_t perTile = area_ * kBlock * (std::int64_t(g.inChannels) + g.outChannels);
+  const std::int64_t perTile = area_ * imagesOf(layout) * (inFloats_ + outFloats_);
   const int most = int(std::clamp<std::int64_t>(kTaskFloats / perTile, 4, kMostTiles));
   const int tasks = (tiles_ + most - 1) / most;
   perTask_ = (tiles_ + tasks - 1) / tasks;
   const int groups = (perTask_ + 3) / 4;
-  group_ = (perTask_ + groups - 1) / groups;
-  blockChannels_ = kernels.tileSums / group_;
+  group_ = blocks() ? (perTask_ + groups - 1) / groups : perTask_;
+  blockChannels_ = blocks() ? kernels.tileSums / group_ : kernels.tileVectors * kernels.width;
 }
 
 void Winograd::makePanel(const Weights& weights, const Kernels& kernels, float* panel, float* rows) const {
   const std::int64_t perChannel = taps_ * g_.inChannels;
+  if (outFloats_ > g_.outChannels) std::fill_n(panel, panelFloats(), 0.0f);
   for (int first = 0; first < g_.outChannels; first += blockChannels_) {
     const int count = std::min(blockChannels_, g_.outChannels - first);
+    const std::int64_t step = std::min<std::int64_t>(blockChannels_, outFloats_ - first);
     for (int o = 0; o < count; o++) weights.unpack(first + o, rows + o * perChannel);
     TileWeights w;
     w.points = form_.points, w.size = g_.kernelHeight, w.rowStride = perChannel, w.outputs = count;
-    w.pointStride = std::int64_t(g_.inChannels) * g_.outChannels;
+    w.pointStride = pointFloats();
     for (int c = 0; c < g_.inChannels; c++) {
-      w.rows = rows + c * taps_, w.to = panel + std::int64_t(first) * g_.inChannels + std::int64_t(c) * count;
+      w.rows = rows + c * taps_, w.to = panel + std::int64_t(first) * g_.inChannels + c * step;
       kernels.tileWeights(w);
     }
   }
 }
 
-TileRange Winograd::rangeOf(int first, int count) const {
+TileRange Winograd::rangeOf(int first, int count, int channels) const {
   TileRange tiles = form_;
-  tiles.first = first, tiles.count = count;
+  tiles.first = first, tiles.count = count, tiles.lanes = blocks() ? kBlock : channels;
   return tiles;
 }
 
-void Winograd::transformInput(const Run& r, const TileRange& tiles, std::int64_t c, float* source) const {
-  r.kernels.tileInputs({tiles, r.inputs[0] + c * g_.height * g_.width * kBlock, g_.height, g_.width, g_.padH, g_.padW,
-                        source + c * perTask_ * kBlock, sourceStride()});
+void Winograd::transformInput(const Run& r, int first, int count, std::int64_t i, float* source) const {
+  if (blocks())
+    r.kernels.tileInputs({rangeOf(first, count, 0), r.inputs[0] + i * g_.height * g_.width * kBlock, g_.height,
+                          g_.width, g_.padH, g_.padW, source + i * perTask_ * kBlock, sourceStride()});
+  else
+    r.kernels.tileInputs({rangeOf(first + int(i), 1, g_.inChannels), r.inputs[0], g_.height, g_.width, g_.padH, g_.padW,
+                          source + i * inFloats_, sourceStride()});
 }
 
 void Winograd::multiplyPoint(const Run& r, std::int64_t point, int count, const float* panel, float* scratch) const {
-  r.kernels.tileProducts({scratch + point * sourceStride(), panel + point * g_.inChannels * g_.outChannels,
-                          targetIn(scratch) + point * targetStride(), std::int64_t(perTask_) * kBlock, g_.inChannels,
-                          g_.outChannels, count, group_});
+  const float* const source = scratch + point * sourceStride();
+  float* const target = targetIn(scratch) + point * targetStride();
+  panel += point * pointFloats();
+  if (blocks()) {
+    r.kernels.tileProducts(
+        {source, panel, target, std::int64_t(perTask_) * kBlock, g_.inChannels, g_.outChannels, count, group_});
+    return;
+  }
+  static constexpr std::int64_t kNoStep = 0;
+  ChannelRow row;
+  row.input = source, row.pixelStep = inFloats_, row.runs = &kNoStep, row.runCount = 1, row.runLength = g_.inChannels;
+  row.panel = panel, row.output = target, row.outputStep = outFloats_;
+  row.pixels = count, row.channels = int(outFloats_), row.lastTile = tilesAlong(int(outFloats_), blockChannels_);
+  r.kernels.channelRow(row);
 }
 
-void Winograd::transformOutput(const Run& r, const TileRange& tiles, std::int64_t o, float* scratch,
+void Winograd::transformOutput(const Run& r, int first, int count, std::int64_t i, float* scratch,
                                const EpilogueView& epilogue) const {
   const int height = g_.outHeight(), width = g_.outWidth();
-  r.kernels.tileOutputs({tiles, targetIn(scratch) + o * perTask_ * kBlock, targetStride(),
-                         r.output + o * height * width * kBlock, height, width, ofChannel(epilogue, o)});
+  if (blocks())
+    r.kernels.tileOutputs({rangeOf(first, count, 0), targetIn(scratch) + i * perTask_ * kBlock, targetStride(),
+                           r.output + i * height * width * kBlock, height, width, false, ofChannel(epilogue, i)});
+  else
+    r.kernels.tileOutputs({rangeOf(first + int(i), 1, g_.outChannels), targetIn(scratch) + i * outFloats_,
+                           targetStride(), r.output, height, width, true, epilogue});
+}
+
+// each(count, task): calls task(0) .. task(count - 1) and waits for them.
+template <class Each>
+void Winograd::runTask(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
+                       int count, Each each) const {
+  each(blocks() ? g_.inChannels : count, [&](std::int64_t i) { transformInput(r, first, count, i, scratch); });
+  each(area_, [&](std::int64_t point) { multiplyPoint(r, point, count, panel, scratch); });
+  each(blocks() ? g_.outChannels : count,
+       [&](std::int64_t i) { transformOutput(r, first, count, i, scratch, epilogue); });
 }
 
 void Winograd::runTiles(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
                         int last) const {
-  for (int count; first < last; first += count) {
-    count = std::min(perTask_, last - first);
-    const TileRange tiles = rangeOf(first, count);
-    for (std::int64_t c = 0; c < g_.inChannels; c++) transformInput(r, tiles, c, scratch);
-    for (std::int64_t point = 0; point < area_; point++) multiplyPoint(r, point, count, panel, scratch);
-    for (std::int64_t o = 0; o < g_.outChannels; o++) transformOutput(r, tiles, o, scratch, epilogue);
-  }
-}
-
-// All tiles at once; channels, points and channels again are shared.
-void Winograd::runPhases(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
-  const TileRange tiles = rangeOf(0, tiles_);
-  auto each = [&](std::int64_t count, auto&& task) {
-    const std::int64_t parts = std::min<std::int64_t>(r.parallel.threads, count);
-    r.parallel.run(parts, [&](std::int64_t part) {
-      for (std::int64_t i = count * part / parts; i < count * (part + 1) / parts; i++) task(i);
+  for (; first < last; first += perTask_)
+    runTask(r, panel, scratch, epilogue, first, std::min(perTask_, last - first), [](std::int64_t count, auto&& task) {
+      for (std::int64_t i = 0; i < count; i++) task(i);
     });
-  };
-  each(g_.inChannels, [&](std::int64_t c) { transformInput(r, tiles, c, scratch); });
-  each(area_, [&](std::int64_t point) { multiplyPoint(r, point, tiles_, panel, scratch); });
-  each(g_.outChannels, [&](std::int64_t o) { transformOutput(r, tiles, o, scratch, epilogue); });
 }
 
 void Winograd::run(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
   const std::int64_t groups = (tiles_ + group_ - 1) / group_;
-  if (groups < r.parallel.threads && tiles_ <= perTask_ && cost(g_, form_.outputs) > kWorthPhases)
-    return runPhases(r, panel, scratch, epilogue);
+  // All tiles at once; channels or tiles, points and again channels or tiles are shared, with a wait after each.
+  if (r.parallel.threads > 1 && groups < r.parallel.threads && tiles_ <= perTask_ &&
+      cost_ * r.kernels.width > kWorthSharing.inPhases)
+    return runTask(r, panel, scratch, epilogue, 0, tiles_, [&](std::int64_t count, auto&& task) {
+      r.parallel.ranges(count, r.parallel.threads, [&](std::int64_t begin, std::int64_t end) {
+        for (; begin < end; begin++) task(begin);
+      });
+    });
   const std::int64_t workers = std::clamp<std::int64_t>(r.parallel.threads, 1, groups);
-  r.parallel.run(workers, [&](std::int64_t w) {
+  r.parallel.ranges(groups, workers, [&](std::int64_t begin, std::int64_t end) {
     thread_local std::vector<float> own;
     float* memory = scratch;
-    if (w > 0) own.resize(std::max(own.size(), std::size_t(scratchFloats()))), memory = own.data();
-    const int first = int(groups * w / workers) * group_, last = int(groups * (w + 1) / workers) * group_;
-    runTiles(r, panel, memory, epilogue, first, std::min(last, tiles_));
+    if (begin > 0) own.resize(std::max(own.size(), std::size_t(scratchFloats()))), memory = own.data();
+    runTiles(r, panel, memory, epilogue, int(begin) * group_, std::min(int(end) * group_, tiles_));
   });
 }
 
