@@ -105,7 +105,7 @@ TEST_CASE("the engine predicts what the training network predicts: random networ
   }
 }
 
-TEST_CASE("the engine predicts what the training network predicts: convolutions that 16 images take by tiles") {
+TEST_CASE("the engine predicts what the training network predicts: convolutions that are taken by tiles") {
   Random random(3);
   for (int trial = 0; trial < cases(30); trial++) {
     const bool fewTiles = trial % 3 == 0;  // threads share their points
@@ -120,6 +120,28 @@ TEST_CASE("the engine predicts what the training network predicts: convolutions 
       }
     CAPTURE(trial);
     compare(n, random);
+  }
+}
+
+TEST_CASE("one image takes wide convolutions by tiles, where weights stay unpacked, and narrow ones directly") {
+  for (const int channels : {2, 32}) {
+    auto network = referenceNetwork({Axes::image(channels, 16, 16), {conv("a", "input", channels, 3, 1)}, "a"});
+    network->loadState(randomState(*network, 1, 4.0f));
+    const model::Bytes file = encodeModelFile(network->description(), network->parameterState(), {});
+    for (const engine::Kernels* kernels : engine::supportedKernels())
+      for (const bool keep : {true, false}) {
+        CAPTURE(kernels->isa);
+        CAPTURE(channels);
+        CAPTURE(keep);
+        engine::Options options;
+        options.keepPanels = keep;
+        const engine::Model model(file, options, *kernels);
+        std::vector<float> image(std::size_t(model.input().elements())), scores(std::size_t(model.output().elements()));
+        model.predict(image.data(), 1, scores.data());
+        const int padded = (channels + kernels->width - 1) / kernels->width * kernels->width;
+        const std::size_t ofPoints = std::size_t(36 * channels * padded) * sizeof(float);
+        CHECK((model.memory().panelBytes >= ofPoints) == (keep && channels == 32));
+      }
   }
 }
 
