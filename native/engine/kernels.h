@@ -90,6 +90,7 @@ struct TileOutputs {
   float* plane = nullptr;  // [height][width][lanes]
   int height = 0, width = 0;
   bool channels = false;  // lanes are channels, else images of the one with which the epilogue's arrays begin
+  int firstLane = 0, lastLane = 16;
   EpilogueView epilogue;
 };
 

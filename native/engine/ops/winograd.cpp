@@ -81,7 +81,9 @@ Winograd::Winograd(const Conv2dGeometry& g, const Kernels& kernels, Layout layou
   area_ = std::int64_t(form_.points) * form_.points, tiles_ = tilesOf(g, form_.outputs);
   const std::int64_t perTile = area_ * imagesOf(layout) * (inFloats_ + outFloats_);
   const int most = int(std::clamp<std::int64_t>(kTaskFloats / perTile, 4, kMostTiles));
-  const int tasks = (tiles_ + most - 1) / most;
+  int tasks = (tiles_ + most - 1) / most;
+  // Tasks of one image are what threads share: an even number of them, where they are not too small.
+  if (!blocks() && tiles_ >= 8) tasks += tasks % 2;
   perTask_ = (tiles_ + tasks - 1) / tasks;
   const int groups = (perTask_ + 3) / 4;
   group_ = blocks() ? (perTask_ + groups - 1) / groups : perTask_;
@@ -120,7 +122,8 @@ void Winograd::transformInput(const Run& r, int first, int count, std::int64_t i
                           source + i * inFloats_, sourceStride()});
 }
 
-void Winograd::multiplyPoint(const Run& r, std::int64_t point, int count, const float* panel, float* scratch) const {
+void Winograd::multiplyPoint(const Run& r, std::int64_t point, int count, const float* panel, float* scratch,
+                             Share share) const {
   const float* const source = scratch + point * sourceStride();
   float* const target = targetIn(scratch) + point * targetStride();
   panel += point * pointFloats();
@@ -133,55 +136,63 @@ void Winograd::multiplyPoint(const Run& r, std::int64_t point, int count, const 
   ChannelRow row;
   row.input = source, row.pixelStep = inFloats_, row.runs = &kNoStep, row.runCount = 1, row.runLength = g_.inChannels;
   row.panel = panel, row.output = target, row.outputStep = outFloats_;
-  row.pixels = count, row.channels = int(outFloats_), row.lastTile = tilesAlong(int(outFloats_), blockChannels_);
+  row.pixels = count, row.channels = int(outFloats_), row.firstTile = share.first, row.lastTile = share.last;
   r.kernels.channelRow(row);
 }
 
 void Winograd::transformOutput(const Run& r, int first, int count, std::int64_t i, float* scratch,
-                               const EpilogueView& epilogue) const {
+                               const EpilogueView& epilogue, Share share) const {
   const int height = g_.outHeight(), width = g_.outWidth();
   if (blocks())
     r.kernels.tileOutputs({rangeOf(first, count, 0), targetIn(scratch) + i * perTask_ * kBlock, targetStride(),
-                           r.output + i * height * width * kBlock, height, width, false, ofChannel(epilogue, i)});
+                           r.output + i * height * width * kBlock, height, width, false, 0, kBlock,
+                           ofChannel(epilogue, i)});
   else
     r.kernels.tileOutputs({rangeOf(first + int(i), 1, g_.outChannels), targetIn(scratch) + i * outFloats_,
-                           targetStride(), r.output, height, width, true, epilogue});
+                           targetStride(), r.output, height, width, true, share.first * blockChannels_,
+                           std::min(share.last * blockChannels_, g_.outChannels), epilogue});
 }
 
 // each(count, task): calls task(0) .. task(count - 1) and waits for them.
 template <class Each>
 void Winograd::runTask(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
-                       int count, Each each) const {
+                       int count, Share share, Each each) const {
   each(blocks() ? g_.inChannels : count, [&](std::int64_t i) { transformInput(r, first, count, i, scratch); });
-  each(area_, [&](std::int64_t point) { multiplyPoint(r, point, count, panel, scratch); });
+  each(area_, [&](std::int64_t point) { multiplyPoint(r, point, count, panel, scratch, share); });
   each(blocks() ? g_.outChannels : count,
-       [&](std::int64_t i) { transformOutput(r, first, count, i, scratch, epilogue); });
+       [&](std::int64_t i) { transformOutput(r, first, count, i, scratch, epilogue, share); });
 }
 
 void Winograd::runTiles(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue, int first,
-                        int last) const {
+                        int last, Share share) const {
   for (; first < last; first += perTask_)
-    runTask(r, panel, scratch, epilogue, first, std::min(perTask_, last - first), [](std::int64_t count, auto&& task) {
-      for (std::int64_t i = 0; i < count; i++) task(i);
-    });
+    runTask(r, panel, scratch, epilogue, first, std::min(perTask_, last - first), share,
+            [](std::int64_t count, auto&& task) {
+              for (std::int64_t i = 0; i < count; i++) task(i);
+            });
 }
 
 void Winograd::run(const Run& r, const float* panel, float* scratch, const EpilogueView& epilogue) const {
   const std::int64_t groups = (tiles_ + group_ - 1) / group_;
-  // All tiles at once; channels or tiles, points and again channels or tiles are shared, with a wait after each.
-  if (r.parallel.threads > 1 && groups < r.parallel.threads && tiles_ <= perTask_ &&
-      cost_ * r.kernels.width > kWorthSharing.inPhases)
-    return runTask(r, panel, scratch, epilogue, 0, tiles_, [&](std::int64_t count, auto&& task) {
+  const Share all{0, tilesAlong(int(outFloats_), blockChannels_)};
+  const bool fewTiles = r.parallel.threads > 1 && groups < r.parallel.threads && tiles_ <= perTask_ &&
+                        cost_ * r.kernels.width > kWorthSharing.inPhases;
+  // All tiles at once; channels, points and again channels are shared, with a wait after each.
+  if (fewTiles && blocks())
+    return runTask(r, panel, scratch, epilogue, 0, tiles_, all, [&](std::int64_t count, auto&& task) {
       r.parallel.ranges(count, r.parallel.threads, [&](std::int64_t begin, std::int64_t end) {
         for (; begin < end; begin++) task(begin);
       });
     });
-  const std::int64_t workers = std::clamp<std::int64_t>(r.parallel.threads, 1, groups);
-  r.parallel.ranges(groups, workers, [&](std::int64_t begin, std::int64_t end) {
+  // Of one image output channels are: inputs, which are few, are transformed by each thread, and none waits for
+  // another.
+  const std::int64_t shared = fewTiles ? all.last : groups;
+  r.parallel.ranges(shared, std::max(r.parallel.threads, 1), [&](std::int64_t begin, std::int64_t end) {
     thread_local std::vector<float> own;
     float* memory = scratch;
     if (begin > 0) own.resize(std::max(own.size(), std::size_t(scratchFloats()))), memory = own.data();
-    runTiles(r, panel, memory, epilogue, int(begin) * group_, std::min(int(end) * group_, tiles_));
+    if (fewTiles) return runTiles(r, panel, memory, epilogue, 0, tiles_, {int(begin), int(end)});
+    runTiles(r, panel, memory, epilogue, int(begin) * group_, std::min(int(end) * group_, tiles_), all);
   });
 }
 

@@ -33,6 +33,11 @@ class Winograd {
   void run(const Run&, const float* panel, float* scratch, const EpilogueView&) const;
 
  private:
+  // Blocks of output channels [first, last), of one image; those of blocks of images are not shared so.
+  struct Share {
+    int first, last;
+  };
+
   bool blocks() const { return layout_ == Layout::kLanes; }
   std::int64_t pointFloats() const { return std::int64_t(g_.inChannels) * outFloats_; }
   // Floats from one point to the next: an odd number of vectors, since the points of a channel would otherwise compete
@@ -47,11 +52,13 @@ class Winograd {
   TileRange rangeOf(int first, int count, int channels) const;
   // Of one channel of a block, or of tile first + i of an image.
   void transformInput(const Run&, int first, int count, std::int64_t i, float* source) const;
-  void multiplyPoint(const Run&, std::int64_t point, int count, const float* panel, float* scratch) const;
-  void transformOutput(const Run&, int first, int count, std::int64_t i, float* scratch, const EpilogueView&) const;
-  void runTiles(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int last) const;
+  void multiplyPoint(const Run&, std::int64_t point, int count, const float* panel, float* scratch, Share) const;
+  void transformOutput(const Run&, int first, int count, std::int64_t i, float* scratch, const EpilogueView&,
+                       Share) const;
+  void runTiles(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int last, Share) const;
   template <class Each>
-  void runTask(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int count, Each) const;
+  void runTask(const Run&, const float* panel, float* scratch, const EpilogueView&, int first, int count, Share,
+               Each) const;
 
   Conv2dGeometry g_;
   Layout layout_;
