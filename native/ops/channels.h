@@ -82,8 +82,8 @@ struct ChannelRule {
     return false;
   }
 
-  // kMap, kSum: what comes out is what goes in times its factor, one for each input or the same for all, plus a
-  // constant (that which 0 becomes). Empty: it is no such sum.
+  // kMap, kSum, kJoin of one source each: what comes out is what goes in times its factor, one for each input or the
+  // same for all, plus a constant (that which 0 becomes). Empty: it is no such sum.
   std::vector<double> factors;
   // kMap: without its contractions the mean over positions, the same at each.
   bool averages = false;

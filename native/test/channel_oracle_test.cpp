@@ -325,7 +325,7 @@ struct Trial {
     NetworkOptions options;
     options.batchSize = 8;
     network = std::make_unique<Network>(makeReferenceBackend(), description, options);
-    state = randomState(*network, std::uint64_t(number), 6);
+    state = randomState(*network, std::uint64_t(number), 20);
     kill(state, network->parameters(), random);
     reviveScales(*network, state, random);
     network->loadState(state);

@@ -173,6 +173,19 @@ TEST_CASE("a zero among channels whose mean is zero comes out of a norm as its s
   CHECK(left({negative(-2), pairs, norm}) == 4);
 }
 
+TEST_CASE("channels that a shuffle leaves in their places cancel against themselves") {
+  auto left = [](const char* kind) {
+    const NetworkDescription description{
+        Axes::image(2, 4, 4),
+        {conv("first", "input", 4, 3), node("channelShuffle", "shuffled", {"first"}, {{"groups", {2}}}),
+         simple(kind, "both", {"first", "shuffled"}), average("both"), linear("out", "average", 4, false)},
+        "out"};
+    return channelsOf(*pruned(description, [](State&) {}), "first");
+  };
+  CHECK(left("subtract") == 2);
+  CHECK(left("add") == 4);
+}
+
 TEST_CASE("queries that are the same at every position find the same everywhere, which compares nothing as keys") {
   auto left = [](double causal) {
     std::vector<NodeDescription> nodes;

@@ -72,12 +72,13 @@ std::vector<Sum> Sums::sumsOf(int i, const NodeValues& values) const {
   std::vector<Sum> sums;
   for (int c = 0; c < topology_.axes[std::size_t(i) + 1].channels; c++)
     sums.push_back(rule.kind == ChannelRule::Kind::kSum ? tied(i, c) : termOf(i + 1, c));
-  if (rule.kind == ChannelRule::Kind::kMap)
-    forEachMapped(rule, [&](int o, int k, int c) {
-      const int t = topology_.inputs[std::size_t(i)][std::size_t(k)];
-      if (isSum) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
-      else if (known_.uniform[std::size_t(t)][std::size_t(c)]) sums[std::size_t(o)] = of(t, c);
-    });
+  auto pass = [&](int o, int k, int c) {
+    const int t = topology_.inputs[std::size_t(i)][std::size_t(k)];
+    if (isSum) sums[std::size_t(o)] = mapped(i, values, o, of(t, c));
+    else if (known_.uniform[std::size_t(t)][std::size_t(c)]) sums[std::size_t(o)] = of(t, c);
+  };
+  if (rule.kind == ChannelRule::Kind::kMap) forEachMapped(rule, pass);
+  if (rule.kind == ChannelRule::Kind::kJoin) forEachJoined(rule, pass);
   return sums;
 }
 

@@ -89,7 +89,7 @@ Axes inferSlice(const NodeContext& c) {
 template <IndexOf indexOf>
 ChannelRule channels(const NodeContext& c) {
   ChannelRule rule;
-  rule.kind = ChannelRule::Kind::kJoin;
+  rule.kind = ChannelRule::Kind::kJoin, rule.factors = {1};
   for (int i : indexOf(c)) rule.sources.push_back({i < 0 ? -1 : 0, i});
   return rule;
 }
