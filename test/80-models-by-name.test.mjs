@@ -85,13 +85,13 @@ t.test('networks of inverted residuals, transformers and for pixels learn and lo
 });
 
 t.test('three steps have the losses of PyTorch', needsTorch, async (t) => {
-  for (const [name, width, size = 32] of [
+  for (const [name, width, size = 32, learningRate = 0.02] of [
     ['resnet20', 0.5],
     ['resnet8', 1],
     ['resnet9', 0.125],
     ['resnet18', 0.125],
     ['vgg16', 0.125],
-    ['mobilenetv2', 0.25],
+    ['mobilenetv2', 0.25, 32, 0.002], // larger steps make so much of rounding that PyTorch's floats leave its doubles
     ['mobilenetv3-small', 0.25],
     ['vit-tiny', 0.125],
     ['unet', 0.125, 16],
@@ -107,7 +107,7 @@ t.test('three steps have the losses of PyTorch', needsTorch, async (t) => {
     const labels = Int32Array.from({ length: perPosition ? images * size * size : images }, (_, i) => i % 10);
     const data = new binding.DataSet({ shape, images: values, labels, classes: 10 });
     const inputs = { shape: [images, ...shape], data: values };
-    await followsPyTorch(t, { name, description, network, data, inputs, labels, learningRate: 0.02 });
+    await followsPyTorch(t, { name, description, network, data, inputs, labels, learningRate });
     await network.dispose();
   }
 });
