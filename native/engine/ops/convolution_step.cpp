@@ -12,8 +12,6 @@
 namespace selfcompress::engine {
 namespace {
 
-std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
-
 class Convolution final : public Step {
  public:
   Convolution(const Preparation& p, const Conv2dGeometry& geometry, Weights weights)

@@ -17,8 +17,6 @@ int tilesOf(const Conv2dGeometry& g, int outputs) {
   return tilesAlong(g.outHeight(), outputs) * tilesAlong(g.outWidth(), outputs);
 }
 
-std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
-
 // Beside the products at each point, a source channel takes about 10 and a target channel about 7 multiplications to
 // transform a point; of one image, where a tile has few vectors, twice as many (measured on layers of 8 to 64
 // channels).
