@@ -230,12 +230,17 @@ class Oracle {
     std::array<std::vector<Tensor64>, 2> tensors;  // in evaluation, in training
     Constants64 constants;                         // of every tensor and channel: one of its values
   };
-  // The small parameters as they are, weights at random.
+  // The small parameters as they are, weights at random: those over time large, as what they make is bounded and a
+  // bound that it does not reach would be the draw's doing.
   Draw drawOf(const Network& network, const State& state, Random random) const {
     Draw draw;
-    for (const Parameter& p : network.parameters().all())
+    for (const Parameter& p : network.parameters().all()) {
+      const bool overTime =
+          network.description().nodes[std::size_t(p.node)].op->channels(topology_.context(network_, p.node)).recurs();
+      const float weights = overTime ? 3.0f : 0.6f;
       for (float v : state.at(p.name))
-        draw.state[p.name].push_back(double(p.role == Role::kWeight ? random.real(-0.6f, 0.6f) : v));
+        draw.state[p.name].push_back(double(p.role == Role::kWeight ? random.real(-weights, weights) : v));
+    }
     const float most = random.real(0.5f, 6.0f);
     const float middle = random.real(-2.0f, 2.0f);
     draw.input = randomInput(network_, 5, random, middle, most);

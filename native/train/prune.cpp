@@ -166,8 +166,10 @@ class Removable {
     pinTensor(0);
     pinTensor(topology.output);
     for (int i = 0; i < int(network.nodes.size()); i++) pinBy(i);
-    settle();
-    keepTensors();
+    settle(Choices::kNone);
+    const std::vector<bool> needed = pinned_;
+    settle(Choices::kAll);
+    keepTensors(needed);
   }
 
   bool canGo(int tensor, int channel) const { return !pinned_[std::size_t(channels_.classOf(tensor, channel))]; }
@@ -277,17 +279,19 @@ class Removable {
       if (canGo(t, c)) left -= going.at(channels_.classOf(t, c)), pin(t, c);
   }
 
-  void settle() {
+  // What has to stay beside what does; of groups and multiples some channels, whichever: that is a choice.
+  enum class Choices { kNone, kAll };
+  void settle(Choices choices) {
     do {
       changed_ = false;
       for (int i = int(network_.nodes.size()) - 1; i >= 0; i--) {
         const ChannelRule& rule = channels_.rule(i);
         const int t = topology_.inputs[std::size_t(i)][0];
-        keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
+        if (choices == Choices::kAll) keepMultiple(i + 1, rules_[std::size_t(i)].multipleOf);
         if (rule.mixing != ChannelRule::Mixing::kNone) pinMixed(i, rule);
         if (rule.kind != ChannelRule::Kind::kFresh) continue;
         pinRead(i, rule);
-        if (rule.groups == 1 || rule.depthwise(count(t))) continue;
+        if (rule.groups == 1 || rule.depthwise(count(t)) || choices == Choices::kNone) continue;
         equalise(i, t, rule.groups);
         equalise(i, i + 1, rule.groups);
       }
@@ -308,22 +312,24 @@ class Removable {
   }
 
   // No tensor is emptied.
-  void keepTensors() {
-    const std::vector<bool> before = pinned_;
+  void keepTensors(const std::vector<bool>& needed) {
     std::vector<int> kept;
     for (int id = mostEmptied(); id >= 0; id = mostEmptied()) {
       kept.push_back(id);
       pinClass(id);
-      settle();
+      settle(Choices::kAll);
     }
-    // One that was pinned early may do nothing that the later ones do not.
-    for (std::size_t k = 0; kept.size() > 1 && k < kept.size();) {
-      const std::vector<bool> all = std::exchange(pinned_, before);
+    // One that was chosen early, for a tensor or in a group, may do nothing that the later ones do not.
+    for (std::size_t k = 0; k <= kept.size();) {
+      const std::vector<bool> all = std::exchange(pinned_, needed);
       for (std::size_t j = 0; j < kept.size(); j++)
         if (j != k) pinClass(kept[j]);
-      settle();
-      if (mostEmptied() < 0) kept.erase(kept.begin() + std::ptrdiff_t(k));
-      else pinned_ = all, k++;
+      settle(Choices::kAll);
+      const bool better = mostEmptied() < 0 &&
+                          std::count(pinned_.begin(), pinned_.end(), true) < std::count(all.begin(), all.end(), true);
+      if (better && k < kept.size()) kept.erase(kept.begin() + std::ptrdiff_t(k));
+      else k++;
+      if (!better) pinned_ = all;
     }
   }
   // Of the classes in tensors of which nothing is left, the one that is in most of them, and of those one that norms
