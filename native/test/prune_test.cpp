@@ -203,3 +203,21 @@ TEST_CASE("queries that are the same at every position find the same everywhere,
   CHECK(left(0) == 1);
   CHECK(left(1) == 4);
 }
+
+TEST_CASE("what a group keeps of dead channels is what another tensor needs of them") {
+  auto left = [](std::vector<double> index) {
+    const NetworkDescription description{
+        Axes::image(2, 4, 4),
+        {conv("first", "input", 6, 1), conv("grouped", "first", 4, 1, 0, true, 2),
+         node("softmax", "shares", {"grouped"}, {{"axis", {0}}}),
+         node("gatherChannels", "gathered", {"first"}, {{"index", index}}),
+         simple("concat", "both", {"shares", "gathered"}), average("both"), linear("out", "average", 4, false)},
+        "out"};
+    return channelsOf(
+        *pruned(description, [](State& s) { s["first.bitDepth"].assign(6, 0), s["first.bias"].assign(6, 0); }),
+        "first");
+  };
+  CHECK(left({0}) == 2);
+  CHECK(left({1, 4}) == 2);
+  CHECK(left({4, 0, 1}) == 2);
+}
