@@ -97,13 +97,22 @@ function trySystem(name, { file, needs, runtime, path, command, env, isas, epoch
     console.log(`${ok ? 'ok' : 'not ok'} ${name} ${what}: ${ok ? text.split('\n').at(-1) : why()}`);
   };
 
+  const cli = 'node_modules/selfcompress/dist/cli/main.js';
+  let available = []; // of this machine's processor, as the binary sees it
+  run('info', [cli, 'info', '--json'], {}, (text) => {
+    available = JSON.parse(text).isas;
+    return available.includes('scalar');
+  });
   for (const isa of isas) {
+    if (!available.includes(isa)) {
+      console.log(`${name} ${isa} SKIPPED: this machine has ${available.join(', ')}`);
+      continue;
+    }
     run(isa, ['first.js'], { SELFCOMPRESS_ISA: isa }, (text) => {
       const { testAccuracy, predicted } = JSON.parse(text.split('\n').at(-1));
       return testAccuracy > (epoch ? 0.3 : 0.8) && predicted > (epoch ? 0.3 : 0.8);
     });
   }
-  const cli = 'node_modules/selfcompress/dist/cli/main.js';
   run('train', [cli, 'train', '--model', 'resnet8', '--limit', '300', '--epochs', '1', '--out', 'run', '--quiet'], {}, (text) =>
     /Test accuracy/.test(text),
   );
