@@ -126,16 +126,9 @@ t.test('batches are counted, not listed', async (t) => {
     const found = Array.from({ length: batchCount(count, batchSize) }, (_, b) => batchRange(b, count, batchSize));
     if (JSON.stringify(found) !== JSON.stringify(expected)) t.same(found, expected, `${count} images, batches of ${batchSize}`);
   }
-  const timeOf = (work) => {
-    const started = performance.now();
-    work();
-    return performance.now() - started;
-  };
-  const aList = timeOf(() => listed(60000, 1));
-  const counts = timeOf(() => {
-    for (let i = 0; i < 500; i++) batchCount(60000, 1);
-  });
-  t.ok(counts < 50 * aList, '60,000 images, one by one: no time at all for what was a list, twice a step');
+  const started = performance.now();
+  for (let i = 0; i < 60000; i++) batchCount(60000, 1);
+  t.ok(performance.now() - started < 200, '60,000 images, one by one: no time at all for what was a list, twice a step');
 });
 
 t.test('what is no plain object of plain data is refused by name', async (t) => {
