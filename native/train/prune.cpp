@@ -319,6 +319,7 @@ class Removable {
       pinClass(id);
       settle(Choices::kAll);
     }
+    if (pinned_ == needed) return;  // nothing was chosen
     // One that was chosen early, for a tensor or in a group, may do nothing that the later ones do not.
     for (std::size_t k = 0; k <= kept.size();) {
       const std::vector<bool> all = std::exchange(pinned_, needed);
