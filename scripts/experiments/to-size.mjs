@@ -39,14 +39,14 @@ export const commonFlags = (model, dataset, options) => ({
 export const plainDirectory = (options, model, dataset, seed) => `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
 
 /**
- * Trains `rows` = [{ name, target, toBeat, small }] of one net on one data set, with options of the command line for the plain run and
- * for the small ones; `target` and `small` of a row go before those of all. The model file of the first seed becomes
+ * Trains `rows` = [{ name, target, toBeat, small, teacher }] of one net on one data set, with options of the command line for the plain run
+ * and for the small ones; `target` and `small` of a row go before those of all. With `teacher` the small one learns from the plain one too. The model file of the first seed becomes
  * docs/models/NAME.scnn, whatever the others reach. A `network` that has no name is described, and `model` is what it is called here.
  * With `options.try` nothing is recorded.
  */
 export async function toSizes({ script, model, network, dataset, plain, small, rows, options = experimentOptions() }) {
   const common = commonFlags(network ? descriptionFile(model, network, options) : model, dataset, options);
-  for (const { name, target, toBeat, small: own } of chosen(rows, options)) {
+  for (const { name, target, toBeat, small: own, teacher } of chosen(rows, options)) {
     const flags = { penalty: 'rate', ...small, ...own, ...target };
     const seeds = [];
     for (const seed of options.seeds.split(',').map(Number)) {
@@ -54,7 +54,7 @@ export async function toSizes({ script, model, network, dataset, plain, small, r
       const plainRun = await train(start, { ...common, plain: true, seed, ...plain });
       machineOf(start, options);
       const directory = `${options.runs}/${name}-seed${seed}`;
-      const run = await train(directory, { ...common, start, seed, ...flags });
+      const run = await train(directory, { ...common, start, seed, ...flags, ...(teacher ? { teacher: start } : {}) });
       seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
     if (options.try) continue;
