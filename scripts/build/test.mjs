@@ -83,15 +83,17 @@ async function nativeTests(folder, ...settings) {
   if (buildTests(folder, settings)) await runTests(folder);
 }
 
-/** C++ test programs: every third one, from the one that SELFCOMPRESS_TEST_THIRD (0, 1 or 2) says: CI has no time for all of them everywhere. */
+/** Names of the C++ test programs. */
+const testPrograms = () =>
+  readdirSync(join(root, 'native/test'))
+    .filter((file) => file.endsWith('_test.cpp'))
+    .map((file) => file.slice(0, -'.cpp'.length))
+    .sort();
+
+/** Every third one, from the one that SELFCOMPRESS_TEST_THIRD (0, 1 or 2) says: CI has no time for all of them everywhere. [] without it. */
 function third() {
   const which = process.env.SELFCOMPRESS_TEST_THIRD;
-  if (which === undefined) return [];
-  return readdirSync(join(root, 'native/test'))
-    .filter((file) => file.endsWith('_test.cpp'))
-    .sort()
-    .filter((_, i) => i % 3 === Number(which))
-    .map((file) => file.slice(0, -'.cpp'.length));
+  return which === undefined ? [] : testPrograms().filter((_, i) => i % 3 === Number(which));
 }
 
 async function thirdOfNativeTests(folder, ...settings) {
@@ -165,16 +167,22 @@ if (what === 'arm64') {
 if (what === 'cuda-host') {
   if (!hasBoostContext()) {
     console.log('Tests of the CUDA backend on the host SKIPPED: Boost.Context was not found (Debian and Ubuntu: apt install libboost-context-dev)');
-  } else if (buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'])) {
-    const share = process.env.SELFCOMPRESS_TEST_SHARE;
-    const slow = 'attention|binary|conv2d|conv_transpose|graph|layer_norm|layout|operators|prune|recurrent|resize|runs|sizes|softmax|statistics'; // a tenth of the random cases of these for each order
-    for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {
-      console.log(`threads and blocks in order ${seed}`);
-      process.env.SELFCOMPRESS_CUDA_SEED = seed;
-      process.env.SELFCOMPRESS_TEST_SHARE = share ?? '0.1';
-      await runTests('build/cuda-host', '-R', slow);
-      process.env.SELFCOMPRESS_TEST_SHARE = share ?? '1';
-      await runTests('build/cuda-host', '-E', slow);
+  } else {
+    const programs = third();
+    const slow = /attention|binary|conv2d|conv_transpose|graph|layer_norm|layout|operators|prune|recurrent|resize|runs|sizes|softmax|statistics/;
+    const all = programs.length > 0 ? programs : testPrograms();
+    const named = (names) => ['-R', `^(${names.join('|')})$`];
+    const targets = programs.length > 0 ? [...programs, 'selfcompress_cuda_model'] : []; // which test/50-cuda.test.mjs takes
+    if (buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'], targets)) {
+      const share = process.env.SELFCOMPRESS_TEST_SHARE;
+      for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {
+        console.log(`threads and blocks in order ${seed}`);
+        process.env.SELFCOMPRESS_CUDA_SEED = seed;
+        process.env.SELFCOMPRESS_TEST_SHARE = share ?? '0.1'; // of the random cases of the slow ones, for each order
+        await runTests('build/cuda-host', ...named(all.filter((name) => slow.test(name))));
+        process.env.SELFCOMPRESS_TEST_SHARE = share ?? '1';
+        await runTests('build/cuda-host', ...named(all.filter((name) => !slow.test(name))));
+      }
     }
   }
 }
