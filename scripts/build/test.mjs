@@ -83,23 +83,23 @@ async function nativeTests(folder, ...settings) {
   if (buildTests(folder, settings)) await runTests(folder);
 }
 
-/** Names of the C++ test programs. */
-const testPrograms = () =>
-  readdirSync(join(root, 'native/test'))
-    .filter((file) => file.endsWith('_test.cpp'))
-    .map((file) => file.slice(0, -'.cpp'.length))
-    .sort();
-
-/** Every third one, from the one that SELFCOMPRESS_TEST_THIRD (0, 1 or 2) says: CI has no time for all of them everywhere. [] without it. */
+/** C++ test programs: every third one, from the one that SELFCOMPRESS_TEST_THIRD (0, 1 or 2) says: CI has no time for all of them everywhere. */
 function third() {
   const which = process.env.SELFCOMPRESS_TEST_THIRD;
-  return which === undefined ? [] : testPrograms().filter((_, i) => i % 3 === Number(which));
+  if (which === undefined) return [];
+  return readdirSync(join(root, 'native/test'))
+    .filter((file) => file.endsWith('_test.cpp'))
+    .sort()
+    .filter((_, i) => i % 3 === Number(which))
+    .map((file) => file.slice(0, -'.cpp'.length));
 }
+
+/** CTest's choice of these programs, of all where there are none. */
+const named = (programs) => (programs.length > 0 ? ['-R', `^(${programs.join('|')})$`] : []);
 
 async function thirdOfNativeTests(folder, ...settings) {
   const programs = third();
-  const chosen = programs.length > 0 ? ['-R', `^(${programs.join('|')})$`] : [];
-  if (buildTests(folder, settings, programs)) await runTests(folder, ...chosen);
+  if (buildTests(folder, settings, programs)) await runTests(folder, ...named(programs));
 }
 
 async function runTests(folder, ...options) {
@@ -169,20 +169,19 @@ if (what === 'cuda-host') {
     console.log('Tests of the CUDA backend on the host SKIPPED: Boost.Context was not found (Debian and Ubuntu: apt install libboost-context-dev)');
   } else {
     const programs = third();
-    const slow = /attention|binary|conv2d|conv_transpose|graph|layer_norm|layout|operators|prune|recurrent|resize|runs|sizes|softmax|statistics/;
-    const all = programs.length > 0 ? programs : testPrograms();
-    const named = (names) => ['-R', `^(${names.join('|')})$`];
     const targets = programs.length > 0 ? [...programs, 'selfcompress_cuda_model'] : []; // which test/50-cuda.test.mjs takes
-    if (buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'], targets)) {
-      const share = process.env.SELFCOMPRESS_TEST_SHARE;
-      for (const seed of parts.length > 0 ? parts : ['1', '2', '3']) {
-        console.log(`threads and blocks in order ${seed}`);
-        process.env.SELFCOMPRESS_CUDA_SEED = seed;
-        process.env.SELFCOMPRESS_TEST_SHARE = share ?? '0.1'; // of the random cases of the slow ones, for each order
-        await runTests('build/cuda-host', ...named(all.filter((name) => slow.test(name))));
-        process.env.SELFCOMPRESS_TEST_SHARE = share ?? '1';
-        await runTests('build/cuda-host', ...named(all.filter((name) => !slow.test(name))));
-      }
+    const slow = /attention|binary|conv2d|conv_transpose|graph|layer_norm|layout|operators|prune|recurrent|resize|runs|sizes|softmax|statistics/;
+    const slowOnes = programs.length > 0 ? named(programs.filter((name) => slow.test(name))) : ['-R', slow.source];
+    const share = process.env.SELFCOMPRESS_TEST_SHARE;
+    const built = buildTests('build/cuda-host', ['-DSELFCOMPRESS_CUDA_HOST=ON'], targets);
+    const seeds = parts.length > 0 ? parts : ['1', '2', '3'];
+    for (const seed of built ? seeds : []) {
+      console.log(`threads and blocks in order ${seed}`);
+      process.env.SELFCOMPRESS_CUDA_SEED = seed;
+      process.env.SELFCOMPRESS_TEST_SHARE = share ?? '0.1'; // of the random cases, for each order
+      await runTests('build/cuda-host', ...slowOnes);
+      process.env.SELFCOMPRESS_TEST_SHARE = share ?? '1';
+      await runTests('build/cuda-host', ...named(programs), '-E', slow.source);
     }
   }
 }

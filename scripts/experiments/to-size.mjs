@@ -36,12 +36,13 @@ export const commonFlags = (model, dataset, options) => ({
   ...(options.device === 'cpu' ? {} : { device: options.device }),
 });
 
-export const plainDirectory = (options, model, dataset, seed) => `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
+const plainDirectory = (options, model, dataset, seed) => `${options.runs}/${model}-${dataset}-plain-seed${seed}`;
 
 /**
  * Trains `rows` = [{ name, target, toBeat, small, teacher }] of one net on one data set, with options of the command line for the plain run
- * and for the small ones; `target` and `small` of a row go before those of all. With `teacher` the small one learns from the plain one too. The model file of the first seed becomes
- * docs/models/NAME.scnn, whatever the others reach. A `network` that has no name is described, and `model` is what it is called here.
+ * and for the small ones; `target` and `small` of a row go before those of all. With `teacher` the small one learns from the plain one too.
+ * The model file of the first seed becomes docs/models/NAME.scnn, whatever the others reach. A `network` that has no name is described,
+ * and `model` is what it is called here.
  * With `options.try` nothing is recorded.
  */
 export async function toSizes({ script, model, network, dataset, plain, small, rows, options = experimentOptions() }) {
@@ -54,7 +55,7 @@ export async function toSizes({ script, model, network, dataset, plain, small, r
       const plainRun = await train(start, { ...common, plain: true, seed, ...plain });
       machineOf(start, options);
       const directory = `${options.runs}/${name}-seed${seed}`;
-      const run = await train(directory, { ...common, start, seed, ...flags, ...(teacher ? { teacher: start } : {}) });
+      const run = await train(directory, { ...common, start, seed, ...flags, teacher: teacher ? start : undefined });
       seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
     if (options.try) continue;
