@@ -85,6 +85,25 @@ TEST_CASE("more planes than a cache holds are added up in several passes") {
 }
 
 // Linear layers: few tiles, so that the sum is cut into parts; with few live inputs some parts are empty.
+// One tap and many outputs: lines that a task gathers first, in one pass or in several, at planes of a power of two too.
+TEST_CASE("wide convolutions of one place whose lines are gathered") {
+  Comparison compare;
+  const std::vector<int> inputs = {1, 16, 130, 192, 300}, outputs = {36, 37, 64, 96, 200};
+  for (int trial = 0; trial < cases(40); trial++) {
+    const std::uint64_t seed = firstSeed(40) + std::uint64_t(trial) + 7000;
+    Random random(seed);
+    const int liveIn = pick(random, inputs), liveOut = pick(random, outputs);
+    Conv2dGeometry g;
+    g.inChannels = liveIn + (random.chance(0.5) ? random.integer(1, 40) : 0);
+    g.outChannels = liveOut + (random.chance(0.5) ? random.integer(1, 40) : 0);
+    g.height = random.integer(1, 8), g.width = random.chance(0.4) ? 8 : random.integer(1, 9);
+    if (random.chance(0.3)) g.strideH = g.strideW = 2;
+    if (random.chance(0.2)) g.padH = random.integer(0, 1), g.padW = random.integer(0, 1);
+    compare(caseOf(seed, g, random.chance(0.5) ? 16 : random.integer(1, 40), liveIn, liveOut));
+  }
+  report(compare.backends);
+}
+
 TEST_CASE("long sums of few tiles are split") {
   Comparison compare;
   std::uint64_t seed = 1;

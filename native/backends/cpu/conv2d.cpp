@@ -76,15 +76,29 @@ struct PositionLists {
   ConvPosition* positions;
 };
 
-// How a task's memory is laid out: the positions of at most so many rows, then where each class of them starts.
-struct PositionMemory {
-  std::size_t positions, classes;
-  PositionMemory(const PassPlan& plan, std::int64_t rows)
+// How a task's memory is laid out: the lines that it gathers, the positions of at most so many rows and where each lies in
+// the source, then where each class of them starts.
+struct TaskMemory {
+  std::size_t positions, classes, gathered;
+  TaskMemory(const PassPlan& plan, std::int64_t rows, int gatheredEntries)
       : positions(std::size_t(rows * plan.target.width)),
-        classes(plan.rows.classes.size() * plan.columns.classes.size()) {}
-  std::size_t bytes() const { return positions * sizeof(ConvPosition) + (classes + 1) * sizeof(int); }
-  PositionLists in(std::byte* memory) const {
-    return {reinterpret_cast<int*>(memory + positions * sizeof(ConvPosition)), reinterpret_cast<ConvPosition*>(memory)};
+        classes(plan.rows.classes.size() * plan.columns.classes.size()),
+        gathered(positions * std::size_t(gatheredEntries) * kLanes) {}
+  std::size_t bytes() const {
+    return gathered * sizeof(float) + positions * (sizeof(ConvPosition) + sizeof(std::int64_t)) +
+           (classes + 1) * sizeof(int);
+  }
+  float* linesIn(std::byte* memory) const { return reinterpret_cast<float*>(memory); }
+  PositionLists listsIn(std::byte* memory) const {
+    return {reinterpret_cast<int*>(sourcesIn(memory) + positions), positionsIn(memory)};
+  }
+  std::int64_t* sourcesIn(std::byte* memory) const {
+    return reinterpret_cast<std::int64_t*>(positionsIn(memory) + positions);
+  }
+
+ private:
+  ConvPosition* positionsIn(std::byte* memory) const {
+    return reinterpret_cast<ConvPosition*>(memory + gathered * sizeof(float));
   }
 };
 
@@ -117,6 +131,22 @@ void collectPositions(const PassPlan& plan, std::int64_t firstRow, std::int64_t 
   }
 }
 
+// Lines of the source one after the other, so that all blocks of outputs find them in the caches: a plane apart, as
+// they lie in the source, they fall into few of a cache's sets where planes have a power of two of positions.
+void gather(const float* source, const std::int64_t* positions, int count, const std::vector<ConvEntry>& entries, int from,
+            int to, float* lines) {
+  for (int p = 0; p < count; p++)
+    for (int e = from; e < to; e++, lines += kLanes)
+      std::memcpy(lines, source + positions[p] + entries[std::size_t(e)].source, kLanes * sizeof(float));
+}
+
+// Whether a task gathers its lines: each is a plane of its own, and enough blocks of outputs read them.
+bool gathers(const PassPlan& plan, const Kernels& kernels, std::int64_t blocks) {
+  const Conv2dGeometry& g = plan.geometry;
+  return kernels.gathersLines && g.kernelHeight * g.kernelWidth == 1 && g.groups == 1 && plan.source.pixels() >= 8 &&
+         blocks >= 6 && plan.entries[0].byClass.size() == 1;
+}
+
 // Entries of a pass over the output blocks. With one tap every entry is a plane of its own: more of them than the
 // second-level cache has room for at all positions are taken in several passes, each of which reads its planes once
 // from further away and parks the sums in the target. The sums are the same, bit for bit.
@@ -127,9 +157,15 @@ int entriesPerPass(const Pass& pass, std::int64_t positions) {
   return int(std::clamp<std::int64_t>(fit, kLeastEntries, INT_MAX));
 }
 
+// What entries are offsets of, and how far ahead the next lines are fetched.
+struct TaskSource {
+  const float* data;
+  std::int64_t ahead;
+};
+
 // Entries from..to-1 of every class, as far as it has them.
 void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, const GroupEntries& entries,
-              PositionLists lists, int from, int to, bool first) {
+              PositionLists lists, TaskSource source, int from, int to) {
   std::int64_t offsets[16];
   float bias[16];
   for (int o = 0; o < block.count; o++) {
@@ -141,15 +177,14 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
     if (!positions) continue;
     const auto& list = entries.byClass[c];
     ConvTiles tiles;
-    tiles.source = pass.sourceData;
+    tiles.source = source.data;
     tiles.panel = pass.panels + block.panel;
     tiles.positions = lists.positions + lists.starts[c];
     tiles.positionCount = positions;
     tiles.outs = block.count;
     tiles.outOffset = offsets;
     tiles.target = pass.targetData;
-    // With one tap a term's next lines are new to the cache, in more planes than the processor can follow.
-    tiles.sourceAhead = first && pass.plan.geometry.kernelHeight * pass.plan.geometry.kernelWidth == 1 ? kAhead : 0;
+    tiles.sourceAhead = source.ahead;
     // A sum that is added to an old value cannot be parked in the target in between: it is taken in one go.
     const int end = std::min(to, int(list.size())), step = pass.accumulate ? int(list.size()) : kEntryBlock;
     if (from > 0 && from >= end) continue;  // a sum without terms is its bias
@@ -202,22 +237,40 @@ void runPass(Pass pass, const Kernels& kernels) {
   std::int64_t perTask = bandsPerTask(plan, bands, count), bandTasks = (count + perTask - 1) / perTask;
   // Few rows (fully connected layers): output channels are shared out as well.
   std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
-  const PositionMemory layout(plan, perTask * bands.rows);
+  const int most = plan.mostEntries();
+  const bool isGathered = gathers(plan, kernels, std::int64_t(blocks.size()) / parts);
+  const TaskMemory layout(plan, perTask * bands.rows,
+                          isGathered ? std::min(most, entriesPerPass(pass, perTask * bands.rows)) : 0);
   parallelFor(bandTasks * parts, layout.bytes(),
               [&](std::int64_t task, std::byte* memory) {
                 std::int64_t part = task % parts, firstBand = task / parts * perTask,
                              lastBand = std::min(count, firstBand + perTask);
-                PositionLists positions = layout.in(memory);
+                const PositionLists positions = layout.listsIn(memory);
                 collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
+                const int positionCount = positions.starts[layout.classes];
+                std::int64_t* const sources = layout.sourcesIn(memory);
+                for (int p = 0; p < positionCount; p++) sources[p] = positions.positions[p].source;
                 std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                             last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-                const int most = plan.mostEntries();
-                const int perPass = entriesPerPass(pass, bands.row(lastBand) - bands.row(firstBand));
+                const int perPass = entriesPerPass(pass, perTask * bands.rows);
                 for (int from = 0; from == 0 || from < most;) {
                   const int to = most - from > perPass ? from + perPass : most;
+                  if (isGathered) {
+                    gather(pass.sourceData, sources, positionCount, plan.entries[0].byClass[0], from, to,
+                           layout.linesIn(memory));
+                    for (int p = 0; p < positionCount; p++)
+                      positions.positions[p].source = (std::int64_t(p) * (to - from) - from) * kLanes;
+                  }
                   for (std::size_t b = first; b < last; b++) {
-                    runBlock(pass, kernels, blocks[b], plan.entries[std::size_t(blocks[b].group)], positions, from, to,
-                             b == first);
+                    const bool isOneTap = plan.geometry.kernelHeight * plan.geometry.kernelWidth == 1;
+                    // With one tap a term's next lines are new to the cache, in more planes than the processor can
+                    // follow.
+                    const TaskSource source = isGathered
+                                                  ? TaskSource{layout.linesIn(memory), 0}
+                                                  : TaskSource{pass.sourceData, b == first && isOneTap ? kAhead : 0};
+                    runBlock(pass, kernels, blocks[b],
+                             isGathered ? plan.gathered : plan.entries[std::size_t(blocks[b].group)], positions, source,
+                             from, to);
                     if (pass.partials && to == most)
                       takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
                   }
@@ -297,6 +350,8 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   plan.rows = axis(plan.target.height, plan.source.height, g.kernelHeight, g.strideH, g.padH, g.dilationH);
   plan.columns = axis(plan.target.width, plan.source.width, g.kernelWidth, g.strideW, g.padW, g.dilationW);
   for (int group = 0; group < g.groups; group++) plan.entries.push_back(makeEntries(plan, group));
+  plan.gathered.byClass.emplace_back();
+  for (int r = 0; r < int(plan.reduced[0].size()); r++) plan.gathered.byClass[0].push_back({r * kLanes, r});
   return plan;
 }
 

@@ -65,6 +65,7 @@ struct PassPlan {
   std::vector<ProductBlock> productBlocks;
   Axis rows, columns;                 // direct form
   std::vector<GroupEntries> entries;  // direct form, of each group
+  GroupEntries gathered;              // the same of lines that a task has put one after the other
 
   // Terms that a Winograd product of the first group adds up: source channels, or pairs of them.
   int terms() const {

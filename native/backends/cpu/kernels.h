@@ -224,6 +224,7 @@ struct PairKernels {
 
 struct Kernels {
   int tileOuts;                                               // output channels of a ConvTiles call
+  bool gathersLines;                                          // a convolution of one place copies its lines first
   int rowOuts3, rowOuts5, rowOuts1, streams1;                 // outs of a weight tile with 3, 5 and other streams
   void (*packColumns)(const PanelRows&, std::int64_t count);  // to[row * outs + out] = from[out][row]
   // to[row * outs + out] = from[row][offsets[out]]; no offsets: 0, 1, 2, ...

@@ -39,6 +39,7 @@ namespace SELFCOMPRESS_ISA_NAMESPACE {
 
 const Kernels kernels = {
     kTileO,
+    kTileP == 1,
     kTileO3 < kTileO1 ? kTileO1 : kTileO3,
     kTileO5,
     kTileO1,
