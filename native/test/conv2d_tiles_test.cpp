@@ -85,7 +85,8 @@ TEST_CASE("more planes than a cache holds are added up in several passes") {
 }
 
 // Linear layers: few tiles, so that the sum is cut into parts; with few live inputs some parts are empty.
-// One tap and many outputs: lines that a task gathers first, in one pass or in several, at planes of a power of two too.
+// One tap and many outputs: lines that a task gathers first, in one pass or in several, at planes of a power of two
+// too.
 TEST_CASE("wide convolutions of one place whose lines are gathered") {
   Comparison compare;
   const std::vector<int> inputs = {1, 16, 130, 192, 300}, outputs = {36, 37, 64, 96, 200};
