@@ -145,11 +145,12 @@ void gather(const float* source, const std::int64_t* positions, int count, const
   }
 }
 
-// Whether a task gathers its lines: each is a plane of its own, and enough blocks of outputs read them.
-bool gathers(const PassPlan& plan, const Kernels& kernels, std::int64_t blocks) {
+// Whether a task gathers its lines, so many of them: each is a plane of its own, enough blocks of outputs read them,
+// and they are not far more than the second-level cache holds.
+bool gathers(const PassPlan& plan, const Kernels& kernels, std::int64_t blocks, std::int64_t lines) {
   const Conv2dGeometry& g = plan.geometry;
   return kernels.gathersLines && g.kernelHeight * g.kernelWidth == 1 && g.groups == 1 && plan.source.pixels() >= 8 &&
-         blocks >= 6 && plan.entries[0].byClass.size() == 1;
+         blocks >= 6 && lines * kLanes <= 4 * kTaskInput && plan.entries[0].byClass.size() == 1;
 }
 
 // Entries of a pass over the output blocks. With one tap every entry is a plane of its own: more of them than the
@@ -243,9 +244,10 @@ void runPass(Pass pass, const Kernels& kernels) {
   // Few rows (fully connected layers): output channels are shared out as well.
   std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
   const int most = plan.mostEntries();
-  const bool isGathered = gathers(plan, kernels, std::int64_t(blocks.size()) / parts);
-  const TaskMemory layout(plan, perTask * bands.rows,
-                          isGathered ? std::min(most, entriesPerPass(pass, perTask * bands.rows)) : 0);
+  const int perPass = std::min(most, entriesPerPass(pass, perTask * bands.rows));
+  const bool isGathered =
+      gathers(plan, kernels, std::int64_t(blocks.size()) / parts, perTask * bands.rows * plan.target.width * perPass);
+  const TaskMemory layout(plan, perTask * bands.rows, isGathered ? perPass : 0);
   parallelFor(
       bandTasks * parts, layout.bytes(),
       [&](std::int64_t task, std::byte* memory) {
@@ -258,7 +260,6 @@ void runPass(Pass pass, const Kernels& kernels) {
         for (int p = 0; p < positionCount; p++) sources[p] = positions.positions[p].source;
         std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                     last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
-        const int perPass = entriesPerPass(pass, perTask * bands.rows);
         for (int from = 0; from == 0 || from < most;) {
           const int to = most - from > perPass ? from + perPass : most;
           if (isGathered) {
