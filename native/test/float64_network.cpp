@@ -235,8 +235,6 @@ struct Window {
   bool padded = true;
 };
 
-// Generic, a maximum has a little of the average: what padding made uneven is not to be even again because the same
-// position happens to win in every example.
 template <bool largest>
 void pool(Node64& a, Window w) {
   const Shape in = a.x().shape;
@@ -247,14 +245,13 @@ void pool(Node64& a, Window w) {
       for (int j = 0; j < w.kernel[1]; j++) {
         const int row = y * w.stride[0] + i - w.padding[0], q = x * w.stride[1] + j - w.padding[1];
         const bool inside = row >= 0 && row < in.height && q >= 0 && q < in.width;
-        if (inside || (w.padded && !largest)) all += share(row, q);
-        if (!inside && w.padded && !largest) sum += share(row, q) * outside(a, n, c);
+        if (inside || w.padded) all += share(row, q);
+        if (!inside && w.padded) sum += share(row, q) * outside(a, n, c);
         if (!inside) continue;
         const double v = a.x().at(n, c, row, q);
         best = std::isnan(v) ? v : std::max(best, v), sum += share(row, q) * v;
       }
-    if (!largest) return sum / all;
-    return a.generic ? 0.9 * best + 0.1 * sum / all : best;
+    return largest ? best : sum / all;
   });
 }
 template <bool largest>
