@@ -84,7 +84,6 @@ TEST_CASE("more planes than a cache holds are added up in several passes") {
   report(compare.backends);
 }
 
-// Linear layers: few tiles, so that the sum is cut into parts; with few live inputs some parts are empty.
 // One tap and many outputs: lines that a task gathers first, in one pass or in several, at planes of a power of two
 // too.
 TEST_CASE("wide convolutions of one place whose lines are gathered") {
@@ -105,6 +104,7 @@ TEST_CASE("wide convolutions of one place whose lines are gathered") {
   report(compare.backends);
 }
 
+// Linear layers: few tiles, so that the sum is cut into parts; with few live inputs some parts are empty.
 TEST_CASE("long sums of few tiles are split") {
   Comparison compare;
   std::uint64_t seed = 1;

@@ -76,8 +76,8 @@ struct PositionLists {
   ConvPosition* positions;
 };
 
-// How a task's memory is laid out: the lines that it gathers, the positions of at most so many rows and where each lies
-// in the source, then where each class of them starts.
+// How a task's memory is laid out: the lines that it gathers, the positions of at most so many rows, then where each
+// class of them starts.
 struct TaskMemory {
   std::size_t positions, classes, gathered;
   TaskMemory(const PassPlan& plan, std::int64_t rows, int gatheredEntries)
@@ -85,20 +85,12 @@ struct TaskMemory {
         classes(plan.rows.classes.size() * plan.columns.classes.size()),
         gathered(positions * std::size_t(gatheredEntries) * kLanes) {}
   std::size_t bytes() const {
-    return gathered * sizeof(float) + positions * (sizeof(ConvPosition) + sizeof(std::int64_t)) +
-           (classes + 1) * sizeof(int);
+    return gathered * sizeof(float) + positions * sizeof(ConvPosition) + (classes + 1) * sizeof(int);
   }
   float* linesIn(std::byte* memory) const { return reinterpret_cast<float*>(memory); }
   PositionLists listsIn(std::byte* memory) const {
-    return {reinterpret_cast<int*>(sourcesIn(memory) + positions), positionsIn(memory)};
-  }
-  std::int64_t* sourcesIn(std::byte* memory) const {
-    return reinterpret_cast<std::int64_t*>(positionsIn(memory) + positions);
-  }
-
- private:
-  ConvPosition* positionsIn(std::byte* memory) const {
-    return reinterpret_cast<ConvPosition*>(memory + gathered * sizeof(float));
+    std::byte* const lists = memory + gathered * sizeof(float);
+    return {reinterpret_cast<int*>(lists + positions * sizeof(ConvPosition)), reinterpret_cast<ConvPosition*>(lists)};
   }
 };
 
@@ -131,34 +123,39 @@ void collectPositions(const PassPlan& plan, std::int64_t firstRow, std::int64_t 
   }
 }
 
-// Lines of the source one after the other, so that all blocks of outputs find them in the caches: a plane apart, as
-// they lie in the source, they fall into few of a cache's sets where planes have a power of two of positions.
-void gather(const float* source, const std::int64_t* positions, int count, const std::vector<ConvEntry>& entries,
-            int from, int to, float* lines) {
+bool hasOneTap(const Conv2dGeometry& g) { return g.kernelHeight * g.kernelWidth == 1; }
+
+// Puts the lines of entries from..to-1 one after the other and points the positions there, so that all blocks of
+// outputs find them in the caches: a plane apart, as they lie in the source, they fall into few of a cache's sets where
+// planes have a power of two of positions.
+void gather(const Pass& pass, PositionLists lists, int from, int to, float* lines) {
+  const std::vector<ConvEntry>& entries = pass.plan.entries[0].byClass[0];
+  const int count = lists.starts[1];
   constexpr int kTogether = 8;  // neighbours in a plane: a run of lines that the processor foresees
   for (int first = 0; first < count; first += kTogether) {
     const int past = std::min(count, first + kTogether);
     for (int e = from; e < to; e++)
       for (int p = first; p < past; p++)
         std::memcpy(lines + (std::int64_t(p) * (to - from) + e - from) * kLanes,
-                    source + positions[p] + entries[std::size_t(e)].source, kLanes * sizeof(float));
+                    pass.sourceData + lists.positions[p].source + entries[std::size_t(e)].source,
+                    kLanes * sizeof(float));
   }
+  for (int p = 0; p < count; p++) lists.positions[p].source = (std::int64_t(p) * (to - from) - from) * kLanes;
 }
 
 // Whether a task gathers its lines, so many of them: each is a plane of its own, enough blocks of outputs read them,
 // and they are not far more than the second-level cache holds.
 bool gathers(const PassPlan& plan, const Kernels& kernels, std::int64_t blocks, std::int64_t lines) {
   const Conv2dGeometry& g = plan.geometry;
-  return kernels.gathersLines && g.kernelHeight * g.kernelWidth == 1 && g.groups == 1 && plan.source.pixels() >= 8 &&
-         blocks >= 6 && lines * kLanes <= 4 * kTaskInput && plan.entries[0].byClass.size() == 1;
+  return kernels.gathersLines && hasOneTap(g) && g.groups == 1 && plan.source.pixels() >= 8 && blocks >= 6 &&
+         lines * kLanes <= 4 * kTaskInput && plan.entries[0].byClass.size() == 1;
 }
 
 // Entries of a pass over the output blocks. With one tap every entry is a plane of its own: more of them than the
 // second-level cache has room for at all positions are taken in several passes, each of which reads its planes once
 // from further away and parks the sums in the target. The sums are the same, bit for bit.
 int entriesPerPass(const Pass& pass, std::int64_t positions) {
-  const Conv2dGeometry& g = pass.plan.geometry;
-  if (pass.accumulate || g.kernelHeight * g.kernelWidth > 1) return INT_MAX;
+  if (pass.accumulate || !hasOneTap(pass.plan.geometry)) return INT_MAX;
   const std::int64_t fit = kTaskInput / (positions * kLanes);
   return int(std::clamp<std::int64_t>(fit, kLeastEntries, INT_MAX));
 }
@@ -248,32 +245,28 @@ void runPass(Pass pass, const Kernels& kernels) {
   const bool isGathered =
       gathers(plan, kernels, std::int64_t(blocks.size()) / parts, perTask * bands.rows * plan.target.width * perPass);
   const TaskMemory layout(plan, perTask * bands.rows, isGathered ? perPass : 0);
+  // With one tap a term's next lines are new to the cache, in more planes than the processor can follow.
+  const std::int64_t ahead = hasOneTap(plan.geometry) && !isGathered ? kAhead : 0;
   parallelFor(
       bandTasks * parts, layout.bytes(),
       [&](std::int64_t task, std::byte* memory) {
         std::int64_t part = task % parts, firstBand = task / parts * perTask,
                      lastBand = std::min(count, firstBand + perTask);
         const PositionLists positions = layout.listsIn(memory);
-        collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
-        const int positionCount = positions.starts[layout.classes];
-        std::int64_t* const sources = layout.sourcesIn(memory);
-        for (int p = 0; p < positionCount; p++) sources[p] = positions.positions[p].source;
+        auto collect = [&] {
+          collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);
+        };
+        collect();
         std::size_t first = blocks.size() * std::size_t(part) / std::size_t(parts),
                     last = blocks.size() * std::size_t(part + 1) / std::size_t(parts);
         for (int from = 0; from == 0 || from < most;) {
           const int to = most - from > perPass ? from + perPass : most;
           if (isGathered) {
-            gather(pass.sourceData, sources, positionCount, plan.entries[0].byClass[0], from, to,
-                   layout.linesIn(memory));
-            for (int p = 0; p < positionCount; p++)
-              positions.positions[p].source = (std::int64_t(p) * (to - from) - from) * kLanes;
+            if (from > 0) collect();
+            gather(pass, positions, from, to, layout.linesIn(memory));
           }
           for (std::size_t b = first; b < last; b++) {
-            const bool isOneTap = plan.geometry.kernelHeight * plan.geometry.kernelWidth == 1;
-            // With one tap a term's next lines are new to the cache, in more planes than the processor can
-            // follow.
-            const TaskSource source = isGathered ? TaskSource{layout.linesIn(memory), 0}
-                                                 : TaskSource{pass.sourceData, b == first && isOneTap ? kAhead : 0};
+            const TaskSource source{isGathered ? layout.linesIn(memory) : pass.sourceData, b == first ? ahead : 0};
             runBlock(pass, kernels, blocks[b], isGathered ? plan.gathered : plan.entries[std::size_t(blocks[b].group)],
                      positions, source, from, to);
             if (pass.partials && to == most) takeBandMoments(pass, kernels, blocks[b], bands, firstBand, lastBand);
@@ -354,6 +347,7 @@ PassPlan makePassPlan(const Conv2dGeometry& g, bool forward, bool pairs, const s
   plan.rows = axis(plan.target.height, plan.source.height, g.kernelHeight, g.strideH, g.padH, g.dilationH);
   plan.columns = axis(plan.target.width, plan.source.width, g.kernelWidth, g.strideW, g.padW, g.dilationW);
   for (int group = 0; group < g.groups; group++) plan.entries.push_back(makeEntries(plan, group));
+  if (!hasOneTap(g) || g.groups > 1) return plan;
   plan.gathered.byClass.emplace_back();
   for (int r = 0; r < int(plan.reduced[0].size()); r++) plan.gathered.byClass[0].push_back({r * kLanes, r});
   return plan;
