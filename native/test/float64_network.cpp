@@ -26,7 +26,8 @@ void binary(Node64& a) {
 
 // --- layers with weights: sums over the channels that are there, and a bias that takes over what the others were
 
-// Weights [out][in of the group][taps]; taps(y, x, visit) calls visit(tap, row, column) for what an output reads.
+// Weights [out][in of the group][taps]; taps(y, x, visit) calls visit(tap, row, column) for what an output reads, with
+// row -1 for what lies outside.
 template <class Taps>
 void sumOver(Node64& a, int groups, int repeat, int taps, Taps forTaps) {
   const Tensor64& x = a.x();
@@ -46,11 +47,15 @@ void sumOver(Node64& a, int groups, int repeat, int taps, Taps forTaps) {
       if (a.gone(from)) {
         // What it gave the first position: it gave the others the same, or the function changes.
         for (int r = 0; r < repeat && hasBias; r++)
-          forTaps(0, 0, r, [&](int tap, int, int) { sum += (*a.constant[0])[std::size_t(from)] * at(o, c, r, tap); });
+          forTaps(0, 0, r, [&](int tap, int row, int) {
+            if (row >= 0) sum += (*a.constant[0])[std::size_t(from)] * at(o, c, r, tap);
+          });
         continue;
       }
       for (int r = 0; r < repeat; r++)
-        forTaps(y, column, r, [&](int tap, int row, int q) { sum += at(o, c, r, tap) * x.at(n, from, row, q); });
+        forTaps(y, column, r, [&](int tap, int row, int q) {
+          sum += at(o, c, r, tap) * (row < 0 ? outside(a, n, from) : x.at(n, from, row, q));
+        });
     }
     return sum;
   });
@@ -60,12 +65,23 @@ void conv2d(Node64& a) {
   const auto kernel = a.pair("kernel"), stride = a.pair("stride"), padding = a.pair("padding"),
              dilation = a.pair("dilation");
   const Shape in = a.x().shape;
-  sumOver(a, a.integer("groups"), 1, kernel[0] * kernel[1], [&](int y, int x, int, auto visit) {
+  auto forTaps = [&](int y, int x, auto visit) {
     for (int i = 0; i < kernel[0]; i++)
       for (int j = 0; j < kernel[1]; j++) {
         const int row = y * stride[0] + i * dilation[0] - padding[0], q = x * stride[1] + j * dilation[1] - padding[1];
-        if (row >= 0 && row < in.height && q >= 0 && q < in.width) visit(i * kernel[1] + j, row, q);
+        const bool inside = row >= 0 && row < in.height && q >= 0 && q < in.width;
+        visit(i * kernel[1] + j, inside ? row : -1, q);
       }
+  };
+  // Weights that meet what lies outside wherever they are laid are none.
+  std::vector<bool> meets(std::size_t(kernel[0] * kernel[1]), false);
+  for (int y = 0; y < a.out.shape.height; y++)
+    for (int x = 0; x < a.out.shape.width; x++)
+      forTaps(y, x, [&](int tap, int row, int) { meets[std::size_t(tap)] = meets[std::size_t(tap)] || row >= 0; });
+  sumOver(a, a.integer("groups"), 1, kernel[0] * kernel[1], [&](int y, int x, int, auto visit) {
+    forTaps(y, x, [&](int tap, int row, int q) {
+      if (meets[std::size_t(tap)]) visit(tap, row, q);
+    });
   });
 }
 

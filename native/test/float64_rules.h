@@ -11,9 +11,12 @@ inline double anything(const Node64& a, int n, int place) {
   const std::uint64_t key = std::uint64_t(a.context.index) << 50 ^ std::uint64_t(n) << 40 ^ std::uint64_t(place + 64);
   return (n % 2 ? 1 : -1) * (0.3 + double(mix64(key) % 64) / 18);
 }
-// What lies outside of a channel's positions: zeros; generic, a multiple of what it holds.
+// What lies outside of a channel's positions: zeros; generic, a multiple of what it holds, of more than its size: in
+// some example beyond it, so that no maximum hides it.
 inline double outside(const Node64& a, int n, int c) {
-  return a.generic ? anything(a, n, c) * a.x().at(n, c, 0, 0) : 0.0;
+  if (!a.generic) return 0;
+  const double factor = anything(a, n, c);
+  return (factor < 0 ? factor - 1 : factor + 1) * a.x().at(n, c, 0, 0);
 }
 // Whether a row of weights is none.
 inline bool dead(const Node64& a, int row) {
