@@ -103,12 +103,15 @@ double bitsOf(const RateSlice& slice) {
   return l.zero * (c.weights - c.nonzeros) + l.first * c.nonzeros + l.next * (c.magnitude - c.nonzeros);
 }
 
-// What a row or column pays for keeping the channel that its slices belong to.
-double keepSlope(const RateSlice* slices, const std::int32_t* start, std::int64_t i, double magnitude) {
-  if (!start || start[i] == start[i + 1]) return 0;
-  double bits = kChannelBits;
-  for (std::int32_t k = start[i]; k < start[i + 1]; k++) bits += bitsOf(slices[k]);
-  return bits * kSoftness / ((magnitude + kSoftness) * (magnitude + kSoftness));
+// What row or column i pays for keeping its channel.
+double keepSlope(const RateSets& sets, std::int64_t i) {
+  const std::int32_t set = sets.of ? sets.of[i] : -1;
+  if (set < 0) return 0;
+  double magnitude = kSoftness, bits = kChannelBits;
+  for (std::int32_t k = sets.memberStart[set]; k < sets.memberStart[set + 1]; k++)
+    magnitude += sets.members[k]->magnitude;
+  for (std::int32_t k = sets.freedStart[set]; k < sets.freedStart[set + 1]; k++) bits += bitsOf(sets.freed[k]);
+  return bits * kSoftness / (magnitude * magnitude);
 }
 
 }  // namespace
@@ -117,12 +120,10 @@ void ratePenalty(const RatePenalty& a) {
   const double unit = double(*a.gamma) / a.originalWeights, keep = unit * double(a.coupling);
   a.slope[0] = float(unit * std::max(0.0, a.lengths->first - a.lengths->zero));
   a.slope[1] = float(unit * a.lengths->next);
-  for (int c = 0; c < a.channels; c++)
-    a.row[c] = float(keep * keepSlope(a.readers, a.readerStart, c, a.rows[c].magnitude));
+  for (int c = 0; c < a.channels; c++) a.row[c] = float(keep * keepSlope(a.rowSets, c));
   for (std::int64_t j = 0; j < a.groups * a.perChannel / a.kernelArea; j++) {
     const bool lives = inputLives(a.inputState, a.inputRepeat, j);
-    const double slope = lives ? keep * keepSlope(a.makers, a.makerStart, j, a.columns[j].magnitude)
-                               : -std::numeric_limits<double>::infinity();
+    const double slope = lives ? keep * keepSlope(a.columnSets, j) : -std::numeric_limits<double>::infinity();
     std::fill_n(a.element + j * a.kernelArea, a.kernelArea, float(slope));
   }
 }

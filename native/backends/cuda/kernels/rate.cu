@@ -120,20 +120,22 @@ __global__ void __launch_bounds__(kThreads) rateFinishKernel(RateCounts a, int p
   global(a.layerBits)[0] = float(bits / a.originalWeights);
 }
 
-// What a row or column pays for keeping the channel that its slices belong to.
-__device__ inline double keepSlope(const RateSlice* slices, const std::int32_t* start, std::int64_t i,
-                                   double magnitude) {
-  if (!start) return 0;
-  const std::int32_t from = global(start)[i], end = global(start)[i + 1];
-  if (from == end) return 0;
-  double bits = kChannelBits;
-  for (std::int32_t k = from; k < end; k++) {
-    const RateSlice slice = global(slices)[k];
+// What row or column i pays for keeping its channel.
+__device__ inline double keepSlope(const RateSets& sets, std::int64_t i) {
+  const std::int32_t set = sets.of ? global(sets.of)[i] : -1;
+  if (set < 0) return 0;
+  double magnitude = kSoftness, bits = kChannelBits;
+  for (std::int32_t k = global(sets.memberStart)[set]; k < global(sets.memberStart)[set + 1]; k++) {
+    const RateCount count = global(global(sets.members)[k])[0];
+    magnitude += count.magnitude;
+  }
+  for (std::int32_t k = global(sets.freedStart)[set]; k < global(sets.freedStart)[set + 1]; k++) {
+    const RateSlice slice = global(sets.freed)[k];
     const RateCount c = global(slice.count)[0];
     const RateLengths l = global(slice.lengths)[0];
     bits += l.zero * (c.weights - c.nonzeros) + l.first * c.nonzeros + l.next * (c.magnitude - c.nonzeros);
   }
-  return bits * kSoftness / ((magnitude + kSoftness) * (magnitude + kSoftness));
+  return bits * kSoftness / (magnitude * magnitude);
 }
 
 // A thread for each row, then one for each column.
@@ -146,13 +148,10 @@ __global__ void __launch_bounds__(kThreads) ratePenaltyKernel(RatePenalty a) {
     global(a.slope)[1] = float(unit * l.next);
   }
   if (i < a.channels) {
-    const RateCount count = global(a.rows)[i];
-    global(a.row)[i] = float(keep * keepSlope(a.readers, a.readerStart, i, count.magnitude));
+    global(a.row)[i] = float(keep * keepSlope(a.rowSets, i));
   } else if (column < a.groups * a.perChannel / a.kernelArea) {
-    const RateCount count = global(a.columns)[column];
-    const float slope = columnLives(a.inputState, a.inputRepeat, column)
-                            ? float(keep * keepSlope(a.makers, a.makerStart, column, count.magnitude))
-                            : -INFINITY;
+    const float slope =
+        columnLives(a.inputState, a.inputRepeat, column) ? float(keep * keepSlope(a.columnSets, column)) : -INFINITY;
     for (int k = 0; k < a.kernelArea; k++) global(a.element)[column * a.kernelArea + k] = slope;
   }
 }

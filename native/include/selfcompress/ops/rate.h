@@ -12,8 +12,9 @@
 //
 //     row_i = coupling * (D_i + 16) * c0 / (S_i + c0)^2        column_j = coupling * (U_j + 16) * c0 / (S_j + c0)^2
 //
-// S the sum of |code| of the row or column, D_i the bits of the slices of other layers that read channel i, U_j those
-// of the rows that make input j (0 where there are none: the network's ends). A row of few codes is pushed to have
+// S_i the sum of |code| of the row, D_i the bits of the slices of other layers that read channel i; S_j that of the
+// column and of all that the same rows make (the positions of a flattened channel: one alone frees nothing), U_j the
+// bits of those rows. Nothing at the network's ends, where there is no other side. A row of few codes is pushed to have
 // none. The gradients are taken by QuantizeBackward (QuantizeRate); here is what is needed for them. All of it is
 // computed anew in every step from the weights at its start, so it is no part of the network's state.
 #pragma once
@@ -56,8 +57,16 @@ struct RateSlice {
   const RateLengths* lengths = nullptr;
 };
 
-// gamma * dRate/d|c| of one layer, for QuantizeBackward, after RateCounts of all layers. Slices are device memory:
-// readers of row i are readers[k], readerStart[i] <= k < readerStart[i + 1]; makers of column j likewise.
+// Rows or columns of a layer that keep a channel together. Of set s, members[k] are its counts, memberStart[s] <= k <
+// memberStart[s + 1], and freed[k] what leaves with the channel, freedStart[s] <= k < freedStart[s + 1]. Device memory.
+struct RateSets {
+  const std::int32_t* of = nullptr;  // the set of each row or column; -1: it keeps none. nullptr: all keep none
+  const RateCount* const* members = nullptr;
+  const RateSlice* freed = nullptr;
+  const std::int32_t *memberStart = nullptr, *freedStart = nullptr;  // [sets + 1]
+};
+
+// gamma * dRate/d|c| of one layer, for QuantizeBackward, after RateCounts of all layers.
 struct RatePenalty {
   int channels = 0, groups = 1;
   std::int64_t perChannel = 0;
@@ -67,10 +76,8 @@ struct RatePenalty {
   double originalWeights = 1;  // N
   float coupling = 1;
   const float* gamma = nullptr;  // one float in device memory
-  const RateCount *rows = nullptr, *columns = nullptr;
   const RateLengths* lengths = nullptr;
-  const RateSlice *readers = nullptr, *makers = nullptr;
-  const std::int32_t *readerStart = nullptr, *makerStart = nullptr;  // [channels + 1], [columns + 1]; nullptr: none
+  RateSets rowSets, columnSets;
   // Written: what QuantizeRate reads.
   float* slope = nullptr;    // [2]
   float* row = nullptr;      // [channels]
