@@ -9,9 +9,11 @@ namespace selfcompress::engine {
 // Such as channels to whole vectors of the kernels.
 constexpr std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
-// What is done to a sum before it is stored: + bias, ReLU, * scale + shift, ReLU. Each array has one value per output
-// channel and is padded with zeros to a multiple of 16; nullptr: not done. ReLU leaves NaN as it is.
+// What is done to a sum before it is stored: + bias, + another value's element of the same place, ReLU, * scale +
+// shift, ReLU. Each array has one value per output channel and is padded with zeros to a multiple of 16; nullptr: not
+// done. ReLU leaves NaN as it is.
 struct EpilogueView {
+  std::int64_t other = 0;  // floats from where the sum is stored to the other value's element; 0: there is none
   const float* bias = nullptr;
   const float* scale = nullptr;
   const float* shift = nullptr;

@@ -21,6 +21,7 @@ inline constexpr int kBlock = kLanes;
 // See EpilogueView. All have one value per output channel, or none.
 struct Epilogue {
   std::vector<float> bias, scale, shift;
+  bool sum = false;  // + the step's last input
   bool relu = false, lastRelu = false;
 };
 
@@ -79,9 +80,11 @@ struct Preparation {
 
 struct EngineOperator {
   const char* kind;
-  std::unique_ptr<Step> (*prepare)(const Preparation&) = nullptr;             // nullptr: an alias of its input
-  enum class Takes { kNothing, kRelu, kEverything } takes = Takes::kNothing;  // of the nodes behind it
+  std::unique_ptr<Step> (*prepare)(const Preparation&) = nullptr;  // nullptr: an alias of its input
+  // Of the nodes behind it: a ReLU; what is affine, too; a sum with another value as well.
+  enum class Takes { kNothing, kRelu, kAffine, kSum } takes = Takes::kNothing;
   bool isRelu = false;
+  bool isSum = false;  // of two values, where their axes are the same
   // Of one that multiplies and shifts channels: its factors, so that a layer before it can do it.
   void (*affine)(const Tensors&, std::vector<float>& scale, std::vector<float>& shift) = nullptr;
   bool flattens = false;  // makes a vector of any shape

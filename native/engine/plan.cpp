@@ -18,7 +18,8 @@ class Planner {
     topology_ = inferShapes(plan_.network, kBlock);
     const std::size_t nodes = plan_.network.nodes.size();
     plan_.axes = topology_.axes;
-    source_.resize(nodes + 1), done_.resize(nodes, false);
+    source_.resize(nodes + 1), done_.resize(nodes, false), made_.resize(nodes + 1, false);
+    made_[0] = true;
     for (std::size_t i = 0; i < nodes; i++) entries_.push_back(entryOf(i));
     if (byPosition_) takeOnePosition();
     for (const NodeDescription& node : plan_.network.nodes)
@@ -108,6 +109,7 @@ class Planner {
     std::vector<float> factors;
     if (tensors.find(Role::kBias)) epilogue.bias = tensors.floats(Role::kBias);
     const int last = fuse(i, entry, epilogue, factors);
+    if (epilogue.sum) step.inputs.push_back(other_);
     std::optional<Tensors> shared;
     if (node.op->takesWeights) {
       const int table = topology_.inputs[std::size_t(i)].back() - 1;
@@ -115,7 +117,7 @@ class Planner {
     }
     step.step = entry.prepare({context, tensors, kernels_, keepPanels_, factors, std::move(epilogue), plan_.window,
                                shared ? &*shared : nullptr});
-    step.output = last + 1;
+    step.output = last + 1, made_[std::size_t(last) + 1] = true;
     plan_.steps.push_back(std::move(step));
   }
 
@@ -125,12 +127,13 @@ class Planner {
     int last = i;
     for (int next = onlyReader(i + 1); next >= 0 && entry.takes != Takes::kNothing; next = onlyReader(last + 1)) {
       const EngineOperator& behind = *entries_[std::size_t(next)];
-      const bool everything = entry.takes == Takes::kEverything;
       if (behind.isRelu) {
         (e.scale.empty() ? e.relu : e.lastRelu) = true;
-      } else if (everything && behind.affine && e.scale.empty()) {
+      } else if (entry.takes == Takes::kSum && behind.isSum && isReadyFor(next, last + 1, e)) {
+        e.sum = true;
+      } else if (entry.takes >= Takes::kAffine && behind.affine && e.scale.empty()) {
         const Tensors tensors(reader_, next, specsOf(next));
-        if (!e.relu) fold(behind, tensors, e, factors);
+        if (!e.relu && !e.sum) fold(behind, tensors, e, factors);
         else behind.affine(tensors, e.scale, e.shift);
       } else if (behind.prepare) {
         break;
@@ -139,6 +142,17 @@ class Planner {
       last = next;
     }
     return last;
+  }
+
+  // Whether the sum of `value` with another one can be taken where `value` is stored: the other one is there by then.
+  bool isReadyFor(int sum, int value, const Epilogue& e) {
+    const std::vector<int>& read = topology_.inputs[std::size_t(sum)];
+    const int other = read[read[0] == value];
+    if (e.relu || e.sum || !e.scale.empty() || other == value || !made_[std::size_t(source_[std::size_t(other)])])
+      return false;
+    const Axes& axes = plan_.axes[std::size_t(sum) + 1];
+    other_ = source_[std::size_t(other)];
+    return plan_.axes[std::size_t(read[0])] == axes && plan_.axes[std::size_t(read[1])] == axes;
   }
 
   // (sum * w + b) * scale + shift = sum * (w * scale) + (b * scale + shift)
@@ -196,6 +210,8 @@ class Planner {
   std::vector<const EngineOperator*> entries_;
   std::vector<int> source_;  // of every value: the one whose memory holds it
   std::vector<bool> done_;   // nodes that an earlier step does as well
+  std::vector<bool> made_;   // values that a step so far makes
+  int other_ = 0;            // the value that a sum taken by a step adds
   std::size_t parameterCount_ = 0;
 };
 

@@ -56,7 +56,7 @@ inline void checkEngineOn(Network& network, const std::vector<std::size_t>& coun
         const engine::Model model(file, engineOptions, *kernels);
         std::vector<float> one(expected.size(), NAN), several(expected.size(), NAN);
         model.predict(images.data(), count, one.data());
-        CAPTURE(kernels->isa);
+        CAPTURE(std::string(kernels->isa));
         CAPTURE(count);
         CAPTURE(keep);
         CHECK(difference(one, expected) < 2e-5);

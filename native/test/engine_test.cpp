@@ -2,8 +2,10 @@
 #include "engine/model.h"
 
 #include "engine/operator.h"
+#include "engine/plan.h"
 #include "model/error.h"
 #include "test/engine_check.h"
+#include "test/random_networks.h"
 
 using namespace test;
 
@@ -121,6 +123,62 @@ TEST_CASE("the engine predicts what the training network predicts: convolutions 
     CAPTURE(trial);
     compare(n, random);
   }
+}
+
+namespace {
+
+// x = input or a layer of it; y = a layer of x; y + another value of the same axes, with what may come behind.
+NetworkDescription networkWithSum(Random& random) {
+  const int channels = random.integer(1, 40);
+  const bool vector = random.chance(0.2);
+  NetworkDescription n{
+      vector ? Axes::vector(channels) : Axes::image(channels, random.integer(3, 14), random.integer(3, 14)), {}, "sum"};
+  auto layer = [&](const std::string& name, const std::string& input) {
+    if (vector) return linear(name, input, channels, random.chance(0.5));
+    const int reach = random.integer(0, 2), groups = random.chance(0.25) ? channels : 1;
+    return conv(name, input, channels, 2 * reach + 1, reach, true, groups);
+  };
+  std::string x = "input";
+  if (random.chance(0.5)) n.nodes.push_back(layer("x", x)), x = "x";
+  const int others = random.integer(0, 3);  // x itself, a layer before or behind, its ReLU
+  if (others == 1) n.nodes.push_back(layer("other", x));
+  n.nodes.push_back(layer("y", x));
+  if (others == 2) n.nodes.push_back(layer("other", x));
+  if (others == 3) n.nodes.push_back(simple("relu", "other", {x}));
+  std::string y = "y";
+  for (const char* kind : {"batchNorm", "dropout", "relu"})
+    if (random.chance(0.3)) {
+      n.nodes.push_back(std::string_view(kind) == "dropout" ? makeNode(kind, y + "1", {y}, {{"probability", {0.5}}})
+                                                            : simple(kind, y + "1", {y}));
+      y = n.nodes.back().name;
+    }
+  const std::string other = others ? "other" : x;
+  n.nodes.push_back(simple("add", "sum", random.chance(0.5) ? std::vector{y, other} : std::vector{other, y}));
+  for (const char* kind : {"relu", "batchNorm", "relu"})
+    if (random.chance(0.4)) n.nodes.push_back(simple(kind, n.output + "1", {n.output})), n.output += "1";
+  if (random.chance(0.3))  // the value that is added is read again
+    n.nodes.push_back(simple("concat", "both", {n.output, other})), n.output = "both";
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("the engine predicts what the training network predicts: sums that a layer takes as it stores its results") {
+  Random random(5);
+  int taken = 0;
+  for (int trial = 0; trial < cases(60); trial++) {
+    CAPTURE(trial);
+    const NetworkDescription n = networkWithSum(random);
+    CAPTURE(textOf(n));
+    compare(n, random);
+    auto network = referenceNetwork(n);
+    const model::Bytes file = encodeModelFile(network->description(), network->parameterState(), {});
+    const engine::Plan plan = engine::makePlan(model::ModelReader(file, {}), *engine::supportedKernels()[0], true);
+    int layers = 0, steps = int(plan.steps.size());
+    for (const NodeDescription& node : n.nodes) layers += node.op->isWeightLayer || node.name == "both";
+    taken += steps == layers;
+  }
+  CHECK(taken > cases(60) / 4);
 }
 
 TEST_CASE("one image takes wide convolutions by tiles, where weights stay unpacked, and narrow ones directly") {

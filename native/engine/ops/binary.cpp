@@ -61,7 +61,11 @@ EngineOperator arithmetic(const char* name) {
 
 namespace ops {
 extern const EngineOperator add, subtract, multiply, divide;
-const EngineOperator add = arithmetic<Binary::kAdd>("add");
+const EngineOperator add = [] {
+  EngineOperator e = arithmetic<Binary::kAdd>("add");
+  e.isSum = true;
+  return e;
+}();
 const EngineOperator subtract = arithmetic<Binary::kSubtract>("subtract");
 const EngineOperator multiply = arithmetic<Binary::kMultiply>("multiply");
 const EngineOperator divide = arithmetic<Binary::kDivide>("divide");

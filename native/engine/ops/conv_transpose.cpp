@@ -106,7 +106,7 @@ namespace ops {
 extern const EngineOperator convTranspose2d;
 const EngineOperator convTranspose2d = [] {
   EngineOperator e{"convTranspose2d", prepareStep<ConvolutionTranspose>};
-  e.takes = EngineOperator::Takes::kEverything;
+  e.takes = EngineOperator::Takes::kAffine;
   return e;
 }();
 }  // namespace ops

@@ -30,7 +30,7 @@ std::unique_ptr<Step> prepareUnembedding(const Preparation& p) {
 
 EngineOperator entry(const char* kind, std::unique_ptr<Step> (*prepare)(const Preparation&)) {
   EngineOperator e{kind, prepare};
-  e.takes = EngineOperator::Takes::kEverything;
+  e.takes = EngineOperator::Takes::kSum;
   return e;
 }
 

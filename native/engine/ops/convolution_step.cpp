@@ -42,7 +42,7 @@ class Convolution final : public Step {
     const float* input = r.inputs[0];
     if (inBlocks(r.layout)) return runBlocks(r, isPadded_ ? pad(r) : input);
     const float* panel = panelFor(r);
-    if (byTiles(r.layout)) return tilesOf(r.layout)->run(r, panel, r.scratch, epilogueAt(0));
+    if (byTiles(r.layout)) return tilesOf(r.layout)->run(r, panel, r.scratch, epilogueAt(r, 0));
     if (depthwise_ && r.layout == Layout::kLanes) return runPlanes(r, panel);
     if (inBands(r)) return runBands(r, panel);
     if (isPadded_) input = pad(r);
@@ -181,8 +181,9 @@ class Convolution final : public Step {
     }
   }
 
-  EpilogueView epilogueAt(std::int64_t channel) const {
+  EpilogueView epilogueAt(const Run& r, std::int64_t channel) const {
     EpilogueView view;
+    if (epilogue_.sum) view.other = r.inputs.back() - r.output;
     if (!epilogue_.bias.empty()) view.bias = epilogue_.bias.data() + channel;
     if (!epilogue_.scale.empty())
       view.scale = epilogue_.scale.data() + channel, view.shift = epilogue_.shift.data() + channel;
@@ -220,7 +221,7 @@ class Convolution final : public Step {
     row.output = r.output + y * pixels_ * g_.outChannels + group * outGroup_;
     row.pixels = pixels_, row.channels = int(outGroup_);
     row.lastTile = channelTiles(r);
-    row.epilogue = epilogueAt(group * outGroup_);
+    row.epilogue = epilogueAt(r, group * outGroup_);
     return row;
   }
 
@@ -253,7 +254,7 @@ class Convolution final : public Step {
         row.pixelStep = std::int64_t(g_.strideW) * g_.inChannels;
         row.places = runs_.data(), row.placeCount = int(runs_.size());
         row.weight = panel, row.output = r.output + y * pixels_ * g_.outChannels, row.outputStep = g_.outChannels;
-        row.pixels = pixels_, row.channels = g_.outChannels, row.epilogue = epilogueAt(0);
+        row.pixels = pixels_, row.channels = g_.outChannels, row.epilogue = epilogueAt(r, 0);
         r.kernels.depthwiseRow(row);
       });
       return;
@@ -301,7 +302,7 @@ class Convolution final : public Step {
     row.pixelStep = std::int64_t(g_.strideW) * kBlock;
     row.input = input + y * g_.strideH * width_ * kBlock + pixel * row.pixelStep;
     row.output = r.output + channel * outPlane + (y * pixels_ + pixel) * kBlock, row.channelStep = outPlane;
-    row.pixels = pixels_ - pixel, row.epilogue = epilogueAt(channel);
+    row.pixels = pixels_ - pixel, row.epilogue = epilogueAt(r, channel);
     return row;
   }
 
@@ -396,7 +397,7 @@ class Convolution final : public Step {
     row.panel = u.panel, row.output = r.output + y * pixels_ * g_.outChannels + u.channel;
     row.outputStep = g_.outChannels, row.pixels = pixels_, row.channels = u.count;
     row.lastTile = 1, row.accumulate = !u.first;
-    if (u.last) row.epilogue = epilogueAt(u.channel);
+    if (u.last) row.epilogue = epilogueAt(r, u.channel);
     r.kernels.channelRow(row);
   }
 
