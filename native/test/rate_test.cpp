@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/quantize/rate_math.h"
+#include "test/operator_cases.h"
 #include "test/support.h"
 
 using namespace test;
@@ -253,5 +254,42 @@ TEST_CASE("rate: a channel of zeros for long enough gets b = 0; exponents of a l
     Buffer<float> bits(*backend, {1.0f, 0.0f, 2.0f}), gradient(*backend, {1.0f, 5.0f, 3.5f});
     backend->run(TieExponents{3, bits.get(), gradient.get()});
     CHECK(gradient.values() == std::vector<float>{4.5f, 5.0f, 4.5f});
+  }
+}
+
+TEST_CASE("rate: the positions of a flattened channel keep it together, whatever each of them holds") {
+  const NetworkDescription n{
+      Axes::image(2, 4, 4), {conv("c", "input", 3, 3, 1), simple("flatten", "f", {"c"}), linear("out", "f", 4)}, "out"};
+  const DataSet data = dataFor(n, 8);
+  const auto indices = firstIndices(8);
+  constexpr std::size_t kPositions = 16, kColumns = 3 * kPositions;
+  for (auto& backend : testedBackends()) {
+    if (!backend->supports("RateCounts")) continue;
+    NetworkOptions options;
+    options.batchSize = 8, options.penalty = SizePenalty::kRate;
+    Network network(std::move(backend), n, options);
+    State state = randomState(network, 4, 8);
+    // All codes of a row are zero, but those of the middle channel's first position.
+    for (float& e : state["out.exponent"]) e = 0;
+    for (std::size_t i = 0; i < state["out.weight"].size(); i++)
+      state["out.weight"][i] = i % kColumns == kPositions ? 3.0f : 0.25f;
+    network.loadState(state);
+    auto gradients = [&](float gamma) {
+      StepSettings s = settings(1);
+      s.gamma = gamma;
+      return network.gradients(data, indices.data(), 8, s).at("out.weight");
+    };
+    const std::vector<float> without = gradients(0), with = gradients(10);
+    for (std::size_t row = 0; row < 4; row++) {
+      auto length = [&](std::size_t channel, std::size_t position) {  // gradient of the length alone
+        const std::size_t i = row * kColumns + channel * kPositions + position;
+        return double(with[i]) - double(without[i]);
+      };
+      for (std::size_t channel = 0; channel < 3; channel++)
+        for (std::size_t position = 2; position < kPositions; position++)
+          CHECK(length(channel, position) == doctest::Approx(length(channel, 1)).epsilon(1e-3));
+      // With codes left at one position, none of its positions is pushed as an empty channel's are.
+      CHECK(length(1, 1) < 0.9 * length(0, 1));
+    }
   }
 }
