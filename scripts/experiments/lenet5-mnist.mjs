@@ -1,4 +1,4 @@
-// LeNet-5 on MNIST, below 1.4 kB (the last epoch takes about a tenth of what it is steered to) → docs/models/lenet5-mnist.scnn, docs/results.{json,md}
+// LeNet-5 on MNIST, to 1.4 kB → docs/models/lenet5-mnist.scnn, docs/results.{json,md}
 //   node scripts/experiments/lenet5-mnist.mjs --data-dir DIR [--seeds 1,2] [--runs runs/results]
 // Runs that are complete are not repeated and others go on where they stopped.
 import { toSizes } from './to-size.mjs';
@@ -15,7 +15,7 @@ await toSizes({
   rows: [
     {
       name: 'lenet5-mnist',
-      target: { 'target-size': '1.55kB' },
+      target: { 'target-size': '1.4kB' },
       toBeat: "99.04 % in 1.52 kB without a decoder's tables (MIRACLE, Havasi et al. 2019)",
     },
   ],
