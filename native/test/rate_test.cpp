@@ -235,6 +235,14 @@ TEST_CASE("rate: slopes by hand, with what keeping a channel costs") {
     CHECK(double(element.values()[0]) == doctest::Approx(unit * 2 * (2 * bits + 16) * 4 / (5.0 * 5)));
     for (std::size_t i : {1, 2, 3}) CHECK(element.values()[i] == element.values()[0]);
     CHECK(element.values()[4] == -std::numeric_limits<float>::infinity());
+    // The second column alone keeps the channel, the first one none.
+    Buffer<std::int32_t> setOfSecond(*backend, {-1, 0, -1});
+    Buffer<const RateCount*> column1(*backend, {columns.get() + 1});
+    a.columnSets = {setOfSecond.get(), column1.get(), makers.get(), one.get(), two.get()};
+    backend->run(a);
+    CHECK(element.values()[1] == 0);
+    CHECK(double(element.values()[2]) == doctest::Approx(unit * 2 * (2 * bits + 16) * 4 / (4.0 * 4)));
+    CHECK(element.values()[3] == element.values()[2]);
   }
 }
 
