@@ -40,7 +40,7 @@ const trainGroups: Record<string, string[]> = {
     'keep',
     'layer',
   ],
-  Targets: ['target-size', 'target-bits', 'target-drop', 'reference', 'stop-bits', 'stop-accuracy'],
+  Targets: ['target-size', 'target-bits', 'target-drop', 'reference', 'stop-bits', 'stop-weights', 'stop-accuracy'],
   Machine: ['threads', 'device', 'precision', 'memory-limit'],
   Run: ['out', 'force', 'resume', 'checkpoint-every', 'config', 'dashboard', 'tensorboard'],
   Output: ['json', 'quiet', 'verbose', 'help'],

@@ -20,11 +20,12 @@ export interface TargetFlags {
   targetDrop?: number;
   reference?: number | string;
   stopBits?: number;
+  stopWeights?: number;
   stopAccuracy?: number;
 }
 
 /** Those that --resume takes. */
-export const RESUMABLE_TARGETS = ['targetSize', 'targetBits', 'targetDrop', 'reference', 'stopBits', 'stopAccuracy'] as const;
+export const RESUMABLE_TARGETS = ['targetSize', 'targetBits', 'targetDrop', 'reference', 'stopBits', 'stopWeights', 'stopAccuracy'] as const;
 
 /** An accuracy, or a file to evaluate. */
 function reference(text: string): number | string {
@@ -48,6 +49,7 @@ export function addTargetOptions(command: Command): Command {
     )
     .option('--reference <accuracy|run|file>', 'what --target-drop is below (default: the network of --start or --from as it comes)', reference)
     .option('--stop-bits <share>', 'end after an epoch with at most this share of the bits left', number(0, 1))
+    .option('--stop-weights <share>', 'end after an epoch with at most this share of the weights left', number(0, 1))
     .option(
       '--stop-accuracy <share>',
       'end after an epoch with at least this accuracy (0..1), on the validation split if there is one',
@@ -56,8 +58,9 @@ export function addTargetOptions(command: Command): Command {
 }
 
 /** Undefined: none is given. */
-export function stopAtFrom({ stopBits, stopAccuracy }: TargetFlags): StopAt | undefined {
-  return stopBits === undefined && stopAccuracy === undefined ? undefined : { bitsFraction: stopBits, accuracy: stopAccuracy };
+export function stopAtFrom({ stopBits, stopWeights, stopAccuracy }: TargetFlags): StopAt | undefined {
+  if ((stopBits ?? stopWeights ?? stopAccuracy) === undefined) return undefined;
+  return { bitsFraction: stopBits, weightsFraction: stopWeights, accuracy: stopAccuracy };
 }
 
 /**

@@ -378,7 +378,9 @@ function conclude({ trainer, directory }: Run, reason: StopReason, seconds: numb
   const last = trainer.history.at(-1);
   const inside = trainer.step - (last?.step ?? 0);
   const where = inside > 0 ? ` in epoch ${trainer.epoch + 1}, after ${inside} of its ${trainer.stepsPerEpoch} steps` : '';
-  const why = { epochs: 'Finished', early: 'What --stop-bits and --stop-accuracy ask for was met', stopped: `Stopped${where}` }[reason];
+  const why = { epochs: 'Finished', early: 'What --stop-bits, --stop-weights and --stop-accuracy ask for was met', stopped: `Stopped${where}` }[
+    reason
+  ];
   const goOn = reason === 'stopped' ? ` Go on with: selfcompress train --resume ${directory.path}` : '';
   note(`${why} after ${durationText(seconds)}.${goOn}`);
   if (!last) return;

@@ -6,8 +6,8 @@
  *     ln γ = ln γ(options) + I + P·e                  dI/dp = K·e / end
  *
  * with p the progress from 0 to 1 and end the share after which sizes are frozen. With 'rate', whose codes shrink fast at first,
- * ln path goes from ln size(p0) to ln target as (1 − x)²; bit depths fall at a steady rate, and there path itself goes as (1 − x)^1.5,
- * with three times P against overtaking it: what has died does not come back. A step's size is the penalty's own (Q or Rate), times
+ * ln path goes from ln size(p0) to ln target as (1 − x)²; bit depths fall at a steady rate, and there path itself goes as (1 − x)^1.5.
+ * P is large against overtaking it: what has died does not come back. A step's size is the penalty's own (Q or Rate), times
  * what the last epoch's end has measured in place of it.
  *
  * A loss of small numbers, such as a mean squared error or that of pixels which are mostly background, is no match for a gamma that suits
@@ -34,7 +34,7 @@ import { type GammaState, targetKind } from './target.js';
 /** Steps whose gamma is known already: as many as may be queued at once. */
 export const LAG = 3;
 const SETTLE = 0.6;
-const P = 1;
+const P = 3;
 const K = 15;
 const E = 0.5;
 const SLACK = 0.3;
@@ -106,7 +106,7 @@ export function steerByStep(steering: Steering, plan: SteeringPlan, step: number
     const error = clamp(size - path, E);
     const next = integral + (K * error) / (end * Math.max(1, plan.options.epochs * plan.stepsPerEpoch - 1));
     integral = clamp(next, MOST);
-    correction = integral + (penalty === 'rate' ? P : 3 * P) * error;
+    correction = integral + P * error;
   }
   if (asked !== undefined) correction -= B * Math.max(0, Math.log(LEAST * asked) - size);
   const [last = 0, ...others] = steering.gammas;

@@ -19,6 +19,8 @@ export interface Target {
 export interface StopAt {
   /** Share of bits left, at most. */
   bitsFraction?: number | undefined;
+  /** Share of the original weights left, at most. */
+  weightsFraction?: number | undefined;
   /** Accuracy (0..1), at least: on the validation split where the data have one, else on the test examples. */
   accuracy?: number | undefined;
 }
@@ -48,15 +50,16 @@ export function checkTarget(target: Target, gamma: number): void {
 }
 
 export function checkStopAt(stopAt: StopAt): void {
-  checkNames(stopAt, 'options.stopAt', ['bitsFraction', 'accuracy']);
-  if (stopAt.bitsFraction !== undefined) checkNumber(stopAt.bitsFraction, 'options.stopAt.bitsFraction', 0, 1);
-  if (stopAt.accuracy !== undefined) checkNumber(stopAt.accuracy, 'options.stopAt.accuracy', 0, 1);
+  const names = ['bitsFraction', 'weightsFraction', 'accuracy'] as const;
+  checkNames(stopAt, 'options.stopAt', names);
+  for (const name of names) if (stopAt[name] !== undefined) checkNumber(stopAt[name], `options.stopAt.${name}`, 0, 1);
 }
 
 /** Whether a run may end after this epoch. */
-export function mayStop({ bitsFraction, accuracy }: StopAt, metrics: EpochMetrics | undefined): boolean {
-  if (!metrics || (bitsFraction === undefined && accuracy === undefined)) return false;
-  return metrics.bitsFraction <= (bitsFraction ?? 1) && (metrics.validationAccuracy ?? metrics.testAccuracy) >= (accuracy ?? 0);
+export function mayStop({ bitsFraction, weightsFraction, accuracy }: StopAt, metrics: EpochMetrics | undefined): boolean {
+  if (!metrics || (bitsFraction ?? weightsFraction ?? accuracy) === undefined) return false;
+  const small = metrics.bitsFraction <= (bitsFraction ?? 1) && metrics.weightsFraction <= (weightsFraction ?? 1);
+  return small && (metrics.validationAccuracy ?? metrics.testAccuracy) >= (accuracy ?? 0);
 }
 
 export interface TargetOutcome {
