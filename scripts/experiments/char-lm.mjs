@@ -1,9 +1,8 @@
 // char-lm on tiny Shakespeare: the plain network with the settings of nanoGPT's recipe for a CPU (4 layers, 4 heads, 128 wide, windows of
 // 64, batches of 12, 2,000 steps), then networks that start from it and shrink. Writes docs/char-lm.json and docs/char-lm.md.
 //   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--targets own:0.03,rate:0.03] [--seeds 1]
-//     [--small-epochs 8] [--teacher-weight 0.5] [--runs runs/char-lm] [--threads N] [--device cuda]
-// --targets: penalties with shares of the bits to end at; beside them a plain network of as many steps as those in all. With
-// --teacher-weight they learn from the plain network that they start from, too.
+//     [--small-epochs 8] [--runs runs/char-lm] [--threads N] [--device cuda]
+// --targets: penalties with shares of the bits to end at; beside them a plain network of as many steps as those in all.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { decodeModel, inspectNetwork } from '../../dist/index.js';
@@ -20,7 +19,6 @@ const options = scriptOptions({
   'steps-per-epoch': '250',
   epochs: '8',
   'small-epochs': '',
-  'teacher-weight': '0',
   runs: 'runs/char-lm',
   threads: '',
 });
@@ -82,7 +80,6 @@ async function run(name, seed, gamma, flags) {
   });
   return directory;
 }
-const taught = (teacher) => (Number(options['teacher-weight']) ? { teacher, 'teacher-weight': options['teacher-weight'], temperature: 2 } : {});
 for (const seed of list(options.seeds)) {
   const plain = await run('plain', seed, 0, { plain: true });
   const small = { start: plain, epochs: smallEpochs, penalty: options.penalty };
@@ -91,7 +88,7 @@ for (const seed of list(options.seeds)) {
     .split(',')
     .filter(Boolean)
     .map((target) => target.split(':')))
-    await run(`${penalty}-${share}`, seed, 0, { ...small, ...taught(plain), penalty, 'target-bits': Number(share) });
+    await run(`${penalty}-${share}`, seed, 0, { ...small, penalty, 'target-bits': Number(share) });
   for (const gamma of list(options.gammas)) await run(`gamma-${gamma}`, seed, gamma, { ...small, gamma });
 }
 

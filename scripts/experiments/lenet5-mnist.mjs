@@ -11,11 +11,11 @@ await toSizes({
   model: 'lenet5',
   dataset: 'mnist',
   plain: { ...images, lr: 0.001, schedule: 'cosine', epochs: 6 },
-  small: { ...images, epochs: 120, lr: 0.003 },
+  small: { ...images, epochs: 200, lr: 0.003 },
   rows: [
     {
       name: 'lenet5-mnist',
-      target: { 'target-size': '1.4kB' },
+      target: { 'target-size': '1.45kB' },
       toBeat: "99.04 % in 1.52 kB without a decoder's tables (MIRACLE, Havasi et al. 2019)",
     },
   ],

@@ -18,28 +18,39 @@ const nets = [
     augment: 'shift=1,rotate=8,scale=0.08',
     plainEpochs: 6,
     smallEpochs: 60,
+    more: { 'teacher-weight': 0.5, temperature: 2 },
     toBeat: '99.06 % in 5.4 kB',
   },
   {
     name: 'tiny-mnist-11k',
     width: 32,
-    size: '5.5kB',
+    size: '8.8kB',
     augment: 'shift=1,rotate=10,scale=0.1',
     plainEpochs: 20,
     smallEpochs: 100,
     toBeat: '99.55 % in 11.0 kB',
   },
+  {
+    name: 'tiny-mnist-32-5k',
+    width: 32,
+    size: '5.5kB',
+    augment: 'shift=1,rotate=10,scale=0.1',
+    plainEpochs: 20,
+    smallEpochs: 100,
+    more: { 'teacher-weight': 0.5, temperature: 2 },
+    toBeat: '99.06 % in 5.4 kB',
+  },
 ];
 
-for (const { name, width, size, augment, plainEpochs, smallEpochs, toBeat } of chosen(nets, options)) {
+for (const { name, width, size, augment, plainEpochs, smallEpochs, more, toBeat } of chosen(nets, options)) {
   await toSizes({
     script: 'tiny-mnist.mjs',
     model: `tiny-${width}`,
     network: tinyNetwork(width),
     dataset: 'mnist',
     plain: { ...common, augment, lr: 0.002, schedule: 'cosine', epochs: epochs(plainEpochs) },
-    small: { ...common, augment, epochs: epochs(smallEpochs), 'teacher-weight': 0.5, temperature: 2 },
-    rows: [{ name, target: { 'target-size': size }, teacher: true, toBeat: `${toBeat} (BitNetMCU), run in C` }],
+    small: { ...common, augment, epochs: epochs(smallEpochs), ...more },
+    rows: [{ name, target: { 'target-size': size }, teacher: more !== undefined, toBeat: `${toBeat} (BitNetMCU), run in C` }],
     options: { ...options, only: '', try: share !== 1 },
   });
 }
