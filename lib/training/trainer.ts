@@ -15,6 +15,7 @@ import { type EpochMetrics, meansOf } from './epoch-metrics.js';
 import type { RemovalEvent, StepEvent, TrainerEvents } from './events.js';
 import { type Fingerprint, fingerprintOf } from './fingerprint.js';
 import { checkFinite, NotFiniteError } from './finite.js';
+import { withStatistics } from './folded-norms.js';
 import { withLayers, withoutFrozen } from './layers.js';
 import { LiveNetwork } from './live-network.js';
 import { meanIoU } from './mean-iou.js';
@@ -149,9 +150,10 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     const { parameters } = inspectNetwork(description); // first: parts of inputs and outputs are sound then
     checkPartsOf(description, data, options, teacher !== undefined);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
-    const state = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
+    const steps = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
+    const state = runPaced(steps).then((initial) => withStatistics(description, initial, data));
     const live = teacher === undefined ? undefined : new LiveTeacher(teacher, description, options);
-    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, runPaced(state), live);
+    return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, state, live);
   }
 
   /**

@@ -1,0 +1,117 @@
+/**
+ * Batch norms as model files have them: folded to y = w·x + b, which is a running mean of 0 and a variance of 1 − ε. Steps of training
+ * normalise by a batch's own statistics, which w and b of such a norm know nothing of; so a network that starts from a model file needs
+ * those statistics again. With μ and σ² of what the norm reads in evaluation, over training examples as they are,
+ *
+ *     mean = μ    variance = σ²    w' = w·√(σ² + ε)    b' = b + w·μ
+ *
+ * say the same in evaluation.
+ */
+import type { BatchNormNode, NetworkDescription, NodeDescription, ParameterRole } from '../binding.js';
+import { outputsOf } from '../compress/outputs.js';
+import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
+import { ofWhole } from '../data/statistics.js';
+import { wrongValue } from '../errors.js';
+import { entry, item } from '../indexing.js';
+import { inspectNetwork, withoutBits } from '../network/description.js';
+import type { State } from '../network/initial.js';
+
+/** Training examples that are looked at, evenly spread. */
+const EXAMPLES = 1024;
+
+const epsilonOf = (norm: NodeDescription) => (norm as BatchNormNode).epsilon ?? 1e-5;
+
+/** Norms with a scale and a shift that `state` has as a model file has them. A norm that nothing has trained yet has a variance of exactly 1. */
+export function foldedNorms(description: NetworkDescription, state: State): NodeDescription[] {
+  const { parameters } = inspectNetwork(description);
+  const nodesWith = (wanted: ParameterRole) => new Set(parameters.filter(({ role }) => role === wanted).map(({ node }) => node));
+  const [statistics, scales] = [nodesWith('runningVar'), nodesWith('normWeight')];
+  return description.nodes.filter((node) => {
+    if (!statistics.has(node.name) || !scales.has(node.name)) return false;
+    const folded = Math.fround(1 - epsilonOf(node));
+    const isFolded = entry(state, `${node.name}.runningVar`).every((v) => v === folded);
+    return folded !== 1 && isFolded && entry(state, `${node.name}.runningMean`).every((m) => m === 0);
+  });
+}
+
+/** `state` with statistics of the training examples in the norms that are folded; itself where none is. */
+export async function withStatistics(description: NetworkDescription, state: State, data: AnyDataset): Promise<State> {
+  const norms = foldedNorms(description, state);
+  if (norms.length === 0) return state;
+  if (!('images' in data.train))
+    throw wrongValue('statistics of a run for a network of tokens', `state["${item(norms, 0).name}.runningMean"]`, 'those of a model file');
+  const { network, widths } = momentsOf(withoutBits(description), norms);
+  const names = new Set(inspectNetwork(network).parameters.map(({ name }) => name));
+  const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name)));
+  const { mean, std, inputs } = data as Dataset;
+  const examples = spread(data.train, EXAMPLES);
+  const moments = await outputsOf({ network, state: parameters }, examples, { mean: ofWhole(mean, inputs), std: ofWhole(std, inputs) });
+  const means = columnMeans(moments, examples.count);
+  const result = { ...state };
+  let first = 0;
+  norms.forEach((norm, i) => {
+    const width = item(widths, i);
+    const { name } = norm;
+    const mu = means.subarray(first, first + width);
+    const variance = means.subarray(first + width, first + 2 * width).map((square, c) => Math.max(0, square - item(mu, c) ** 2));
+    first += 2 * width;
+    const weight = entry(state, `${name}.weight`);
+    result[`${name}.runningMean`] = Float32Array.from(mu);
+    result[`${name}.runningVar`] = Float32Array.from(variance);
+    result[`${name}.weight`] = weight.map((w, c) => w * Math.sqrt(item(variance, c) + epsilonOf(norm)));
+    result[`${name}.bias`] = entry(state, `${name}.bias`).map((b, c) => b + item(weight, c) * item(mu, c));
+  });
+  return result;
+}
+
+/** The network whose output is, for each norm, the mean of what it reads over the positions, and that of its square. */
+function momentsOf(description: NetworkDescription, norms: NodeDescription[]): { network: NetworkDescription; widths: number[] } {
+  const { shapes } = inspectNetwork(description);
+  const taken = new Set(description.nodes.map(({ name }) => name));
+  const added: NodeDescription[] = [];
+  const add = (node: { kind: string; inputs: string[] }) => {
+    let name = `moment${added.length}`;
+    while (taken.has(name)) name += '_';
+    added.push({ ...node, name } as NodeDescription);
+    return name;
+  };
+  const shapeOf = (name: string) => (name === 'input' ? description.input : entry(shapes, name));
+  const read = norms.map(({ inputs }) => item(inputs, 0));
+  const parts = read.flatMap((x) => {
+    const overPositions = (of: string) => (shapeOf(x).length > 1 ? add({ kind: 'globalAveragePool', inputs: [of] }) : of);
+    return [overPositions(x), overPositions(add({ kind: 'multiply', inputs: [x, x] }))];
+  });
+  const output = parts.length > 1 ? add({ kind: 'concat', inputs: parts }) : item(parts, 0);
+  const { outputs: _, ...rest } = description;
+  return {
+    network: { ...rest, nodes: leadingTo(output, [...description.nodes, ...added]), output },
+    widths: read.map((x) => item(shapeOf(x), 0)),
+  };
+}
+
+/** Those that `output` takes; inputs come before their readers. */
+function leadingTo(output: string, nodes: NodeDescription[]): NodeDescription[] {
+  const needed = new Set([output]);
+  for (const { name, inputs } of [...nodes].reverse()) if (needed.has(name)) for (const input of inputs) needed.add(input);
+  return nodes.filter(({ name }) => needed.has(name));
+}
+
+/** `most` examples of a split. */
+function spread(split: Split, most: number): Split {
+  const count = Math.min(most, split.count);
+  const size = split.images.length / split.count;
+  const images = split.images.slice(0, count * size);
+  for (let i = 0; i < count; i++) {
+    const from = Math.floor((i * split.count) / count) * size;
+    images.set(split.images.subarray(from, from + size), i * size);
+  }
+  return { count, images };
+}
+
+function columnMeans(rows: Float32Array, count: number): Float64Array {
+  const sums = new Float64Array(rows.length / count);
+  rows.forEach((value, k) => {
+    sums[k % sums.length] = item(sums, k % sums.length) + value / count;
+  });
+  return sums;
+}
