@@ -121,6 +121,10 @@ t.test('targets and stop end a run early', async (t) => {
   t.equal(await target.run(), 'early');
   t.ok(target.history.at(-1).bitsFraction <= 0.1);
   t.ok(target.epoch < 50);
+  const smaller = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick, epochs: 50, gamma: 1, stopAt: { weightsFraction: 0.7 } });
+  t.equal(await smaller.run(), 'early');
+  const shares = smaller.history.map(({ weightsFraction }) => weightsFraction);
+  t.ok(shares.at(-1) <= 0.7 && shares.slice(0, -1).every((share) => share > 0.7), `after the first epoch that has it: ${shares}`);
   const stopped = Trainer.create({ network: toyNetwork(), data: toyDataset(), ...quick });
   stopped.on('epoch', () => stopped.stop());
   t.equal(await stopped.run(), 'stopped');

@@ -120,11 +120,12 @@ t.test('a run ends at the size that was asked for, with either penalty', async (
     [{ penalty: 'rate', target: { bytes: 2500 } }, 'modelBytes', 2500],
     [{ penalty: 'rate', target: { bytes: 6000 } }, 'modelBytes', 6000],
     [{ penalty: 'own', epochs: 12, target: { bitsFraction: 0.05 } }, 'bitsFraction', 0.05],
+    [{ penalty: 'coupled', epochs: 12, target: { bytes: 9000 } }, 'modelBytes', 9000],
   ]) {
     const trainer = await steered(options);
     await trainer.run();
     const reached = trainer.history.at(-1)[unit];
-    t.ok(reached <= 1.02 * asked && reached > 0.75 * asked, `${unit} ${asked}: ${reached}`);
+    t.ok(reached <= 1.02 * asked && reached > 0.9 * asked, `${unit} ${asked}: ${reached}`);
     t.equal(trainer.outcome.met, reached <= asked);
     t.match(trainer.outcome.text, /^Target: .*; reached .*, γ ended at [\d.e-]+/);
     t.ok(new Set(trainer.history.map(({ gamma }) => gamma)).size > 3, 'gamma moves');

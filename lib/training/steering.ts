@@ -1,18 +1,16 @@
 /**
- * Steering of gamma: a controller that makes a run end at its target. For a size it follows a path from the size at the end of
- * gamma's warm-up down to the target, which it reaches before the rates run out (`SETTLE`), and holds it there:
+ * Steering of gamma: a controller that makes a run end at its target. For a size it follows a path from the size at the run's
+ * first step down to the target, which it reaches before the rates run out (`SETTLE`), and holds it there:
  *
- *     x = min(1, (p − p0) / (SETTLE·end − p0))        e = ln size − ln path(x), within ±E
- *     ln γ = ln γ(options) + I + P·e                  dI/dp = K·e / end
+ *     x = min(1, (p − p0) / (SETTLE·end − p0))        e = ln size − ln path(x), at most E
+ *     ln γ = ln γ(options) + I + (e > 0 ? P : B)·e    dI/dp = K·max(−E, e) / end
  *
  * with p the progress from 0 to 1 and end the share after which sizes are frozen. With 'rate', whose codes shrink fast at first,
  * ln path goes from ln size(p0) to ln target as (1 − x)²; bit depths fall at a steady rate, and there path itself goes as (1 − x)^1.5.
- * P is large against overtaking it: what has died does not come back. A step's size is the penalty's own (Q or Rate), times
- * what the last epoch's end has measured in place of it.
- *
- * A loss of small numbers, such as a mean squared error or that of pixels which are mostly background, is no match for a gamma that suits
- * cross-entropies. So wherever the size is below `LEAST` of the target, in gamma's warm-up as well, ln γ falls by B·ln (LEAST·target / size) more,
- * before what is too small has died.
+ * B is larger than P: what has died does not come back, and codes that are 0 seldom do, so that what falls below its path, in gamma's
+ * warm-up as well, stays there. A loss of small numbers, such as a mean squared error or that of pixels which are mostly background, is
+ * no match for a gamma that suits cross-entropies either. A step's size is the penalty's own (Q or Rate), times what the last epoch's
+ * end has measured in place of it.
  *
  * For an accuracy, at each epoch's end, e is ln (allowed error / error), P is 0, K half where γ rises, and the error allowed is (1 + SLACK·rate factor)
  * times that of the target: large learning rates cost accuracy that comes back.
@@ -33,13 +31,13 @@ import { type GammaState, targetKind } from './target.js';
 
 /** Steps whose gamma is known already: as many as may be queued at once. */
 export const LAG = 3;
-const SETTLE = 0.6;
+/** Bit depths are frozen early, and what they miss by then stays. */
+const SETTLE = { rate: 0.7, own: 0.6, coupled: 0.6 };
 const P = 3;
 const K = 15;
 const E = 0.5;
 const SLACK = 0.3;
-const B = 10;
-const LEAST = 0.9;
+const B = 30;
 /** ln of how much larger or smaller gamma may become. */
 const MOST = Math.log(1000);
 /** A size is steered a little below what was asked for. */
@@ -91,24 +89,23 @@ function estimate({ options, weights }: SteeringPlan, bitsPerWeight: number): nu
 
 /** After the result of `step`: what it says about gamma of the step `LAG` later. */
 export function steerByStep(steering: Steering, plan: SteeringPlan, step: number, bitsPerWeight: number): Steering {
-  const { target, gammaWarmup, penalty } = plan.options;
+  const { target, penalty } = plan.options;
   let { integral, begin } = steering;
   let correction = integral;
   const progress = progressAt(plan, step);
   const end = endOf(plan.options);
   const asked = target.bytes ?? target.bitsFraction;
   const size = Math.log(Math.max(1e-12, steering.scale * estimate(plan, bitsPerWeight))); // a number even where all has died
-  if (asked !== undefined && progress >= gammaWarmup && progress < end) {
+  if (asked !== undefined && progress < end) {
     begin ??= { progress, size };
     const goal = Math.log(AIM * asked);
-    const x = Math.min(1, (progress - begin.progress) / Math.max(1e-9, SETTLE * end - begin.progress));
+    const x = Math.min(1, (progress - begin.progress) / Math.max(1e-9, SETTLE[penalty] * end - begin.progress));
     const path = pathAt(begin.size, goal, 1 - Math.max(0, x), penalty);
-    const error = clamp(size - path, E);
-    const next = integral + (K * error) / (end * Math.max(1, plan.options.epochs * plan.stepsPerEpoch - 1));
+    const error = Math.min(E, size - path);
+    const next = integral + (K * Math.max(-E, error)) / (end * Math.max(1, plan.options.epochs * plan.stepsPerEpoch - 1));
     integral = clamp(next, MOST);
-    correction = integral + P * error;
+    correction = integral + (error > 0 ? P : B) * error;
   }
-  if (asked !== undefined) correction -= B * Math.max(0, Math.log(LEAST * asked) - size);
   const [last = 0, ...others] = steering.gammas;
   return { ...steering, last, integral, begin, gammas: [...others, gammaOf(plan, step + LAG, correction)] };
 }
