@@ -1,6 +1,7 @@
 /** Examples of a data set as a network reads them. */
 import type { AxesSizes } from '../binding.js';
 import type { Split } from '../data/dataset.js';
+import { normaliseInto } from '../data/normalised.js';
 import { wrongType } from '../errors.js';
 import { normalisationOf } from '../inference/examples.js';
 import { decodeInput } from '../inference/input.js';
@@ -21,13 +22,9 @@ export function examplesOf(
     const from = Math.floor((i * all) / some) * size;
     const part = images.subarray(from, from + size);
     const example = part instanceof Float32Array ? part : new Uint8Array(part.buffer, part.byteOffset, size); // a Buffer would be an image file
-    if (example instanceof Float32Array) {
-      const positions = size / input[0];
-      for (let k = 0; k < size; k++) {
-        const channel = Math.floor(k / positions);
-        result[i * size + k] = ((example[k] as number) - (mean[channel] ?? 0)) / (std[channel] ?? 1);
-      }
-    } else decodeInput(example, `images[${i}]`, input, normalisation, result.subarray(i * size, (i + 1) * size));
+    const own = result.subarray(i * size, (i + 1) * size);
+    if (example instanceof Float32Array) normaliseInto(own, example, size / input[0], { mean, std });
+    else decodeInput(example, `images[${i}]`, input, normalisation, own);
   }
   return result;
 }

@@ -7,17 +7,18 @@
  *
  * say the same in evaluation.
  */
-import type { BatchNormNode, NetworkDescription, NodeDescription, ParameterRole } from '../binding.js';
-import { outputsOf } from '../compress/outputs.js';
-import type { AnyDataset, Dataset, Split } from '../data/dataset.js';
+import { type BatchNormNode, binding, type NetworkDescription, type NodeDescription, type ParameterRole } from '../binding.js';
+import type { AnyDataset, Dataset } from '../data/dataset.js';
+import { normaliseInto } from '../data/normalised.js';
 import { ofWhole } from '../data/statistics.js';
 import { wrongValue } from '../errors.js';
 import { entry, item } from '../indexing.js';
-import { inspectNetwork, withoutBits } from '../network/description.js';
+import { elements, inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
-/** Training examples that are looked at, evenly spread. */
+/** Training examples that are looked at, evenly spread, and elements of those that are normalised between two turns of the event loop. */
 const EXAMPLES = 1024;
+const AT_ONCE = 1 << 18;
 
 const epsilonOf = (norm: NodeDescription) => (norm as BatchNormNode).epsilon ?? 1e-5;
 
@@ -43,10 +44,7 @@ export async function withStatistics(description: NetworkDescription, state: Sta
   const { network, widths } = momentsOf(withoutBits(description), norms);
   const names = new Set(inspectNetwork(network).parameters.map(({ name }) => name));
   const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name)));
-  const { mean, std, inputs } = data as Dataset;
-  const examples = spread(data.train, EXAMPLES);
-  const moments = await outputsOf({ network, state: parameters }, examples, { mean: ofWhole(mean, inputs), std: ofWhole(std, inputs) });
-  const means = columnMeans(moments, examples.count);
+  const means = await outputMeans(network, parameters, data as Dataset);
   const result = { ...state };
   let first = 0;
   norms.forEach((norm, i) => {
@@ -96,22 +94,28 @@ function leadingTo(output: string, nodes: NodeDescription[]): NodeDescription[] 
   return nodes.filter(({ name }) => needed.has(name));
 }
 
-/** `most` examples of a split. */
-function spread(split: Split, most: number): Split {
-  const count = Math.min(most, split.count);
-  const size = split.images.length / split.count;
-  const images = split.images.slice(0, count * size);
-  for (let i = 0; i < count; i++) {
-    const from = Math.floor((i * split.count) / count) * size;
-    images.set(split.images.subarray(from, from + size), i * size);
+/** Means of the network's outputs over training examples. */
+async function outputMeans(network: NetworkDescription, state: State, { train, mean, std, inputs }: Dataset): Promise<Float64Array> {
+  const size = elements(network.input);
+  const normalisation = { mean: ofWhole(mean, inputs), std: ofWhole(std, inputs) };
+  const count = Math.min(EXAMPLES, train.count);
+  const batchSize = Math.max(1, Math.min(count, Math.floor(AT_ONCE / size)));
+  const compiled = new binding.Network(network, { device: 'cpu', loss: { kind: 'meanSquaredError' }, optimizer: { kind: 'sgd' }, batchSize });
+  try {
+    await compiled.loadState(state);
+    const means = new Float64Array(elements(entry(inspectNetwork(network).shapes, network.output)));
+    for (let first = 0; first < count; first += batchSize) {
+      const some = Math.min(batchSize, count - first);
+      const examples = new Float32Array(some * size);
+      for (let i = 0; i < some; i++) {
+        const from = Math.floor(((first + i) * train.count) / count) * size;
+        normaliseInto(examples.subarray(i * size, (i + 1) * size), train.images.subarray(from, from + size), size / network.input[0], normalisation);
+      }
+      const outputs = await compiled.predict(examples, some);
+      for (let k = 0; k < outputs.length; k++) means[k % means.length] = item(means, k % means.length) + item(outputs, k) / count;
+    }
+    return means;
+  } finally {
+    await compiled.dispose();
   }
-  return { count, images };
-}
-
-function columnMeans(rows: Float32Array, count: number): Float64Array {
-  const sums = new Float64Array(rows.length / count);
-  rows.forEach((value, k) => {
-    sums[k % sums.length] = item(sums, k % sums.length) + value / count;
-  });
-  return sums;
 }
