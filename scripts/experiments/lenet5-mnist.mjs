@@ -15,7 +15,7 @@ await toSizes({
   rows: [
     {
       name: 'lenet5-mnist',
-      target: { 'target-size': '1.4kB' },
+      target: { 'target-size': '1.45kB' },
       toBeat: "99.04 % in 1.52 kB without a decoder's tables (MIRACLE, Havasi et al. 2019)",
     },
   ],

@@ -15,7 +15,7 @@ await compressTo({
   rows: [
     { name: 'resnet20-cifar10', target: { 'target-bits': 0.06 }, toBeat: '91.23 % (0.5 points lost) at 6 % of the bits (our own aim)' },
     {
-      name: 'resnet20-cifar10-52k',
+      name: 'cifar10-small',
       target: { 'target-size': '52kB' },
       toBeat: '91.13 % in some 54 kB (ternary weights); 90.0 % in 101 kB (EPR, Oktay et al. 2020)',
     },
