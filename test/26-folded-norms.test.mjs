@@ -27,6 +27,14 @@ const networks = {
       return net.globalAveragePool(net.relu(net.add(conv(x, 8), x)));
     },
   ],
+  'many norms': [
+    [2],
+    (net) => {
+      let x = 'input';
+      for (let i = 0; i < 20; i++) x = net.relu(net.batchNorm(net.linear(x, { outFeatures: 6 })));
+      return x;
+    },
+  ],
   sequences: [[3, 10], (net) => net.globalAveragePool(net.relu(net.batchNorm(net.linear('input', { outFeatures: 6 }), { epsilon: 0.01 })))],
   vectors: [[3], (net) => net.relu(net.batchNorm(net.linear(net.relu(net.batchNorm(net.linear('input', { outFeatures: 9 }))), { outFeatures: 7 })))],
 };

@@ -1,7 +1,8 @@
 /** Ranges of a network's values on data: what integers are scaled by (docs/integer.md). */
-import { binding, type NetworkDescription, type NodeDescription } from '../binding.js';
+import { binding, type NetworkDescription } from '../binding.js';
 import { wrongValue } from '../errors.js';
 import { item } from '../indexing.js';
+import { addedNodes } from '../network/added-nodes.js';
 import { elements, inspectNetwork } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
@@ -10,30 +11,13 @@ export type Ranges = number[];
 
 /** Values that are looked at between two turns of the event loop. */
 const AT_ONCE = 1 << 20;
-const MOST_JOINED = 16;
 
 /** A network whose output is all of its values, one after another. */
 function withAllValues(network: NetworkDescription): NetworkDescription {
-  const taken = new Set(network.nodes.map(({ name }) => name));
-  const nodes = [...network.nodes];
-  const add = (node: object): string => {
-    let name = `values${nodes.length}`;
-    while (taken.has(name)) name += '_';
-    taken.add(name);
-    nodes.push({ ...node, name } as NodeDescription);
-    return name;
-  };
-  let parts = network.nodes.map(({ name }) => add({ kind: 'flatten', inputs: [name] }));
-  while (parts.length > 1) {
-    const joined: string[] = [];
-    for (let i = 0; i < parts.length; i += MOST_JOINED) {
-      const some = parts.slice(i, i + MOST_JOINED);
-      joined.push(some.length > 1 ? add({ kind: 'concat', inputs: some }) : item(some, 0));
-    }
-    parts = joined;
-  }
+  const { nodes, add, join } = addedNodes(network, 'values');
+  const output = join(network.nodes.map(({ name }) => add({ kind: 'flatten', inputs: [name] })));
   const { outputs: _, ...rest } = network; // they would be parts of another prediction
-  return { ...rest, nodes, output: item(parts, 0) };
+  return { ...rest, nodes, output };
 }
 
 /** Digits that are kept of a range, and so in the file. */

@@ -7,12 +7,13 @@
  *
  * say the same in evaluation.
  */
-import { type BatchNormNode, binding, type NetworkDescription, type NodeDescription, type ParameterRole } from '../binding.js';
+import { type BatchNormNode, binding, type NetworkDescription, type NodeDescription, type ParameterInfo, type ParameterRole } from '../binding.js';
 import type { AnyDataset, Dataset } from '../data/dataset.js';
 import { normaliseInto } from '../data/normalised.js';
 import { ofWhole } from '../data/statistics.js';
 import { wrongValue } from '../errors.js';
 import { entry, item } from '../indexing.js';
+import { addedNodes } from '../network/added-nodes.js';
 import { elements, inspectNetwork, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 
@@ -23,8 +24,7 @@ const AT_ONCE = 1 << 18;
 const epsilonOf = (norm: NodeDescription) => (norm as BatchNormNode).epsilon ?? 1e-5;
 
 /** Norms with a scale and a shift that `state` has as a model file has them. A norm that nothing has trained yet has a variance of exactly 1. */
-export function foldedNorms(description: NetworkDescription, state: State): NodeDescription[] {
-  const { parameters } = inspectNetwork(description);
+function foldedNorms(description: NetworkDescription, parameters: ParameterInfo[], state: State): NodeDescription[] {
   const nodesWith = (wanted: ParameterRole) => new Set(parameters.filter(({ role }) => role === wanted).map(({ node }) => node));
   const [statistics, scales] = [nodesWith('runningVar'), nodesWith('normWeight')];
   return description.nodes.filter((node) => {
@@ -36,15 +36,15 @@ export function foldedNorms(description: NetworkDescription, state: State): Node
 }
 
 /** `state` with statistics of the training examples in the norms that are folded; itself where none is. */
-export async function withStatistics(description: NetworkDescription, state: State, data: AnyDataset): Promise<State> {
-  const norms = foldedNorms(description, state);
+export async function withStatistics(description: NetworkDescription, parameters: ParameterInfo[], state: State, data: AnyDataset): Promise<State> {
+  const norms = foldedNorms(description, parameters, state);
   if (norms.length === 0) return state;
   if (!('images' in data.train))
     throw wrongValue('statistics of a run for a network of tokens', `state["${item(norms, 0).name}.runningMean"]`, 'those of a model file');
   const { network, widths } = momentsOf(withoutBits(description), norms);
   const names = new Set(inspectNetwork(network).parameters.map(({ name }) => name));
-  const parameters = Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name)));
-  const means = await outputMeans(network, parameters, data as Dataset);
+  const values = Object.fromEntries(Object.entries(state).filter(([name]) => names.has(name)));
+  const means = await outputMeans(network, values, data as Dataset);
   const result = { ...state };
   let first = 0;
   norms.forEach((norm, i) => {
@@ -65,24 +65,17 @@ export async function withStatistics(description: NetworkDescription, state: Sta
 /** The network whose output is, for each norm, the mean of what it reads over the positions, and that of its square. */
 function momentsOf(description: NetworkDescription, norms: NodeDescription[]): { network: NetworkDescription; widths: number[] } {
   const { shapes } = inspectNetwork(description);
-  const taken = new Set(description.nodes.map(({ name }) => name));
-  const added: NodeDescription[] = [];
-  const add = (node: { kind: string; inputs: string[] }) => {
-    let name = `moment${added.length}`;
-    while (taken.has(name)) name += '_';
-    added.push({ ...node, name } as NodeDescription);
-    return name;
-  };
+  const { nodes, add, join } = addedNodes(description, 'moment');
   const shapeOf = (name: string) => (name === 'input' ? description.input : entry(shapes, name));
   const read = norms.map(({ inputs }) => item(inputs, 0));
   const parts = read.flatMap((x) => {
     const overPositions = (of: string) => (shapeOf(x).length > 1 ? add({ kind: 'globalAveragePool', inputs: [of] }) : of);
     return [overPositions(x), overPositions(add({ kind: 'multiply', inputs: [x, x] }))];
   });
-  const output = parts.length > 1 ? add({ kind: 'concat', inputs: parts }) : item(parts, 0);
+  const output = join(parts);
   const { outputs: _, ...rest } = description;
   return {
-    network: { ...rest, nodes: leadingTo(output, [...description.nodes, ...added]), output },
+    network: { ...rest, nodes: leadingTo(output, nodes), output },
     widths: read.map((x) => item(shapeOf(x), 0)),
   };
 }

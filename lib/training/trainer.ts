@@ -151,7 +151,7 @@ export class Trainer extends EventEmitter<TrainerEvents> {
     checkPartsOf(description, data, options, teacher !== undefined);
     const { initial: bitDepth, headroom, start, exponents } = options.bits;
     const steps = initialStateSteps(parameters, options.seed, { bitDepth, headroom, start, exponents }, given);
-    const state = runPaced(steps).then((initial) => withStatistics(description, initial, data));
+    const state = runPaced(steps).then((initial) => withStatistics(description, parameters, initial, data));
     state.catch(() => {}); // what waits for it sees the error, if the trainer comes to be
     const live = teacher === undefined ? undefined : new LiveTeacher(teacher, description, options);
     return new Trainer(data, { description, options, origin: originOf(parameters), epoch: 0, step: 0, history: [] }, state, live);

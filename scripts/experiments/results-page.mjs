@@ -79,7 +79,7 @@ chosen. ${taught(rows).join(', ')} had the plain net as a teacher too. The plain
 resnet8-cifar10, of 40 epochs, are not the same; that row's options are in results.json. resnet8-cifar10-24k took the plain net's weights from its model
 file at a time when training did not know what such a file's norms stand for, and so all but began anew. ${fromPublic(rows).join(', ')} are what \`selfcompress compress\` makes of a public network of
 91.73 % without any option but data, normalisation and size, and on the H200 \`--precision tf32\` ([NOTICE](models/NOTICE.md)). All training images are used. No
-choice among runs was made on test images, but: the options of resnet9 (below) and the epochs and sizes of lenet5-mnist, which gave 99.01 % in 1,242 bytes after 120 epochs; tiny-mnist-11k was trained for 100 epochs from a plain net of
+choice among runs was made on test images, but: the options of resnet9 (below), and those of lenet5-mnist, the best of three sets tried for that row; tiny-mnist-11k was trained for 100 epochs from a plain net of
 20 after 12 from one of 5 had reached 99.52 %, and resnet8 for longer than the 40 and 40 epochs that gave 84.74 %; notebook and the tiny nets had been trained to larger sizes before.${single ? ' Of all rows there is one seed only.' : ''} The controller has become better since some were trained: another run ends nearer to the size that was asked for.
 Images are changed at random where the options say so (\`augment\`). "time" is that of both runs' training steps (of compressed public networks: of the whole
 command). Up to ten runs shared a GPU (a resnet9 alone takes 1.3 s for an epoch), and the processor did much else.
