@@ -1,6 +1,6 @@
 // Shared by the experiments: run the command line program, skip runs that are already complete, read their metrics.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -18,19 +18,39 @@ export function readMetrics(directory) {
 /** Trains with the options (`{gamma: 0.1}` → `--gamma 0.1`, `true` → a bare flag) unless the directory holds all epochs; goes on with a run that it holds. */
 export async function train(directory, options) {
   const done = readMetrics(directory);
-  if (done.length >= options.epochs && existsSync(`${directory}/model.scnn`)) return done;
-  const flags = Object.entries(options).flatMap(([name, value]) =>
+  if (isComplete(directory, done, options.epochs)) return done;
+  const goesOn = existsSync(`${directory}/config.json`);
+  await runTrain(goesOn ? ['--resume', directory] : [...flagsOf(options), '--out', directory]);
+  return readMetrics(directory);
+}
+
+/** A run that has ended goes on with these options, until it holds all epochs; it needs no `first` then. */
+export async function goOn(directory, options, first) {
+  const done = readMetrics(directory);
+  if (isComplete(directory, done, options.epochs)) return done;
+  const changed = `${directory}/changed`;
+  if (!existsSync(changed)) {
+    await first();
+    writeFileSync(changed, '');
+  }
+  await runTrain(['--resume', directory, ...flagsOf(options)]);
+  return readMetrics(directory);
+}
+
+const isComplete = (directory, done, epochs) => done.length >= epochs && existsSync(`${directory}/model.scnn`);
+
+const flagsOf = (options) =>
+  Object.entries(options).flatMap(([name, value]) =>
     value === true ? [`--${name}`] : value === false || value === undefined ? [] : [`--${name}`, String(value)],
   );
-  const goesOn = existsSync(`${directory}/config.json`);
-  const all = goesOn ? ['--resume', directory] : [...flags, '--out', directory];
+
+async function runTrain(all) {
   console.error(`train ${all.join(' ')}`);
   await new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, 'train', ...all], { stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('error', reject);
     child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`training ended with code ${code}`))));
   });
-  return readMetrics(directory);
 }
 
 /** Command line options of a script: `--name value` pairs over the given defaults. */

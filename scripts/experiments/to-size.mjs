@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { binding } from '../../dist/index.js';
 import { costsOf } from './costs.mjs';
 import { resultsPage } from './results-page.mjs';
-import { scriptOptions, train } from './runs.mjs';
+import { goOn, scriptOptions, train } from './runs.mjs';
 
 export const docs = (name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -40,14 +40,15 @@ const plainDirectory = (options, model, dataset, seed) => `${options.runs}/${mod
 
 /**
  * Trains `rows` = [{ name, target, toBeat, small, teacher }] of one net on one data set, with options of the command line for the plain run
- * and for the small ones; `target` and `small` of a row go before those of all. With `teacher` the small one learns from the plain one too.
+ * and for the small ones; `target` and `small` of a row go before those of all. With `teacher` the small one learns from the plain one
+ * too. With `after` it goes on with these options when it has met what it stops at.
  * The model file of the first seed becomes docs/models/NAME.scnn, whatever the others reach. A `network` that has no name is described,
  * and `model` is what it is called here.
  * With `options.try` nothing is recorded.
  */
 export async function toSizes({ script, model, network, dataset, plain, small, rows, options = experimentOptions() }) {
   const common = commonFlags(network ? descriptionFile(model, network, options) : model, dataset, options);
-  for (const { name, target, toBeat, small: own, teacher } of chosen(rows, options)) {
+  for (const { name, target, toBeat, small: own, teacher, after } of chosen(rows, options)) {
     const flags = { penalty: 'rate', ...small, ...own, ...target };
     const seeds = [];
     for (const seed of options.seeds.split(',').map(Number)) {
@@ -55,13 +56,14 @@ export async function toSizes({ script, model, network, dataset, plain, small, r
       const plainRun = await train(start, { ...common, plain: true, seed, ...plain });
       machineOf(start, options);
       const directory = `${options.runs}/${name}-seed${seed}`;
-      const run = await train(directory, { ...common, start, seed, ...flags, teacher: teacher ? start : undefined });
+      const first = () => train(directory, { ...common, start, seed, ...flags, teacher: teacher ? start : undefined });
+      const run = await (after ? goOn(directory, after, first) : first());
       seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
     }
     if (options.try) continue;
     mkdirSync(docs('models'), { recursive: true });
     copyFileSync(`${options.runs}/${name}-seed${seeds[0].seed}/model.scnn`, docs(`models/${name}.scnn`));
-    const row = { name, model, dataset, toBeat, options: { plain, small: flags }, seeds, command: `node scripts/experiments/${script}` };
+    const row = { name, model, dataset, toBeat, options: { plain, small: flags, after }, seeds, command: `node scripts/experiments/${script}` };
     await record(row, network);
   }
 }
