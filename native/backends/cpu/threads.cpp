@@ -63,24 +63,41 @@ int defaultThreads() {
   return std::min(1024, usableCores(allowedProcessors()));
 }
 
-// Spins until `ready` or until waiting any longer would keep another program from a core that it could use. Both waits
-// of the pool are of this length: the next operation of a step follows within microseconds, or not soon.
-constexpr auto kSpin = std::chrono::microseconds(30);
-template <class Ready>
-bool spinUntil(Ready ready) {
-  const auto end = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 16; i++) {
-      if (ready()) return true;
-      relax();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-  return ready();
-}
+// Waits spin before they sleep. A worker without a job spins over the small operations of a step that one thread does
+// alone, but not over what comes between steps; to wake it later takes longer than most operations do. The caller spins
+// for the workers that are inside its job. Where that is in vain, another program has the cores, or could use them:
+// then the next wait is half as long.
+using std::chrono::microseconds;
+constexpr microseconds kLeastSpin(25), kIdle(250), kLast(300);
+
+class Patience {
+ public:
+  explicit Patience(microseconds most) : most_(most), spin_(most) {}
+
+  // Spins until `ready`, at most as long as seems worth it.
+  template <class Ready>
+  bool spinUntil(Ready ready) {
+    const auto end = std::chrono::steady_clock::now() + spin_;
+    do {
+      for (int i = 0; i < 16; i++) {
+        if (ready()) {
+          spin_ = std::min(most_, 2 * spin_);
+          return true;
+        }
+        relax();
+      }
+    } while (std::chrono::steady_clock::now() < end);
+    spin_ = std::max(kLeastSpin, spin_ / 2);
+    return ready();
+  }
+
+ private:
+  microseconds most_, spin_;
+};
 
 // Less work than this is not shared with one more thread; and for less than that nobody is woken who came too late the
 // last times.
-constexpr double kLeastShare = 8000, kWorthWaking = 400000;  // nanoseconds
+constexpr double kLeastShare = 2000, kWorthWaking = 400000;  // nanoseconds
 
 thread_local bool insideTask = false;
 
@@ -152,9 +169,9 @@ class Pool {
     failure_ = nullptr;
     entered_.store(0, std::memory_order_relaxed);
     gate_.store(openGate(++job_, used));
-    wakeWorkers(used, work);
+    const bool called = wakeWorkers(used, work);
     workAs(0);
-    closeGate();
+    closeGate(called);
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
@@ -175,32 +192,39 @@ class Pool {
   }
 
   // A sleeping worker needs longer to come than short jobs last, all the more when the cores are busy: then it is not
-  // called for a while. Those that still spin come by themselves.
-  void wakeWorkers(int used, double work) {
+  // called for a while. Those that still spin come by themselves. Returns whether those that sleep were called.
+  bool wakeWorkers(int used, double work) {
     if (work < kWorthWaking && quiet_ > 0) {
       quiet_--;
-      return;
+      return false;
     }
     for (int i = 1; i < used; i++) {
       Share& share = shares_[std::size_t(i)];
       if (!share.sleeps.load()) continue;
-      { std::lock_guard lock(mutex_); }  // it has looked at the gate before this, or waits already
+      {
+        std::lock_guard lock(mutex_);  // it has looked at the gate before this, or waits already
+        share.sleeps.store(false);
+      }
       share.wake.notify_one();
     }
+    return true;
   }
 
-  void closeGate() {
+  void closeGate(bool called) {
     const Gate closed = gate_.fetch_and(~kOpen);
     auto done = [&] { return (gate_.load() & kInside) == 0; };
-    if ((closed & kInside) != 0 && !spinUntil(done)) {
+    if ((closed & kInside) != 0 && !last_.spinUntil(done)) {
       std::unique_lock lock(mutex_);
       callerSleeps_.store(true);
       left_.wait(lock, done);
       callerSleeps_.store(false);
     }
-    misses_ = entered_.load(std::memory_order_relaxed) ? 0 : std::min(misses_ + 1, 6);
-    if (quiet_ == 0) quiet_ = (1 << misses_) - 1;
-    if (misses_ == 0) quiet_ = 0;
+    if (entered_.load(std::memory_order_relaxed)) {
+      misses_ = quiet_ = 0;
+    } else if (called) {
+      misses_ = std::min(misses_ + 1, 6);
+      quiet_ = (1 << misses_) - 1;
+    }
   }
 
   void workAs(std::size_t self) {
@@ -231,18 +255,19 @@ class Pool {
     return stop_.load() || (jobOf(gate) != seen && (gate & kOpen) && int(self) < threadsOf(gate));
   }
 
-  // A worker spins briefly for the next job, since operations follow one another closely, then sleeps. One that was
-  // woken for nothing goes on sleeping.
+  // A worker waits for the next job, one that was woken too late for its job as well: operations follow one another
+  // closely.
   void serve(std::uint32_t seen, std::size_t self) {
-    for (bool spin = true;;) {
+    Patience idle(kIdle);
+    for (;;) {
       auto ready = [&] { return called(seen, self); };
-      if (!spin || !spinUntil(ready)) sleep(shares_[self], ready);
+      if (!idle.spinUntil(ready)) sleep(shares_[self], ready);
       if (stop_.load()) return;
       Gate gate = gate_.load();
-      spin = false;
-      while (jobOf(gate) != seen && (gate & kOpen) && int(self) < threadsOf(gate) && !spin)
-        spin = gate_.compare_exchange_weak(gate, gate + 1);
-      if (!spin) continue;
+      bool inside = false;
+      while (jobOf(gate) != seen && (gate & kOpen) && int(self) < threadsOf(gate) && !inside)
+        inside = gate_.compare_exchange_weak(gate, gate + 1);
+      if (!inside) continue;
       seen = jobOf(gate);
       entered_.fetch_add(1, std::memory_order_relaxed);
       workAs(self);
@@ -257,8 +282,8 @@ class Pool {
   void sleep(Share& share, Ready ready) {
     std::unique_lock lock(mutex_);
     share.sleeps.store(true);
-    share.wake.wait(lock, ready);
-    share.sleeps.store(false);
+    if (ready()) share.sleeps.store(false);
+    share.wake.wait(lock, [&] { return !share.sleeps.load(); });
   }
 
   void resize(int threads) {
@@ -274,6 +299,7 @@ class Pool {
     {
       std::lock_guard lock(mutex_);
       stop_ = true;
+      for (Share& share : shares_) share.sleeps.store(false);
     }
     for (Share& share : shares_) share.wake.notify_all();
     for (auto& worker : workers_) worker.join();
@@ -281,6 +307,7 @@ class Pool {
   }
 
   std::mutex callers_, mutex_;
+  Patience last_{kLast};
   std::condition_variable left_;  // the last worker has left a closed job
   std::vector<std::thread> workers_;
   std::deque<Share> shares_ = std::deque<Share>(1);  // the caller's, then the workers'
