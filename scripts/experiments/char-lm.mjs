@@ -1,18 +1,21 @@
 // char-lm on tiny Shakespeare: the plain network with the settings of nanoGPT's recipe for a CPU (4 layers, 4 heads, 128 wide, windows of
-// 64, batches of 12, 2,000 steps), then networks that start from it and shrink. Writes docs/char-lm.json and docs/char-lm.md.
+// 64, batches of 12, 2,000 steps), then networks that start from it and shrink. Writes docs/PAGE.json and docs/PAGE.md, char-lm unless told.
 //   node scripts/experiments/char-lm.mjs --data-file tinyshakespeare.txt [--gammas 0.1,0.3] [--targets own:0.03,rate:0.03] [--seeds 1]
-//     [--small-epochs 8] [--runs runs/char-lm] [--threads N] [--device cuda]
+//     [--small-epochs 8] [--page char-lm] [--record NAME] [--runs runs/char-lm] [--threads N] [--device cuda]
 // --targets: penalties with shares of the bits to end at; beside them a plain network of as many steps as those in all.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+// --record: the first target's file becomes docs/models/NAME.scnn, with a row in docs/results.{json,md}; "to beat" is the plain network.
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { decodeModel, inspectNetwork } from '../../dist/index.js';
 import { scriptOptions, train } from './runs.mjs';
+import { docs, machineOf, outcome, record } from './to-size.mjs';
 
 const options = scriptOptions({
   'data-file': '',
   gammas: '0.1,0.3',
   targets: '',
-  device: '',
+  device: 'cpu',
+  page: 'char-lm',
+  record: '',
   penalty: 'own',
   seeds: '1',
   model: 'char-lm',
@@ -42,7 +45,7 @@ const recipe = {
   'weight-decay': 0.1,
   clip: 1,
   ...(options.threads && { threads: options.threads }),
-  ...(options.device && { device: options.device }),
+  ...(options.device !== 'cpu' && { device: options.device }),
 };
 
 /** What is left of a transformer: of the stream, of all blocks' heads, of the heads' dimensions, of hidden units. */
@@ -61,13 +64,19 @@ async function remains(directory) {
 }
 
 const rows = [];
+/** By name, of the first seed. */
+const runs = new Map();
 async function run(name, seed, gamma, flags) {
   const directory = `${options.runs}/${name}-seed${seed}`;
-  const last = (await train(directory, { ...recipe, seed, ...flags })).at(-1);
+  const history = await train(directory, { ...recipe, seed, ...flags });
+  const last = history.at(-1);
+  const machine = machineOf(directory, options);
+  if (!runs.has(name)) runs.set(name, { directory, seed, machine, flags, history });
   const { testLoss, perplexity, bitsPerToken, modelBytes, bitsFraction, weightsFraction, epochSeconds } = last;
   rows.push({
     name,
     seed,
+    machine,
     gamma,
     testLoss,
     perplexity,
@@ -92,6 +101,7 @@ for (const seed of list(options.seeds)) {
   for (const gamma of list(options.gammas)) await run(`gamma-${gamma}`, seed, gamma, { ...small, gamma });
 }
 
+const plainSteps = epochs * recipe['steps-per-epoch'];
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const lines = rows.map(
   (r) =>
@@ -101,22 +111,43 @@ const lines = rows.map(
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 const command = `node scripts/experiments/char-lm.mjs ${process.argv.slice(2).join(' ')}`
   .replace(/--data-file \S+/, '--data-file FILE')
+  .replace(/ --runs \S+/, '')
   .replace('--gammas  ', '--gammas "" ');
-writeFileSync('docs/char-lm.json', `${JSON.stringify({ command, version, machine: cpus()[0].model, rows }, null, 2)}\n`);
+writeFileSync(docs(`${options.page}.json`), `${JSON.stringify({ command, version, rows }, null, 2)}\n`);
 writeFileSync(
-  'docs/char-lm.md',
+  docs(`${options.page}.md`),
   `# A language model that shrinks
 
 \`char-lm\` on tiny Shakespeare (1,115,394 characters, the last tenth held out): the mean loss in nats over all windows of 64 characters of the
 held-out text that do not overlap, after the last step. The plain network has the settings of nanoGPT's recipe for a CPU, which reaches 1.88 in
-2,000 steps; the others start from it and train ${smallEpochs * recipe['steps-per-epoch']} steps more. γ was not chosen on a validation split. Made by
+2,000 steps, and here ${plainSteps} steps; the others start from it and train ${smallEpochs * recipe['steps-per-epoch']} steps more. γ was not chosen on a validation split. Made by
 
     ${command}
 
-(${cpus()[0].model})
+(${[...new Set(rows.map(({ machine }) => machine))].join(', ')})
 
 | run, or γ | seed | loss | bits/character | file in bytes | bits left | weights left | stream | heads | query dimensions | value dimensions | hidden units |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 `,
 );
+
+if (options.record) {
+  const [small] = [...runs.values()].filter(({ flags }) => flags['target-bits']);
+  const longer = runs.get('plain-longer');
+  const { network } = await decodeModel(readFileSync(`${longer.directory}/model.scnn`));
+  copyFileSync(`${small.directory}/model.scnn`, docs(`models/${options.record}.scnn`));
+  const { start: _, ...flags } = small.flags;
+  const { 'data-dir': _file, model, dataset, ...all } = recipe;
+  const plainLoss = longer.history.at(-1).testLoss.toFixed(4);
+  const row = {
+    name: options.record,
+    model,
+    dataset,
+    toBeat: `${plainLoss} nats, the plain network after as many steps`,
+    options: { plain: all, small: { ...all, ...flags } },
+    seeds: [{ seed: small.seed, machine: small.machine, plain: outcome(runs.get('plain')), small: outcome(small) }],
+    command: command.replace(/ --(threads|device) \S+/g, ''),
+  };
+  await record(row, network);
+}

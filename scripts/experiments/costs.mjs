@@ -21,12 +21,12 @@ function bytesMovedBy(description) {
 }
 
 /**
- * @returns multiplyAdds and bytesMoved of one image; trainingBytes: parameters, gradients, moments and activations of a step of
+ * @returns multiplyAdds and bytesMoved of one image, or window of text; trainingBytes: parameters, gradients, moments and activations of a step of
  *   `batchSize` images
  */
 async function costOf(description, batchSize) {
-  const make = (size) =>
-    new binding.Network(description, { device: 'cpu', loss: { kind: 'crossEntropy' }, optimizer: { kind: 'adam' }, batchSize: size });
+  const loss = { kind: 'crossEntropy', ...(description.vocabulary && { perPosition: true }) };
+  const make = (size) => new binding.Network(description, { device: 'cpu', loss, optimizer: { kind: 'adam' }, batchSize: size });
   const network = make(BATCH);
   const { multiplyAdds } = await network.plan('evaluation');
   await network.dispose();

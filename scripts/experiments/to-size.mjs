@@ -58,7 +58,12 @@ export async function toSizes({ script, model, network, dataset, plain, small, r
       const directory = `${options.runs}/${name}-seed${seed}`;
       const first = () => train(directory, { ...common, start, seed, ...flags, teacher: teacher ? start : undefined });
       const run = await (after ? goOn(directory, after, first) : first());
-      seeds.push({ seed, machine: machineOf(directory, options), plain: outcome(start, plainRun), small: outcome(directory, run) });
+      seeds.push({
+        seed,
+        machine: machineOf(directory, options),
+        plain: outcome({ directory: start, history: plainRun }),
+        small: outcome({ directory, history: run }),
+      });
     }
     if (options.try) continue;
     mkdirSync(docs('models'), { recursive: true });
@@ -75,12 +80,13 @@ function descriptionFile(model, network, { runs }) {
   return file;
 }
 
-function outcome(directory, history) {
-  const last = history.at(-1);
-  const { testAccuracy, modelBytes, bitsFraction, weightsFraction, epoch } = last;
+/** What a run has reached: of texts the loss, in nats. */
+export function outcome({ directory, history }) {
+  const { testAccuracy, testLoss, perplexity, modelBytes, bitsFraction, weightsFraction, epoch } = history.at(-1);
   if (statSync(`${directory}/model.scnn`).size !== modelBytes) throw new Error(`Expected ${modelBytes} bytes in ${directory}/model.scnn`);
   const seconds = Math.round(history.reduce((sum, { epochSeconds }) => sum + epochSeconds, 0));
-  return { epochs: epoch, testAccuracy, modelBytes, bitsFraction, weightsFraction, seconds };
+  const quality = perplexity === undefined ? { testAccuracy } : { testLoss };
+  return { epochs: epoch, ...quality, modelBytes, bitsFraction, weightsFraction, seconds };
 }
 
 /**
@@ -119,5 +125,5 @@ export async function record(given, network) {
   const all = [...rows.filter(({ name }) => name !== row.name), row].sort((a, b) => (a.name < b.name ? -1 : 1));
   writeFileSync(file, `${JSON.stringify({ rows: all }, undefined, 2)}\n`);
   writeFileSync(docs('results.md'), resultsPage(all));
-  console.log(`${row.name}: ${JSON.stringify(row.seeds.map(({ small }) => [small.testAccuracy, small.modelBytes]))}`);
+  console.log(`${row.name}: ${JSON.stringify(row.seeds.map(({ small }) => [small.testAccuracy ?? small.testLoss, small.modelBytes]))}`);
 }
