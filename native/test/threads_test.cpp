@@ -124,3 +124,28 @@ TEST_CASE("workers help with long tasks, awake or asleep") {
     CHECK(others > 0);
   }
 }
+
+TEST_CASE("workers that came too late for short work are called for the next") {
+  cpu::setThreads(2);
+  for (int trial = 0; trial < 3; trial++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // the worker falls asleep
+    const cpu::Cost shared{10000};
+    for (int job = 0; job < 3; job++)
+      parallelFor(
+          8, [](std::int64_t) {}, shared);  // over before it is awake
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<bool> helped{false};
+    const std::thread::id caller = std::this_thread::get_id();
+    for (int job = 0; job < 20000 && !helped; job++)
+      parallelFor(
+          8,
+          [&](std::int64_t) {
+            const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+            while (std::chrono::steady_clock::now() < end) {
+            }
+            if (std::this_thread::get_id() != caller) helped = true;
+          },
+          shared);
+    CHECK(helped);
+  }
+}
