@@ -31,8 +31,11 @@ import { type GammaState, targetKind } from './target.js';
 
 /** Steps whose gamma is known already: as many as may be queued at once. */
 export const LAG = 3;
-/** Bit depths are frozen early, and what they miss by then stays. */
-const SETTLE = { rate: 0.7, own: 0.6, coupled: 0.6 };
+/**
+ * Codes learn best at the size that they will have: with 'rate' 0.3 in place of 0.7 was 0.3 to 0.4 points better at 3 % fewer bytes (the mlp on
+ * digits, 1,500 and 2,500 bytes, 24 and 60 epochs, four seeds each). Bit depths are frozen early, and what they miss by then stays.
+ */
+const SETTLE = { rate: 0.3, own: 0.6, coupled: 0.6 };
 const P = 3;
 const K = 15;
 const E = 0.5;
