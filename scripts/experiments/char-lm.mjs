@@ -134,6 +134,7 @@ ${lines.join('\n')}
 
 if (options.record) {
   const [small] = [...runs.values()].filter(({ flags }) => flags['target-bits']);
+  if (!small) throw new Error('Expected --targets with --record but received none');
   const longer = runs.get('plain-longer');
   const { network } = await decodeModel(readFileSync(`${longer.directory}/model.scnn`));
   copyFileSync(`${small.directory}/model.scnn`, docs(`models/${options.record}.scnn`));

@@ -25,7 +25,7 @@ function bytesMovedBy(description) {
  *   `batchSize` images
  */
 async function costOf(description, batchSize) {
-  const loss = { kind: 'crossEntropy', ...(description.vocabulary && { perPosition: true }) };
+  const loss = { kind: 'crossEntropy', ...(description.inputType === 'token' && { perPosition: true }) };
   const make = (size) => new binding.Network(description, { device: 'cpu', loss, optimizer: { kind: 'adam' }, batchSize: size });
   const network = make(BATCH);
   const { multiplyAdds } = await network.plan('evaluation');

@@ -12,6 +12,8 @@ const minutes = (seconds) => (seconds < 600 ? (seconds / 60).toFixed(1) : (secon
 
 /** Of texts the loss. */
 const quality = ({ testAccuracy, testLoss }) => (testLoss === undefined ? percent(testAccuracy) : `${testLoss.toFixed(4)} nats`);
+const meanOf = (runs) =>
+  Object.fromEntries(['testAccuracy', 'testLoss'].filter((name) => name in runs[0]).map((name) => [name, mean(runs.map((run) => run[name]))]));
 
 function line(row) {
   const { name, model, dataset, toBeat, seeds, options } = row;
@@ -22,7 +24,7 @@ function line(row) {
     `${model}, ${dataset}${size ? ` at ${size}×${size}` : ''}`,
     each(seeds.map((s) => quality(s.plain))),
     toBeat,
-    each(small.map(quality)) + (small.length > 1 ? ` (mean ${percent(mean(small.map((s) => s.testAccuracy)))})` : ''),
+    each(small.map(quality)) + (small.length > 1 ? ` (mean ${quality(meanOf(small))})` : ''),
     each(small.map((s) => `${s.modelBytes} B`)),
     each(small.map((s) => percent(s.bitsFraction))),
     each(small.map((s) => percent(s.weightsFraction))),
