@@ -80,7 +80,7 @@ ${rows.map(line).join('\n')}
 
 How they were made: a plain net of the same shape first, then the penalty \`rate\` from its weights with \`--target-size\`: γ is steered, so that no γ was
 chosen, but for resnet9-cifar10-paper: there channels died at a γ of 0.2 until 17.8 % of the weights were left, and the net then healed with \`--target-bits 0.029\`; 116 of
-its 160 epochs ran on the H100, where the time was up, and a CPU ended it, in float32, with four more (\`--epochs 120\`, which lets the rate fall at once). ${taught(rows).join(', ')} had the plain net as a teacher too. The plain nets of resnet8-cifar10-24k, on an H100, and of
+its 160 epochs ran on the H100, where the time was up, and a CPU ended it, in float32 and with the plain net's model file, whose norms are folded, for a teacher, with four more (\`--epochs 120\`, which lets the rate fall at once). ${taught(rows).join(', ')} had the plain net as a teacher too. The plain nets of resnet8-cifar10-24k, on an H100, and of
 resnet8-cifar10, of 40 epochs, are not the same; that row's options are in results.json. resnet8-cifar10-24k took the plain net's weights from its model
 file at a time when training did not know what such a file's norms stand for, and so all but began anew. ${fromPublic(rows).join(', ')} are what \`selfcompress compress\` makes of a public network of
 91.73 % without any option but data, normalisation and size, and on the H200 \`--precision tf32\` ([NOTICE](models/NOTICE.md)). All training images are used. No
