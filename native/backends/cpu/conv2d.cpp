@@ -208,11 +208,20 @@ void runBlock(const Pass& pass, const Kernels& kernels, const OutBlock& block, c
   }
 }
 
+// Tasks of at most perTask of `count` pieces, as many for each thread: eleven tasks of one size keep one of two threads
+// waiting for a sixth of its time.
+std::int64_t balancedTasks(std::int64_t count, std::int64_t perTask) {
+  const std::int64_t tasks = (count + perTask - 1) / perTask, share = (tasks + threads() - 1) / threads();
+  return tasks <= 1 ? tasks : std::min(count, share * threads());
+}
+
 // Bands per task: enough rows to amortise the panels, little enough input to stay in cache, and tasks for every thread.
 std::int64_t bandsPerTask(const PassPlan& plan, const RowBands& bands, std::int64_t count) {
   std::int64_t rowInput = std::max<std::int64_t>(1, std::int64_t(plan.source.channels) * plan.source.width * kLanes);
   std::int64_t byCache = std::max<std::int64_t>(1, kTaskInput / rowInput);
-  std::int64_t byTile = (24 + plan.target.width - 1) / plan.target.width;
+  // With one tap a panel is short, and fewer positions go through the sum of more planes without parking it.
+  const int positions = hasOneTap(plan.geometry) ? 8 : 24;
+  std::int64_t byTile = (positions + plan.target.width - 1) / plan.target.width;
   std::int64_t rows = (std::max(byCache, byTile) + bands.rows - 1) / bands.rows;
   std::int64_t byThreads = std::max<std::int64_t>(1, count / (4 * threads()));
   return std::min(rows, byThreads);
@@ -237,7 +246,9 @@ void runPass(Pass pass, const Kernels& kernels) {
   // A task takes some bands of rows: single ones, or those whose moments are taken, which no two tasks may share.
   const RowBands bands{plan.target.height, pass.partials ? momentRows(plan.target) : 1};
   std::int64_t count = std::int64_t(blocksOf(pass.batch)) * bands.inBlock();
-  std::int64_t perTask = bandsPerTask(plan, bands, count), bandTasks = (count + perTask - 1) / perTask;
+  std::int64_t perTask = bandsPerTask(plan, bands, count);
+  const std::int64_t bandTasks = balancedTasks(count, perTask);
+  perTask = (count + bandTasks - 1) / bandTasks;  // of the largest one
   // Few rows (fully connected layers): output channels are shared out as well.
   std::int64_t parts = std::clamp<std::int64_t>(4 * threads() / bandTasks, 1, std::int64_t(blocks.size()));
   const int most = plan.mostEntries();
@@ -250,8 +261,8 @@ void runPass(Pass pass, const Kernels& kernels) {
   parallelFor(
       bandTasks * parts, layout.bytes(),
       [&](std::int64_t task, std::byte* memory) {
-        std::int64_t part = task % parts, firstBand = task / parts * perTask,
-                     lastBand = std::min(count, firstBand + perTask);
+        const std::int64_t part = task % parts, firstBand = count * (task / parts) / bandTasks,
+                           lastBand = count * (task / parts + 1) / bandTasks;
         const PositionLists positions = layout.listsIn(memory);
         auto collect = [&] {
           collectPositions(plan, bands.row(firstBand), bands.row(lastBand), layout.classes, positions);

@@ -242,6 +242,8 @@ struct Kernels {
   void (*winogradFilter)(const float* from, std::int64_t pointStride, int points, int taps, float* filter);
   void (*transposeLanes)(const float* const* from, float* to, std::int64_t ahead);
   void (*copyVectors)(const float* from, std::int64_t count, float* to, std::int64_t stride);
+  // Adds up `count` vectors in a row; with `resume` to what `sums`, one vector, holds.
+  void (*addVectors)(const float* from, std::int64_t count, float* sums, bool resume);
   float (*planeSum)(const float* base, std::int64_t blockStride, int blocks, int pixels);
 
   // past: past_caches.h

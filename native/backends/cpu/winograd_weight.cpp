@@ -17,12 +17,19 @@
 namespace selfcompress::cpu {
 namespace {
 
-// Floats of transformed tiles that are in work at a time, in the last-level cache. With several parts: of all their
-// sums together.
+// Floats of transformed tiles that are in work at a time, in the last-level cache.
 constexpr std::int64_t kChunkFloats = 1024 * 1024;
 constexpr std::int64_t kMostParts = 64;
-// Of a part, in the second-level cache: transformed tiles, and sums.
-constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024;
+// Of a part, in the second-level cache: transformed tiles, and sums. Of the sums of all parts together: room for eight
+// of the largest ones.
+constexpr std::int64_t kPartFloats = 112 * 1024, kPartSums = 160 * 1024, kAllSums = 8 * kPartSums;
+
+// At most so many parts, and such a number that two threads, or four, take as many each: of seven, two threads would
+// take four and three.
+std::int64_t evenParts(std::int64_t most) {
+  if (most < 4) return std::max<std::int64_t>(1, most < 2 ? most : 2);
+  return most - most % 4;
+}
 
 std::int64_t roundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
@@ -33,26 +40,39 @@ std::vector<WinogradForm> formsOf(const Conv2dGeometry& g) {
   return winogradForms(g);
 }
 
+// The sums of all parts over one point, of an output channel with `count` of its inputs, neighbours from `first` on.
+void addParts(const WeightPlan& plan, const float* sums, std::int64_t point, std::int64_t out, std::int64_t first,
+              std::int64_t count, float* to) {
+  const float* from = sums + (point * std::int64_t(plan.outs.size()) + out) * plan.inWidth + first;
+  std::copy_n(from, count, to);
+  for (std::int64_t part = 1; part < plan.parts; part++) {
+    from += plan.sumFloats();
+    for (std::int64_t i = 0; i < count; i++) to[i] += from[i];
+  }
+}
+
 // The filters of an output channel from the sums of all parts.
 void writeWeights(const Conv2dGradWeight& a, const WeightPlan& plan, const Kernels& kernels, const float* sums,
                   std::int64_t out) {
   const Conv2dGeometry& g = plan.geometry;
-  int area = g.kernelHeight * g.kernelWidth;
+  const int area = g.kernelHeight * g.kernelWidth;
+  const auto ins = std::int64_t(plan.ins.size());
   float points[64 * kLanes], filter[25 * kLanes];
   float* to = a.gradWeight + std::int64_t(plan.outs[std::size_t(out)]) * g.inChannels * area;
-  for (std::int64_t first = 0; first < plan.inWidth; first += kLanes) {
-    std::fill_n(points, plan.form.area() * kLanes, 0.0f);
-    for (std::int64_t part = 0; part < plan.parts; part++)
-      for (int point = 0; point < plan.form.area(); point++) {
-        const float* from =
-            sums + part * plan.sumFloats() + (point * std::int64_t(plan.outs.size()) + out) * plan.inWidth + first;
-        for (int lane = 0; lane < kLanes; lane++) points[point * kLanes + lane] += from[lane];
-      }
-    if (plan.form.points == 1) std::copy_n(points, kLanes, filter);
-    else kernels.winogradFilter(points, kLanes, plan.form.points, g.kernelHeight, filter);
-    for (std::int64_t c = first; c < std::min(first + kLanes, std::int64_t(plan.ins.size())); c++)
+  // Without a transform as many inputs at a time as there is room for: parts lie far from each other.
+  const std::int64_t step = plan.form.points == 1 ? 64 * kLanes : kLanes;
+  for (std::int64_t first = 0; first < plan.inWidth; first += step) {
+    const std::int64_t count = std::min(step, plan.inWidth - first);
+    for (int point = 0; point < plan.form.area(); point++)
+      addParts(plan, sums, point, out, first, count, points + point * kLanes);
+    const float* taps = points;
+    if (plan.form.points > 1) {
+      kernels.winogradFilter(points, kLanes, plan.form.points, g.kernelHeight, filter);
+      taps = filter;
+    }
+    for (std::int64_t c = first; c < std::min(first + step, ins); c++)
       for (int tap = 0; tap < area; tap++)
-        to[std::int64_t(plan.ins[std::size_t(c)]) * area + tap] = filter[tap * kLanes + c - first];
+        to[std::int64_t(plan.ins[std::size_t(c)]) * area + tap] = taps[tap * kLanes + c - first];
   }
 }
 
@@ -75,8 +95,8 @@ std::int64_t winogradWeightWorkspace(const Conv2dGeometry& g) {
   for (WinogradForm form : formsOf(g)) {
     // Fewer live channels may take larger chunks, but never more floats than this, and several parts no more sums.
     std::int64_t rows = std::max(kChunkFloats, form.area() * 2 * kLanes * (ins + outs)) + form.area() * 3 * kLanes;
-    most = std::max(most, std::max(form.area() * ins * outs, kChunkFloats) +
-                              std::max(outs * kLanes, kChunkFloats / form.area()) + rows);
+    most = std::max(
+        most, std::max(form.area() * ins * outs, kAllSums) + std::max(outs * kLanes, kAllSums / form.area()) + rows);
   }
   return most;
 }
@@ -104,9 +124,8 @@ void planWinogradWeight(WeightPlan& plan, int batch, const Kernels& kernels) {
   plan.inWidth = roundUp(std::int64_t(plan.ins.size()), kLanes);
   std::int64_t perTile = plan.form.area() * kLanes * (plan.inWidth + outs), sums = plan.sumFloats();
   if (sums <= kPartSums)
-    plan.parts = std::max<std::int64_t>(
-        1, std::min({std::max(std::min<std::int64_t>(tiles / 8, 16), std::min(tiles / 32, kMostParts)),
-                     kChunkFloats / sums}));
+    plan.parts = evenParts(
+        std::min(std::max(std::min<std::int64_t>(tiles / 8, 16), std::min(tiles / 32, kMostParts)), kAllSums / sums));
   plan.chunk = std::clamp<std::int64_t>((plan.parts > 1 ? kPartFloats : kChunkFloats) / perTile, 2, 64);
   std::int64_t count = (outs + kernels.tileOuts - 1) / kernels.tileOuts;
   for (std::int64_t b = 0; b < count; b++) {

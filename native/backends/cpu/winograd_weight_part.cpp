@@ -16,12 +16,6 @@ constexpr int kMostTileOuts = 16;
 // Smaller planes would make sums that are too short.
 constexpr std::int64_t kLeastPixels = kRowsAtOnce / kLanes;
 
-void addVectors(const float* from, std::int64_t count, float* sums, bool resume) {
-  if (!resume) std::fill_n(sums, kLanes, 0.0f);
-  for (std::int64_t i = 0; i < count; i++, from += kLanes)
-    for (int lane = 0; lane < kLanes; lane++) sums[lane] += from[lane];
-}
-
 }  // namespace
 
 // A tile is a pixel, and the gradient's factors are floats as they are: products read them from its planes.
@@ -170,7 +164,7 @@ void WeightPart::multiplyPlanes(std::int64_t first, std::int64_t count, std::int
     kernels_.products(p);
     if (sumsBias(a_, plan_))
       for (int o = 0; o < outs.outs; o++)
-        addVectors(planes[o], run, bias_ + (firstOut + o) * kLanes, resume || done > 0);
+        kernels_.addVectors(planes[o], run, bias_ + (firstOut + o) * kLanes, resume || done > 0);
     done += run;
   }
 }

@@ -59,6 +59,7 @@ const Kernels kernels = {
     winogradFilter,
     transposeLanes,
     copyVectors,
+    addVectors,
     planeSum,
     quantizeForward,
     quantizeBackward,

@@ -46,6 +46,12 @@ inline void copyVectors(const float* from, std::int64_t count, float* to, std::i
     store(to + i * stride, load(from + i * 16));
   }
 }
+inline void addVectors(const float* from, std::int64_t count, float* sums, bool resume) {
+  F16 even = resume ? load(sums) : zero(), odd = zero();
+  for (; count >= 2; count -= 2, from += 2 * 16) even = even + load(from), odd = odd + load(from + 16);
+  if (count > 0) even = even + load(from);
+  store(sums, even + odd);
+}
 inline void copyVectorsPairs(const float* from, std::int64_t count, float* to, std::int64_t stride) {
   for (std::int64_t i = 0; i < count; i++) storePairs(to + i * stride, load(from + i * 16));
 }
