@@ -1,7 +1,7 @@
 // What each part of the method does: the same net made as small by the same number of steps, with one option changed at a time, several
-// seeds each; and uniform quantization beside it → docs/ablations.json, docs/ablations.md
+// seeds each; and uniform quantization beside it → docs/PAGE.json, docs/PAGE.md, ablations unless told
 //   node scripts/experiments/ablations.mjs [--model lenet300] [--dataset mnist] --data-dir DIR [--target-size 3.3kB] [--seeds 1,2,3]
-//     [--epochs 14] [--only NAME,…] [--runs runs/ablations] [--threads 1] [--device cuda]
+//     [--epochs 14] [--only NAME,…] [--page ablations] [--runs runs/ablations] [--threads 1] [--device cuda]
 // Runs that are complete are not repeated and others go on where they stopped.
 import { writeFileSync } from 'node:fs';
 import { train } from './runs.mjs';
@@ -16,6 +16,7 @@ const options = experimentOptions({
   epochs: '14',
   'plain-epochs': '8',
   augment: 'shift=1',
+  page: 'ablations',
   runs: 'runs/ablations',
 });
 const { augment } = options;
@@ -78,13 +79,23 @@ const line = ({ name, what, runs }) => {
   return `| ${cells.join(' | ')} |`;
 };
 const machine = machineOf(`${options.runs}/plain-seed${seeds[0]}`, options);
-const command = `node scripts/experiments/ablations.mjs --model ${options.model} --dataset ${options.dataset} --target-size ${options['target-size']} --seeds ${options.seeds} --epochs ${options.epochs}`;
+const named = [
+  'model',
+  'dataset',
+  'target-size',
+  'seeds',
+  'epochs',
+  ...(options.page === 'ablations' ? [] : ['page']),
+  ...(options.only ? ['only'] : []),
+];
+const quoted = (text) => (text.includes(' ') ? `"${text}"` : text);
+const command = `node scripts/experiments/ablations.mjs ${named.map((name) => `--${name} ${quoted(options[name])}`).join(' ')}`;
 writeFileSync(
-  docs('ablations.json'),
+  docs(`${options.page}.json`),
   `${JSON.stringify({ command, machine, plain: plain.map(({ testAccuracy }) => testAccuracy), rows }, null, 2)}\n`,
 );
 writeFileSync(
-  docs('ablations.md'),
+  docs(`${options.page}.md`),
   `# What each part does
 
 ${options.model} on ${options.dataset}, made to ${options['target-size']} in ${options.epochs} epochs from a plain net of ${options['plain-epochs']} epochs (${percent(mean(plain.map((run) => run.testAccuracy)))}), one option
