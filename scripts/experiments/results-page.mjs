@@ -85,7 +85,7 @@ resnet8-cifar10, of 40 epochs, are not the same; that row's options are in resul
 file at a time when training did not know what such a file's norms stand for, and so all but began anew. ${fromPublic(rows).join(', ')} are what \`selfcompress compress\` makes of a public network of
 91.73 % without any option but data, normalisation and size, and on the H200 \`--precision tf32\` ([NOTICE](models/NOTICE.md)). All training images are used. No
 choice among runs was made on test images, but: the options of resnet9 (below), and those of lenet5-mnist, the best of three sets tried with an earlier controller (99.04 % in 1,298 bytes); tiny-mnist-11k was trained for 100 epochs from a plain net of
-20 after 12 from one of 5 had reached 99.52 %, and resnet8 for longer than the 40 and 40 epochs that gave 84.74 %; notebook and the tiny nets had been trained to larger sizes before. All but lenet5-mnist and char-lm-shakespeare were
+20 after 12 from one of 5 had reached 99.52 %, and resnet8 for longer than the 40 and 40 epochs that gave 84.74 %; notebook and the tiny nets had been trained to larger sizes before. All but lenet5-mnist, lenet5-mnist-unaugmented and char-lm-shakespeare were
 steered by earlier controllers, whose path to the size was longer or began later: their commands end elsewhere now.
 Images are changed at random where the options say so (\`augment\`). "time" is that of both runs' training steps (of compressed public networks: of the whole
 command). Up to ten runs shared a GPU (a resnet9 alone takes 1.3 s for an epoch), and the processor did much else.
