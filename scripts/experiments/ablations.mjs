@@ -1,7 +1,7 @@
 // What each part of the method does: the same net made as small by the same number of steps, with one option changed at a time, several
 // seeds each; and uniform quantization beside it → docs/PAGE.json, docs/PAGE.md, ablations unless told
 //   node scripts/experiments/ablations.mjs [--model lenet300] [--dataset mnist] --data-dir DIR [--target-size 3.3kB] [--seeds 1,2,3]
-//     [--epochs 14] [--only NAME,…] [--page ablations] [--runs runs/ablations] [--threads 1] [--device cuda]
+//     [--epochs 14] [--plain-epochs 8] [--only NAME,…] [--page ablations] [--runs runs/ablations] [--threads 1] [--device cuda]
 // Runs that are complete are not repeated and others go on where they stopped.
 import { writeFileSync } from 'node:fs';
 import { train } from './runs.mjs';
@@ -85,6 +85,7 @@ const named = [
   'target-size',
   'seeds',
   'epochs',
+  ...(options['plain-epochs'] === '8' ? [] : ['plain-epochs']),
   ...(options.page === 'ablations' ? [] : ['page']),
   ...(options.only ? ['only'] : []),
 ];

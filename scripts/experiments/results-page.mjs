@@ -99,7 +99,8 @@ ${rows.map(costLine).join('\n')}
 
 What is not reached: ${notReached}
 
-Not there: seeds beyond the first, but for ${several(rows).join(', ')}. What each part of the method does for lenet300, over three seeds: [ablations.md](ablations.md); for other nets not yet.
+Not there: seeds beyond the first, but for ${several(rows).join(', ')}. What each part of the method does for lenet300, over three seeds: [ablations.md](ablations.md); for the notebook net on Fashion-MNIST
+the penalties and uniform quantization: [ablations-notebook.md](ablations-notebook.md); for other nets, and against others' ways to prune and quantize, not yet.
 
 Commands: ${[...new Set(rows.map(({ command }) => `\`${withData(command.replace(/ --seeds 1$/, ''))}\``))].join('; ')}; with \`--device cuda\` on a GPU.
 `;
