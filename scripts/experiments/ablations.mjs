@@ -4,7 +4,7 @@
 //     [--epochs 14] [--plain-epochs 8] [--only NAME,…] [--page ablations] [--runs runs/ablations] [--threads 1] [--device cuda]
 // Runs that are complete are not repeated and others go on where they stopped.
 import { writeFileSync } from 'node:fs';
-import { train } from './runs.mjs';
+import { givenCommand, train } from './runs.mjs';
 import { deviation, mean, percent } from './statistics.mjs';
 import { commonFlags, docs, experimentOptions, machineOf } from './to-size.mjs';
 
@@ -79,18 +79,7 @@ const line = ({ name, what, runs }) => {
   return `| ${cells.join(' | ')} |`;
 };
 const machine = machineOf(`${options.runs}/plain-seed${seeds[0]}`, options);
-const named = [
-  'model',
-  'dataset',
-  'target-size',
-  'seeds',
-  'epochs',
-  ...(options['plain-epochs'] === '8' ? [] : ['plain-epochs']),
-  ...(options.page === 'ablations' ? [] : ['page']),
-  ...(options.only ? ['only'] : []),
-];
-const quoted = (text) => (text.includes(' ') ? `"${text}"` : text);
-const command = `node scripts/experiments/ablations.mjs ${named.map((name) => `--${name} ${quoted(options[name])}`).join(' ')}`;
+const command = givenCommand();
 writeFileSync(
   docs(`${options.page}.json`),
   `${JSON.stringify({ command, machine, plain: plain.map(({ testAccuracy }) => testAccuracy), rows }, null, 2)}\n`,
@@ -107,6 +96,6 @@ whole file. No γ was chosen: it is steered to the size. The last rows are unifo
 | --- | --- | --- | --- | --- | --- | --- |
 ${rows.map(line).join('\n')}
 
-Made by \`${command} --data-dir DIR\` (${machine}).
+Made by \`${command}\` (${machine}).
 `,
 );

@@ -6,7 +6,7 @@
 // --record: the first target's file becomes docs/models/NAME.scnn, with a row in docs/results.{json,md}; "to beat" is the plain network.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { decodeModel, inspectNetwork } from '../../dist/index.js';
-import { scriptOptions, train } from './runs.mjs';
+import { givenCommand, scriptOptions, train } from './runs.mjs';
 import { docs, machineOf, outcome, record } from './to-size.mjs';
 
 const options = scriptOptions({
@@ -109,10 +109,7 @@ const lines = rows.map(
     `${percent(r.weightsFraction)} | ${r.stream} | ${r.heads} | ${r.queryDimensions} | ${r.valueDimensions} | ${r.hidden} |`,
 );
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-const command = `node scripts/experiments/char-lm.mjs ${process.argv.slice(2).join(' ')}`
-  .replace(/--data-file \S+/, '--data-file FILE')
-  .replace(/ --runs \S+/, '')
-  .replace('--gammas  ', '--gammas "" ');
+const command = givenCommand();
 writeFileSync(docs(`${options.page}.json`), `${JSON.stringify({ command, version, rows }, null, 2)}\n`);
 writeFileSync(
   docs(`${options.page}.md`),

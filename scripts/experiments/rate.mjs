@@ -3,7 +3,7 @@
 //   node scripts/experiments/rate.mjs --data-dir DIR [--seeds 1,2,3] [--epochs 14] [--gammas 1] [--runs runs/rate] [--batch-size 128]
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { scriptOptions, train } from './runs.mjs';
+import { givenCommand, scriptOptions, train } from './runs.mjs';
 import { mean, percent } from './statistics.mjs';
 
 const options = scriptOptions({
@@ -63,7 +63,7 @@ const lines = groups.map(({ penalty, gamma, runs }) => {
     )} | ${percent(mean(of('testError')))} | ${of('modelBytes').join(', ')} | ${Math.round(mean(of('modelBytes')))} | ${percent(mean(of('weightsFraction')))} |`;
 });
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-const command = `node scripts/experiments/rate.mjs ${process.argv.slice(2).join(' ')}`.replace(/--data-dir \S+/, '--data-dir DIR');
+const command = givenCommand();
 writeFileSync(
   'docs/rate.json',
   `${JSON.stringify({ command, version, machine: cpus()[0].model, model: options.model, dataset: options.dataset, rows }, null, 2)}\n`,

@@ -1,6 +1,7 @@
 // Shared by the experiments: run the command line program, skip runs that are already complete, read their metrics.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -70,3 +71,16 @@ export function scriptOptions(defaults) {
   }
   return options;
 }
+
+/** The command that runs this script, as a page shows it: with the options that were given, but not where its data and runs lie here. */
+export function givenCommand() {
+  const words = [`node scripts/experiments/${basename(process.argv[1])}`];
+  for (let i = 2; i < process.argv.length; i += 2) {
+    const [name, value] = process.argv.slice(i, i + 2);
+    if (name === '--runs') continue;
+    words.push(name, placeholders[name] ?? (/^$| /.test(value) ? `"${value}"` : value));
+  }
+  return words.join(' ');
+}
+
+const placeholders = { '--data-dir': 'DIR', '--data-file': 'FILE' };
