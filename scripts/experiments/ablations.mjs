@@ -4,22 +4,12 @@
 //     [--epochs 14] [--plain-epochs 8] [--only NAME,…] [--page ablations] [--runs runs/ablations] [--threads 1] [--device cuda]
 // Runs that are complete are not repeated and others go on where they stopped.
 import { writeFileSync } from 'node:fs';
+import { comparedFlags, comparisonDefaults, kept, plainDirectory, plainRuns, runDirectory, seedsOf, uniformFlags } from './plain-runs.mjs';
 import { givenCommand, train } from './runs.mjs';
-import { deviation, mean, percent } from './statistics.mjs';
-import { commonFlags, docs, experimentOptions, machineOf } from './to-size.mjs';
+import { comparisonTable, mean, percent } from './statistics.mjs';
+import { docs, experimentOptions, machineOf } from './to-size.mjs';
 
-const options = experimentOptions({
-  model: 'lenet300',
-  dataset: 'mnist',
-  'target-size': '3.3kB',
-  seeds: '1,2,3',
-  epochs: '14',
-  'plain-epochs': '8',
-  augment: 'shift=1',
-  page: 'ablations',
-  runs: 'runs/ablations',
-});
-const { augment } = options;
+const options = experimentOptions({ ...comparisonDefaults, 'target-size': '3.3kB', page: 'ablations', runs: 'runs/ablations' });
 const size = { 'target-size': options['target-size'] };
 /** Flags in place of those of the base; undefined takes one away. */
 const variants = [
@@ -39,46 +29,24 @@ const variants = [
   ...[8, 4, 3, 2].map((bits) => ({
     name: `uniform ${bits} bits`,
     what: `every weight in ${bits} bits, no penalty`,
-    flags: { penalty: 'own', gamma: 0, bits, 'bits-lr': 0, 'freeze-at': 1, 'target-size': undefined },
+    flags: { ...uniformFlags(bits), 'target-size': undefined },
   })),
 ];
 
-const common = { ...commonFlags(options.model, options.dataset, options), 'batch-size': 128, augment };
-const seeds = options.seeds.split(',').map(Number);
-const last = async (directory, flags) => (await train(directory, flags)).at(-1);
-const plain = [];
-for (const seed of seeds)
-  plain.push(
-    await last(`${options.runs}/plain-seed${seed}`, {
-      ...common,
-      plain: true,
-      seed,
-      lr: 0.001,
-      schedule: 'cosine',
-      epochs: Number(options['plain-epochs']),
-    }),
-  );
+const seeds = seedsOf(options);
+const plain = await plainRuns(options);
 const rows = [];
 for (const { name, what, flags } of variants.filter((v) => !options.only || options.only.split(',').includes(v.name))) {
   const runs = [];
   for (const seed of seeds) {
-    const start = `${options.runs}/plain-seed${seed}`;
-    const all = { ...common, start, seed, epochs: Number(options.epochs), penalty: 'rate', ...size, ...flags };
-    runs.push(await last(`${options.runs}/${name.replaceAll(/[ ,]+/g, '-')}-seed${seed}`, all));
+    const start = plainDirectory(options, seed);
+    const all = { ...comparedFlags(options), start, seed, epochs: Number(options.epochs), penalty: 'rate', ...size, ...flags };
+    runs.push({ seed, ...kept((await train(runDirectory(options, name, seed), all)).at(-1)) });
   }
-  const pick = ({ testAccuracy, modelBytes, bitsFraction, weightsFraction }) => ({ testAccuracy, modelBytes, bitsFraction, weightsFraction });
-  rows.push({ name, what, flags, runs: runs.map((run, i) => ({ seed: seeds[i], ...pick(run) })) });
+  rows.push({ name, what, flags, runs });
 }
 
-const line = ({ name, what, runs }) => {
-  const of = (field) => runs.map((run) => run[field]);
-  const cells = [
-    ...[name, what, percent(mean(of('testAccuracy'))), (100 * deviation(of('testAccuracy'))).toFixed(2)],
-    ...[Math.round(mean(of('modelBytes'))), percent(mean(of('bitsFraction'))), percent(mean(of('weightsFraction')))],
-  ];
-  return `| ${cells.join(' | ')} |`;
-};
-const machine = machineOf(`${options.runs}/plain-seed${seeds[0]}`, options);
+const machine = machineOf(plainDirectory(options, seeds[0]), options);
 const command = givenCommand();
 writeFileSync(
   docs(`${options.page}.json`),
@@ -92,9 +60,7 @@ ${options.model} on ${options.dataset}, made to ${options['target-size']} in ${o
 changed at a time; ${seeds.length} seeds. Accuracy is that on all test images after the last epoch, with its standard deviation over the seeds in points; bytes are those of the
 whole file. No γ was chosen: it is steered to the size. The last rows are uniform quantization-aware training, whose size is what it is.
 
-| | | test accuracy | ± | whole file | bits left | weights left |
-| --- | --- | --- | --- | --- | --- | --- |
-${rows.map(line).join('\n')}
+${comparisonTable(rows)}
 
 Made by \`${command}\` (${machine}).
 `,

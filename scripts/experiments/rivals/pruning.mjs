@@ -1,0 +1,111 @@
+/**
+ * Channels that are pruned before quantization-aware training, by their size: the norm of their weights (Li et al. 2017), over the mean of the layer, without
+ * which one layer lost nearly all of its channels, or the size of the norm's scale behind them, which an L1 penalty has made small (Liu et al. 2017). The smallest of the
+ * whole network leave until so many weights are left.
+ */
+import { inspectNetwork } from '../../../dist/index.js';
+import { Trained } from './adam.mjs';
+
+/** Of each channel of each layer but the last, over the mean of its layer: { name: Float32Array }. */
+export const magnitudes = (weights) =>
+  Object.fromEntries(
+    Object.entries(weights)
+      .slice(0, -1)
+      .map(([name, { values, channels }]) => {
+        const perChannel = values.length / channels;
+        const square = (c) => values.subarray(c * perChannel, (c + 1) * perChannel).reduce((sum, w) => sum + w * w, 0);
+        const sizes = Float32Array.from({ length: channels }, (_, c) => Math.sqrt(square(c)));
+        return [name, sizes.map((size) => (size * channels) / sizes.reduce((a, b) => a + b))];
+      }),
+  );
+
+/** The layer with weights that a norm reads, alone or behind an activation, by the norm's name. */
+function normedLayers(network, state) {
+  const nodes = new Map(network.nodes.map((node) => [node.name, node]));
+  const found = {};
+  for (const { kind, name, inputs } of network.nodes) {
+    if (kind !== 'batchNorm') continue;
+    let source = nodes.get(inputs[0]);
+    while (source && !state[`${source.name}.weight`]) source = nodes.get(source.inputs[0]);
+    if (source) found[name] = source.name;
+  }
+  return found;
+}
+
+/** Of the layers that a norm reads: the size of its scale. */
+export const normScales = (network, state) =>
+  Object.fromEntries(Object.entries(normedLayers(network, state)).map(([norm, layer]) => [layer, state[`${norm}.weight`].map(Math.abs)]));
+
+/** Weights that are left when the channels in `dead` = { layer: Set } are gone, with the inputs that they were. */
+export function weightsLeft(network, dead) {
+  const { parameters, shapes } = inspectNetwork(network);
+  const shapeOf = new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape]));
+  const gone = { input: 0 };
+  let left = 0;
+  for (const { name, inputs } of network.nodes) {
+    const before = gone[inputs[0]] ?? 0;
+    const shape = shapeOf.get(name);
+    if (!shape) {
+      // A flattened channel is as many inputs as it has positions.
+      const size = (of) => (of === 'input' ? network.input[0] : shapes[of][0]);
+      gone[name] = (before * size(name)) / size(inputs[0]);
+      continue;
+    }
+    const [out, inputsOf, ...taps] = shape;
+    gone[name] = dead[name]?.size ?? 0;
+    left += (out - gone[name]) * (inputsOf - before) * taps.reduce((a, b) => a * b, 1);
+  }
+  return left;
+}
+
+/** The smallest channels, so many that at most `wanted` weights are left; every layer keeps its largest. */
+export function smallest(network, sizes, wanted) {
+  const all = Object.entries(sizes).flatMap(([name, values]) => {
+    const largest = values.indexOf(Math.max(...values));
+    return [...values].flatMap((size, c) => (c === largest ? [] : [{ name, c, size }]));
+  });
+  all.sort((a, b) => a.size - b.size);
+  const dead = Object.fromEntries(Object.keys(sizes).map((name) => [name, new Set()]));
+  for (const { name, c } of all) {
+    if (weightsLeft(network, dead) <= wanted) break;
+    dead[name].add(c);
+  }
+  return dead;
+}
+
+/** The state without them: weights, biases and the scale and shift of the norm that reads them are 0. */
+export function withoutChannels(network, state, dead) {
+  const result = { ...state };
+  const clear = (name, channels, gone) => {
+    if (!state[name]) return;
+    const values = Float32Array.from(state[name]);
+    const perChannel = values.length / channels;
+    for (const c of gone) values.fill(0, c * perChannel, (c + 1) * perChannel);
+    result[name] = values;
+  };
+  const { shapes } = inspectNetwork(network);
+  const clearNode = (node, gone) => {
+    for (const suffix of ['weight', 'bias']) clear(`${node}.${suffix}`, shapes[node][0], gone);
+  };
+  for (const [layer, gone] of Object.entries(dead)) clearNode(layer, gone);
+  for (const [norm, layer] of Object.entries(normedLayers(network, state))) if (dead[layer]) clearNode(norm, dead[layer]);
+  return result;
+}
+
+/** A method for `trainReparameterised` that leaves the weights as they are and adds `strength` · Σ|scale| of all norms to the loss. */
+export function sparseNorms(weights, strength) {
+  const trained = Object.fromEntries(Object.entries(weights).map(([name, { values }]) => [name, new Trained(Float32Array.from(values), 0.001)]));
+  const values = () => Object.fromEntries(Object.entries(trained).map(([name, own]) => [name, own.values]));
+  return {
+    trained: Object.values(trained),
+    made: values,
+    take(gradients) {
+      for (const [name, own] of Object.entries(trained)) own.gradient.set(gradients[name]);
+    },
+    penalise({ role }, { gradient, values: scales }) {
+      if (role !== 'normWeight') return;
+      for (let i = 0; i < scales.length; i++) gradient[i] += strength * Math.sign(scales[i]);
+    },
+    layers: () => Object.fromEntries(Object.entries(values()).map(([name, weight]) => [name, { weight }])),
+  };
+}
