@@ -1,5 +1,7 @@
 // How a run starts: weights that are given, seeds of every size, options that are checked, batches that fit.
 
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
 import t from 'tap';
@@ -7,6 +9,7 @@ import { RunDirectory } from '../dist/report/run-directory.js';
 import { shuffledIndices } from '../dist/training/shuffle.js';
 import { batchCount, batchRange } from '../dist/training/step-plan.js';
 import {
+  cli,
   createModel,
   initialState,
   inspectNetwork,
@@ -246,4 +249,54 @@ t.test('a run that starts from given weights has them from its first moment in t
   t.equal(later.step, 0);
   t.equal(await later.run(), 'epochs');
   await Promise.all([trainer.dispose(), later.dispose(), again.close()]);
+});
+
+t.test('--start without --model trains the network of the run or file itself, with the channels that it has left', (t) => {
+  const folder = temporaryFolder(t);
+  const selfcompress = (...args) => spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', cwd: folder });
+  const train = (...args) => {
+    const { status, stdout, stderr } = selfcompress('train', '--limit', '300', '--batch-size', '60', '--json', '--quiet', ...args);
+    t.equal(status, 0, stderr);
+    return JSON.parse(stdout.trim().split('\n').at(-1));
+  };
+  const config = (run) => JSON.parse(readFileSync(join(folder, run, 'config.json'), 'utf8'));
+  const width = (run) => config(run).network.nodes.find(({ name }) => name === 'linear1').outFeatures;
+  const still = ['--lr', '0', '--bits-lr', '0', '--exponent-lr', '0', '--gamma', '0', '--freeze-at', '1', '--epochs', '1'];
+
+  const plain = train('--model', 'mlp', '--plain', '--epochs', '2', '--out', 'plain');
+  const first = train('--start', 'plain', ...still, '--bits', '16', '--out', 'first');
+  t.ok(Math.abs(first.testLoss - plain.testLoss) < 1e-3, `${first.testLoss} ${plain.testLoss}`);
+  t.ok(config('first').network.nodes.filter(({ compress }) => compress).length === 2, 'plain weights are to compress');
+  t.equal(config('first').run.model, 'mlp');
+  t.equal(train('--start', 'plain', '--plain', ...still, '--out', 'floats').bitsFraction, 1, 'or stay plain');
+
+  const small = train('--start', 'plain', '--gamma', '3', '--bits', '3', '--bits-lr', '0.3', '--freeze-at', '1', '--epochs', '6', '--out', 'small');
+  const left = small.layers.find(({ name }) => name === 'linear1').channels;
+  t.ok(left > 0 && left < 128, `${left} channels`);
+  for (const [from, name] of [
+    ['small', 'mlp'],
+    ['small/model.scnn', 'model'],
+  ]) {
+    const out = `again-${name}`;
+    const again = train('--start', from, ...still, '--bits', '16', '--out', out);
+    if (name === 'model')
+      t.ok(Math.abs(again.testAccuracy - small.testAccuracy) < 0.002, `${again.testAccuracy}: it begins where ${small.testAccuracy} ended`);
+    t.equal(width(out), left);
+    const { weights } = inspectNetwork(config(out).network);
+    t.ok(weights < inspectNetwork(config('small').network).weights);
+    t.equal(Math.round(again.weights / again.weightsFraction), weights, 'shares are of the network that it starts with');
+    t.equal(config(out).run.model, name);
+  }
+
+  for (const more of [[], ['--width', '0.5']]) {
+    const { status, stderr } = selfcompress('train', '--model', 'mlp', ...more, '--start', 'small/model.scnn', '--out', 'refused');
+    t.equal(status, 2);
+    t.match(
+      stderr,
+      /Expected a run or file of mlp for --start but received "small\/model\.scnn" with \d+ numbers in linear\d\.\w+, where it has \d+; without --model/,
+    );
+  }
+  const { stderr } = selfcompress('train', '--model', 'notebook', '--start', 'small/model.scnn', '--out', 'refused');
+  t.match(stderr, /in linear1\.\w+, which it does not have; without --model/);
+  t.end();
 });

@@ -6,9 +6,10 @@ import type { NetworkDescription } from '../binding.js';
 import type { AnyDataset } from '../data/dataset.js';
 import { type ImportedModel, importModel, wholeModelEndings } from '../import/import.js';
 import { type LoadedWeights, loadWeights, weightEndings } from '../import/weights.js';
-import { inspectNetwork, withoutBits } from '../network/description.js';
+import { elements, inspectNetwork, withBits, withoutBits } from '../network/description.js';
 import type { State } from '../network/initial.js';
 import { createModel, type LanguageModelOptions, languageModelNames, type ModelOptions, modelNames } from '../network/models.js';
+import { readConfig } from '../report/run-directory.js';
 import { originOf } from '../training/metrics.js';
 import { modelInfoOf } from '../training/model-info.js';
 import { inputOf, isTokens } from './data.js';
@@ -146,6 +147,40 @@ export async function startingPoint(flags: ImportFlags, data: AnyDataset, named:
   const { network, state, text } = await readOriginal(from, data, { ...flags, model });
   note(`${from}: ${text}`);
   return { network: flags.plain ? withoutBits(network) : network, state };
+}
+
+interface StartFlags extends ImportFlags {
+  start?: string | undefined;
+}
+
+/** Where the user names none beside --start: its own, which may have lost channels. Weights that are all plain are to compress. */
+export function ownNetwork({ network }: LoadedModel, { plain }: NetworkFlags): { network: NetworkDescription; state?: State } {
+  return { network: plain ? withoutBits(network) : withBits(network) };
+}
+
+/** The name of that network: of a run that of its model, else that of the file. */
+export async function startName(start: string): Promise<string> {
+  const config = await readConfig(start).catch(() => undefined);
+  return config?.run.model ?? basename(start, extname(start));
+}
+
+/**
+ * Weights, biases and norms of --start; quantizers start anew.
+ * @throws UsageError when they are not those of this network
+ */
+export function startState({ state }: LoadedModel, network: NetworkDescription, { model, from, start }: StartFlags): State {
+  const taken = Object.entries(state).filter(([name]) => !/\/moment[12]$|\.(bitDepth|exponent|idle)$/.test(name));
+  const lengths = new Map(inspectNetwork(network).parameters.map(({ name, shape }) => [name, elements(shape)]));
+  for (const [name, { length }] of taken) {
+    const wanted = lengths.get(name);
+    if (wanted === length) continue;
+    const other = wanted === undefined ? 'which it does not have' : `where it has ${wanted}`;
+    const hint = from === undefined ? '; without --model the network of --start itself is trained' : '';
+    throw new UsageError(
+      `Expected a run or file of ${from ?? model} for --start but received "${start}" with ${length} numbers in ${name}, ${other}${hint}`,
+    );
+  }
+  return Object.fromEntries(taken);
 }
 
 /** What a run is called: its model's name, or its file's. */

@@ -4,7 +4,6 @@ import { type Command, Option } from 'commander';
 import { binding, type Device, type Precision } from '../binding.js';
 import { bytesText } from '../bytes-text.js';
 import { inspectNetwork } from '../network/description.js';
-import type { State } from '../network/initial.js';
 import { modelNames } from '../network/models.js';
 import { showProgress } from '../report/progress.js';
 import { RunDirectory, type SaveInterval } from '../report/run-directory.js';
@@ -17,8 +16,8 @@ import { targetKind } from '../training/target.js';
 import { type StopReason, Trainer } from '../training/trainer.js';
 import { dataNames, isTokens, openData, WINDOW } from './data.js';
 import { UsageError } from './faults.js';
-import { modelName, startingPoint } from './import.js';
-import { type LoadedModel, loadModel } from './load-model.js';
+import { modelName, ownNetwork, startingPoint, startName, startState } from './import.js';
+import { loadModel } from './load-model.js';
 import { DASHBOARD_PORT } from './serve.js';
 import { type EndSignals, watchEndSignals } from './signals.js';
 import { addTargetOptions, asModel, RESUMABLE_TARGETS, stopAtFrom, type TargetFlags, targetFrom } from './target.js';
@@ -112,7 +111,10 @@ export function addTrainCommand(program: Command): void {
       "start from another program's file: a whole .onnx, model.json, .h5 or .keras, or weights for --model: .safetensors, .pth or .pt",
     )
     .option('--map <file>', 'JSON file: parameter of the network → tensor of the file of weights')
-    .option('--start <run|file>', 'start from the weights of this run or model file of the same network, such as a plain one')
+    .option(
+      '--start <run|file>',
+      'start from the weights of this run or model file, such as a plain one; without --model from its network too, which may have lost channels',
+    )
     .option('--plain', 'train the same network with plain float weights')
     .addOption(choice('--dataset <name>', 'data set; "digits" needs no download', dataNames, 'digits'))
     .option('--data-dir <dir|file>', "folder with the data set's standard files, or the file of --dataset text")
@@ -260,33 +262,29 @@ function optionsFrom(flags: TrainFlags, command: Command): PartialTrainOptions {
 }
 
 /** Where a run goes that is not told: runs/MODEL-DATASET, with a number when that is taken. */
-function newRunPath(flags: TrainFlags): string {
-  const name = modelName(flags);
+function newRunPath(name: string, flags: TrainFlags): string {
   const model = name !== flags.model || (modelNames as string[]).includes(name) ? name : 'custom';
   return `runs/${model}-${flags.dataset}${flags.plain ? '-plain' : ''}`;
 }
 
-/** Weights, biases and norms to start from; the quantizers start anew. */
-function startState({ state }: LoadedModel): State {
-  return Object.fromEntries(Object.entries(state).filter(([name]) => !/\/moment[12]$|\.(bitDepth|exponent|idle)$/.test(name)));
-}
-
 async function start(flags: TrainFlags, command: Command): Promise<Run> {
-  const model = modelName(flags);
   const { dataset, limit, validation, splitSeed, length, imageSize: size, threads, checkpointEvery } = flags;
   const dataDir = flags.dataDir && resolvePath(flags.dataDir);
   const tokenizer = flags.tokenizer && resolvePath(flags.tokenizer);
   const { mean, std } = flags;
   const source = { dataset, dataDir, limit, validation, splitSeed, length, tokenizer, imageSize: size, mean, std };
   const data = await openData(source);
-  const begin = await startingPoint(flags, data, command.getOptionValueSource('model') === 'cli');
+  const given = (...names: (keyof TrainFlags)[]) => names.some((name) => command.getOptionValueSource(name) === 'cli');
+  const isOwn = flags.start !== undefined && !given('model', 'width', 'tied', 'from');
   const started = flags.start === undefined ? undefined : await loadModel(flags.start);
+  const begin = started && isOwn ? ownNetwork(started, flags) : await startingPoint(flags, data, given('model'));
   const target = await targetFrom(flags, data, flags.device, started ?? asModel(begin, data));
-  if (started) begin.state = startState(started);
+  if (started) begin.state = startState(started, begin.network, flags);
+  const model = isOwn ? await startName(flags.start as string) : modelName(flags);
   const teacher = flags.teacher && resolvePath(flags.teacher);
   const learned = teacher === undefined ? undefined : await readTeacher(teacher, data);
   const trainer = Trainer.create({ ...begin, data, ...optionsFrom(flags, command), target, teacher: learned });
-  const ofTeacher = (['teacherWeight', 'temperature'] as const).filter((name) => command.getOptionValueSource(name) === 'cli');
+  const ofTeacher = (['teacherWeight', 'temperature'] as const).filter((name) => given(name));
   checkTeacherOptions(
     ofTeacher.map((name) => `--${name.replace('W', '-w')}`),
     teacher,
@@ -294,7 +292,7 @@ async function start(flags: TrainFlags, command: Command): Promise<Run> {
   );
   await trainer.memory(); // nothing is written for a run that does not fit
   const run = { model, ...source, teacher, threads, checkpointEvery };
-  const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(flags), run);
+  const directory = flags.out ? await RunDirectory.create(flags.out, run, flags.force) : await RunDirectory.createNew(newRunPath(model, flags), run);
   await directory.begin(trainer, begin.state !== undefined || teacher !== undefined);
   return { trainer, directory };
 }

@@ -30,8 +30,16 @@ export function compressingKinds(): Set<string> {
   return new Set(binding.operators().flatMap(({ kind, fields }) => (compresses(fields) ? [kind] : [])));
 }
 
+/** The network with weights that compress: those that do, or all where none does. */
+export function withBits(network: NetworkDescription): NetworkDescription {
+  const { parameters } = inspectNetwork(network);
+  return parameters.some(({ role }) => role === 'bitDepth') ? network : withCompress(network, true);
+}
+
 /** The network with plain weights in every layer. */
-export function withoutBits(network: NetworkDescription): NetworkDescription {
+export const withoutBits = (network: NetworkDescription): NetworkDescription => withCompress(network, false);
+
+function withCompress(network: NetworkDescription, compress: boolean): NetworkDescription {
   const kinds = compressingKinds();
-  return { ...network, nodes: network.nodes.map((node) => (kinds.has(node.kind) ? { ...node, compress: false } : node)) as typeof network.nodes };
+  return { ...network, nodes: network.nodes.map((node) => (kinds.has(node.kind) ? { ...node, compress } : node)) as typeof network.nodes };
 }

@@ -284,7 +284,8 @@ async function cleanUp(path: string, existing: string[]): Promise<void> {
   for (const file of left) await attempt(join(path, file), rm(join(path, file), { force: true, recursive: true }));
 }
 
-async function readConfig(path: string): Promise<RunConfig> {
+/** What the run in this folder was started with. @throws CheckpointError when it is no folder of a run */
+export async function readConfig(path: string): Promise<RunConfig> {
   try {
     const config = JSON.parse(await readFile(join(path, 'config.json'), 'utf8')) as RunConfig;
     if (typeof config.run?.dataset !== 'string' || typeof config.options !== 'object') throw new Error('it lacks run or options');

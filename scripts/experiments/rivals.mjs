@@ -72,6 +72,18 @@ const rounded = (bits) => made((state) => ({ ...state, ...layerState(roundedAfte
 /** Quantization-aware training as good as uniform depths have it here: exponents settle, and biases take as little as with `rate`. */
 const uniform = (bits) => ({ ...uniformFlags(bits), schedule: 'cosine', 'bits-schedule': 'cosine', 'exponent-lr': 0.01, 'bias-bits': 5 });
 
+/** The plain net after epochs with small scales of norms. */
+async function sparseState(state, seed, sparse) {
+  const file = runDirectory(options, `sparse ${sparse} epochs`, seed);
+  if (!existsSync(file)) {
+    console.error(file);
+    const method = sparseNorms(weightsOf(state), NORM_PENALTY);
+    const after = await trainReparameterised({ network, state, data, native, method, epochs: sparse, seed, augmentation });
+    await writeCheckpoint(file, { ...(await readCheckpoint(plainDirectory(options, seed))), state: { ...state, ...after } });
+  }
+  return (await readCheckpoint(file)).state;
+}
+
 /**
  * Channels leave, then training at a uniform depth. How many weights may stay follows from what a weight takes in the file of the
  * whole network at that depth. @param sparse epochs with small scales of norms before, which are among all of them
@@ -79,15 +91,11 @@ const uniform = (bits) => ({ ...uniformFlags(bits), schedule: 'cosine', 'bits-sc
 const pruned =
   (bits, sizesOf, sparse = 0) =>
   async (directory, seed) => {
-    const plainStart = plainDirectory(options, seed);
     const start = `${directory}-start`;
     if (!existsSync(start)) {
-      const checkpoint = await readCheckpoint(plainStart);
+      const checkpoint = await readCheckpoint(plainDirectory(options, seed));
       let state = parametersIn(checkpoint.state);
-      if (sparse) {
-        const method = sparseNorms(weightsOf(state), NORM_PENALTY);
-        state = { ...state, ...(await trainReparameterised({ network, state, data, native, method, epochs: sparse, seed, augmentation })) };
-      }
+      if (sparse) state = await sparseState(state, seed, sparse);
       const whole = (await uniformRuns(bits)).find((run) => run.seed === seed).modelBytes;
       const dead = smallest(network, sizesOf(state), (total * bytes) / whole);
       await writeCheckpoint(start, { ...checkpoint, state: withoutChannels(network, state, dead) });
@@ -107,7 +115,11 @@ const methods = [
     what: `our penalty \`rate\`, to ${options['target-size']}`,
     run: trained({ penalty: 'rate', 'target-size': options['target-size'] }),
   },
-  ...[4, 3, 2, 1.58].map((bits) => ({ name: `settled ${bits} bits`, what: `every weight in ${bits} bits, trained so`, run: trained(uniform(bits)) })),
+  ...[8, 4, 3, 2, 1.58].map((bits) => ({
+    name: `settled ${bits} bits`,
+    what: `every weight in ${bits} bits, trained so`,
+    run: trained(uniform(bits)),
+  })),
   ...[8, 4, 3, 2].map((bits) => ({
     name: `rounded to ${bits} bits`,
     what: 'after training, steps of least squared error, norms measured anew',

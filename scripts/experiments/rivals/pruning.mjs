@@ -20,21 +20,23 @@ export const magnitudes = (weights) =>
   );
 
 /** The layer with weights that a norm reads, alone or behind an activation, by the norm's name. */
-function normedLayers(network, state) {
+function normedLayers(network) {
+  const { parameters } = inspectNetwork(network);
+  const withRole = (wanted) => new Set(parameters.filter(({ role }) => role === wanted).map(({ node }) => node));
+  const [norms, layers] = [withRole('normWeight'), withRole('weight')];
   const nodes = new Map(network.nodes.map((node) => [node.name, node]));
   const found = {};
-  for (const { kind, name, inputs } of network.nodes) {
-    if (kind !== 'batchNorm') continue;
-    let source = nodes.get(inputs[0]);
-    while (source && !state[`${source.name}.weight`]) source = nodes.get(source.inputs[0]);
-    if (source) found[name] = source.name;
+  for (const norm of norms) {
+    let source = nodes.get(nodes.get(norm).inputs[0]);
+    while (source && !layers.has(source.name)) source = nodes.get(source.inputs[0]);
+    if (source) found[norm] = source.name;
   }
   return found;
 }
 
 /** Of the layers that a norm reads: the size of its scale. */
 export const normScales = (network, state) =>
-  Object.fromEntries(Object.entries(normedLayers(network, state)).map(([norm, layer]) => [layer, state[`${norm}.weight`].map(Math.abs)]));
+  Object.fromEntries(Object.entries(normedLayers(network)).map(([norm, layer]) => [layer, state[`${norm}.weight`].map(Math.abs)]));
 
 /** Weights that are left when the channels in `dead` = { layer: Set } are gone, with the inputs that they were. */
 export function weightsLeft(network, dead) {
@@ -88,7 +90,7 @@ export function withoutChannels(network, state, dead) {
     for (const suffix of ['weight', 'bias']) clear(`${node}.${suffix}`, shapes[node][0], gone);
   };
   for (const [layer, gone] of Object.entries(dead)) clearNode(layer, gone);
-  for (const [norm, layer] of Object.entries(normedLayers(network, state))) if (dead[layer]) clearNode(norm, dead[layer]);
+  for (const [norm, layer] of Object.entries(normedLayers(network))) if (dead[layer]) clearNode(norm, dead[layer]);
   return result;
 }
 
