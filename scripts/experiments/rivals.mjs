@@ -97,7 +97,7 @@ const pruned =
       let state = parametersIn(checkpoint.state);
       if (sparse) state = await sparseState(state, seed, sparse);
       const whole = (await uniformRuns(bits)).find((run) => run.seed === seed).modelBytes;
-      const dead = smallest(network, sizesOf(state), (total * bytes) / whole);
+      const dead = await smallest(network, state, sizesOf(state), (total * bytes) / whole);
       await writeCheckpoint(start, { ...checkpoint, state: withoutChannels(network, state, dead) });
     }
     return trained({ ...uniform(bits), start, epochs: epochs - sparse })(directory, seed);

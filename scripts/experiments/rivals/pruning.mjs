@@ -3,7 +3,7 @@
  * which one layer lost nearly all of its channels, or the size of the norm's scale behind them, which an L1 penalty has made small (Liu et al. 2017). The smallest of the
  * whole network leave until so many weights are left.
  */
-import { inspectNetwork } from '../../../dist/index.js';
+import { binding, initialState, inspectNetwork } from '../../../dist/index.js';
 import { Trained } from './adam.mjs';
 
 /** Of each channel of each layer but the last, over the mean of its layer: { name: Float32Array }. */
@@ -38,41 +38,36 @@ function normedLayers(network) {
 export const normScales = (network, state) =>
   Object.fromEntries(Object.entries(normedLayers(network)).map(([norm, layer]) => [layer, state[`${norm}.weight`].map(Math.abs)]));
 
-/** Weights that are left when the channels in `dead` = { layer: Set } are gone, with the inputs that they were. */
-export function weightsLeft(network, dead) {
-  const { parameters, shapes } = inspectNetwork(network);
-  const shapeOf = new Map(parameters.filter(({ role }) => role === 'weight').map(({ node, shape }) => [node, shape]));
-  const gone = { input: 0 };
-  let left = 0;
-  for (const { name, inputs } of network.nodes) {
-    const before = gone[inputs[0]] ?? 0;
-    const shape = shapeOf.get(name);
-    if (!shape) {
-      // A flattened channel is as many inputs as it has positions.
-      const size = (of) => (of === 'input' ? network.input[0] : shapes[of][0]);
-      gone[name] = (before * size(name)) / size(inputs[0]);
-      continue;
-    }
-    const [out, inputsOf, ...taps] = shape;
-    gone[name] = dead[name]?.size ?? 0;
-    left += (out - gone[name]) * (inputsOf - before) * taps.reduce((a, b) => a * b, 1);
-  }
-  return left;
+/** Weights that are left when the channels in `dead` = { layer: Set } are gone: as the library removes and counts them. */
+export async function weightsLeft(network, state, dead) {
+  const { parameters } = inspectNetwork(network);
+  const net = new binding.Network(network, { loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd' }, batchSize: 1 });
+  await net.loadState(initialState(parameters, 1, { bitDepth: 8, headroom: 1 }, withoutChannels(network, state, dead)));
+  await net.prune();
+  const layers = await net.measure();
+  await net.dispose();
+  return layers.reduce((sum, { weights }) => sum + weights, 0);
 }
 
-/** The smallest channels, so many that at most `wanted` weights are left; every layer keeps its largest. */
-export function smallest(network, sizes, wanted) {
+/** The smallest channels, as few as leave at most `wanted` weights, or all but the largest of every layer. */
+export async function smallest(network, state, sizes, wanted) {
   const all = Object.entries(sizes).flatMap(([name, values]) => {
     const largest = values.indexOf(Math.max(...values));
     return [...values].flatMap((size, c) => (c === largest ? [] : [{ name, c, size }]));
   });
   all.sort((a, b) => a.size - b.size);
-  const dead = Object.fromEntries(Object.keys(sizes).map((name) => [name, new Set()]));
-  for (const { name, c } of all) {
-    if (weightsLeft(network, dead) <= wanted) break;
-    dead[name].add(c);
+  const first = (count) => {
+    const dead = Object.fromEntries(Object.keys(sizes).map((name) => [name, new Set()]));
+    for (const { name, c } of all.slice(0, count)) dead[name].add(c);
+    return dead;
+  };
+  let [few, many] = [0, all.length];
+  while (few < many) {
+    const middle = Math.floor((few + many) / 2);
+    if ((await weightsLeft(network, state, first(middle))) <= wanted) many = middle;
+    else few = middle + 1;
   }
-  return dead;
+  return first(few);
 }
 
 /** The state without them: weights, biases and the scale and shift of the norm that reads them are 0. */

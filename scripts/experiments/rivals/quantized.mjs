@@ -22,18 +22,20 @@ export const layerState = (layers) =>
   Object.fromEntries(Object.entries(layers).flatMap(([name, tensors]) => Object.entries(tensors).map(([key, values]) => [`${name}.${key}`, values])));
 
 const BATCH = 128;
+/** Of an epoch, for the means and variances of norms. */
 const BATCHES = 100;
 
 /**
  * Accuracy and file of the network with these weights. Biases are rounded to 5 bits, as `rate` does; means and variances of the norms are
- * measured anew, over 12,800 training examples as training sees them.
+ * measured anew, over at most 12,800 training examples as training sees them.
  */
 export async function judge({ network, state, data, native, augmentation }) {
   const net = new binding.Network(network, { loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: BATCH });
   await net.loadState({ ...state, ...roundedBiases(state, 5) });
   const rates = { learningRate: 0, bitDepthLearningRate: 0, exponentLearningRate: 0, gamma: 0, seed: 1, augmentation };
   const order = native.order(1, 1, BATCHES, BATCH);
-  for (let i = 0; i < BATCHES; i++) await net.trainStep(native.train, order.subarray(i * BATCH, (i + 1) * BATCH), { ...rates, step: i + 1 });
+  const batches = Math.min(BATCHES, Math.floor(order.length / BATCH));
+  for (let i = 0; i < batches; i++) await net.trainStep(native.train, order.subarray(i * BATCH, (i + 1) * BATCH), { ...rates, step: i + 1 });
   const origin = originOf(inspectNetwork(network).parameters);
   const { kept = {} } = (await net.prune()) ?? {};
   const present = Object.fromEntries(Object.entries(kept).map(([name, indices]) => [name, [...indices]]));
