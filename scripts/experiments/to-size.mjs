@@ -66,11 +66,16 @@ export async function toSizes({ script, model, network, dataset, plain, small, r
       });
     }
     if (options.try) continue;
-    mkdirSync(docs('models'), { recursive: true });
-    copyFileSync(`${options.runs}/${name}-seed${seeds[0].seed}/model.scnn`, docs(`models/${name}.scnn`));
+    copyModel(`${options.runs}/${name}-seed${seeds[0].seed}`, name);
     const row = { name, model, dataset, toBeat, options: { plain, small: flags, after }, seeds, command: `node scripts/experiments/${script}` };
     await record(row, network);
   }
+}
+
+/** The run's file, with those that come with the sources. */
+export function copyModel(directory, name) {
+  mkdirSync(docs('models'), { recursive: true });
+  copyFileSync(`${directory}/model.scnn`, docs(`models/${name}.scnn`));
 }
 
 function descriptionFile(model, network, { runs }) {
@@ -108,7 +113,7 @@ export async function compressTo({ script, model, dataset, source, flags, plain,
     const { accuracyBefore, accuracyAfter, bytesBefore, bytesAfter, bitsFraction, weightsFraction } = JSON.parse(
       readFileSync(`${directory}/report.json`, 'utf8'),
     );
-    copyFileSync(`${directory}/model.scnn`, docs(`models/${name}.scnn`));
+    copyModel(directory, name);
     const seconds = Number(readFileSync(`${directory}/seconds`, 'utf8'));
     const before = { testAccuracy: accuracyBefore, modelBytes: bytesBefore, bitsFraction: 1, weightsFraction: 1, ...plain };
     const after = { epochs: all.epochs, testAccuracy: accuracyAfter, modelBytes: bytesAfter, bitsFraction, weightsFraction, seconds };
