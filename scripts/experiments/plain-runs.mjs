@@ -33,3 +33,6 @@ export const uniformFlags = (bits) => ({ penalty: 'own', gamma: 0, bits, 'bits-l
 
 /** What a page keeps of a run. */
 export const kept = ({ testAccuracy, modelBytes, bitsFraction, weightsFraction }) => ({ testAccuracy, modelBytes, bitsFraction, weightsFraction });
+
+/** A checkpoint's parameters, without moments and averages. */
+export const parametersIn = (state) => Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));

@@ -6,7 +6,17 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileSize, augmentation as parsed } from '../../dist/cli/values.js';
 import { createModel, inspectNetwork, loadDataset, readCheckpoint, writeCheckpoint } from '../../dist/index.js';
 import { NativeData } from '../../dist/training/native-data.js';
-import { comparedFlags, comparisonDefaults, kept, plainDirectory, plainRuns, runDirectory, seedsOf, uniformFlags } from './plain-runs.mjs';
+import {
+  comparedFlags,
+  comparisonDefaults,
+  kept,
+  parametersIn,
+  plainDirectory,
+  plainRuns,
+  runDirectory,
+  seedsOf,
+  uniformFlags,
+} from './plain-runs.mjs';
 import { entropyPenalised } from './rivals/entropy-penalised.mjs';
 import { roundedAfterTraining } from './rivals/post-training.mjs';
 import { magnitudes, normScales, smallest, sparseNorms, withoutChannels } from './rivals/pruning.mjs';
@@ -33,7 +43,6 @@ const { parameters, weights: total } = inspectNetwork(network);
 const plain = await plainRuns(options);
 /** Parameters of the plain net of this seed, without moments. */
 const stateOf = async (seed) => parametersIn((await readCheckpoint(plainDirectory(options, seed))).state);
-const parametersIn = (state) => Object.fromEntries(Object.entries(state).filter(([name]) => !name.includes('/')));
 /** Weights of the layers, as the methods take them. */
 const weightsOf = (state) =>
   Object.fromEntries(
