@@ -1,5 +1,5 @@
 // Whether channels that died too early should come back: the paper's penalty to a size as it is, where the dead stay dead, and with the
-// largest of the dead revived after every epoch until sizes freeze → docs/revival.{json,md}
+// largest of the dead revived before the end of every epoch until sizes freeze → docs/revival.{json,md}
 //   node scripts/experiments/revival.mjs [--model notebook] [--dataset fashion-mnist] [--data-dir DIR] [--target-size 8.5kB] [--seeds 1,2,3]
 //     [--epochs 10] [--plain-epochs 6] [--shares 0.25,1] [--runs runs/revival] [--threads 1]
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -46,26 +46,30 @@ function revive(state, share) {
   return { changed, revived };
 }
 
-/** The same run, whose dead channels stay in the network until sizes freeze. */
+/** Steps before the end of an epoch, after which what is dead then leaves the network, that trainings stop for revival. */
+const BEFORE_END = 5;
+
+/** The same run, stopped shortly before the end of every epoch in which sizes change. */
 async function withRevival(seed, share) {
   const directory = runDirectory(options, `revival ${share}`, seed);
   const file = `${directory}/result.json`;
   if (!existsSync(file)) {
     const { network, options: own } = JSON.parse(readFileSync(`${runDirectory(options, 'own', seed)}/config.json`, 'utf8'));
     const state = parametersIn((await readCheckpoint(plainDirectory(options, seed))).state);
-    let trainer = Trainer.create({ ...own, network, data, state, remove: false });
-    for (;;) {
-      trainer.on('epoch', () => trainer.stop());
+    const freezes = Math.round(own.bits.freezeAt * own.epochs);
+    let trainer = Trainer.create({ ...own, network, data, state });
+    for (let epoch = 1; epoch < freezes; epoch++) {
+      trainer.on('step', ({ epoch: now, stepInEpoch, stepsPerEpoch }) => {
+        if (now === epoch && stepInEpoch === stepsPerEpoch - BEFORE_END) trainer.stop('step');
+      });
       await trainer.run();
-      const { epoch } = trainer;
-      if (epoch === own.epochs) break;
       const checkpoint = await trainer.checkpoint();
-      const goesOn = epoch < Math.round(own.bits.freezeAt * own.epochs);
-      const { changed, revived } = goesOn ? revive(checkpoint.state, share) : { changed: checkpoint.state, revived: 0 };
-      console.error(`${directory}: epoch ${epoch}, ${trainer.history.at(-1).channels} channels, ${revived} revived`);
+      const { changed, revived } = revive(checkpoint.state, share);
+      console.error(`${directory}: epoch ${epoch}, ${revived} revived; ${checkpoint.history.at(-1)?.channels ?? 'all'} channels before it`);
       await trainer.dispose();
-      trainer = await Trainer.resume({ ...checkpoint, state: changed, options: { ...checkpoint.options, remove: !goesOn } }, data);
+      trainer = await Trainer.resume({ ...checkpoint, state: changed }, data);
     }
+    await trainer.run();
     mkdirSync(directory, { recursive: true });
     writeFileSync(`${directory}/model.scnn`, await trainer.encodeModel());
     writeFileSync(file, `${JSON.stringify(kept(trainer.history.at(-1)))}\n`);
@@ -79,7 +83,7 @@ for (const seed of seedsOf(options)) rows[0].runs.push({ seed, ...kept((await as
 for (const share of options.shares.split(',').map(Number)) {
   const row = {
     name: `revival of ${percent(share, 0)}`,
-    what: 'of the dead channels of each layer, the largest, after every epoch until sizes freeze',
+    what: 'of the dead channels of each layer, the largest, before the end of every epoch until sizes freeze',
     runs: [],
   };
   for (const seed of seedsOf(options)) row.runs.push({ seed, ...(await withRevival(seed, share)) });
