@@ -125,8 +125,8 @@ const methods = [
     run: trained({ penalty: 'rate', 'target-size': options['target-size'] }),
   },
   ...[8, 4, 3, 2, 1.58].map((bits) => ({
-    name: `settled ${bits} bits`,
-    what: `every weight in ${bits} bits, trained so`,
+    name: `trained at ${bits} bits`,
+    what: 'every weight, without a penalty',
     run: trained(uniform(bits)),
   })),
   ...[8, 4, 3, 2].map((bits) => ({
@@ -156,7 +156,7 @@ const methods = [
   },
 ];
 
-const uniformRuns = (bits) => runsOf(methods.find(({ name }) => name === `settled ${bits} bits`));
+const uniformRuns = (bits) => runsOf(methods.find(({ name }) => name === `trained at ${bits} bits`));
 
 async function runsOf({ name, run }) {
   const runs = [];
