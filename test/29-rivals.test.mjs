@@ -7,6 +7,7 @@ import { magnitudes, normScales, smallest, sparseNorms, weightsLeft } from '../s
 import { pseudoNoise } from '../scripts/experiments/rivals/pseudo-noise.mjs';
 import { codedLayer, judge, layerState } from '../scripts/experiments/rivals/quantized.mjs';
 import { trainReparameterised } from '../scripts/experiments/rivals/reparameterised.mjs';
+import { ternary } from '../scripts/experiments/rivals/ternary.mjs';
 import { binding, decodeModel, floats, initialState, inspectNetwork, randomNumbers, toyDataset, toyNetwork } from './support.mjs';
 
 const random = randomNumbers(7);
@@ -152,6 +153,14 @@ t.test('methods train, end near the size that is asked for, and what is judged i
   });
   const scale = (state) => state['norm1.weight'].reduce((sum, w) => sum + Math.abs(w), 0);
   t.ok(scale(sparse) < 0.85 * scale(trained), `${scale(sparse)} ${scale(trained)}`);
+  const three = ternary(weightsOf(trained));
+  const coarse = await judge({ ...common, state: await trainReparameterised({ ...common, state: trained, epochs: 8, seed: 1, method: three }) });
+  t.ok(coarse.testAccuracy > 0.8 && coarse.modelBytes < 0.6 * whole.modelBytes, `ternary: ${coarse.testAccuracy} in ${coarse.modelBytes} bytes`);
+  for (const [name, { weight, exponent }] of Object.entries(three.layers())) {
+    const perChannel = weight.length / exponent.length;
+    const codes = new Set(weight.map((w, i) => Math.round(w / 2 ** exponent[Math.floor(i / perChannel)])));
+    t.same([...codes].sort(), [-1, 0, 1], `${name}: codes`);
+  }
   // Codes of half the weights' root mean square are small to begin with.
   for (const [method, share] of [
     [entropyPenalised, 0.35],

@@ -23,6 +23,7 @@ import { magnitudes, normScales, smallest, sparseNorms, withoutChannels } from '
 import { pseudoNoise } from './rivals/pseudo-noise.mjs';
 import { judge, layerState } from './rivals/quantized.mjs';
 import { trainReparameterised } from './rivals/reparameterised.mjs';
+import { ternary } from './rivals/ternary.mjs';
 import { givenCommand, train } from './runs.mjs';
 import { comparisonTable, mean, percent } from './statistics.mjs';
 import { docs, experimentOptions, machineOf } from './to-size.mjs';
@@ -124,11 +125,12 @@ const methods = [
     what: `our penalty \`rate\`, to ${options['target-size']}`,
     run: trained({ penalty: 'rate', 'target-size': options['target-size'] }),
   },
-  ...[8, 4, 3, 2, 1.58].map((bits) => ({
+  ...[8, 4, 3, 2].map((bits) => ({
     name: `trained at ${bits} bits`,
     what: 'every weight, without a penalty',
     run: trained(uniform(bits)),
   })),
+  { name: 'ternary', what: 'every weight −1, 0 or 1 times a learned step of its channel, 1.58 bits', run: reparameterised(ternary) },
   ...[8, 4, 3, 2].map((bits) => ({
     name: `rounded to ${bits} bits`,
     what: 'after training, steps of least squared error, norms measured anew',
