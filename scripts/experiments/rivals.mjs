@@ -121,7 +121,8 @@ const ofNorms = (state) => normScales(network, state);
 
 const methods = [
   {
-    name: 'as it is',
+    name: 'as it is', // as ablations.mjs calls it, whose run it is too
+    title: 'rate',
     what: `our penalty \`rate\`, to ${options['target-size']}`,
     run: trained({ penalty: 'rate', 'target-size': options['target-size'] }),
   },
@@ -168,7 +169,7 @@ async function runsOf({ name, run }) {
 
 const rows = [];
 for (const method of methods.filter(({ name }) => !options.only || options.only.split(',').includes(name)))
-  rows.push({ name: method.name, what: method.what, runs: await runsOf(method) });
+  rows.push({ name: method.title ?? method.name, what: method.what, runs: await runsOf(method) });
 
 const machine = machineOf(plainDirectory(options, seeds[0]), options);
 const command = givenCommand();
