@@ -8,7 +8,7 @@ import { chosen, commonFlags, copyModel, docs, machineOf, outcome, record } from
  * Trains the network of the row `from` on with `flags`, learning from the file of the row `teacher` too.
  * Shares are of the network that `from` was made of, and its time is a part of the time.
  */
-export async function trainFurther({ script, name, from, teacher, flags, toBeat, note, options }) {
+export async function trainFurther({ script, name, from, teacher, flags, toBeat, options }) {
   if (chosen([{ name }], options).length === 0) return;
   const { model, dataset, seeds: earlier } = JSON.parse(readFileSync(docs('results.json'), 'utf8')).rows.find((row) => row.name === from);
   const file = (row) => docs(`models/${row}.scnn`);
@@ -27,6 +27,6 @@ export async function trainFurther({ script, name, from, teacher, flags, toBeat,
     seconds: last.seconds + before.seconds,
   };
   copyModel(directory, name);
-  const row = { name, model, dataset, toBeat, options: { from, teacher, small: flags, note } };
+  const row = { name, model, dataset, toBeat, options: { from, teacher, small: flags } };
   await record({ ...row, seeds: [{ seed, machine: machineOf(directory, options), plain, small }], command: `node scripts/experiments/${script}` });
 }

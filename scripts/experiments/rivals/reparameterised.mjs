@@ -13,7 +13,7 @@ const LEARNING_RATE = 0.003;
 const BATCH = 128;
 
 /**
- * @param method makes, for each layer of `weights` = { name: { values, channels } }, what is trained: { made(step) → weights of a step by layer,
+ * @param method makes, for each layer of `weights` = { name: { values, channels } }, what is trained: { made() → weights of a step by layer,
  *   take(gradients by layer, γ) → bits of each weight, trained: Trained[], layers() → tensors of layers by name }, and with `bytes` its `penalty`
  *   and the γ to begin at; `penalise(parameter, Trained)` may change the gradient of what is no weight
  * @returns the state with the method's layers
