@@ -1,7 +1,7 @@
 // How a run starts: weights that are given, seeds of every size, options that are checked, batches that fit.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unsafeUniformIntDistribution, xoroshiro128plus } from 'pure-rand';
 import t from 'tap';
@@ -286,6 +286,12 @@ t.test('--start without --model trains the network of the run or file itself, wi
     t.equal(Math.round(again.weights / again.weightsFraction), weights, 'shares are of the network that it starts with');
     t.equal(config(out).run.model, name);
   }
+
+  mkdirSync(join(folder, 'described'));
+  writeFileSync(join(folder, 'described/net.json'), JSON.stringify(config('first').network));
+  train('--model', join(folder, 'described/net.json'), '--epochs', '1', '--out', 'of-a-file');
+  train('--start', 'of-a-file', ...still);
+  t.equal(config('runs/net-digits').run.model, 'net', 'a run is called by the name of the file, not by its path');
 
   for (const more of [[], ['--width', '0.5']]) {
     const { status, stderr } = selfcompress('train', '--model', 'mlp', ...more, '--start', 'small/model.scnn', '--out', 'refused');

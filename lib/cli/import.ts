@@ -158,10 +158,10 @@ export function ownNetwork({ network }: LoadedModel, { plain }: NetworkFlags): {
   return { network: plain ? withoutBits(network) : withBits(network) };
 }
 
-/** The name of that network: of a run that of its model, else that of the file. */
+/** The name of that network, which a folder can have: of a run that of its model, which may be a description's file, else that of the file. */
 export async function startName(start: string): Promise<string> {
-  const config = await readConfig(start).catch(() => undefined);
-  return config?.run.model ?? basename(start, extname(start));
+  const model = (await readConfig(start).catch(() => undefined))?.run.model;
+  return model === undefined ? basename(start, extname(start)) : basename(model, '.json');
 }
 
 /**

@@ -21,7 +21,9 @@ export function codedLayer(codes, exponents) {
 export const layerState = (layers) =>
   Object.fromEntries(Object.entries(layers).flatMap(([name, tensors]) => Object.entries(tensors).map(([key, values]) => [`${name}.${key}`, values])));
 
-const BATCH = 128;
+export const BATCH = 128;
+/** Rates of a step that learns nothing. */
+export const STILL = { learningRate: 0, bitDepthLearningRate: 0, exponentLearningRate: 0, gamma: 0 };
 /** Of an epoch, for the means and variances of norms. */
 const BATCHES = 100;
 
@@ -32,10 +34,10 @@ const BATCHES = 100;
 export async function judge({ network, state, data, native, augmentation }) {
   const net = new binding.Network(network, { loss: { kind: 'crossEntropy' }, optimizer: { kind: 'sgd', momentum: 0 }, batchSize: BATCH });
   await net.loadState({ ...state, ...roundedBiases(state, 5) });
-  const rates = { learningRate: 0, bitDepthLearningRate: 0, exponentLearningRate: 0, gamma: 0, seed: 1, augmentation };
+  const settings = { ...STILL, seed: 1, augmentation };
   const order = native.order(1, 1, BATCHES, BATCH);
   const batches = Math.min(BATCHES, Math.floor(order.length / BATCH));
-  for (let i = 0; i < batches; i++) await net.trainStep(native.train, order.subarray(i * BATCH, (i + 1) * BATCH), { ...rates, step: i + 1 });
+  for (let i = 0; i < batches; i++) await net.trainStep(native.train, order.subarray(i * BATCH, (i + 1) * BATCH), { ...settings, step: i + 1 });
   const origin = originOf(inspectNetwork(network).parameters);
   const { kept = {} } = (await net.prune()) ?? {};
   const present = Object.fromEntries(Object.entries(kept).map(([name, indices]) => [name, [...indices]]));

@@ -7,10 +7,9 @@ import { binding, defaultTrainOptions, scheduleFactor } from '../../../dist/inde
 import { withoutBits } from '../../../dist/network/description.js';
 import { beginSteering, steerByEpoch, steerByStep } from '../../../dist/training/steering.js';
 import { Trained } from './adam.mjs';
-import { bytesOf, layerState } from './quantized.mjs';
+import { BATCH, bytesOf, layerState, STILL } from './quantized.mjs';
 
 const LEARNING_RATE = 0.003;
-const BATCH = 128;
 
 /**
  * @param method makes, for each layer of `weights` = { name: { values, channels } }, what is trained: { made() → weights of a step by layer,
@@ -43,8 +42,7 @@ export async function trainReparameterised({ network, state, data, native, metho
       const made = Object.fromEntries(Object.entries(method.made()).map(([name, weights]) => [`${name}.weight`, weights]));
       await net.loadState({ ...made, ...Object.fromEntries(Object.entries(others).map(([name, own]) => [name, own.values])) });
       const indices = order.subarray(i * BATCH, Math.min(order.length, (i + 1) * BATCH));
-      const rates = { learningRate: 0, bitDepthLearningRate: 0, exponentLearningRate: 0, gamma: 0 };
-      const gradients = await net.gradients(native.train, indices, { step, seed, augmentation, ...rates });
+      const gradients = await net.gradients(native.train, indices, { step, seed, augmentation, ...STILL });
       bits = method.take(Object.fromEntries(weights.map((name) => [name.slice(0, -'.weight'.length), gradients[name]])), gamma);
       for (const [name, own] of Object.entries(others)) {
         own.gradient.set(gradients[name]);
